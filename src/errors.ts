@@ -1,0 +1,73 @@
+/**
+ * Every coded error of the project. What a client may see carries `statusCode` and `code`, which Fastify turns into
+ * its JSON shape; what stops a start carries the exit code.
+ */
+
+/** sysexits.h EX_CONFIG: bad configuration, or a service that cannot boot. No supervisor should retry it blindly. */
+export const EXIT_CONFIG = 78
+
+/** The service cannot start as it was asked to; the message says what to do about it. Exit code {@link EXIT_CONFIG}. */
+export class StartupError extends Error {
+  override readonly name = 'StartupError'
+}
+
+/** An error whose message a client may read. */
+export class HttpError extends Error {
+  readonly statusCode: number
+  readonly code: string
+  /** Seconds for the `Retry-After` header, where trying again makes sense. */
+  readonly retryAfter: number | undefined
+
+  constructor(
+    statusCode: number,
+    code: string,
+    message: string,
+    options: { cause?: unknown; retryAfter?: number } = {}
+  ) {
+    super(message, 'cause' in options ? { cause: options.cause } : undefined)
+    this.statusCode = statusCode
+    this.code = code
+    this.retryAfter = options.retryAfter
+  }
+}
+
+/** 503: Redis does not answer. The cause is for the log; no word of Redis' own text reaches a client. */
+export function stateUnavailable(cause: unknown): HttpError {
+  return new HttpError(503, 'STATE_UNAVAILABLE', 'The shared state is not available at the moment', {
+    cause,
+    retryAfter: 1
+  })
+}
+
+/** 404 in Fastify's JSON shape. */
+export function notFound(method: string, path: string): HttpError {
+  return new HttpError(404, 'NOT_FOUND', `There is nothing at ${method} ${path}`)
+}
+
+/** 405: the path exists, the method does not; `allow` goes into the header of that name. */
+export class MethodNotAllowedError extends HttpError {
+  readonly allow: string
+
+  constructor(method: string, path: string, allow: string) {
+    super(405, 'METHOD_NOT_ALLOWED', `${method} is not a method of ${path}; it takes ${allow}`)
+    this.allow = allow
+  }
+}
+
+/** What `listen` rejects with, in words that say what to do. */
+export function listenFault(error: NodeJS.ErrnoException, host: string, port: number): StartupError {
+  const where = `port ${port} of ${host}`
+  switch (error.code) {
+    case 'EADDRINUSE':
+      return new StartupError(`${where} is taken by another process: end it, or set PORT to another`)
+    case 'EACCES':
+      return new StartupError(
+        `${where} needs privileges: set PORT to 1024 or more, or allow it (setcap, systemd socket)`
+      )
+    case 'EADDRNOTAVAIL':
+    case 'ENOTFOUND':
+      return new StartupError(`HOST ${host} is no address of this machine`)
+    default:
+      return new StartupError(`cannot listen on ${where}: ${error.message}`)
+  }
+}

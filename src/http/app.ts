@@ -1,0 +1,105 @@
+import type { Socket } from 'node:net'
+import accepts from '@fastify/accepts'
+import cookie from '@fastify/cookie'
+import Fastify, {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyPluginAsync,
+  type FastifyServerFactory,
+  LogController
+} from 'fastify'
+import type { Redis } from 'ioredis'
+import type { Registry } from 'prom-client'
+import type { Config } from '../config.ts'
+import type { Collection, ServiceView } from '../ipc/messages.ts'
+import type { Counter } from '../state/hits.ts'
+import type { RedisLink } from '../state/redis.ts'
+import { answerClientError, handleErrors } from './errors.ts'
+import { health } from './health.ts'
+import { metrics } from './metrics.ts'
+import { requestLog } from './request-log.ts'
+import { sessions } from './session.ts'
+
+/** Who serves; part of the answers so that people see which worker they met. */
+export interface Self {
+  slot: number
+  pid: number
+  generation: number
+  host: string
+}
+
+/** Everything an app needs of the process it runs in. */
+export interface AppDeps {
+  config: Pick<Config, 'http' | 'session'>
+  log: FastifyBaseLogger
+  self: Self
+  link: RedisLink
+  hits: Counter
+  /** What signs session cookies: the first signs, all verify; empty until it is known. */
+  sessionSecrets: readonly string[]
+  registry: Registry
+  /** The service as the primary last told it. */
+  service: () => ServiceView
+  /** Asks every process for its metrics. */
+  collect: () => Promise<Collection>
+  /** Aborted when this worker begins to leave: what would never end by itself ends then. */
+  draining: AbortSignal
+  /** The routes: those of src/routes/, or the user's own. */
+  routes: FastifyPluginAsync
+  serverFactory?: FastifyServerFactory
+  /** A connection that another worker handed over and whose client has asked nothing since. */
+  isIdleAdopted?: (socket: Socket) => boolean
+}
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** State that all workers share. */
+    shared: { hits: Counter }
+    /** The worker's one Redis connection: commands of a turn are pipelined by themselves. */
+    redis: Redis
+    /** The worker's own Prometheus registry; what is registered here is on /metrics, merged over all workers. */
+    metrics: Registry
+    /** Aborted when this worker begins to leave; for streams and other work without an end. */
+    draining: AbortSignal
+    self: Self
+    service: () => ServiceView
+  }
+}
+
+/** The app, ready to listen or to inject: an explicit, ordered list. It knows nothing of processes. */
+export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
+  const { config, log } = deps
+  const app = Fastify({
+    loggerInstance: log,
+    logController: new LogController({ disableRequestLogging: true }),
+    bodyLimit: 64 * 1024,
+    trustProxy: config.http.trustProxy ?? false,
+    keepAliveTimeout: config.http.keepAliveMs,
+    requestTimeout: config.http.requestMs,
+    routerOptions: { ignoreTrailingSlash: true },
+    ...(deps.serverFactory && { serverFactory: deps.serverFactory }),
+    clientErrorHandler: (error, socket) => answerClientError(error, socket, deps.isIdleAdopted)
+  })
+
+  app.decorate('shared', { hits: deps.hits })
+  app.decorate('redis', deps.link.client)
+  app.decorate('metrics', deps.registry)
+  app.decorate('draining', deps.draining)
+  app.decorate('self', deps.self)
+  app.decorate('service', deps.service)
+
+  const withSessions: FastifyPluginAsync = async (scope) => {
+    await scope.register(accepts)
+    await scope.register(cookie)
+    await scope.register(sessions, deps)
+    await scope.register(deps.routes)
+  }
+  const refuseOtherMethods = handleErrors(app)
+  await app.register(requestLog)
+  await app.register(metrics, deps)
+  await app.register(health)
+  await app.register(withSessions)
+  refuseOtherMethods()
+  await app.ready()
+  return app
+}

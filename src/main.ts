@@ -1,0 +1,21 @@
+import cluster from 'node:cluster'
+import { EXIT_CONFIG, StartupError } from './errors.ts'
+
+// Before anything else is loaded. Workers: a terminal and docker send signals to the whole group, and the primary alone
+// decides what they mean. The primary: as process 1 of a container it would not even get a signal without a listener,
+// and until it has begun there is nothing to drain.
+for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
+  process.on(signal, () => {
+    if (cluster.isPrimary && signal !== 'SIGHUP') process.exit(0)
+  })
+}
+
+try {
+  const config = (await import('./config.ts')).loadConfig()
+  if (cluster.isPrimary) await (await import('./primary/run.ts')).runPrimary(config)
+  else await (await import('./worker/run.ts')).runWorker(config)
+} catch (error) {
+  if (!(error instanceof StartupError)) throw error
+  process.stderr.write(`muster: ${error.message}\n`)
+  process.exit(EXIT_CONFIG)
+}

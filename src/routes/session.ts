@@ -1,0 +1,51 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyRequest } from 'fastify'
+import { Type } from 'typebox'
+import { signIn, signOut, visitsOf } from '../http/session.ts'
+
+const View = Type.Object({
+  visits: Type.Integer(),
+  name: Type.Union([Type.String(), Type.Null()]),
+  createdAt: Type.Union([Type.Integer(), Type.Null()])
+})
+const SignIn = Type.Object(
+  { name: Type.String({ minLength: 1, maxLength: 64, pattern: '\\S' }) },
+  { additionalProperties: false }
+)
+
+/** Who you are here: read, sign in, sign out. Forms of the page are sent back to it; everybody else gets JSON. */
+export const session: FastifyPluginAsyncTypebox = async (app) => {
+  app.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string' }, (_request, body, done) => {
+    done(null, Object.fromEntries(new URLSearchParams(body as string)))
+  })
+
+  // A string is no body of these routes: text/plain is refused like every other kind.
+  app.removeContentTypeParser('text/plain')
+
+  app.get('/session', { schema: { response: { 200: View } } }, view)
+
+  app.post('/session', { schema: { body: SignIn, response: { 200: View } } }, async (request, reply) => {
+    await signIn(request, request.body.name)
+    if (isForm(request)) return reply.redirect('/', 303)
+    return view(request)
+  })
+
+  app.delete('/session', async (request, reply) => {
+    await signOut(request, reply)
+    return reply.code(204).send()
+  })
+
+  // What a form can send: it knows no DELETE.
+  app.post('/session/sign-out', async (request, reply) => {
+    await signOut(request, reply)
+    return isForm(request) ? reply.redirect('/', 303) : reply.code(204).send()
+  })
+}
+
+async function view(request: FastifyRequest) {
+  const { name = null, createdAt = null } = request.session
+  return { visits: await visitsOf(request), name, createdAt }
+}
+
+const isForm = (request: FastifyRequest): boolean =>
+  request.headers['content-type']?.startsWith('application/x-www-form-urlencoded') === true

@@ -1,0 +1,15 @@
+import { randomBytes } from 'node:crypto'
+import type { Redis } from 'ioredis'
+import { PREFIX } from './redis.ts'
+
+/**
+ * The secret that signs session cookies when none was given: made once and kept beside the sessions it signs, so that
+ * every host on this Redis agrees and sessions survive a restart.
+ */
+export async function sharedSessionSecret(client: Redis): Promise<string> {
+  const key = `${PREFIX}session-secret`
+  await client.set(key, randomBytes(32).toString('hex'), 'NX')
+  const secret = await client.get(key)
+  if (!secret) throw new Error(`${key} is not in Redis though it was just put there`)
+  return secret
+}

@@ -1,0 +1,243 @@
+import { createServer, type IncomingMessage, type RequestListener, type Server, ServerResponse } from 'node:http'
+import { Server as NetServer, Socket } from 'node:net'
+
+/** One client connection as the worker knows it. */
+export interface Connection {
+  readonly socket: Socket
+  /** Requests received and not answered yet. */
+  busy: number
+  /** The last request received: only its answer may say `Connection: close`. */
+  lastRequest?: IncomingMessage
+  /** When the last answer was complete, or when the connection came, in ms of `performance.now()`. */
+  idleSince: number
+  /** It came from another worker and has sent nothing here yet. */
+  adopted: boolean
+  /** No longer HTTP/1: it cannot change hands. */
+  upgraded: boolean
+  /** It cannot be used any more: on its way to another worker, or FIN is sent. */
+  leaving: boolean
+  /** How it ends, for the ledger of a drain; the client closed it where nothing else is said. */
+  end: 'handedOver' | 'answered' | 'idle' | 'left' | 'cut'
+}
+
+/** Is told what happens to connections. */
+export interface Watcher {
+  opened(connection: Connection): void
+  /** An answer is complete. */
+  quiet(connection: Connection): void
+  closed(connection: Connection): void
+}
+
+export interface ServerOptions {
+  keepAliveMs: number
+  headersMs: number
+  requestMs: number
+}
+
+/** Node's own TCP handle, the part of it that a connection needs to change hands. */
+export interface TcpHandle {
+  readStop(): void
+  readStart(): void
+  readonly writeQueueSize: number
+}
+
+export const handleOf = (socket: Socket): TcpHandle | null => (socket as Socket & { _handle: TcpHandle | null })._handle
+
+const KEPT = Symbol('kept')
+/** An idle connection is kept so much longer than its client was told, who may use it to the last moment. In ms. */
+const KEPT_LONGER_MS = 1000
+
+/** Whether the connection is kept is decided when the header block is written, not when the request came. */
+function responseClass(isLast: (request: IncomingMessage) => boolean): typeof ServerResponse {
+  class Response<Request extends IncomingMessage = IncomingMessage> extends ServerResponse<Request> {
+    declare [KEPT]: boolean
+  }
+  Object.defineProperty(Response.prototype, 'shouldKeepAlive', {
+    get(this: Response) {
+      return this[KEPT] && !isLast(this.req)
+    },
+    set(this: Response, kept: boolean) {
+      this[KEPT] = kept
+    }
+  })
+  return Response
+}
+
+/** The HTTP server of a worker and every connection it has. */
+export class Connections {
+  readonly server: Server
+  readonly all = new Set<Connection>()
+  readonly #keepAliveMs: number
+  readonly #bySocket = new WeakMap<Socket, Connection>()
+  /** Every answer that is the last on its connection says `Connection: close`. */
+  #closing = false
+  watcher: Watcher | undefined
+
+  constructor(options: ServerOptions, handler: RequestListener) {
+    this.#keepAliveMs = options.keepAliveMs
+    this.server = createServer(
+      {
+        keepAliveTimeout: options.keepAliveMs,
+        headersTimeout: options.headersMs,
+        requestTimeout: options.requestMs,
+        connectionsCheckingInterval: 1000,
+        ServerResponse: responseClass((request) => this.#closing && this.#endsWith(request))
+      },
+      (request, response) => {
+        this.#received(request, response)
+        // One turn later, so that a pipelined burst is known whole before its first answer.
+        if (this.#closing) setImmediate(handler, request, response)
+        else handler(request, response)
+      }
+    )
+    this.server.prependListener('connection', (socket: Socket) => this.#opened(socket))
+  }
+
+  /** Without a port of its own: connections come from the primary. */
+  startInjected(): void {
+    this.#start()
+    // http.Server checks header and request time-outs only once it listens.
+    this.server.emit('listening')
+  }
+
+  /** On a port shared with the other workers. */
+  listen(port: number, host: string): Promise<void> {
+    this.#start()
+    return new Promise((resolve, reject) => {
+      this.server.once('error', reject)
+      this.server.listen(port, host, () => {
+        this.server.off('error', reject)
+        resolve()
+      })
+    })
+  }
+
+  /** From now on the last answer on each connection says that it is the last. */
+  sayClose(): void {
+    this.#closing = true
+  }
+
+  /** Takes no more from a port; what is open stays open, with its time-outs. `http.Server.close` would end idle ones. */
+  refuseNew(): void {
+    if (this.server.listening) NetServer.prototype.close.call(this.server)
+  }
+
+  #start(): void {
+    // A listener of ours alone would make node take every Upgrade header for an upgrade.
+    if (this.server.listenerCount('upgrade') > 0) {
+      this.server.prependListener('upgrade', (_request, socket) => {
+        const connection = this.#bySocket.get(socket as Socket)
+        if (connection) connection.upgraded = true
+      })
+    }
+  }
+
+  /** Serves a connection that the primary sent. @param idleMs what is left of its keep-alive time, undefined for a fresh one */
+  adopt(handle: object, idleMs?: number): void {
+    const options = { handle, allowHalfOpen: true, readable: true, writable: true }
+    const socket = new Socket(options as ConstructorParameters<typeof Socket>[0])
+    socket.setNoDelay(true)
+    ;(socket as Socket & { server: Server }).server = this.server
+    this.server.emit('connection', socket)
+    const connection = this.#bySocket.get(socket)
+    if (idleMs === undefined || !connection) return
+    connection.adopted = true
+    connection.idleSince = performance.now() - (this.#keepAliveMs + KEPT_LONGER_MS - idleMs)
+    socket.setTimeout(idleMs)
+  }
+
+  /**
+   * An adopted connection that is still between two requests. Node counts its header time-out from the moment it came
+   * and would answer 408 to a client that asked nothing; its keep-alive time is what counts.
+   */
+  isIdleAdopted(socket: Socket): boolean {
+    const connection = this.#bySocket.get(socket)
+    return connection?.adopted === true && socket.bytesRead === 0
+  }
+
+  /** What is left of a connection's keep-alive time, in ms; never so little that it ends on the way. */
+  idleLeft(connection: Connection): number {
+    return Math.max(200, this.#keepAliveMs + KEPT_LONGER_MS - (performance.now() - connection.idleSince))
+  }
+
+  /** Connections that are between two requests, nothing half read and nothing half written. */
+  idle(): Connection[] {
+    const parserIdle = this.#parserIdle()
+    return [...this.all].filter(
+      (connection) =>
+        this.isQuiet(connection) && (parserIdle.has(connection.socket) || connection.socket.bytesRead === 0)
+    )
+  }
+
+  isQuiet({ busy, leaving, upgraded, socket }: Connection): boolean {
+    const handle = handleOf(socket)
+    return (
+      busy === 0 &&
+      !leaving &&
+      !upgraded &&
+      !socket.destroyed &&
+      !socket.writableEnded &&
+      handle !== null &&
+      socket.readableLength === 0 &&
+      socket.writableLength === 0 &&
+      handle.writeQueueSize === 0
+    )
+  }
+
+  /** Which sockets the HTTP parser finds idle: `closeIdleConnections()` names them, with `destroy` caught for the moment. */
+  #parserIdle(): Set<Socket> {
+    const named = new Set<Socket>()
+    for (const { socket } of this.all) {
+      socket.destroy = function (this: Socket) {
+        named.add(this)
+        return this
+      }
+    }
+    try {
+      this.server.closeIdleConnections()
+    } finally {
+      for (const { socket } of this.all) Reflect.deleteProperty(socket, 'destroy')
+    }
+    return named
+  }
+
+  /** The connection ends with the answer to this request, unless another one came behind it. */
+  #endsWith(request: IncomingMessage): boolean {
+    const connection = this.#bySocket.get(request.socket)
+    const last = connection === undefined || connection.lastRequest === request
+    if (connection && last) connection.end = 'answered'
+    return last
+  }
+
+  #opened(socket: Socket): void {
+    const connection: Connection = {
+      socket,
+      busy: 0,
+      idleSince: performance.now(),
+      adopted: false,
+      upgraded: false,
+      leaving: false,
+      end: 'left'
+    }
+    this.all.add(connection)
+    this.#bySocket.set(socket, connection)
+    this.watcher?.opened(connection)
+    socket.once('close', () => {
+      this.all.delete(connection)
+      this.watcher?.closed(connection)
+    })
+  }
+
+  #received(request: IncomingMessage, response: ServerResponse): void {
+    const connection = this.#bySocket.get(request.socket)
+    if (!connection) return
+    connection.busy++
+    connection.lastRequest = request
+    response.once('close', () => {
+      connection.busy--
+      connection.idleSince = performance.now()
+      if (connection.busy === 0 && !connection.leaving) request.socket.setTimeout(this.#keepAliveMs + KEPT_LONGER_MS)
+      this.watcher?.quiet(connection)
+    })
+  }
+}

@@ -1,0 +1,139 @@
+import cluster from 'node:cluster'
+import { hostname } from 'node:os'
+import { pathToFileURL } from 'node:url'
+import type { FastifyPluginAsync } from 'fastify'
+import type { Config } from '../config.ts'
+import { loadIdentity } from '../config.ts'
+import { EXIT_CONFIG, listenFault, StartupError } from '../errors.ts'
+import { buildApp } from '../http/app.ts'
+import { createRegistry } from '../http/metrics.ts'
+import { type Channel, createChannel } from '../ipc/channel.ts'
+import type { AskOfPrimary, AskOfWorker, MetricJson, ServiceView, ToPrimary, ToWorker } from '../ipc/messages.ts'
+import { createLog } from '../log.ts'
+import { Counter } from '../state/hits.ts'
+import { RedisLink } from '../state/redis.ts'
+import { sharedSessionSecret } from '../state/session-secret.ts'
+import { Connections } from './connections.ts'
+import { Drain } from './drain.ts'
+
+/** The primary answers a scrape after its own deadline for the workers, 1 s; this one only catches a dead primary. */
+const COLLECT_MS = 2000
+/** When the primary is dead, nobody waits for this worker: everything is to be gone within 4 s. */
+const ORPHAN = { graceMs: 1000, lingerMs: 500, deadlineMs: 3000 }
+const LINGER_MS = 2000
+
+type PrimaryChannel = Channel<ToPrimary, ToWorker, AskOfPrimary, AskOfWorker>
+
+/** A worker's whole life: state → app → listen → ready → serve → drain → exit 0. */
+export async function runWorker(config: Config): Promise<void> {
+  const { slot, generation } = loadIdentity()
+  const channel: PrimaryChannel = createChannel(process)
+  try {
+    await serve(config, slot, generation, channel)
+  } catch (error) {
+    const known = error instanceof StartupError
+    const why = known ? error.message : `worker ${slot} cannot boot: ${(error as Error).stack ?? error}`
+    await channel.tell({ type: 'boot-failed', why })
+    process.exit(EXIT_CONFIG)
+  }
+}
+
+async function serve(config: Config, slot: number, generation: number, channel: PrimaryChannel): Promise<void> {
+  const log = await createLog(config, { role: 'worker', worker: slot, generation })
+  const draining = new AbortController()
+  let view: ServiceView = { state: 'starting', desired: 0, workers: [], redis: false }
+  channel.on('service', (message) => {
+    view = message.view
+    if (view.state === 'draining') connections.sayClose()
+  })
+
+  const link = new RedisLink(config.redis.url!, config.redis.timeoutMs, log)
+  const sessionSecrets = [...(config.session.secrets ?? [])]
+  link.on('change', (up) => void channel.tell({ type: 'redis', up }))
+
+  let connections!: Connections
+  const registry = createRegistry(slot)
+  const [routes] = await Promise.all([
+    loadRoutes(config),
+    link.start(async (client) => {
+      if (sessionSecrets.length === 0) sessionSecrets.push(await sharedSessionSecret(client))
+    })
+  ])
+  const app = await buildApp({
+    config,
+    log,
+    self: { slot, pid: process.pid, generation, host: hostname() },
+    link,
+    hits: new Counter(link, 'hits'),
+    sessionSecrets,
+    registry,
+    service: () => view,
+    collect: () => channel.ask('collect', {}, COLLECT_MS),
+    draining: draining.signal,
+    routes,
+    serverFactory: (handler) => {
+      connections = new Connections(config.http, handler)
+      return connections.server
+    },
+    isIdleAdopted: (socket) => connections.isIdleAdopted(socket)
+  })
+  channel.answer('ping', () => null)
+  channel.answer('metrics', async () => (await registry.getMetricsAsJSON()) as unknown as MetricJson[])
+
+  channel.on('connection', ({ id, idleMs }, handle) => {
+    if (!handle) return
+    connections.adopt(handle, idleMs)
+    void channel.tell({ type: 'adopted', id })
+  })
+  let drain: Drain | undefined
+  channel.on('moved', ({ id }) => drain?.moved(id))
+
+  /** Empties this worker and leaves. */
+  const leave = async (options: ConstructorParameters<typeof Drain>[1]) => {
+    if (drain) return
+    drain = new Drain(connections, options)
+    connections.refuseNew()
+    draining.abort()
+    const ledger = await drain.run()
+    log.info({ ledger }, 'drained')
+    await app.close().catch((error: unknown) => log.warn({ err: error }, 'closing the app'))
+    link.stop()
+    if (process.connected) await channel.ask('drained', ledger, 1000).catch(() => {})
+    process.exit(0)
+  }
+  channel.on('drain', ({ handOver, deadlineMs }) => {
+    void leave({
+      handOver: handOver ? (id, handle, idleMs) => channel.tell({ type: 'hand-over', id, idleMs }, handle) : undefined,
+      graceMs: config.http.keepAliveMs + 1000,
+      lingerMs: LINGER_MS,
+      deadlineMs
+    })
+  })
+  cluster.worker!.on('disconnect', () => {
+    log.warn('the primary is gone: finishing what is in flight')
+    // Without this, node exits a worker at once when its primary is gone.
+    cluster.worker!.exitedAfterDisconnect = true
+    if (drain) drain.hurry(ORPHAN)
+    else void leave(ORPHAN)
+  })
+
+  if (config.scheduling === 'rr') connections.startInjected()
+  else {
+    await connections.listen(config.port, config.host).catch((error: NodeJS.ErrnoException) => {
+      throw listenFault(error, config.host, config.port)
+    })
+  }
+  await channel.tell({ type: 'redis', up: link.up })
+  await channel.tell({ type: 'ready' })
+}
+
+/** The user's plugin, or the example's routes. */
+async function loadRoutes(config: Config): Promise<FastifyPluginAsync> {
+  if (!config.app) return (await import('../routes/index.ts')).default
+  const module = (await import(pathToFileURL(config.app).href)) as { default?: unknown }
+  // A CommonJS module compiled from `export default` has it one level deeper.
+  const plugin =
+    typeof module.default === 'function' ? module.default : (module.default as { default?: unknown })?.default
+  if (typeof plugin === 'function') return plugin as FastifyPluginAsync
+  throw new StartupError(`APP: the default export of ${config.app} is no Fastify plugin, but ${typeof module.default}`)
+}
