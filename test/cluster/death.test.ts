@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Connection, once } from '../helpers/http.ts'
+import { fixture, Load } from '../helpers/load.ts'
+import { startRedis } from '../helpers/redis.ts'
+import { isAlive, processesWith, type Service, startService } from '../helpers/service.ts'
+
+const inFlight = (service: Service, count: number, ms = 700) =>
+  Array.from({ length: count }, (_, id) => once(service.port, 'GET', `/slow?ms=${ms}&id=${id}`))
+
+/** Requests are in flight when a worker has them all. */
+async function untilServed(service: Service, requests: number): Promise<void> {
+  const probe = await Connection.open(service.port)
+  for (;;) {
+    const { body } = await probe.request('GET', '/in-flight')
+    if ((JSON.parse(body) as { requests: number }).requests >= requests) break
+  }
+  probe.close()
+}
+
+for (const workers of [1, 3]) {
+  test(`kill -9 of a worker of ${workers}: it is replaced, and the port never refuses`, async (t) => {
+    const { url } = await startRedis(t)
+    const service = await startService(t, { env: { REDIS_URL: url, APP: fixture('slow') }, workers })
+    const load = new Load(t, service.port, { fresh: 3 })
+    for (let i = 0; i < 4; i++) {
+      const from = service.lines.length
+      const [pid, { slot }] = [...service.workers()][0]!
+      process.kill(pid, 'SIGKILL')
+      const gone = await service.line((line) => line.msg === 'worker is gone' && line.worker === pid, from)
+      const ready = await service.line((line) => line.msg === 'worker is ready' && line.slot === slot, from)
+      assert.equal(gone.how, 'SIGKILL')
+      t.diagnostic(`ready again ${Number(ready.time) - Number(gone.time)} ms after the death`)
+    }
+    await load.stop()
+    // Who was being answered by the killed worker has lost that answer; nobody was refused, and nobody hung.
+    const kinds = [...load.failures.keys()].filter(
+      (kind) => !/ECONNRESET|closed|the server ended the connection/.test(kind)
+    )
+    assert.deepEqual(kinds, [])
+    assert.ok([...load.failures.values()].reduce((sum, count) => sum + count, 0) <= 4 * 3)
+  })
+}
+
+test('connections that a dying worker was given and never served go to another', async (t) => {
+  const { url } = await startRedis(t)
+  const service = await startService(t, { env: { REDIS_URL: url, APP: fixture('slow') }, workers: 2 })
+  const [stopped] = [...service.workers().keys()]
+  process.kill(stopped!, 'SIGSTOP')
+  // Some of these are given to the stopped worker, which never says that it has them.
+  const requests = Array.from({ length: 10 }, (_, id) => once(service.port, 'GET', `/echo?id=${id}`))
+  await Promise.any(requests)
+  process.kill(stopped!, 'SIGKILL')
+  for (const { status } of await Promise.all(requests)) assert.equal(status, 200)
+})
+
+test('the primary dies: requests in flight are answered, and no process and no port is left within 4 s', async (t) => {
+  const service = await startService(t, { env: { APP: fixture('slow') } })
+  const answers = inFlight(service, 20)
+  const idle = await Connection.open(service.port)
+  await idle.request('GET', '/echo?id=idle')
+  await untilServed(service, 20)
+  const killedAt = performance.now()
+  process.kill(service.pid, 'SIGKILL')
+  for (const { status } of await Promise.all(answers)) assert.equal(status, 200)
+  // Its log pipe is closed when the last process of the service has gone, Redis and the watchdog included.
+  await service.exited
+  while (processesWith(service.runDir).length > 0) await new Promise((resolve) => setImmediate(resolve))
+  const took = performance.now() - killedAt
+  assert.ok(took < 4000, `${Math.round(took)} ms`)
+  await assert.rejects(once(service.port, 'GET', '/echo?id=1'), /ECONNREFUSED/)
+})
+
+test('the primary dies: a worker in an endless loop leaves too', async (t) => {
+  const service = await startService(t, { env: { APP: fixture('block-loop') }, workers: 2 })
+  once(service.port, 'GET', '/block').catch(() => {})
+  const { pid } = await service.line((line) => line.msg === 'blocking')
+  process.kill(service.pid, 'SIGKILL')
+  await service.exited
+  assert.equal(isAlive(pid!), false)
+})
+
+for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+  test(`${signal} to the whole group: 20 of 20 requests in flight are answered, exit 0`, async (t) => {
+    const { url } = await startRedis(t)
+    const service = await startService(t, { env: { REDIS_URL: url, APP: fixture('slow') } })
+    const answers = inFlight(service, 20)
+    await untilServed(service, 20)
+    process.kill(-service.pid, signal)
+    // npm passes a Ctrl-C on that its child has had from the terminal already: that is no second one.
+    if (signal === 'SIGINT') service.child.kill(signal)
+    for (const { status } of await Promise.all(answers)) assert.equal(status, 200)
+    assert.deepEqual(await service.exited, { code: 0, signal: null })
+  })
+}
+
+test('a second signal cuts at once, exit 1; so does SIGQUIT', async (t) => {
+  const { url } = await startRedis(t)
+  for (const signals of [['SIGTERM', 'SIGTERM'], ['SIGQUIT']] as const) {
+    const service = await startService(t, { env: { REDIS_URL: url, APP: fixture('slow') } })
+    const hanging = assert.rejects(once(service.port, 'GET', '/slow?ms=60000&id=1'))
+    await untilServed(service, 1)
+    for (const signal of signals) {
+      const from = service.lines.length
+      service.child.kill(signal)
+      await service.line((line) => /draining|the service ends/.test(line.msg), from)
+    }
+    assert.deepEqual(await service.exited, { code: 1, signal: null })
+    await hanging
+  }
+})

@@ -1,0 +1,52 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { once } from '../helpers/http.ts'
+import { startRedis } from '../helpers/redis.ts'
+import { startService } from '../helpers/service.ts'
+
+/** Every series of a page, by its name and labels. */
+function series(page: string): Map<string, number> {
+  const found = new Map<string, number>()
+  for (const line of page.split('\n')) {
+    if (line === '' || line.startsWith('#')) continue
+    const at = line.lastIndexOf(' ')
+    assert.ok(!found.has(line.slice(0, at)), `${line.slice(0, at)} is there twice`)
+    found.set(line.slice(0, at), Number(line.slice(at + 1)))
+  }
+  return found
+}
+
+test("every worker's series and the primary's are on one page, whichever worker is asked", async (t) => {
+  const { url } = await startRedis(t)
+  const service = await startService(t, { env: { REDIS_URL: url }, workers: 3 })
+  for (let i = 0; i < 30; i++) assert.equal((await once(service.port, 'POST', '/hits')).status, 200)
+  for (let i = 0; i < 3; i++) {
+    const found = series((await once(service.port, 'GET', '/metrics')).body)
+    for (const worker of ['0', '1', '2', 'primary'])
+      assert.ok(found.get(`process_resident_memory_bytes{worker="${worker}"}`))
+    const counts = ['0', '1', '2'].map((worker) =>
+      found.get(`http_request_duration_seconds_count{method="POST",route="/hits",status_code="200",worker="${worker}"}`)
+    )
+    assert.equal(
+      counts.reduce((sum, count) => sum! + count!, 0),
+      30
+    )
+    assert.equal(found.get('cluster_workers{status="ready",worker="primary"}'), 3)
+  }
+})
+
+test('a worker that does not answer costs a scrape a second at most, not its page', async (t) => {
+  const { url } = await startRedis(t)
+  const service = await startService(t, { env: { REDIS_URL: url }, workers: 2 })
+  const pid = [...service.workers()].find(([, { slot }]) => slot === 1)![0]
+  process.kill(pid, 'SIGSTOP')
+  const started = performance.now()
+  // The stopped worker may be given one of these connections; the other one is answered.
+  const page = await Promise.any([once(service.port, 'GET', '/metrics'), once(service.port, 'GET', '/metrics')])
+  assert.ok(performance.now() - started < 5000)
+  const found = series(page.body)
+  assert.ok(found.has('process_resident_memory_bytes{worker="0"}'))
+  assert.ok(!found.has('process_resident_memory_bytes{worker="1"}'))
+  assert.equal(found.get('cluster_workers_missing{worker="primary"}'), 1)
+  process.kill(pid, 'SIGCONT')
+})

@@ -1,0 +1,100 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { fixture } from '../helpers/load.ts'
+import { startRedis } from '../helpers/redis.ts'
+import { type StartOptions, startService, temporaryFolder } from '../helpers/service.ts'
+
+/** Starts a service that cannot, and gives what it says. */
+async function refusal(t: TestContext, env: Record<string, string>, options: StartOptions = {}): Promise<string> {
+  const service = await startService(t, { env: { REDIS_URL: 'unix:///nowhere', ...env }, wait: false, ...options })
+  assert.deepEqual(await service.exited, { code: 78, signal: null }, service.tail())
+  return service.stderr
+}
+
+test('bad variables stop the start, all named at once', async (t) => {
+  const said = await refusal(t, {
+    PORT: 'http',
+    WORKERS: '0',
+    APP: 'nowhere.mjs',
+    SESSION_SECRET: 'short',
+    LOG_LEVEL: 'loud'
+  })
+  for (const name of ['PORT', 'WORKERS', 'LOG_LEVEL']) assert.match(said, new RegExp(`^ {2}- ${name}: `, 'm'))
+  assert.doesNotMatch(said, /short/, 'a secret is never shown')
+  assert.match(
+    await refusal(t, { WORKERS: 'many' }),
+    /WORKERS: must be a number of worker processes from 1 to 999, or auto/
+  )
+  assert.match(await refusal(t, { APP: 'nowhere.mjs' }), /APP: there is no module ".*nowhere\.mjs"/)
+})
+
+test('a port that is taken is said, with what to do', async (t) => {
+  const other = createServer().listen(0, '127.0.0.1')
+  await once(other, 'listening')
+  t.after(() => other.close())
+  const { port } = other.address() as { port: number }
+  for (const SCHEDULING of ['rr', 'shared']) {
+    const said = await refusal(t, { PORT: String(port), SCHEDULING })
+    assert.match(said, new RegExp(`port ${port} of 127.0.0.1 is taken by another process: end it, or set PORT`))
+  }
+})
+
+test('a HOST that is not here is said', async (t) => {
+  assert.match(await refusal(t, { HOST: '192.0.2.1' }), /HOST 192\.0\.2\.1 is no address of this machine/)
+})
+
+test('a RUN_DIR that cannot be written is said', async (t) => {
+  const file = join(temporaryFolder(t), 'file')
+  writeFileSync(file, '')
+  assert.match(await refusal(t, {}, { runDir: join(file, 'run') }), /RUN_DIR .*\/file\/run cannot be written/)
+})
+
+test('one primary per RUN_DIR: a second one says who has it and leaves the first alone', async (t) => {
+  const { url } = await startRedis(t)
+  const first = await startService(t, { env: { REDIS_URL: url }, workers: 1 })
+  const said = await refusal(t, { REDIS_URL: url }, { runDir: first.runDir })
+  assert.match(said, new RegExp(`another primary \\(pid ${first.pid}\\) runs on RUN_DIR`))
+  assert.equal((await fetch(`${first.url}/hits`, { method: 'POST' })).status, 200)
+})
+
+test('an APP that cannot boot ends the first start with its reason', async (t) => {
+  assert.match(await refusal(t, { APP: fixture('crash-on-boot') }), /cannot boot: Error: this release is broken/)
+  const noPlugin = join(temporaryFolder(t), 'app.mjs')
+  writeFileSync(noPlugin, 'export default 42\n')
+  assert.match(await refusal(t, { APP: noPlugin }), /the default export of .*app\.mjs is no Fastify plugin, but number/)
+})
+
+test('an APP that never gets ready ends the first start after three times BOOT_TIMEOUT', async (t) => {
+  const said = await refusal(t, { APP: fixture('never-ready'), BOOT_TIMEOUT: '700' }, { workers: 1 })
+  assert.match(said, /worker 0 was not ready in 700 ms/)
+})
+
+test('a wrong Redis password is a configuration error, not an outage', async (t) => {
+  const { url, client } = await startRedis(t)
+  await client.config('SET', 'requirepass', 'right')
+  const said = await refusal(t, { REDIS_URL: url })
+  assert.match(said, /Redis refuses what REDIS_URL says: NOAUTH/)
+})
+
+test('a Redis that is not there yet: workers come up, readiness says no, and then yes by itself', async (t) => {
+  const { url, server } = await startRedis(t)
+  await server.stop()
+  const service = await startService(t, { env: { REDIS_URL: url } })
+  const ready = await fetch(`${service.url}/readyz`)
+  assert.equal(ready.status, 503)
+  assert.equal(ready.headers.get('retry-after'), '1')
+  assert.equal((await fetch(`${service.url}/livez`)).status, 200)
+  const hit = await fetch(`${service.url}/`)
+  assert.equal(hit.status, 503)
+  assert.deepEqual(await hit.json(), {
+    statusCode: 503,
+    code: 'STATE_UNAVAILABLE',
+    error: 'Service Unavailable',
+    message: 'The shared state is not available at the moment'
+  })
+  await service.line((line) => line.msg === 'Redis' && JSON.stringify(line.err).includes('ENOENT'))
+})

@@ -1,0 +1,127 @@
+import assert from 'node:assert/strict'
+import { copyFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { once } from '../helpers/http.ts'
+import { fixture, Load } from '../helpers/load.ts'
+import { startRedis } from '../helpers/redis.ts'
+import { muster, type Service, startService, temporaryFolder } from '../helpers/service.ts'
+
+const slotsOf = (service: Service) => [...service.workers().values()].map(({ slot }) => slot).sort()
+const rolls = (service: Service) => service.lines.filter((line) => line.msg === 'rolling restart begins').length
+
+test('a release that cannot boot never replaces one that serves: the reload stops and says why; a good one rolls', async (t) => {
+  const { url } = await startRedis(t)
+  const app = join(temporaryFolder(t), 'app.mjs')
+  const release = (name: string) => copyFileSync(fixture(name), app)
+  copyFileSync(fixture('plain'), app)
+  const service = await startService(t, { env: { REDIS_URL: url, APP: app } })
+  const before = [...service.workers().keys()]
+  const load = new Load(t, service.port, { tight: 1, fresh: 1, idle: 5 })
+  for (const [bad, why] of [
+    ['crash-on-boot', /this release is broken/],
+    ['exit-on-boot', /ended before it was ready/],
+    ['never-ready', /was not ready in|did not start in time/]
+  ] as const) {
+    release(bad)
+    const outcome = await service.reload()
+    assert.equal(outcome.msg, 'rolling restart failed')
+    assert.match(String(outcome.why), why)
+    assert.deepEqual([...service.workers().keys()], before, 'the old workers serve on')
+  }
+  release('plain')
+  assert.equal((await service.reload()).msg, 'rolling restart done')
+  await load.stop()
+  assert.deepEqual([...load.failures], [])
+  assert.equal(load.reopened, 0)
+})
+
+test('a second SIGHUP during a roll is remembered, never a second roll at a time', async (t) => {
+  const { url } = await startRedis(t)
+  const service = await startService(t, { env: { REDIS_URL: url } })
+  const done = (generation: number) =>
+    service.line((line) => line.msg === 'rolling restart done' && line.generation === generation)
+  service.child.kill('SIGHUP')
+  await service.line((line) => line.msg === 'rolling restart begins')
+  for (let i = 0; i < 3; i++) service.child.kill('SIGHUP')
+  await done(2)
+  await done(3)
+  assert.equal((await muster(service, 'ping')).stdout, 'pong\n')
+  assert.equal(rolls(service), 2)
+})
+
+test('SIGTTIN and SIGTTOU: one worker more, one fewer, nothing lost', async (t) => {
+  const { url } = await startRedis(t)
+  const service = await startService(t, { env: { REDIS_URL: url, APP: fixture('slow') }, workers: 1 })
+  const load = new Load(t, service.port, { tight: 2, fresh: 1, idle: 5 })
+  service.child.kill('SIGTTIN')
+  await service.line((line) => line.msg === 'worker is ready' && line.slot === 1)
+  assert.deepEqual(slotsOf(service), [0, 1])
+  service.child.kill('SIGTTOU')
+  await service.line((line) => line.msg === 'worker is gone' && line.slot === 1)
+  service.child.kill('SIGTTOU')
+  await service.line((line) => /a number from 1/.test(line.msg))
+  await load.stop()
+  assert.deepEqual([...load.failures], [])
+  assert.equal(load.reopened, 0)
+})
+
+test('the shared scheduling reloads without loss too', async (t) => {
+  const { url } = await startRedis(t)
+  const service = await startService(t, {
+    env: { REDIS_URL: url, APP: fixture('slow'), SCHEDULING: 'shared', PORT: await freePort() }
+  })
+  const load = new Load(t, service.port, { tight: 2, fresh: 2, slow: 2, pipelined: 1, idle: 10, streams: 1 })
+  for (let i = 0; i < 3; i++) assert.equal((await service.reload()).msg, 'rolling restart done')
+  await load.stop()
+  assert.deepEqual([...load.failures], [])
+  assert.equal(load.reopened, 0)
+  assert.deepEqual(await service.stop(), { code: 0, signal: null })
+})
+
+test('readiness is one answer for the service: it says no while draining, from every worker', async (t) => {
+  const { url } = await startRedis(t)
+  const service = await startService(t, { env: { REDIS_URL: url, LAME_DUCK: '8000' } })
+  const probes = () => Promise.all(Array.from({ length: 6 }, () => once(service.port, 'GET', '/readyz')))
+  assert.deepEqual(
+    (await probes()).map(({ status }) => status),
+    Array(6).fill(200)
+  )
+  service.child.kill('SIGTERM')
+  await service.line((line) => line.msg.startsWith('draining'))
+  for (const { status, body, headers } of await probes()) {
+    assert.equal(status, 503)
+    assert.equal(headers.connection, 'close')
+    assert.equal((JSON.parse(body) as { message: string }).message, 'The service is draining')
+  }
+  assert.equal((await once(service.port, 'POST', '/hits')).status, 200)
+  assert.deepEqual(await service.exited, { code: 0, signal: null })
+})
+
+test('a crash loop is slowed down, and the others serve on', async (t) => {
+  const { url } = await startRedis(t)
+  const service = await startService(t, { env: { REDIS_URL: url, APP: fixture('slow') } })
+  for (let i = 0; i < 6; i++) {
+    const from = service.lines.length
+    const pid = [...service.workers()].find(([, { slot }]) => slot === 1)![0]
+    process.kill(pid, 'SIGKILL')
+    await service.line((line) => line.msg === 'worker is ready' && line.slot === 1, from)
+    assert.equal((await once(service.port, 'GET', '/echo?id=1')).status, 200)
+  }
+  const times = (msg: string) =>
+    service.lines.filter((line) => line.msg === msg && line.slot === 1).map((line) => Number(line.time))
+  const starts = times('worker starts').slice(1)
+  const waits = times('worker is gone').map((gone, i) => starts[i]! - gone)
+  assert.ok(waits[0]! < 100, `the first replacement is forked at once, not after ${waits[0]} ms`)
+  assert.ok(waits[5]! > 700, `the sixth waits, ${waits[5]} ms`)
+})
+
+async function freePort(): Promise<string> {
+  const { createServer } = await import('node:net')
+  return new Promise((resolve) => {
+    const server = createServer().listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as { port: number }
+      server.close(() => resolve(String(port)))
+    })
+  })
+}

@@ -1,0 +1,148 @@
+import type { TestContext } from 'node:test'
+import type { FastifyInstance, FastifyPluginAsync, InjectOptions, LightMyRequestResponse } from 'fastify'
+import type { Redis } from 'ioredis'
+import { pino } from 'pino'
+import { type Config, loadConfig } from '../../src/config.ts'
+import { buildApp } from '../../src/http/app.ts'
+import { createRegistry } from '../../src/http/metrics.ts'
+import type { Collection, MetricJson, ServiceView } from '../../src/ipc/messages.ts'
+import exampleRoutes from '../../src/routes/index.ts'
+import { Counter } from '../../src/state/hits.ts'
+import { RedisLink } from '../../src/state/redis.ts'
+import { sharedSessionSecret } from '../../src/state/session-secret.ts'
+import { startRedis } from './redis.ts'
+
+export interface AppOptions {
+  /** A Redis that is there already, as `startRedis` gives it; else one is started for this app. */
+  redis?: Awaited<ReturnType<typeof startRedis>>
+  /** Where the app finds its Redis, should that not be the URL of `redis`: at a proxy, say. */
+  url?: string
+  /** Configuration beside the defaults. */
+  env?: Record<string, string>
+  /** In place of the example's routes. */
+  routes?: FastifyPluginAsync
+  slot?: number
+}
+
+/** One worker's app, without a worker around it. */
+export interface TestApp {
+  app: FastifyInstance
+  config: Config
+  link: RedisLink
+  server: Awaited<ReturnType<typeof startRedis>>
+  /** A plain client of the same Redis. */
+  redis: Redis
+  /** What the primary last said of the service; a test may change it. */
+  view: ServiceView
+  /** What a collection of metrics gives beside this worker's own. */
+  collected: Omit<Collection, 'workers'>
+  draining: AbortController
+}
+
+/** The real app on a real Redis, wired as a worker does it; closed after the test. */
+export async function startApp(t: TestContext, options: AppOptions = {}): Promise<TestApp> {
+  const { env = {}, routes = exampleRoutes, slot = 0 } = options
+  const server = options.redis ?? (await startRedis(t))
+  const config = loadConfig(env)
+  const log = pino({ level: 'silent' })
+  const link = new RedisLink(options.url ?? server.url, config.redis.timeoutMs, log)
+  const sessionSecrets = [...(config.session.secrets ?? [])]
+  await link.start(async (client) => {
+    if (sessionSecrets.length === 0) sessionSecrets.push(await sharedSessionSecret(client))
+  })
+  const registry = createRegistry(slot)
+  const workers: ServiceView['workers'] = [{ slot, pid: process.pid, generation: 1, status: 'ready' }]
+  const view: ServiceView = { state: 'running', desired: 1, workers, redis: true }
+  const collected: TestApp['collected'] = { primary: [], missing: [] }
+  const draining = new AbortController()
+  const app = await buildApp({
+    config,
+    log,
+    self: { slot, pid: process.pid, generation: 1, host: 'test-host' },
+    link,
+    hits: new Counter(link, 'hits'),
+    sessionSecrets,
+    registry,
+    service: () => view,
+    collect: async () => {
+      const metrics = (await registry.getMetricsAsJSON()) as unknown as MetricJson[]
+      return { ...collected, workers: [{ slot, metrics }] }
+    },
+    draining: draining.signal,
+    routes
+  })
+  t.after(async () => {
+    draining.abort()
+    await app.close()
+    link.stop()
+  })
+  return { app, config, link, server, redis: server.client, view, collected, draining }
+}
+
+/** A client that keeps its session cookie, as a browser does. */
+export class Visitor {
+  /** The cookie's value as it goes over the wire. */
+  cookie: string | undefined
+  readonly #app: FastifyInstance
+
+  constructor(app: FastifyInstance, cookie?: string) {
+    this.#app = app
+    this.cookie = cookie
+  }
+
+  async request(options: InjectOptions & { path: string }): Promise<LightMyRequestResponse> {
+    const { path, headers, ...rest } = options
+    const cookie = this.cookie === undefined ? {} : { cookie: `sid=${this.cookie}` }
+    const response = await this.#app.inject({ ...rest, url: path, headers: { ...cookie, ...headers } })
+    const set = setCookieOf(response)
+    if (set) this.cookie = set.gone ? undefined : set.value
+    return response
+  }
+
+  get(path: string, headers: Record<string, string> = {}): Promise<LightMyRequestResponse> {
+    return this.request({ method: 'GET', path, headers })
+  }
+
+  post(path: string, payload?: object): Promise<LightMyRequestResponse> {
+    return this.request({ method: 'POST', path, ...(payload && { payload }) })
+  }
+
+  /** Sends a form as a browser does. */
+  submit(path: string, fields: Record<string, string>): Promise<LightMyRequestResponse> {
+    const headers = { 'content-type': 'application/x-www-form-urlencoded' }
+    return this.request({ method: 'POST', path, headers, payload: new URLSearchParams(fields).toString() })
+  }
+
+  delete(path: string): Promise<LightMyRequestResponse> {
+    return this.request({ method: 'DELETE', path })
+  }
+
+  /** The id that the cookie carries, in front of its signature. */
+  get sessionId(): string {
+    if (this.cookie === undefined) throw new Error('this visitor has no session')
+    return decodeURIComponent(this.cookie).split('.', 1)[0] as string
+  }
+}
+
+/** The session cookie that an answer sets, or clears. */
+export function setCookieOf(
+  response: LightMyRequestResponse
+): { value: string; gone: boolean; attributes: string } | undefined {
+  const lines = [response.headers['set-cookie'] ?? []].flat().filter((line) => line.startsWith('sid='))
+  if (lines.length > 1) throw new Error(`the session cookie is set twice: ${lines.join(' and ')}`)
+  const found = /^sid=([^;]*)(.*)$/.exec(lines[0] ?? '')
+  if (!found) return undefined
+  const [, value = '', attributes = ''] = found
+  return { value, attributes, gone: value === '' || /Expires=Thu, 01 Jan 1970/.test(attributes) }
+}
+
+export const sessionKey = (id: string) => `muster:session:${id}`
+
+/** Commands that Redis ran meanwhile, whoever sent them, those in scripts included: how often each. */
+export async function commandsDuring(redis: Redis, work: () => Promise<unknown>): Promise<Record<string, number>> {
+  await redis.config('RESETSTAT')
+  await work()
+  const stats = await redis.info('commandstats')
+  const counts = [...stats.matchAll(/^cmdstat_([^:]+):calls=(\d+)/gm)].map((match) => [match[1]!, Number(match[2])])
+  return Object.fromEntries(counts.filter(([name]) => name !== 'config|resetstat'))
+}

@@ -1,0 +1,160 @@
+import { request } from 'node:http'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Connection, head } from './http.ts'
+
+/** How many clients of each kind. */
+export interface Mix {
+  /** One request after the other on one connection. */
+  tight?: number
+  /** A new connection for each request. */
+  fresh?: number
+  /** Answers that take 50 to 850 ms. */
+  slow?: number
+  /** Eight requests at once, half of the bursts in two packets. */
+  pipelined?: number
+  /** One connection, used now and then: up to 1.5 s between two requests. */
+  idle?: number
+  /** Server-sent events. */
+  streams?: number
+}
+
+/** Clients that never retry and count every kind of failure. They need the routes of the fixture `slow`. */
+export class Load {
+  answered = 0
+  /** Connections opened by clients that keep theirs. */
+  reopened = 0
+  /** Kinds of failure and how often. */
+  readonly failures = new Map<string, number>()
+  readonly #port: number
+  readonly #clients: Promise<void>[] = []
+  #stopping = false
+  #lastId = 0
+  readonly #latencies: number[] = []
+  #onAnswer: (() => void) | undefined
+
+  /** Ends with the test at the latest. */
+  constructor(t: { after(fn: () => Promise<unknown>): void }, port: number, mix: Mix) {
+    t.after(() => this.stop())
+    this.#port = port
+    const kinds = {
+      tight: () => this.#kept(async (connection) => this.#check(await this.#echo(connection))),
+      fresh: () => this.#fresh(),
+      slow: () =>
+        this.#kept(async (connection) => {
+          this.#check(await this.#echo(connection, `/slow?ms=${Math.round(50 + Math.random() * 800)}`))
+        }),
+      pipelined: () => this.#kept((connection) => this.#burst(connection)),
+      idle: () =>
+        this.#kept(async (connection) => {
+          this.#check(await this.#echo(connection))
+          await sleep(Math.random() * 1500)
+        }),
+      streams: () => this.#streams()
+    }
+    for (const [kind, count] of Object.entries(mix)) {
+      for (let i = 0; i < count; i++) this.#clients.push(this.#loop(kind, kinds[kind as keyof Mix]))
+    }
+  }
+
+  /** How long the given part of the requests of tight and fresh clients took at most, in ms. */
+  percentile(part: number): number {
+    const sorted = this.#latencies.sort((a, b) => a - b)
+    return sorted[Math.floor(sorted.length * part)] ?? 0
+  }
+
+  /** Resolves when so many answers have come. */
+  async until(answers: number): Promise<void> {
+    while (this.answered < answers) {
+      await new Promise<void>((resolve) => {
+        this.#onAnswer = resolve
+      })
+    }
+  }
+
+  /** Ends all clients, each after the request it is at. */
+  async stop(): Promise<this> {
+    this.#stopping = true
+    await Promise.all(this.#clients)
+    return this
+  }
+
+  async #loop(kind: string, run: () => Promise<void>): Promise<void> {
+    while (!this.#stopping) {
+      try {
+        await run()
+      } catch (error) {
+        const key = `${kind}: ${(error as Error).message}`
+        this.failures.set(key, (this.failures.get(key) ?? 0) + 1)
+        await sleep(20)
+      }
+    }
+  }
+
+  /** One connection for as long as the server keeps it. */
+  async #kept(use: (connection: Connection) => Promise<void>): Promise<void> {
+    const connection = await Connection.open(this.#port)
+    try {
+      while (!this.#stopping && !connection.ended) await use(connection)
+      if (!this.#stopping) this.reopened++
+    } finally {
+      connection.close()
+    }
+  }
+
+  async #echo(connection: Connection, path = '/echo?'): Promise<boolean> {
+    const id = String(++this.#lastId)
+    const started = performance.now()
+    const { status, body } = await connection.request('GET', `${path}&id=${id}`)
+    if (path === '/echo?') this.#latencies.push(performance.now() - started)
+    return status === 200 && (JSON.parse(body) as { id: string }).id === id
+  }
+
+  async #burst(connection: Connection): Promise<void> {
+    const ids = Array.from({ length: 8 }, () => String(++this.#lastId))
+    const answers = Promise.all(ids.map(() => connection.expect()))
+    const text = ids.map((id) => head('GET', `/echo?id=${id}`)).join('')
+    const cut = Math.random() < 0.5 ? text.length : Math.round(text.length * Math.random())
+    connection.socket.write(text.slice(0, cut))
+    if (cut < text.length) setTimeout(() => connection.socket.write(text.slice(cut)), Math.random() * 5)
+    for (const [i, { status, body }] of (await answers).entries()) {
+      this.#check(status === 200 && (JSON.parse(body) as { id: string }).id === ids[i])
+    }
+  }
+
+  async #fresh(): Promise<void> {
+    const connection = await Connection.open(this.#port)
+    try {
+      this.#check(await this.#echo(connection))
+    } finally {
+      connection.close()
+    }
+  }
+
+  /** A stream must end with a last event or because this client leaves. */
+  async #streams(): Promise<void> {
+    let text = ''
+    await new Promise<void>((resolve, reject) => {
+      const call = request({ port: this.#port, host: '127.0.0.1', path: '/events', agent: false }, (response) => {
+        response.setEncoding('utf8').on('data', (chunk: string) => {
+          text = (text + chunk).slice(-200)
+          if (this.#stopping) call.destroy()
+        })
+        response.on('end', () =>
+          text.includes('event: bye') ? resolve() : reject(new Error('the stream ended without a last event'))
+        )
+        response.on('error', (error) => (this.#stopping ? resolve() : reject(error)))
+      })
+      call.on('error', (error) => (this.#stopping ? resolve() : reject(error)))
+      call.end()
+    })
+    this.answered++
+  }
+
+  #check(right: boolean): void {
+    if (!right) throw new Error('a wrong answer')
+    this.answered++
+    this.#onAnswer?.()
+  }
+}
+
+export const fixture = (name: string): string => new URL(`../fixtures/${name}.js`, import.meta.url).pathname

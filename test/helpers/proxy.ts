@@ -1,0 +1,135 @@
+import { connect, createServer, type Server, type Socket } from 'node:net'
+import { join } from 'node:path'
+import type { TestContext } from 'node:test'
+import { temporaryFolder } from './service.ts'
+
+interface Pair {
+  client: Socket
+  upstream: Socket
+  /** The next answer to this client is dropped, and the connection cut. */
+  doomed: boolean
+  /** What the client has sent and is held back, even when the client has gone meanwhile. */
+  held: Buffer[] | undefined
+}
+
+/**
+ * Stands between an app and its Redis, and does what networks do: loses answers, cuts, hangs, refuses. On a Unix
+ * socket, whose address nobody else can take while it refuses.
+ */
+export class RedisProxy {
+  readonly #socketPath: string
+  readonly #upstreamPath: string
+  readonly #pairs = new Set<Pair>()
+  #server: Server | undefined
+  #hanging = false
+  #loseAnswerTo = ''
+  /** Answers that are still to be lost. */
+  toLose = 0
+  /** Connections that were ever accepted. */
+  accepted = 0
+
+  private constructor(socketPath: string, upstreamPath: string) {
+    this.#socketPath = socketPath
+    this.#upstreamPath = upstreamPath
+  }
+
+  /** @param url where Redis is, as `unix:///path` */
+  static async start(t: TestContext, url: string): Promise<RedisProxy> {
+    const proxy = new RedisProxy(join(temporaryFolder(t), 'proxy.sock'), url.replace('unix://', ''))
+    t.after(() => proxy.refuse())
+    await proxy.accept()
+    return proxy
+  }
+
+  get url(): string {
+    return `unix://${this.#socketPath}`
+  }
+
+  /** Connections are welcome (again). */
+  accept(): Promise<void> {
+    const server = createServer((client) => this.#pair(client))
+    this.#server = server
+    return new Promise((resolve, reject) => server.once('error', reject).listen(this.#socketPath, resolve))
+  }
+
+  /** Nobody is there: every connection is cut, and new ones are refused. */
+  async refuse(): Promise<void> {
+    const server = this.#server
+    this.#server = undefined
+    this.cut()
+    if (server) await new Promise((resolve) => server.close(resolve))
+  }
+
+  cut(): void {
+    for (const pair of this.#pairs) end(pair)
+  }
+
+  /** Connections stay, but nothing comes through, in neither direction; so it is with new ones. */
+  hang(): void {
+    this.#hanging = true
+    this.strand()
+  }
+
+  /** Nothing comes through on the connections that there are; new ones are fine. */
+  strand(): void {
+    for (const pair of this.#pairs) {
+      pair.held ??= []
+      pair.upstream.pause()
+    }
+  }
+
+  /**
+   * What was held back comes through now, of clients that have given up as well: networks do deliver late.
+   * Resolves when Redis has dealt with what those had sent.
+   */
+  async flow(): Promise<void> {
+    this.#hanging = false
+    await Promise.all(
+      [...this.#pairs].map(async (pair) => {
+        const { client, upstream } = pair
+        for (const chunk of pair.held ?? []) upstream.write(chunk)
+        pair.held = undefined
+        upstream.resume()
+        if (!client.destroyed || upstream.destroyed) return
+        await new Promise((resolve) => upstream.once('close', resolve).end())
+      })
+    )
+  }
+
+  /** The next `times` that Redis answers a request with this text in it, the answer is lost and the connection cut. */
+  loseAnswers(times: number, request: string): void {
+    this.toLose = times
+    this.#loseAnswerTo = request
+  }
+
+  #pair(client: Socket): void {
+    this.accepted++
+    const upstream = connect(this.#upstreamPath)
+    const pair: Pair = { client, upstream, doomed: false, held: this.#hanging ? [] : undefined }
+    if (this.#hanging) upstream.pause()
+    this.#pairs.add(pair)
+    client.on('data', (chunk: Buffer) => {
+      pair.doomed ||= this.toLose > 0 && chunk.includes(this.#loseAnswerTo)
+      if (pair.held) pair.held.push(chunk)
+      else upstream.write(chunk)
+    })
+    upstream.on('data', (chunk) => {
+      if (!pair.doomed) return void client.write(chunk)
+      this.toLose--
+      end(pair)
+    })
+    for (const socket of [client, upstream]) socket.on('error', () => {})
+    client.on('close', () => {
+      if (!pair.held) upstream.destroy()
+    })
+    upstream.on('close', () => {
+      this.#pairs.delete(pair)
+      client.destroy()
+    })
+  }
+}
+
+function end({ client, upstream }: Pair): void {
+  client.destroy()
+  upstream.destroy()
+}

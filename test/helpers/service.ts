@@ -1,0 +1,232 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import type { TestContext } from 'node:test'
+import { fileURLToPath } from 'node:url'
+
+const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url))
+const CLI = fileURLToPath(new URL('../../src/cli.js', import.meta.url))
+/** Generous: many processes share few cores. It bounds a failure, it is never waited for. */
+export const PATIENCE_MS = 60_000
+
+/** One line of the service's log. */
+export interface Line {
+  msg: string
+  role?: string
+  pid?: number
+  slot?: number
+  worker?: number
+  generation?: number
+  port?: number
+  [field: string]: unknown
+}
+
+export interface Exit {
+  code: number | null
+  signal: NodeJS.Signals | null
+}
+
+/** A running muster: real processes, its log as it comes. */
+export class Service {
+  readonly child: ChildProcess
+  readonly runDir: string
+  readonly lines: Line[] = []
+  stderr = ''
+  readonly exited: Promise<Exit>
+  port = 0
+  readonly #watchers = new Set<() => void>()
+
+  constructor(child: ChildProcess, runDir: string) {
+    this.child = child
+    this.runDir = runDir
+    this.exited = once(child, 'close').then(([code, signal]) => ({ code, signal }))
+    void this.exited.then(() => this.#changed())
+    createInterface({ input: child.stdout! }).on('line', (text) => {
+      this.lines.push(text.startsWith('{') ? (JSON.parse(text) as Line) : { msg: text })
+      this.#changed()
+    })
+    child.stderr!.setEncoding('utf8').on('data', (text: string) => {
+      this.stderr += text
+    })
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`
+  }
+
+  get pid(): number {
+    return this.child.pid!
+  }
+
+  /** The first line after `from` (an index into `lines`) that matches, when it comes. */
+  async line(matches: (line: Line) => boolean, from = 0): Promise<Line> {
+    return (await this.until(() => this.lines.slice(from).find(matches), 'a log line')) as Line
+  }
+
+  /** Resolves with the first truthy value that `check` gives; it is asked at every line. */
+  until<T>(check: () => T, what = 'a state'): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(
+        () => settle(() => reject(new Error(`${what} did not come:\n${this.tail()}`))),
+        PATIENCE_MS
+      )
+      const look = () => {
+        const value = check()
+        if (value) settle(() => resolve(value))
+        else if (this.child.exitCode !== null || this.child.signalCode !== null) {
+          // Lines already in the pipe still come before 'close'.
+          void this.exited.then(() => {
+            const last = check()
+            settle(() =>
+              last ? resolve(last) : reject(new Error(`the service ended before ${what} came:\n${this.tail()}`))
+            )
+          })
+        }
+      }
+      const settle = (done: () => void) => {
+        clearTimeout(timer)
+        this.#watchers.delete(look)
+        done()
+      }
+      this.#watchers.add(look)
+      look()
+    })
+  }
+
+  /** Every slot has a ready worker, seen since the line of index `from`. */
+  async ready(workers: number, from = 0): Promise<void> {
+    await this.until(() => {
+      const slots = this.lines
+        .slice(from)
+        .filter((line) => line.msg === 'worker is ready')
+        .map((line) => line.slot)
+      return new Set(slots).size >= workers
+    }, `${workers} ready workers`)
+  }
+
+  /** Sends SIGHUP and waits for the end of that rolling restart. */
+  async reload(): Promise<Line> {
+    const from = this.lines.length
+    this.child.kill('SIGHUP')
+    return this.line((line) => line.msg.startsWith('rolling restart ') && line.msg !== 'rolling restart begins', from)
+  }
+
+  /** Pids of the workers that live, by the log. */
+  workers(): Map<number, { slot: number; generation: number }> {
+    const alive = new Map<number, { slot: number; generation: number }>()
+    for (const { msg, worker, slot, generation } of this.lines) {
+      if (msg === 'worker starts') alive.set(worker!, { slot: slot!, generation: generation! })
+      if (msg === 'worker is gone') alive.delete(worker!)
+    }
+    return alive
+  }
+
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<Exit> {
+    this.child.kill(signal)
+    return this.exited
+  }
+
+  tail(): string {
+    return `${this.lines
+      .slice(-30)
+      .map((line) => JSON.stringify(line))
+      .join('\n')}\n${this.stderr}`
+  }
+
+  #changed(): void {
+    for (const watcher of [...this.#watchers]) watcher()
+  }
+}
+
+export interface StartOptions {
+  env?: Record<string, string>
+  workers?: number
+  /** Kept by the caller, for a second start on the same folder. */
+  runDir?: string
+  /** Wait until every worker is ready; default true. */
+  wait?: boolean
+  /** Hard limit of open descriptors of each process. */
+  maxDescriptors?: number
+  /** A process group of its own, so that a signal to the whole group can be sent. */
+  detached?: boolean
+}
+
+/** Starts a muster on a free port and an own RUN_DIR; what is left of it after the test is killed. */
+export async function startService(t: TestContext, options: StartOptions = {}): Promise<Service> {
+  const { env = {}, workers = 2, runDir = temporaryFolder(t), wait = true, detached = true } = options
+  // Node raises the soft limit to the hard one at its start, so the hard one it is.
+  const limit = options.maxDescriptors === undefined ? '' : `ulimit -n ${options.maxDescriptors}; `
+  const child = spawn('sh', ['-c', `${limit}exec "${process.execPath}" "${MAIN}"`], {
+    env: { ...cleanEnvironment(), PORT: '0', WORKERS: String(workers), RUN_DIR: runDir, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached
+  })
+  const service = new Service(child, runDir)
+  t.after(async () => {
+    if (child.exitCode === null && child.signalCode === null) {
+      child.kill('SIGQUIT')
+      await service.exited
+    }
+    for (const pid of processesWith(runDir)) process.kill(pid, 'SIGKILL')
+  })
+  if (wait) {
+    service.port = (await service.line((line) => line.msg === 'muster starts')).port!
+    await service.ready(workers)
+  }
+  return service
+}
+
+/** Runs the `muster` command against a service. */
+export function muster(
+  service: Pick<Service, 'runDir'>,
+  ...args: string[]
+): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  const child = spawn(process.execPath, [CLI, ...args], {
+    env: { ...cleanEnvironment(), RUN_DIR: service.runDir },
+    stdio: ['ignore', 'pipe', 'pipe']
+  })
+  const output = { stdout: '', stderr: '' }
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    output.stdout += text
+  })
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    output.stderr += text
+  })
+  return once(child, 'close').then(([code]) => ({ code: code as number | null, ...output }))
+}
+
+/** A folder that is gone after the test. Short, since Unix sockets are in it. */
+export function temporaryFolder(t: TestContext): string {
+  const folder = mkdtempSync(join(tmpdir(), 'muster-'))
+  t.after(() => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }))
+  return folder
+}
+
+/** The environment of this process without what would configure a service. */
+export function cleanEnvironment(): NodeJS.ProcessEnv {
+  const { PATH, HOME, XDG_CACHE_HOME, NODE_V8_COVERAGE } = process.env
+  return { PATH, HOME, ...(XDG_CACHE_HOME && { XDG_CACHE_HOME }), ...(NODE_V8_COVERAGE && { NODE_V8_COVERAGE }) }
+}
+
+/** Processes whose command line or environment names the folder. */
+export function processesWith(runDir: string): number[] {
+  const found = execFileSync(
+    'sh',
+    ['-c', `grep -lsa -- "${runDir}" /proc/[0-9]*/environ /proc/[0-9]*/cmdline || true`],
+    { encoding: 'utf8' }
+  )
+  const pids = new Set([...found.matchAll(/\/proc\/(\d+)\//g)].map((match) => Number(match[1])))
+  return [...pids].filter((pid) => pid !== process.pid && isAlive(pid))
+}
+
+/** A process that nobody has reaped yet does not live. */
+export function isAlive(pid: number): boolean {
+  try {
+    return !/^\d+ \(.*\) Z/s.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))
+  } catch {
+    return false
+  }
+}

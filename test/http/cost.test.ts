@@ -1,0 +1,98 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import type { FastifyPluginAsync } from 'fastify'
+import { commandsDuring, setCookieOf, startApp, Visitor } from '../helpers/app.ts'
+
+describe('what needs no session sets no cookie and asks Redis for none', () => {
+  const free: [method: 'GET' | 'POST' | 'PUT', path: string, commands: Record<string, number>][] = [
+    ['GET', '/livez', {}],
+    ['GET', '/readyz', {}],
+    ['GET', '/readyz?verbose', {}],
+    ['GET', '/healthz', {}],
+    ['GET', '/metrics', {}],
+    ['GET', '/nowhere', {}],
+    ['PUT', '/', {}],
+    ['GET', '/hits', { get: 1 }],
+    ['POST', '/hits', { evalsha: 1 }]
+  ]
+  for (const [method, path, expected] of free) {
+    test(`${method} ${path}`, async (t) => {
+      const { app, redis } = await startApp(t)
+      const visitor = new Visitor(app)
+      await visitor.get('/')
+      await visitor.post('/hits')
+      for (const who of [visitor, new Visitor(app)]) {
+        const commands = await commandsDuring(redis, async () => {
+          const response = await who.request({ method, path })
+          assert.equal(response.headers['set-cookie'], undefined)
+        })
+        // A script is one command, whatever it does inside.
+        assert.deepEqual(commands.evalsha ? { evalsha: commands.evalsha } : commands, expected)
+      }
+      assert.equal((await redis.keys('*session:*')).length, 1, 'sessions: the one of GET /')
+    })
+  }
+
+  test('a hundred hits at once are a handful of commands: what comes in one turn is one batch', async (t) => {
+    const { app, redis } = await startApp(t)
+    await app.inject({ method: 'POST', url: '/hits' })
+    const commands = await commandsDuring(redis, () =>
+      Promise.all(Array.from({ length: 100 }, () => app.inject({ method: 'POST', url: '/hits' })))
+    )
+    assert.ok(commands.evalsha! <= 5, JSON.stringify(commands))
+    assert.equal(await redis.get('muster:hits'), '101')
+  })
+})
+
+describe('nothing is saved when nothing has changed', () => {
+  test('to look at a session that is none stores nothing and sets no cookie', async (t) => {
+    const { app, redis } = await startApp(t)
+    const visitor = new Visitor(app)
+    const commands = await commandsDuring(redis, () => visitor.get('/session'))
+    assert.deepEqual(commands, {})
+    assert.equal(visitor.cookie, undefined)
+  })
+
+  test('to look at a session reads it once and writes nothing', async (t) => {
+    const { app, redis } = await startApp(t)
+    const visitor = new Visitor(app)
+    await visitor.post('/session', { name: 'ada' })
+    for (let i = 0; i < 2; i++) {
+      const commands = await commandsDuring(redis, async () => {
+        const response = await visitor.get('/session')
+        assert.equal(response.json().name, 'ada')
+        assert.equal(setCookieOf(response), undefined)
+      })
+      const { getex = 0, get = 0, ...others } = commands
+      assert.equal(getex + get, 2, 'one for the session, one for its counter of visits')
+      assert.deepEqual(others, {})
+    }
+  })
+
+  test('a visit that comes again counts, and does not write the session', async (t) => {
+    const { app, redis } = await startApp(t)
+    const visitor = new Visitor(app)
+    await visitor.get('/')
+    await visitor.get('/')
+    const stored = await redis.get(`muster:session:${visitor.sessionId}`)
+    const commands = await commandsDuring(redis, () => visitor.get('/'))
+    assert.equal(commands.getex, 1, 'the session is read once')
+    assert.equal(commands.evalsha, 2, 'a script for the hit and one for the visit')
+    assert.equal(await redis.get(`muster:session:${visitor.sessionId}`), stored)
+  })
+
+  test('a handler that sets what is there already writes nothing, on your own routes as well', async (t) => {
+    const routes: FastifyPluginAsync = async (scope) => {
+      scope.get('/theme', async (request) => {
+        request.session.set('theme' as never, 'dark' as never)
+        return 'ok'
+      })
+      scope.get('/static', { config: { session: false } }, async () => 'ok')
+    }
+    const { app, redis } = await startApp(t, { routes })
+    const visitor = new Visitor(app)
+    await visitor.get('/theme')
+    assert.deepEqual(await commandsDuring(redis, () => visitor.get('/theme')), { getex: 1 })
+    assert.deepEqual(await commandsDuring(redis, () => visitor.get('/static')), {}, 'a route without a session')
+  })
+})

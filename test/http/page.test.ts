@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { startApp, Visitor } from '../helpers/app.ts'
+
+const CHROME = 'text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8'
+
+const accepts: [accept: string | undefined, type: 'html' | 'json', who: string][] = [
+  [CHROME, 'html', 'a browser'],
+  ['text/html', 'html', 'who wants only HTML'],
+  ['application/json;q=0.5, text/html', 'html', 'who prefers HTML'],
+  ['*/*', 'json', 'curl'],
+  [undefined, 'json', 'who does not say'],
+  ['application/json', 'json', 'a program'],
+  ['text/html;q=0.5, application/json', 'json', 'who prefers JSON'],
+  ['image/png', 'json', 'who wants what there is not'],
+  ['rubbish', 'json', 'who talks rubbish']
+]
+test('browsers get the page, everybody else gets JSON', async (t) => {
+  const { app } = await startApp(t)
+  for (const [accept, type, who] of accepts) {
+    await t.test(`${who} (Accept: ${accept ?? 'none'}): ${type}`, async () => {
+      const response = await new Visitor(app).get('/', accept === undefined ? {} : { accept })
+      assert.equal(response.statusCode, 200)
+      if (type === 'json') {
+        assert.equal(response.json().visits, 1)
+      } else {
+        assert.equal(response.headers['content-type'], 'text/html; charset=utf-8')
+        assert.match(response.body, /^<!doctype html>/)
+      }
+    })
+  }
+})
+
+test('the page shows the numbers of this very request', async (t) => {
+  const { app, redis } = await startApp(t, { slot: 5 })
+  await redis.set('muster:hits', 1233)
+  const visitor = new Visitor(app)
+  const first = await visitor.get('/', { accept: CHROME })
+  assert.match(first.body, /value="1234">1234</)
+  assert.match(first.body, /slot 5/)
+  assert.match(first.body, new RegExp(`pid ${process.pid}`))
+  assert.match((await visitor.get('/', { accept: CHROME })).body, /value="2">2</, 'the second visit')
+  assert.doesNotMatch(first.body, /\{\{|undefined/, 'a hole in the page')
+})
+
+test('the page allows nothing but its own scripts and styles', async (t) => {
+  const { app } = await startApp(t)
+  const response = await new Visitor(app).get('/', { accept: CHROME })
+  const policy = response.headers['content-security-policy'] as string
+  assert.match(policy, /default-src 'none'/)
+  assert.match(policy, /script-src 'self'/)
+  assert.match(policy, /frame-ancestors 'none'/)
+  assert.doesNotMatch(policy, /unsafe|\*/)
+  assert.doesNotMatch(response.body, /<script>|<style|style="| on\w+="/, 'what the policy would stop')
+})
+
+test('scripts and styles of the page are there, and may be kept for ever since their names change with them', async (t) => {
+  const { app } = await startApp(t)
+  const visitor = new Visitor(app)
+  const { body } = await visitor.get('/', { accept: CHROME })
+  const assets = [...body.matchAll(/(?:src|href)="(\/assets\/[^"]+)"/g)].map((match) => match[1]!)
+  assert.equal(assets.length, 2)
+  for (const path of assets) {
+    assert.match(path, /\.[0-9a-f]{12}\.(css|js)$/)
+    const response = await visitor.get(path)
+    assert.equal(response.statusCode, 200)
+    assert.match(response.headers['content-type'] as string, path.endsWith('js') ? /^text\/javascript/ : /^text\/css/)
+    assert.match(response.headers['cache-control'] as string, /max-age=31536000, immutable/)
+    assert.ok(response.body.length > 500)
+  }
+})
+
+test('a name is text, not a part of the page', async (t) => {
+  const { app } = await startApp(t)
+  const visitor = new Visitor(app)
+  const name = `<script>alert('x')</script>" onload="y`
+  assert.equal((await visitor.post('/session', { name })).json().name, name)
+  const { body } = await visitor.get('/', { accept: CHROME })
+  assert.ok(body.includes('&#60;script&#62;alert(&#39;x&#39;)&#60;/script&#62;&#34; onload=&#34;y'), 'it is not there')
+  assert.ok(!body.includes('<script>alert'), 'it is a tag')
+})
+
+test('the forms of the page work without JavaScript: sign in, and out, and back to the page', async (t) => {
+  const { app } = await startApp(t)
+  const visitor = new Visitor(app)
+  const page = await visitor.get('/', { accept: CHROME })
+  assert.match(page.body, /data-signed-in="no"/)
+  const [signIn, signOut] = [...page.body.matchAll(/<form [^>]*method="post" action="([^"]+)"/g)].map(
+    (form) => form[1]!
+  )
+
+  const signedIn = await visitor.submit(signIn!, { name: 'Ada & Charles' })
+  assert.equal(signedIn.statusCode, 303)
+  assert.equal(signedIn.headers.location, '/')
+  const known = await visitor.get('/', { accept: CHROME })
+  assert.match(known.body, /data-signed-in="yes"/)
+  assert.match(known.body, /Ada &#38; Charles/)
+
+  const signedOut = await visitor.submit(signOut!, {})
+  assert.equal(signedOut.statusCode, 303)
+  assert.equal(signedOut.headers.location, '/')
+  assert.equal(visitor.cookie, undefined)
+  assert.match((await visitor.get('/', { accept: CHROME })).body, /data-signed-in="no"/)
+})
+
+test('a form that is not filled in right is refused like everything else', async (t) => {
+  const { app } = await startApp(t)
+  assert.equal((await new Visitor(app).submit('/session', { name: '  ' })).statusCode, 400)
+  assert.equal((await new Visitor(app).submit('/session', { nick: 'ada' })).statusCode, 400)
+})

@@ -1,0 +1,214 @@
+import assert from 'node:assert/strict'
+import { describe, type TestContext, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { LightMyRequestResponse } from 'fastify'
+import { startApp, type TestApp, Visitor } from '../helpers/app.ts'
+import { RedisProxy } from '../helpers/proxy.ts'
+import { startRedis } from '../helpers/redis.ts'
+import { until } from '../helpers/until.ts'
+
+const REDIS_TIMEOUT = 300
+const MARGIN = 100
+const BACK_WITHIN = 3000
+
+interface Away extends TestApp {
+  proxy: RedisProxy
+  /** Has a session since before. */
+  known: Visitor
+}
+
+/** An app behind a proxy, with a visitor who is signed in. */
+async function start(t: TestContext): Promise<Away> {
+  const redis = await startRedis(t)
+  const proxy = await RedisProxy.start(t, redis.url)
+  const started = await startApp(t, { redis, url: proxy.url, env: { REDIS_TIMEOUT: `${REDIS_TIMEOUT}` } })
+  const known = new Visitor(started.app)
+  await known.post('/session', { name: 'ada' })
+  await known.get('/')
+  return { ...started, proxy, known }
+}
+
+/** What needs Redis, by somebody who has a session and by somebody who has none. */
+function everything({ app, known }: Away): (() => Promise<LightMyRequestResponse>)[] {
+  const stranger = () => new Visitor(app)
+  const again = () => new Visitor(app, known.cookie)
+  return [
+    () => stranger().get('/'),
+    () => stranger().get('/', { accept: 'text/html' }),
+    () => stranger().post('/hits'),
+    () => stranger().get('/hits'),
+    () => stranger().post('/session', { name: 'grace' }),
+    () => again().get('/'),
+    () => again().get('/session'),
+    () => again().post('/session', { name: 'grace' }),
+    () => again().delete('/session')
+  ]
+}
+
+function assertUnavailable(response: LightMyRequestResponse): void {
+  assert.equal(response.statusCode, 503, response.body)
+  assert.equal(response.headers['retry-after'], '1')
+  assert.deepEqual(response.json(), {
+    statusCode: 503,
+    code: 'STATE_UNAVAILABLE',
+    error: 'Service Unavailable',
+    message: 'The shared state is not available at the moment'
+  })
+  assert.equal(response.headers['set-cookie'], undefined, 'a cookie of a session that is not stored')
+}
+
+/** Asks all of it at once. @returns how long each answer took, in ms */
+function timesOf(asks: (() => Promise<LightMyRequestResponse>)[]): Promise<number[]> {
+  return Promise.all(
+    asks.map(async (ask) => {
+      const asked = performance.now()
+      assertUnavailable(await ask())
+      return performance.now() - asked
+    })
+  )
+}
+
+const ways: Record<string, { leave: (away: Away) => unknown; back: (away: Away) => unknown }> = {
+  'refuses connections': { leave: ({ proxy }) => proxy.refuse(), back: ({ proxy }) => proxy.accept() },
+  'does not answer any more': {
+    leave: ({ server }) => process.kill(server.pid(), 'SIGSTOP'),
+    back: ({ server }) => process.kill(server.pid(), 'SIGCONT')
+  },
+  'is behind a network that has gone silent': { leave: ({ proxy }) => proxy.hang(), back: ({ proxy }) => proxy.flow() }
+}
+
+for (const [how, { leave, back }] of Object.entries(ways)) {
+  describe(`while Redis ${how}`, () => {
+    test('every answer is a clear 503 in time, from the first one on, and /livez is 200', async (t) => {
+      const away = await start(t)
+      const asks = everything(away)
+      const rounds: number[][] = []
+      for (let round = 0; round < 3; round++) {
+        await leave(away)
+        try {
+          const first = await timesOf(asks)
+          const later = await timesOf(asks)
+          rounds.push([...first, ...later])
+          assert.equal((await away.app.inject('/livez')).statusCode, 200)
+          assert.equal((await away.app.inject('/metrics')).statusCode, 200)
+          assert.equal((await away.app.inject('/nowhere')).statusCode, 404)
+        } finally {
+          await back(away)
+        }
+        await until(() => away.link.up, 'Redis is up')
+      }
+      for (let i = 0; i < 2 * asks.length; i++) {
+        // The best of three, since other processes share the cores.
+        const best = Math.min(...rounds.map((times) => times[i]!))
+        assert.ok(
+          best < REDIS_TIMEOUT + MARGIN,
+          `${best} ms, ${i < asks.length ? 'at first' : 'later'}: ${asks[i % asks.length]}`
+        )
+      }
+    })
+
+    test('nobody waits for those who came before: answers to a stream of requests are in time as well', async (t) => {
+      const away = await start(t)
+      const asks = everything(away)
+      const rounds: number[][] = []
+      for (let round = 0; round < 3; round++) {
+        await leave(away)
+        try {
+          const answers: Promise<number[]>[] = []
+          for (let i = 0; i < 3 * asks.length; i++) {
+            answers.push(timesOf([asks[i % asks.length]!]))
+            await sleep(REDIS_TIMEOUT / 100)
+          }
+          rounds.push((await Promise.all(answers)).flat())
+        } finally {
+          await back(away)
+        }
+        await until(() => away.link.up, 'Redis is up')
+      }
+      const best = rounds[0]!.map((_, i) => Math.min(...rounds.map((times) => times[i]!)))
+      assert.ok(Math.max(...best) < REDIS_TIMEOUT + MARGIN, `${best.map(Math.round)} ms`)
+    })
+
+    test(`service is back within ${BACK_WITHIN} ms of Redis being back, and nothing is forgotten`, async (t) => {
+      const away = await start(t)
+      await leave(away)
+      await until(async () => (await away.app.inject('/hits')).statusCode === 503, 'a 503')
+      // So long that the client tries again only now and then.
+      const gone = performance.now()
+      await until(() => performance.now() - gone > 2000, 'two seconds')
+      await back(away)
+      const returned = performance.now()
+      await until(async () => (await away.app.inject({ method: 'POST', url: '/hits' })).statusCode === 200, 'a 200')
+      const ms = performance.now() - returned
+      assert.ok(ms < BACK_WITHIN, `${ms} ms`)
+      assert.equal(away.link.up, true)
+      assert.equal((await away.known.get('/session')).json().name, 'ada')
+    })
+  })
+}
+
+test('Redis is asked again after a short absence within one request: it costs time, and no error', async (t) => {
+  const away = await start(t)
+  away.proxy.cut()
+  const [hit, visit] = await Promise.all([
+    away.app.inject({ method: 'POST', url: '/hits' }),
+    new Visitor(away.app).get('/')
+  ])
+  assert.equal(hit.statusCode, 200)
+  assert.equal(visit.statusCode, 200)
+})
+
+test('a session that cannot be stored is a 503, not an answer that pretends', async (t) => {
+  const redis = await startRedis(t)
+  const proxy = await RedisProxy.start(t, redis.url)
+  const { app } = await startApp(t, {
+    redis,
+    url: proxy.url,
+    env: { REDIS_TIMEOUT: `${REDIS_TIMEOUT}` },
+    routes: async (scope) => {
+      scope.post('/cart', async (request) => {
+        await proxy.refuse()
+        request.session.name = 'ada'
+        return { stored: true }
+      })
+    }
+  })
+  assertUnavailable(await new Visitor(app).post('/cart'))
+})
+
+describe('a worker that starts while Redis is away', () => {
+  test('is there, says 503, and serves as soon as Redis is there, with the secret that all share', async (t) => {
+    const redis = await startRedis(t)
+    const settled = await startApp(t, { redis })
+    const known = new Visitor(settled.app)
+    await known.post('/session', { name: 'ada' })
+
+    const proxy = await RedisProxy.start(t, redis.url)
+    await proxy.refuse()
+    const began = performance.now()
+    const env = { REDIS_TIMEOUT: `${REDIS_TIMEOUT}` }
+    const late: Away = { ...(await startApp(t, { redis, url: proxy.url, env })), proxy, known }
+    assert.ok(performance.now() - began < 10_000, 'it waits for Redis')
+    assert.equal(late.link.up, false)
+    assert.equal((await late.app.inject('/livez')).statusCode, 200)
+    for (const ask of everything(late)) assertUnavailable(await ask())
+
+    await proxy.accept()
+    const returned = performance.now()
+    await until(() => late.link.up, 'Redis is up')
+    assert.ok(performance.now() - returned < BACK_WITHIN, `${performance.now() - returned} ms`)
+    assert.equal((await new Visitor(late.app, known.cookie).get('/session')).json().name, 'ada')
+    assert.equal((await new Visitor(late.app).get('/')).statusCode, 200)
+  })
+
+  test('is there even when Redis takes connections and says nothing', async (t) => {
+    const redis = await startRedis(t)
+    const proxy = await RedisProxy.start(t, redis.url)
+    proxy.hang()
+    const { app, link } = await startApp(t, { redis, url: proxy.url, env: { REDIS_TIMEOUT: `${REDIS_TIMEOUT}` } })
+    assert.equal(link.up, false)
+    assertUnavailable(await app.inject('/hits'))
+    await proxy.flow()
+    await until(() => link.up, 'Redis is up')
+  })
+})

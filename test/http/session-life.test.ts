@@ -1,0 +1,139 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { Redis } from 'ioredis'
+import exampleRoutes from '../../src/routes/index.ts'
+import { sessionKey, startApp, Visitor } from '../helpers/app.ts'
+
+const MINUTE = 60_000
+const IDLE = 30 * MINUTE
+/** Of a time that runs while the test does. */
+const SLACK = MINUTE
+
+/** So much time passes for everything in Redis that has an end. */
+async function passes(redis: Redis, ms: number): Promise<void> {
+  for (const key of await redis.keys('*')) {
+    const left = await redis.pttl(key)
+    if (left >= 0) await redis.pexpire(key, left - ms)
+  }
+}
+
+async function assertLives(redis: Redis, key: string, ms: number): Promise<void> {
+  const left = await redis.pttl(key)
+  assert.ok(left <= ms && left > ms - SLACK, `${key} lives for ${left} ms more, not ${ms}`)
+}
+
+test('a session whose cookie has not come back lives ten minutes', async (t) => {
+  const { app, redis } = await startApp(t)
+  const visitor = new Visitor(app)
+  await visitor.get('/')
+  await assertLives(redis, sessionKey(visitor.sessionId), 10 * MINUTE)
+})
+
+test('so does one that begins with signing in: a crowd without cookies fills Redis in no way', async (t) => {
+  const { app, redis } = await startApp(t)
+  const visitor = new Visitor(app)
+  await visitor.post('/session', { name: 'ada' })
+  await assertLives(redis, sessionKey(visitor.sessionId), 10 * MINUTE)
+})
+
+test('once the cookie has come back, the session lives for SESSION_IDLE, again with every request', async (t) => {
+  const { app, redis } = await startApp(t)
+  const visitor = new Visitor(app)
+  await visitor.get('/')
+  for (const path of ['/', '/session']) {
+    await redis.pexpire(sessionKey(visitor.sessionId), MINUTE)
+    await visitor.get(path)
+    await assertLives(redis, sessionKey(visitor.sessionId), IDLE)
+  }
+})
+
+for (const path of ['/session', '/other']) {
+  test(`the visits live as long as the session that they are of: one that is used on ${path} only`, async (t) => {
+    const { app, redis } = await startApp(t, {
+      routes: async (scope) => {
+        await scope.register(exampleRoutes)
+        scope.get('/other', async (request) => request.session.sessionId)
+      }
+    })
+    const visitor = new Visitor(app)
+    for (const _ of [1, 2, 3]) await visitor.get('/')
+    for (const _ of [1, 2]) {
+      await passes(redis, IDLE - SLACK)
+      await visitor.get(path)
+    }
+    await passes(redis, IDLE - SLACK)
+    assert.equal((await visitor.get('/')).json().visits, 4)
+  })
+}
+
+test('where SESSION_IDLE is less than ten minutes, no session lives longer than that', async (t) => {
+  const { app, redis } = await startApp(t, { env: { SESSION_IDLE: '5000' } })
+  const visitor = new Visitor(app)
+  for (const _ of [1, 2, 3]) {
+    await visitor.get('/')
+    assert.ok((await redis.pttl(sessionKey(visitor.sessionId))) <= 5000)
+  }
+})
+
+test('a session ends when it was not used for SESSION_IDLE, and its visitor gets a new one', async (t) => {
+  const { app, redis } = await startApp(t)
+  const visitor = new Visitor(app)
+  await visitor.get('/')
+  await visitor.get('/')
+  const { sessionId } = visitor
+  await passes(redis, IDLE - SLACK)
+  assert.equal((await visitor.get('/')).json().visits, 3)
+  await passes(redis, IDLE)
+  assert.equal((await visitor.get('/')).json().visits, 1)
+  assert.notEqual(visitor.sessionId, sessionId)
+})
+
+test('a session ends SESSION_MAX_AGE after it began, however much it is used', async (t) => {
+  const maxAge = 60 * MINUTE
+  const { app, redis } = await startApp(t, { env: { SESSION_MAX_AGE: `${maxAge}` } })
+  const visitor = new Visitor(app)
+  await visitor.post('/session', { name: 'ada' })
+  const key = sessionKey(visitor.sessionId)
+  /** As if it had begun so long ago. */
+  const age = async (ms: number) => {
+    const stored = (await redis.get(key))!
+    const { createdAt } = JSON.parse(stored)
+    await redis.set(key, stored.replace(`"createdAt":${createdAt}`, `"createdAt":${Date.now() - ms}`), 'KEEPTTL')
+  }
+  await age(maxAge - MINUTE)
+  assert.equal((await visitor.get('/session')).json().name, 'ada')
+  await age(maxAge + 1)
+  assert.deepEqual((await visitor.get('/session')).json(), { visits: 0, name: null, createdAt: null })
+})
+
+test('a change of the session does not make it begin again', async (t) => {
+  const { app, redis } = await startApp(t, {
+    routes: async (scope) => {
+      scope.post<{ Params: { name: string } }>('/call-me/:name', async (request) => {
+        request.session.name = request.params.name
+        return 'ok'
+      })
+    }
+  })
+  const visitor = new Visitor(app)
+  const stored = async () => JSON.parse((await redis.get(sessionKey(visitor.sessionId)))!)
+  await visitor.post('/call-me/ada')
+  const { createdAt } = await stored()
+  while (Date.now() === createdAt) await new Promise(setImmediate)
+  await visitor.post('/call-me/grace')
+  const { name, createdAt: later } = await stored()
+  assert.deepEqual([name, later], ['grace', createdAt])
+})
+
+test('everything of sessions in Redis has an end; the counter of hits has none', async (t) => {
+  const { app, redis } = await startApp(t)
+  const visitor = new Visitor(app)
+  await visitor.get('/')
+  await visitor.get('/')
+  await visitor.post('/session', { name: 'ada' })
+  await visitor.get('/')
+  for (const key of await redis.keys('*')) {
+    const endless = key === 'muster:hits' || key === 'muster:session-secret'
+    assert.equal((await redis.pttl(key)) === -1, endless, key)
+  }
+})

@@ -1,0 +1,198 @@
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import { Signer } from '@fastify/cookie'
+import type { FastifyPluginAsync } from 'fastify'
+import { sessionKey, setCookieOf, startApp, Visitor } from '../helpers/app.ts'
+
+const SECRET = 'correct-horse-battery-staple-2026'
+const OLD_SECRET = 'tr0ub4dor-and-three-of-its-friends'
+
+/** A cookie for this id, signed as the app would. */
+const signed = (id: string, secret = SECRET) => encodeURIComponent(new Signer(secret).sign(id))
+
+declare module 'fastify' {
+  interface Session {
+    note?: string
+  }
+}
+
+test('the cookie is for HTTP only, for this site, and for as long as a session may last', async (t) => {
+  const { app } = await startApp(t, { env: { SESSION_MAX_AGE: '7200000' } })
+  const response = await new Visitor(app).get('/')
+  const { attributes } = setCookieOf(response)!
+  assert.match(attributes, /; HttpOnly/)
+  assert.match(attributes, /; SameSite=Lax/)
+  assert.match(attributes, /; Path=\//)
+  const expires = Date.parse(/Expires=([^;]+)/.exec(attributes)![1]!)
+  assert.ok(Math.abs(expires - Date.now() - 7_200_000) < 60_000, attributes)
+})
+
+test('behind a proxy that is trusted, the cookie of an https request is secure; of nobody else who says so', async (t) => {
+  const headers = { 'x-forwarded-proto': 'https' }
+  const trusting = await startApp(t, { env: { TRUST_PROXY: '127.0.0.1' } })
+  const secure = setCookieOf(await new Visitor(trusting.app).get('/', headers))
+  assert.match(secure!.attributes, /; Secure/)
+  const wary = await startApp(t, { redis: trusting.server })
+  const plain = setCookieOf(await new Visitor(wary.app).get('/', headers))
+  assert.doesNotMatch(plain!.attributes, /; Secure/)
+})
+
+test('to sign in makes a new session id, and the old one is dead', async (t) => {
+  const { app, redis } = await startApp(t)
+  const visitor = new Visitor(app)
+  await visitor.get('/')
+  const before = visitor.cookie!
+  const oldId = visitor.sessionId
+  await visitor.post('/session', { name: 'ada' })
+  assert.notEqual(visitor.sessionId, oldId)
+  assert.deepEqual(await redis.keys('*session:*'), [sessionKey(visitor.sessionId)], 'the old one, or its counter')
+  const thief = new Visitor(app, before)
+  assert.deepEqual((await thief.get('/session')).json(), { visits: 0, name: null, createdAt: null })
+  assert.equal(thief.cookie, undefined, 'the old cookie is taken back')
+})
+
+test('to sign in again changes the name and the id once more', async (t) => {
+  const { app, redis } = await startApp(t)
+  const visitor = new Visitor(app)
+  await visitor.post('/session', { name: 'ada' })
+  const first = visitor.sessionId
+  assert.equal((await visitor.post('/session', { name: 'grace' })).json().name, 'grace')
+  assert.notEqual(visitor.sessionId, first)
+  assert.equal((await visitor.get('/session')).json().name, 'grace')
+  assert.equal((await redis.keys('*session:*')).length, 1)
+})
+
+test('a cookie that was kept after signing out opens nothing, however often it is tried', async (t) => {
+  const { app, redis } = await startApp(t)
+  const visitor = new Visitor(app)
+  await visitor.post('/session', { name: 'ada' })
+  await visitor.get('/')
+  const kept = visitor.cookie!
+  await visitor.delete('/session')
+  for (const path of ['/session', '/', '/session']) {
+    const response = await new Visitor(app, kept).get(path)
+    assert.equal(response.json().name ?? null, null)
+    assert.ok(response.json().visits <= 1)
+  }
+  assert.equal(await redis.exists(sessionKey(decodeURIComponent(kept).split('.')[0]!)), 0)
+})
+
+test('sessions are known to every worker, and outlive all of them', async (t) => {
+  const first = await startApp(t, { slot: 0 })
+  const second = await startApp(t, { slot: 1, redis: first.server })
+  const visitor = new Visitor(first.app)
+  await visitor.post('/session', { name: 'ada' })
+  const elsewhere = new Visitor(second.app, visitor.cookie)
+  assert.equal((await elsewhere.get('/session')).json().name, 'ada')
+  await Promise.all([first.app.close(), second.app.close()])
+  const reborn = await startApp(t, { redis: first.server })
+  assert.equal((await new Visitor(reborn.app, visitor.cookie).get('/session')).json().name, 'ada')
+})
+
+test('an id that is not in Redis is never adopted, though its signature is right', async (t) => {
+  const { app, redis } = await startApp(t, { env: { SESSION_SECRET: SECRET } })
+  for (const path of ['/', '/session']) {
+    const visitor = new Visitor(app, signed('chosen-by-an-attacker'))
+    await visitor.get(path)
+    if (path === '/') assert.notEqual(visitor.sessionId, 'chosen-by-an-attacker')
+  }
+  const visitor = new Visitor(app, signed('chosen-by-an-attacker'))
+  await visitor.post('/session', { name: 'ada' })
+  assert.notEqual(visitor.sessionId, 'chosen-by-an-attacker')
+  assert.equal(await redis.exists(sessionKey('chosen-by-an-attacker')), 0)
+})
+
+test('an id that is in Redis opens nothing without its signature', async (t) => {
+  const { app, redis } = await startApp(t, { env: { SESSION_SECRET: SECRET } })
+  const victim = new Visitor(app)
+  await victim.post('/session', { name: 'ada' })
+  const id = victim.sessionId
+  assert.equal(victim.cookie, signed(id), 'the cookie is signed as this test does it')
+  const forged = [
+    id,
+    `${id}.`,
+    `${id}.AAAA`,
+    signed(id, OLD_SECRET),
+    signed(id).slice(0, -1),
+    `${signed(id)}x`,
+    '',
+    '%%%'
+  ]
+  for (const cookie of forged) {
+    const response = await new Visitor(app, cookie).get('/session')
+    assert.equal(response.statusCode, 200, cookie)
+    assert.equal(response.json().name, null, cookie)
+  }
+  assert.equal((await redis.keys('*session:*')).length, 1)
+})
+
+/** An app whose secret was changed since a visitor signed in. */
+async function rotateSecret(t: TestContext) {
+  const old = await startApp(t, { env: { SESSION_SECRET: OLD_SECRET } })
+  const visitor = new Visitor(old.app)
+  await visitor.post('/session', { name: 'ada' })
+  const { app } = await startApp(t, { redis: old.server, env: { SESSION_SECRET: `${SECRET},${OLD_SECRET}` } })
+  return { app, later: new Visitor(app, visitor.cookie), sessionId: visitor.sessionId }
+}
+
+test('a cookie that an older secret signed is still good, and stays so', async (t) => {
+  const { later, sessionId } = await rotateSecret(t)
+  for (const visit of [1, 2, 3]) {
+    assert.equal((await later.get('/session')).json().name, 'ada', `request ${visit}`)
+    assert.notEqual(later.cookie, undefined, `the cookie is taken away by request ${visit}`)
+  }
+  assert.equal((await later.get('/')).json().visits, 1)
+  assert.equal(later.sessionId, sessionId)
+})
+
+test('so it does when ten thousand others have come: signatures are remembered, but not for ever', async (t) => {
+  const { app, later } = await rotateSecret(t)
+  await later.get('/session')
+  for (let i = 0; i < 100; i++) {
+    await Promise.all(Array.from({ length: 101 }, () => app.inject('/session')))
+  }
+  assert.equal((await later.get('/session')).json().name, 'ada')
+  assert.notEqual(later.cookie, undefined, 'the cookie is taken away')
+})
+
+test('without a SESSION_SECRET one is made, once, and shared by all who come', async (t) => {
+  const first = await startApp(t)
+  const second = await startApp(t, { redis: first.server, slot: 1 })
+  const visitor = new Visitor(first.app)
+  await visitor.post('/session', { name: 'ada' })
+  assert.equal((await new Visitor(second.app, visitor.cookie).get('/session')).json().name, 'ada')
+  assert.match((await first.redis.get('muster:session-secret'))!, /^[0-9a-f]{64}$/)
+})
+
+test('what is in Redis but is no session is taken for none', async (t) => {
+  const { app, redis } = await startApp(t, { env: { SESSION_SECRET: SECRET } })
+  for (const garbage of ['{"cookie":', 'null', '7', '"text"', '[]', '{}', '{"cookie":null}', '{"cookie":7}', '']) {
+    await redis.set(sessionKey('damaged'), garbage)
+    const visitor = new Visitor(app, signed('damaged'))
+    assert.equal((await visitor.get('/session')).json().name, null, garbage)
+    assert.equal((await visitor.get('/')).json().visits, 1, garbage)
+    assert.notEqual(visitor.sessionId, 'damaged', garbage)
+    assert.equal((await visitor.get('/')).json().visits, 2, 'the new session')
+  }
+})
+
+test('a handler that throws saves nothing: neither a new session nor a change of one', async (t) => {
+  const routes: FastifyPluginAsync = async (scope) => {
+    scope.get('/note/:text', async (request) => {
+      request.session.note = (request.params as { text: string }).text
+      if (request.session.note === 'bad') throw new Error('on purpose')
+      return 'ok'
+    })
+    scope.get('/note', async (request) => request.session.note ?? 'none')
+  }
+  const { app, redis } = await startApp(t, { routes })
+  const visitor = new Visitor(app)
+  const failed = await visitor.get('/note/bad')
+  assert.equal(failed.statusCode, 500)
+  assert.equal(failed.headers['set-cookie'], undefined)
+  assert.deepEqual(await redis.keys('*session:*'), [])
+
+  await visitor.get('/note/good')
+  assert.equal((await visitor.get('/note/bad')).statusCode, 500)
+  assert.equal((await visitor.get('/note')).body, 'good')
+})

@@ -1,0 +1,221 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { availableParallelism, homedir, tmpdir } from 'node:os'
+import { isAbsolute, join, resolve } from 'node:path'
+import { after, describe, test } from 'node:test'
+import { loadConfig, loadIdentity, schema, workerEnvironment } from '../../src/config.ts'
+import { StartupError } from '../../src/errors.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'muster-config-'))
+after(() => rmSync(folder, { recursive: true }))
+const file = (name: string, content: string) => {
+  writeFileSync(join(folder, name), content)
+  return join(folder, name)
+}
+
+/** The faults that a start with this environment would name, a line each. */
+function faultsOf(environment: Record<string, string>): string[] {
+  try {
+    loadConfig(environment)
+  } catch (error) {
+    assert.ok(error instanceof StartupError, `no StartupError, but ${error}`)
+    const [title, ...faults] = error.message.split('\n')
+    assert.equal(title, 'The environment is not right:')
+    return faults.map((fault) => fault.replace('  - ', ''))
+  }
+  return []
+}
+
+const SECRET = 'correct-horse-battery-staple-2026'
+
+describe('what is not set has a default', () => {
+  test('that needs nothing but Node to start', () => {
+    const { runDir, adminSocket, cacheDir, ...config } = loadConfig({})
+    assert.deepEqual(config, {
+      production: false,
+      port: 8080,
+      host: '127.0.0.1',
+      workers: availableParallelism(),
+      scheduling: 'rr',
+      app: undefined,
+      searchPath: '',
+      redis: { url: undefined, timeoutMs: 1000 },
+      session: { secrets: undefined, idleMs: 30 * 60_000, maxAgeMs: 12 * 3_600_000 },
+      http: { trustProxy: undefined, keepAliveMs: 5000, headersMs: 10_000, requestMs: 15_000 },
+      drainMs: 20_000,
+      lameDuckMs: 0,
+      bootMs: 20_000,
+      logLevel: 'info'
+    })
+    assert.equal(runDir, resolve('.run'))
+    assert.equal(adminSocket, join(runDir, 'admin.sock'))
+    assert.equal(cacheDir, join(homedir(), '.cache', 'muster'))
+  })
+
+  test('and an empty variable counts as not set', () => {
+    const empty = Object.fromEntries(Object.keys(schema.properties).map((name) => [name, '']))
+    assert.deepEqual(loadConfig(empty), loadConfig({}))
+  })
+})
+
+describe('what is set', () => {
+  test('becomes what it means: numbers, lists, absolute paths', () => {
+    const config = loadConfig({
+      PORT: '0',
+      WORKERS: '3',
+      SCHEDULING: 'shared',
+      REDIS_URL: 'rediss://user:pass@redis.example:6380/2',
+      REDIS_TIMEOUT: '250',
+      RUN_DIR: 'somewhere',
+      SESSION_SECRET: `${SECRET}, ${SECRET}-old`,
+      TRUST_PROXY: '10.0.0.0/8, ::1,fd00::/8',
+      LAME_DUCK: '5000',
+      LOG_LEVEL: 'silent',
+      NODE_ENV: 'production',
+      PATH: '/bin:/usr/bin',
+      XDG_CACHE_HOME: '/var/cache'
+    })
+    assert.equal(config.port, 0)
+    assert.equal(config.workers, 3)
+    assert.equal(config.scheduling, 'shared')
+    assert.deepEqual(config.redis, { url: 'rediss://user:pass@redis.example:6380/2', timeoutMs: 250 })
+    assert.equal(config.runDir, resolve('somewhere'))
+    assert.deepEqual(config.session.secrets, [SECRET, `${SECRET}-old`])
+    assert.deepEqual(config.http.trustProxy, ['10.0.0.0/8', '::1', 'fd00::/8'])
+    assert.equal(config.lameDuckMs, 5000)
+    assert.equal(config.logLevel, 'silent')
+    assert.equal(config.production, true)
+    assert.equal(config.searchPath, '/bin:/usr/bin')
+    assert.equal(config.cacheDir, '/var/cache/muster')
+  })
+
+  test('is taken from the environment given, and nothing of it is changed', () => {
+    const environment = Object.freeze({ PORT: '81', SESSION_SECRET_FILE: file('kept', SECRET), OTHER: 'x' })
+    assert.equal(loadConfig(environment).port, 81)
+  })
+
+  test('cannot be changed any more, on no level', () => {
+    const config = loadConfig({ SESSION_SECRET: SECRET, TRUST_PROXY: '10.0.0.0/8' })
+    assert.ok(Object.isFrozen(config))
+    const lists = { secrets: config.session.secrets, proxies: config.http.trustProxy }
+    for (const [name, value] of Object.entries({ ...config, ...lists })) {
+      assert.ok(Object.isFrozen(value), `${name} can be changed`)
+    }
+  })
+
+  test('an APP is a file from the working directory, or a package', () => {
+    assert.equal(loadConfig({ APP: 'package.json' }).app, resolve('package.json'))
+    const found = loadConfig({ APP: 'fastify-plugin' }).app
+    assert.ok(found && isAbsolute(found) && found.includes('node_modules'), found)
+  })
+})
+
+describe('a fault names the variable and what it may be', () => {
+  const faults: [environment: Record<string, string>, fault: RegExp][] = [
+    [{ PORT: 'http' }, /^PORT: must be integer, not "http"$/],
+    [{ PORT: '65536' }, /^PORT: .*65535/],
+    [{ PORT: '-1' }, /^PORT: .*>= 0/],
+    [{ PORT: '80.5' }, /^PORT: must be integer/],
+    [{ WORKERS: '0' }, /^WORKERS: .*from 1 to 999.*"0"/],
+    [{ WORKERS: 'many' }, /^WORKERS: .*auto.*"many"/],
+    [{ WORKERS: '1000' }, /^WORKERS: /],
+    [{ SCHEDULING: 'fifo' }, /^SCHEDULING: must be one of rr, shared, not "fifo"$/],
+    [{ LOG_LEVEL: 'loud' }, /^LOG_LEVEL: must be one of trace, .*silent, not "loud"$/],
+    [{ REDIS_URL: 'localhost:6379' }, /^REDIS_URL: .*redis:\/\/, rediss:\/\/ or unix:\/\//],
+    [{ REDIS_TIMEOUT: '9' }, /^REDIS_TIMEOUT: .*10/],
+    [{ DRAIN_TIMEOUT: '0' }, /^DRAIN_TIMEOUT: /],
+    [{ BOOT_TIMEOUT: '3000000000' }, /^BOOT_TIMEOUT: .*2147483647/],
+    [{ APP: 'no/such/app.js' }, /^APP: there is no module ".*no\/such\/app\.js"$/],
+    [{ SESSION_SECRET: 'short' }, /^SESSION_SECRET: must have 32 characters or more/],
+    [{ SESSION_SECRET: `${SECRET},short` }, /^SESSION_SECRET: must have 32 characters or more/],
+    [{ SESSION_SECRET: ',' }, /^SESSION_SECRET: must have 32 characters or more/],
+    [{ SESSION_IDLE: '2000', SESSION_MAX_AGE: '1000' }, /^SESSION_IDLE: must not exceed SESSION_MAX_AGE$/],
+    [{ HEADERS_TIMEOUT: '2000', REQUEST_TIMEOUT: '1000' }, /^HEADERS_TIMEOUT: must not exceed REQUEST_TIMEOUT$/],
+    [{ TRUST_PROXY: 'true' }, /^TRUST_PROXY: "true" is no address/],
+    [{ TRUST_PROXY: '10.0.0.0/8,proxy.example' }, /^TRUST_PROXY: "proxy.example" is no address/],
+    [{ TRUST_PROXY: '10.0.0.0/33' }, /^TRUST_PROXY: "10.0.0.0\/33" is no address/],
+    [{ TRUST_PROXY: '10.0.0.0/8/9' }, /^TRUST_PROXY: "10.0.0.0\/8\/9" is no address/],
+    // Fastify refuses to trust everybody.
+    [{ TRUST_PROXY: '0.0.0.0/0' }, /^TRUST_PROXY: "0.0.0.0\/0" is no address/],
+    [{ TRUST_PROXY: '::/0' }, /^TRUST_PROXY: "::\/0" is no address/],
+    [{ TRUST_PROXY: 'deadbeef' }, /^TRUST_PROXY: "deadbeef" is no address/],
+    [{ RUN_DIR: `/tmp/${'x'.repeat(100)}` }, /^RUN_DIR: too long for a Unix socket/]
+  ]
+  for (const [environment, fault] of faults) {
+    test(JSON.stringify(environment), () => {
+      const found = faultsOf(environment)
+      assert.equal(found.length, 1, found.join('\n') || 'no fault')
+      assert.match(found[0]!, fault)
+    })
+  }
+
+  test('all faults at once, whatever kind they are of', () => {
+    const found = faultsOf({
+      PORT: 'http',
+      WORKERS: '0',
+      LOG_LEVEL: 'loud',
+      APP: 'no/such/app.js',
+      SESSION_SECRET: 'short',
+      SESSION_IDLE: '2000',
+      SESSION_MAX_AGE: '1000',
+      TRUST_PROXY: 'true',
+      RUN_DIR: `/tmp/${'x'.repeat(100)}`
+    })
+    const names = ['APP', 'LOG_LEVEL', 'PORT', 'RUN_DIR', 'SESSION_IDLE', 'SESSION_SECRET', 'TRUST_PROXY', 'WORKERS']
+    assert.deepEqual(found.map((fault) => fault.split(':', 1)[0]).sort(), names)
+  })
+})
+
+describe('a secret', () => {
+  test('may be in a file, whose line end is none of it', () => {
+    assert.deepEqual(loadConfig({ SESSION_SECRET_FILE: file('good', `${SECRET}\n`) }).session.secrets, [SECRET])
+  })
+
+  test('is set once, here or in a file', () => {
+    const found = faultsOf({ SESSION_SECRET: SECRET, SESSION_SECRET_FILE: file('second', SECRET) })
+    assert.deepEqual(found, ['SESSION_SECRET: set once, here or as SESSION_SECRET_FILE, not both'])
+  })
+
+  test('that cannot be read stops the start', () => {
+    const missing = join(folder, 'missing')
+    assert.match(faultsOf({ SESSION_SECRET_FILE: missing }).join('\n'), /^SESSION_SECRET_FILE: cannot be read: ENOENT/)
+    assert.match(faultsOf({ SESSION_SECRET_FILE: folder }).join('\n'), /^SESSION_SECRET_FILE: cannot be read: EISDIR/)
+    const empty = file('empty', '\n')
+    assert.deepEqual(faultsOf({ SESSION_SECRET_FILE: empty }), [`SESSION_SECRET_FILE: ${empty} is empty`])
+  })
+
+  test('is in no message, whatever is wrong', () => {
+    const wrong: Record<string, string>[] = [
+      { SESSION_SECRET: 'hunter2' },
+      { SESSION_SECRET: 'hunter2', PORT: 'x' },
+      { SESSION_SECRET: 'hunter2', SESSION_SECRET_FILE: file('also', 'hunter2') },
+      { SESSION_SECRET_FILE: file('weak', 'hunter2') },
+      { REDIS_URL: 'http://user:hunter2@redis.example' },
+      { REDIS_URL: 'redis//user:hunter2@redis.example', PORT: 'x' }
+    ]
+    for (const environment of wrong) {
+      const message = faultsOf(environment).join('\n')
+      assert.notEqual(message, '')
+      assert.ok(!message.includes('hunter2'), message)
+    }
+  })
+})
+
+describe('what the primary gives a worker', () => {
+  test('says who it is', () => {
+    assert.deepEqual(loadIdentity(workerEnvironment({ slot: 3, generation: 7 })), { slot: 3, generation: 7 })
+  })
+
+  test('carries the Redis and the secret that the primary has settled', () => {
+    const sessionSecretFile = file('settled', SECRET)
+    const settled = workerEnvironment({ slot: 0, generation: 1, redisUrl: 'unix:///run/redis.sock', sessionSecretFile })
+    const config = loadConfig({ ...settled })
+    assert.equal(config.redis.url, 'unix:///run/redis.sock')
+    assert.deepEqual(config.session.secrets, [SECRET])
+  })
+
+  test('leaves alone what it has not', () => {
+    const environment = { REDIS_URL: 'redis://a', ...workerEnvironment({ slot: 0, generation: 1 }) }
+    assert.equal(loadConfig(environment).redis.url, 'redis://a')
+  })
+})

@@ -1,0 +1,61 @@
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { describe, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+
+const LIST = fileURLToPath(new URL('../fixtures/list-modules.js', import.meta.url))
+const source = (path: string) => new URL(`../../src/${path}`, import.meta.url).href
+
+/** Everything that a fresh process loads when it imports these modules of src/. */
+async function loadedBy(...modules: string[]): Promise<{ packages: Set<string>; own: string[] }> {
+  const { stdout } = await promisify(execFile)(process.execPath, [LIST, ...modules.map(source)], {
+    maxBuffer: 16 * 1024 * 1024
+  })
+  const files = JSON.parse(stdout) as string[]
+  return {
+    packages: new Set(files.flatMap((file) => /.*\/node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(file)?.[1] ?? [])),
+    own: files.flatMap((file) => /.*\/src\/(.+)\.js$/.exec(file)?.[1] ?? [])
+  }
+}
+
+const OF_WORKERS = ['fastify', 'ioredis', 'prom-client', 'connect-redis', 'express-session', 'fastify-plugin']
+
+describe('what a process does not need, it does not load', () => {
+  test('the primary: no web framework, no Redis client, no metrics library, nothing that a worker is made of', async () => {
+    const { packages, own } = await loadedBy('config.js', 'primary/run.js')
+    assert.ok(own.includes('primary/supervisor') && own.includes('ipc/channel'), `too little: ${own}`)
+    assert.ok(packages.has('pino') && packages.has('env-schema'), `too little: ${[...packages]}`)
+    assert.deepEqual(
+      OF_WORKERS.filter((name) => packages.has(name)),
+      []
+    )
+    assert.deepEqual(
+      [...packages].filter((name) => name.startsWith('@fastify/') || name.startsWith('@ioredis/')),
+      []
+    )
+    assert.deepEqual(
+      own.filter((name) => /^(http|worker|state|routes)\//.test(name)),
+      []
+    )
+  })
+
+  test('a worker loads all of these, and nothing of the primary: so this test would see it', async () => {
+    const { packages, own } = await loadedBy('worker/run.js', 'routes/index.js')
+    assert.deepEqual(
+      OF_WORKERS.filter((name) => !packages.has(name)),
+      []
+    )
+    assert.ok(own.includes('http/app') && own.includes('state/hits'), `too little: ${own}`)
+    assert.deepEqual(
+      own.filter((name) => name.startsWith('primary/')),
+      []
+    )
+  })
+
+  test('what both of them know, the messages and the channel, needs nothing else', async () => {
+    const { packages, own } = await loadedBy('ipc/messages.js', 'ipc/channel.js')
+    assert.deepEqual([...packages], [])
+    assert.deepEqual(own.sort(), ['ipc/channel', 'ipc/messages'])
+  })
+})

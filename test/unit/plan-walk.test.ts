@@ -1,0 +1,179 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { type Action, plan, type Worker, wakeAt } from '../../src/primary/plan.ts'
+import { Random } from '../helpers/random.ts'
+import { limits } from '../helpers/rehearsal.ts'
+import { CALM, type Watcher, World } from '../helpers/world.ts'
+
+const WALKS = 60
+const STEPS = 1000
+
+for (let seed = 1; seed <= WALKS; seed++) {
+  test(`whatever happens, in any order, the rules hold and the service settles (seed ${seed})`, () => walk(seed))
+}
+
+function walk(seed: number): void {
+  const random = new Random(seed)
+  const world = new World(random.between(1, 4), random)
+  const rules = new Rules(world)
+  const { rehearsal } = world
+  world.watch(rules)
+  let steps = 0
+  const check = () => {
+    rules.check()
+    steps++
+  }
+  try {
+    rehearsal.reconcile()
+    while (world.step()) check()
+    while (steps < STEPS) {
+      if (random.chance(0.01)) world.weather = weather(random)
+      if (random.chance(0.03)) rehearsal.happens({ type: 'reload' })
+      else if (random.chance(0.02)) rules.scale(random.between(1, 6))
+      else if (!world.step()) rehearsal.passes(random.between(0, 20_000))
+      check()
+    }
+    world.weather = CALM
+    while (world.step()) check()
+    rules.checkSettled()
+    rules.checkStop()
+  } catch (error) {
+    const trace = rules.trace.slice(-30).join('\n')
+    throw new Error(`seed ${seed}, step ${steps}: ${(error as Error).message}\nlast actions:\n${trace}`, {
+      cause: error
+    })
+  }
+}
+
+function weather(random: Random) {
+  const sometimes = () => (random.chance(0.4) ? random.next() ** 2 : 0)
+  return {
+    dieAtBoot: sometimes(),
+    sayCannotBoot: sometimes(),
+    hangAtBoot: sometimes(),
+    dieWhenReady: sometimes(),
+    hangInDrain: sometimes()
+  }
+}
+
+/** What must be true whatever happens; told of every action and death, and asked after every step. */
+class Rules implements Watcher {
+  readonly trace: string[] = []
+  readonly #world: World
+  #deaths = 0
+  readonly #failures = new Map<number, { inARow: number; at: number }>()
+  #roll: { generation: number; undisturbed: boolean } | undefined
+  #lastGeneration = 1
+  #scaledDuringRoll = false
+
+  constructor(world: World) {
+    this.#world = world
+  }
+
+  scale(desired: number): void {
+    this.#scaledDuringRoll = true
+    this.#world.rehearsal.happens({ type: 'scale', desired })
+  }
+
+  death(worker: Worker): void {
+    const { now } = this.#world.rehearsal
+    this.trace.push(`${now}: #${worker.id} of slot ${worker.slot} dies, ${worker.status}`)
+    this.#deaths++
+    if (this.#roll) this.#roll.undisturbed = false
+    const stable = worker.status === 'ready' && now - worker.since >= limits.stableMs
+    const inARow = stable ? 1 : (this.#failures.get(worker.slot)?.inARow ?? 0) + 1
+    this.#failures.set(worker.slot, { inARow, at: now })
+  }
+
+  action(action: Action): void {
+    const { state, now } = this.#world.rehearsal
+    this.trace.push(`${now}: ${JSON.stringify(action)} of ${state.desired}`)
+    if (action.type === 'fork') this.#mayFork(action.slot, action.generation)
+    if (action.type === 'drain' && state.phase === 'running') {
+      const worker = state.workers.find((one) => one.id === action.id)!
+      const beside = this.#ready().some((other) => other.slot === worker.slot && other !== worker)
+      assert.ok(worker.slot >= state.desired || beside, 'a worker drains, and no other one serves its slot')
+    }
+    if (action.type === 'end-roll') {
+      assert.equal(action.generation, this.#roll?.generation ?? state.roll?.generation, 'another roll ends')
+      this.#roll = undefined
+      this.#lastGeneration = action.generation
+    }
+  }
+
+  #mayFork(slot: number, generation: number): void {
+    const { state, now } = this.#world.rehearsal
+    assert.ok(slot < state.desired, 'a slot that is not wanted gets a worker')
+    assert.ok(generation === state.generation || generation === state.roll?.generation, 'a worker of no generation')
+    const failures = this.#failures.get(slot)
+    if (!failures || this.#ready().some((worker) => worker.slot === slot)) return
+    const { firstMs, maxMs } = limits.backoff
+    const least = failures.inARow < 2 ? 0 : Math.min(firstMs * 2 ** (failures.inARow - 2), maxMs) / 2
+    assert.ok(now - failures.at >= least, `fork ${now - failures.at} ms after failure ${failures.inARow} in a row`)
+  }
+
+  check(): void {
+    const { state, now } = this.#world.rehearsal
+    this.#followRoll()
+    const live = state.workers.filter(
+      (worker) => worker.status !== 'draining' && !worker.killed && !this.#world.doomed.has(worker.id)
+    )
+    assert.ok(live.length <= state.desired + (state.roll ? 1 : 0), `${live.length} workers, ${state.desired} wanted`)
+    for (let slot = 0; slot < state.desired; slot++) {
+      const inSlot = live.filter((worker) => worker.slot === slot).length
+      assert.ok(inSlot <= (state.roll ? 2 : 1), `${inSlot} workers in slot ${slot}`)
+      const empty = !state.workers.some((worker) => worker.slot === slot && worker.status !== 'draining')
+      if (empty) assert.ok(now < (state.slots[slot]?.notBefore ?? 0), `slot ${slot} is empty and nothing is done`)
+    }
+    if (this.#roll?.undisturbed) {
+      assert.ok(this.#ready().length >= state.desired, 'fewer workers serve because of the roll')
+    }
+    const restarts = Object.values(state.restarts).reduce((sum, count) => sum + count)
+    assert.equal(restarts, this.#deaths, 'restarts counted')
+    this.#checkWake()
+  }
+
+  /** Rolls come one after the other, each of a higher generation. */
+  #followRoll(): void {
+    const { state } = this.#world.rehearsal
+    if (state.roll && state.roll.generation !== this.#roll?.generation) {
+      assert.equal(this.#roll, undefined, 'a roll begins while another is on')
+      assert.equal(state.roll.generation, this.#lastGeneration + 1, 'the generation of the roll')
+      this.#roll = { generation: state.roll.generation, undisturbed: this.#ready().length === state.desired }
+      this.#scaledDuringRoll = false
+    }
+    if (this.#roll && this.#scaledDuringRoll) this.#roll.undisturbed = false
+  }
+
+  /** Nothing becomes due before the time at which the plan is to be asked again. */
+  #checkWake(): void {
+    const { state, now } = this.#world.rehearsal
+    const wake = wakeAt(state, limits, now) ?? now + 1e9
+    assert.ok(wake > now, 'the next look is in the past')
+    const before = now + (wake - now) * 0.999
+    assert.deepEqual(plan(state, limits, before), [], `due ${wake - before} ms before the next look`)
+  }
+
+  checkSettled(): void {
+    const { state } = this.#world.rehearsal
+    const slots = state.workers.map(({ slot, status }) => `${slot} ${status}`).sort()
+    assert.deepEqual(
+      slots,
+      Array.from({ length: state.desired }, (_, slot) => `${slot} ready`)
+    )
+    assert.equal(state.roll, undefined, 'the roll is over')
+  }
+
+  checkStop(): void {
+    const { rehearsal } = this.#world
+    assert.deepEqual(rehearsal.happens({ type: 'stop' }), [])
+    const done = rehearsal.happens({ type: 'port-closed' })
+    assert.equal(done.length, rehearsal.state.desired, 'every worker drains')
+    while (rehearsal.state.workers.length > 0) assert.ok(this.#world.step(), 'it never ends')
+    assert.equal(this.trace.filter((line) => line.includes('"drained"')).length, 1, 'it ends once')
+  }
+
+  #ready(): Worker[] {
+    return this.#world.rehearsal.state.workers.filter((worker) => worker.status === 'ready' && !worker.killed)
+  }
+}

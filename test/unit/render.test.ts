@@ -1,0 +1,127 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { Counter, Gauge, Histogram } from 'prom-client'
+import { createRegistry, render } from '../../src/http/metrics.ts'
+import type { MetricJson } from '../../src/ipc/messages.ts'
+import { PrimaryMetrics } from '../../src/primary/metrics.ts'
+import { initialState } from '../../src/primary/plan.ts'
+import type { Supervisor } from '../../src/primary/supervisor.ts'
+import { fill } from '../../src/routes/home.ts'
+import { parseMetrics } from '../helpers/metrics.ts'
+
+const BUCKETS = [0.1, 1]
+
+/** What a worker of this slot answers to a collection, after it has served these requests. */
+async function worker(
+  slot: number,
+  served: { seconds: number[]; connections: number; pages?: Record<string, number> }
+) {
+  const registry = createRegistry(slot)
+  const registers = [registry]
+  const seconds = new Histogram({ name: 'test_seconds', help: 'Time.', buckets: BUCKETS, registers })
+  for (const value of served.seconds) seconds.observe(value)
+  new Gauge({ name: 'test_connections', help: 'Open now.', registers }).set(served.connections)
+  const pages = new Counter({ name: 'test_pages_total', help: 'Served.', labelNames: ['page'], registers })
+  for (const [page, count] of Object.entries(served.pages ?? {})) pages.inc({ page }, count)
+  return { slot, metrics: (await registry.getMetricsAsJSON()) as unknown as MetricJson[] }
+}
+
+/** The primary's own series, of a service with these workers wanted. */
+function primary(desired = 2): MetricJson[] {
+  const dispatcher = { redispatched: 3, lost: 1 }
+  return new PrimaryMetrics().read({ state: initialState(desired), dispatcher } as unknown as Supervisor)
+}
+
+describe('the metrics page', () => {
+  test('has every worker under its slot, and the primary under its own name', async () => {
+    const workers = [
+      await worker(0, { seconds: [0.05], connections: 3, pages: { home: 2 } }),
+      await worker(1, { seconds: [0.5, 5], connections: 4, pages: { home: 5, about: 1 } })
+    ]
+    const series = parseMetrics(await render({ workers, primary: primary(), missing: [] }))
+    assert.equal(series.get('test_connections{worker="0"}'), 3)
+    assert.equal(series.get('test_connections{worker="1"}'), 4)
+    assert.equal(series.get('test_pages_total{page="home",worker="0"}'), 2)
+    assert.equal(series.get('test_pages_total{page="home",worker="1"}'), 5)
+    assert.equal(series.get('test_pages_total{page="about",worker="1"}'), 1)
+    assert.equal(series.get('test_seconds_count{worker="1"}'), 2)
+    assert.equal(series.get('cluster_workers_desired{worker="primary"}'), 2)
+    assert.equal(series.get('cluster_workers{status="ready",worker="primary"}'), 0)
+    assert.equal(series.get('cluster_worker_restarts_total{reason="crash",worker="primary"}'), 0)
+    assert.equal(series.get('cluster_connections_redispatched_total{worker="primary"}'), 3)
+    assert.ok(series.get('process_resident_memory_bytes{worker="primary"}')! > 0)
+    assert.ok(series.get('process_resident_memory_bytes{worker="0"}')! > 0)
+    for (const name of series.keys()) assert.match(name, /worker="(0|1|primary)"/, "a series that is nobody's")
+  })
+
+  test('sums counters and histograms of two workers that share a slot, and takes the gauges of the newer one', async () => {
+    const workers = [
+      await worker(0, { seconds: [0.05, 0.5], connections: 10, pages: { home: 1, about: 7 } }),
+      await worker(0, { seconds: [0.05, 5], connections: 99, pages: { home: 20 } })
+    ]
+    const series = parseMetrics(await render({ workers, primary: primary(), missing: [] }))
+    assert.equal(series.get('test_pages_total{page="home",worker="0"}'), 21)
+    assert.equal(series.get('test_pages_total{page="about",worker="0"}'), 7)
+    assert.equal(series.get('test_seconds_bucket{le="0.1",worker="0"}'), 2)
+    assert.equal(series.get('test_seconds_bucket{le="1",worker="0"}'), 3)
+    assert.equal(series.get('test_seconds_bucket{le="+Inf",worker="0"}'), 4)
+    assert.equal(series.get('test_seconds_count{worker="0"}'), 4)
+    assert.ok(Math.abs(series.get('test_seconds_sum{worker="0"}')! - 5.6) < 1e-9)
+    assert.equal(series.get('test_connections{worker="0"}'), 10)
+  })
+
+  test('says every series once, and what each name is once', async () => {
+    const workers = [
+      await worker(1, { seconds: [1], connections: 1, pages: { home: 1 } }),
+      await worker(0, { seconds: [1], connections: 1, pages: { home: 1 } }),
+      await worker(0, { seconds: [1], connections: 1, pages: { home: 1 } })
+    ]
+    const page = await render({ workers, primary: primary(), missing: [] })
+    // parseMetrics refuses a series that comes twice.
+    assert.ok(parseMetrics(page).size > 100)
+    for (const kind of ['HELP', 'TYPE']) {
+      const names = [...page.matchAll(new RegExp(`^# ${kind} (\\S+)`, 'gm'))].map((match) => match[1]!)
+      assert.deepEqual(names, [...new Set(names)], `${kind} lines`)
+    }
+  })
+
+  test('has no name that promtool refuses: a gauge does not end in _total', async () => {
+    const page = await render({
+      workers: [await worker(0, { seconds: [], connections: 0 })],
+      primary: primary(),
+      missing: []
+    })
+    assert.deepEqual(
+      [...page.matchAll(/^# TYPE (\S+_total) gauge$/gm)].flatMap((match) => match[1]!),
+      []
+    )
+    assert.match(page, /^# TYPE nodejs_eventloop_lag_seconds gauge$/m, "node's own metrics are there")
+  })
+
+  test("is the primary's alone while no worker answers", async () => {
+    const series = parseMetrics(await render({ workers: [], primary: primary(3), missing: [] }))
+    assert.equal(series.get('cluster_workers_desired{worker="primary"}'), 3)
+  })
+
+  test('changes nothing of what was collected', async () => {
+    const collection = { workers: [await worker(0, { seconds: [1], connections: 1 })], primary: primary(), missing: [] }
+    const before = JSON.stringify(collection)
+    await render(collection)
+    assert.equal(JSON.stringify(collection), before)
+  })
+})
+
+describe('a value in the page', () => {
+  test('is text, whatever it is: it ends no attribute and begins no tag', () => {
+    const name = `"><script>alert('1 & 2')</script>`
+    assert.equal(
+      fill('<b title="{{name}}">{{name}}</b> {{n}}', { name, n: 7 }),
+      '<b title="&#34;&#62;&#60;script&#62;alert(&#39;1 &#38; 2&#39;)&#60;/script&#62;">' +
+        '&#34;&#62;&#60;script&#62;alert(&#39;1 &#38; 2&#39;)&#60;/script&#62;</b> 7'
+    )
+  })
+
+  test('is not read as a template itself', () => {
+    assert.equal(fill('{{a}} {{b}}', { a: '{{b}} $& $1', b: 'x' }), '{{b}} $&#38; $1 x')
+  })
+})
