@@ -1,0 +1,49 @@
+import { type ParseArgsConfig, parseArgs } from 'node:util'
+import { BenchError, type Command, type Flags } from './command.ts'
+import { reload } from './reload.ts'
+import { throughput } from './throughput.ts'
+
+const commands: Readonly<Record<string, Command>> = { throughput, reload }
+const byDefault = 'throughput'
+
+function help(): string {
+  const lines = ['npm run bench -- [subcommand] [--flag value …]', '']
+  for (const [name, command] of Object.entries(commands)) {
+    lines.push(`${name}${name === byDefault ? ' (default)' : ''}: ${command.summary}`)
+    for (const [flag, option] of Object.entries(command.options)) {
+      const byItself = option.default === undefined ? '' : ` (default ${option.default})`
+      lines.push(`  --${flag.padEnd(12)} ${option.help}${byItself}`)
+    }
+  }
+  return lines.join('\n')
+}
+
+function parse(command: Command, args: string[]): Flags {
+  const options: NonNullable<ParseArgsConfig['options']> = { help: { type: 'boolean', short: 'h' } }
+  for (const [flag, { type, default: byItself }] of Object.entries(command.options)) {
+    options[flag] = byItself === undefined ? { type } : { type, default: byItself }
+  }
+  try {
+    return parseArgs({ args, options }).values as Flags
+  } catch (error) {
+    throw new BenchError(`${(error as Error).message}\n\n${help()}`)
+  }
+}
+
+async function main(argv: string[]): Promise<void> {
+  const named = argv[0] !== undefined && !argv[0].startsWith('-')
+  const name = named ? String(argv[0]) : byDefault
+  const command = Object.hasOwn(commands, name) ? commands[name] : undefined
+  if (!command) throw new BenchError(`No subcommand is called ${name}.\n\n${help()}`)
+  const flags = parse(command, named ? argv.slice(1) : argv)
+  if (flags.help) console.log(help())
+  else await command.run(flags)
+}
+
+main(process.argv.slice(2)).then(
+  () => process.exit(0),
+  (error: unknown) => {
+    console.error(error instanceof BenchError ? `bench: ${error.message}` : error)
+    process.exit(1)
+  }
+)

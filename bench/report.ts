@@ -1,0 +1,109 @@
+import type { Case } from './load.ts'
+import { type Machine, machineLine } from './machine.ts'
+import { fixed, table } from './markdown.ts'
+import { recipes, type ServerName } from './servers.ts'
+import type { LoadResult } from './tally.ts'
+
+export interface RunSettings {
+  readonly rounds: number
+  readonly seconds: number
+  readonly connections: number
+  readonly workers: number
+}
+
+/** One server's measurement in one round of one row. */
+export interface Sample extends LoadResult {
+  readonly server: ServerName
+  readonly row: Case
+  readonly round: number
+  readonly perSecond: number
+  /** CPU microseconds a request, user and system, of all the server's processes; Redis is not among them. */
+  readonly cpu: number
+}
+
+export interface Memory {
+  readonly server: ServerName
+  readonly processes: number
+  readonly pssMiB: number
+}
+
+export interface Report {
+  readonly machine: Machine
+  readonly settings: RunSettings
+  readonly servers: readonly ServerName[]
+  readonly rows: readonly Case[]
+  readonly samples: readonly Sample[]
+  readonly memory: readonly Memory[]
+}
+
+const base: ServerName = 'bare'
+const titles: Record<Case, string> = {
+  hit: 'A hit: `POST /hits`, keep-alive',
+  session: 'A hit of a session: `GET /` with its cookie, keep-alive',
+  connect: 'A connection a request: `POST /hits`, `Connection: close`'
+}
+
+/** The middle value, or the mean of the two in the middle, of the numbers among the values. */
+export function median(values: readonly number[]): number {
+  const sorted = values.filter(Number.isFinite).sort((a, b) => a - b)
+  const upper = sorted[Math.floor(sorted.length / 2)] ?? Number.NaN
+  const lower = sorted[Math.ceil(sorted.length / 2) - 1] ?? Number.NaN
+  return (lower + upper) / 2
+}
+
+/** The report as Markdown, ready for docs/performance.md. */
+export function toMarkdown(report: Report): string {
+  const { rounds, seconds, connections, workers } = report.settings
+  const how = [
+    machineLine(report.machine),
+    `${workers} workers, ${connections} connections, medians of ${rounds} interleaved rounds of ${seconds} s.`,
+    '"× bare" compares with bare in the same round: median (lowest–highest).',
+    'CPU is that of all processes of the server, Redis not counted.'
+  ]
+  const legend = report.servers.map((server) => `- ${server}: ${recipes[server].about}`)
+  const tables = report.rows.map((row) => caseTable(report, row))
+  return [how.join('\n'), legend.join('\n'), ...tables, memoryTable(report)].join('\n\n')
+}
+
+function caseTable(report: Report, row: Case): string {
+  const head = ['server', 'req/s', '× bare', 'p50 ms', 'p99 ms', 'CPU µs/req', '× bare', 'errors']
+  const lines = report.servers.map((server) => {
+    const samples = of(report, row, server)
+    const middle = (field: 'perSecond' | 'p50Ms' | 'p99Ms' | 'cpu') => median(samples.map((sample) => sample[field]))
+    const times = (field: 'perSecond' | 'cpu') => ratio(samples, of(report, row, base), field)
+    const rate = [fixed(middle('perSecond'), 0), times('perSecond')]
+    const latency = [fixed(middle('p50Ms'), 2), fixed(middle('p99Ms'), 2)]
+    return [server, ...rate, ...latency, fixed(middle('cpu'), 1), times('cpu'), errors(samples)]
+  })
+  return `### ${titles[row]}\n\n${table(head, lines)}`
+}
+
+function memoryTable(report: Report): string {
+  const floor = report.memory.find(({ server }) => server === base)?.pssMiB ?? Number.NaN
+  const lines = report.memory.map(({ server, processes, pssMiB }) => {
+    return [server, String(processes), fixed(pssMiB, 0), fixed(pssMiB / floor, 2)]
+  })
+  const note = 'PSS of all processes of the server after the rounds, read while all the servers were alive.'
+  return `### Memory\n\n${table(['server', 'processes', 'PSS MiB', '× bare'], lines)}\n\n${note}`
+}
+
+function of(report: Report, row: Case, server: ServerName): Sample[] {
+  return report.samples.filter((sample) => sample.row === row && sample.server === server)
+}
+
+function ratio(samples: Sample[], floor: Sample[], field: 'perSecond' | 'cpu'): string {
+  const all = samples.map((sample, round) => sample[field] / (floor[round]?.[field] ?? Number.NaN))
+  const ratios = all.filter(Number.isFinite)
+  if (ratios.length === 0) return '–'
+  return `${fixed(median(ratios), 2)} (${fixed(Math.min(...ratios), 2)}–${fixed(Math.max(...ratios), 2)})`
+}
+
+function errors(samples: Sample[]): string {
+  const kinds = new Map<string, number>()
+  for (const { failures } of samples) {
+    for (const [kind, times] of Object.entries(failures)) kinds.set(kind, (kinds.get(kind) ?? 0) + times)
+  }
+  const total = [...kinds.values()].reduce((sum, times) => sum + times, 0)
+  const detail = [...kinds].map(([kind, times]) => `${kind}: ${times}`).join(', ')
+  return total === 0 ? '0' : `**${total}** (${detail})`
+}

@@ -1,0 +1,142 @@
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from 'node:fs'
+import http from 'node:http'
+import { type AddressInfo, createServer } from 'node:net'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { launch, stop } from './children.ts'
+import { BenchError } from './command.ts'
+import { descendants } from './measure.ts'
+
+interface Recipe {
+  /** The compiled entry point, relative to this compiled file. */
+  readonly file: string
+  /** Keeps its hits and sessions in Redis, so that a session must be found again by its cookie. */
+  readonly shared: boolean
+  /** What it is, for the reader of the tables. */
+  readonly about: string
+}
+
+/** The servers that are compared, in the order of the tables; the first is what the ratios refer to. */
+export const recipes = {
+  bare: { file: './apps/bare.js', shared: false, about: 'Fastify on node:cluster, no Redis, nothing shared' },
+  'by-the-book': {
+    file: './apps/by-the-book.js',
+    shared: true,
+    about:
+      'the same with @fastify/session on the pages that have one, connect-redis on ioredis, ' +
+      'an INCR a request and default metrics, all at their defaults'
+  },
+  muster: { file: '../src/main.js', shared: true, about: 'this service, at its defaults' }
+} as const satisfies Record<string, Recipe>
+
+export type ServerName = keyof typeof recipes
+
+export interface Server {
+  readonly name: ServerName
+  readonly url: string
+  readonly shared: boolean
+  /** All its processes as of now, primary first. */
+  pids(): number[]
+  stop(): Promise<void>
+}
+
+export interface ServerSettings {
+  readonly workers: number
+  readonly redisUrl: string | undefined
+  /** Logs and run directories go here, a folder for each server. */
+  readonly folder: string
+}
+
+/** A program of this package that serves /readyz on PORT. */
+export interface Program {
+  readonly name: string
+  /** The compiled entry point, relative to this compiled file. */
+  readonly file: string
+  /** What it gets beside the variables that all get. */
+  readonly env?: Readonly<Record<string, string>>
+}
+
+export interface Running {
+  readonly url: string
+  readonly port: number
+  readonly child: ChildProcess
+  /** The file that stdout and stderr go to. */
+  readonly log: string
+  stop(): Promise<void>
+}
+
+/** Starts one of the servers that are compared. */
+export async function startServer(name: ServerName, settings: ServerSettings): Promise<Server> {
+  const { file, shared } = recipes[name]
+  const { url, child, stop } = await startProgram({ name, file }, settings)
+  return { name, url, shared, pids: () => descendants(child.pid ?? 0), stop }
+}
+
+/** Starts a program on a free loopback port; resolves when GET /readyz answers 200, rejects after 20 s without. */
+export async function startProgram({ name, file, env }: Program, settings: ServerSettings): Promise<Running> {
+  const path = fileURLToPath(new URL(file, import.meta.url))
+  if (!existsSync(path))
+    throw new BenchError(`${path} is missing: run npm run build, or leave ${name} out with --only.`)
+  const cwd = join(settings.folder, name)
+  mkdirSync(cwd, { mode: 0o700 })
+  const port = await freePort()
+  const log = join(cwd, 'output.log')
+  const output = openSync(log, 'a')
+  const variables = { ...environment(port, settings, join(cwd, 'run')), ...env }
+  const child = launch(process.execPath, [path], { cwd, env: variables, stdio: ['ignore', output, output] })
+  closeSync(output)
+  const url = `http://127.0.0.1:${port}`
+  await ready(child, url, name, log)
+  return { url, port, child, log, stop: () => stop(child) }
+}
+
+/** A loopback port that was free a moment ago. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+/** The same for all, and nothing of the caller's own settings: those would change one server and not the others. */
+function environment(port: number, settings: ServerSettings, runDir: string): NodeJS.ProcessEnv {
+  const { PATH, HOME, NODE_OPTIONS } = process.env
+  return {
+    ...(PATH === undefined ? {} : { PATH }),
+    ...(HOME === undefined ? {} : { HOME }),
+    ...(NODE_OPTIONS === undefined ? {} : { NODE_OPTIONS }),
+    ...(settings.redisUrl === undefined ? {} : { REDIS_URL: settings.redisUrl }),
+    NODE_ENV: 'production',
+    HOST: '127.0.0.1',
+    PORT: String(port),
+    WORKERS: String(settings.workers),
+    LOG_LEVEL: 'warn',
+    RUN_DIR: runDir
+  }
+}
+
+async function ready(child: ChildProcess, url: string, name: string, log: string): Promise<void> {
+  const deadline = Date.now() + 20_000
+  while (child.exitCode === null && child.signalCode === null && Date.now() < deadline) {
+    if ((await statusOf(`${url}/readyz`)) === 200) return
+    await sleep(50)
+  }
+  const how = Date.now() < deadline ? 'ended before it was ready' : 'was not ready within 20 s'
+  throw new BenchError(`${name} ${how}. The end of its output:\n${readFileSync(log, 'utf8').slice(-2000)}`)
+}
+
+function statusOf(url: string): Promise<number | undefined> {
+  return new Promise((resolve) => {
+    const request = http.get(url, { agent: false, timeout: 1000 }, (response) => {
+      response.resume()
+      resolve(response.statusCode)
+    })
+    request.on('timeout', () => request.destroy())
+    request.on('error', () => resolve(undefined))
+  })
+}
