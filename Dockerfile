@@ -1,0 +1,31 @@
+FROM node:24-trixie-slim AS base
+WORKDIR /app
+
+# What only the lock file decides comes first: a change of the source leaves these layers as they are.
+FROM base AS dependencies
+COPY package.json package-lock.json ./
+RUN --mount=type=cache,target=/root/.npm npm ci --omit=dev
+
+FROM base AS build
+COPY package.json package-lock.json ./
+RUN --mount=type=cache,target=/root/.npm npm ci
+COPY tsconfig.json ./
+COPY scripts/copy-assets.mjs scripts/
+COPY src src
+RUN npm run -s build
+
+FROM base
+ENV NODE_ENV=production HOST=0.0.0.0 RUN_DIR=/run/muster
+# RUN_DIR is all that is ever written to; where the root is read-only, a tmpfs goes there.
+RUN install -d -o node -g node -m 0700 "$RUN_DIR" && ln -s /app/dist/src/cli.js /usr/local/bin/muster
+COPY --from=dependencies /app/node_modules node_modules
+COPY package.json ./
+COPY --from=build /app/dist/src dist/src
+USER node
+EXPOSE 8080
+STOPSIGNAL SIGTERM
+# Liveness, not readiness: a container is no better for being replaced while Redis is away.
+HEALTHCHECK --interval=5s --timeout=3s --start-period=30s --retries=3 \
+  CMD ["node", "-e", "http.get({ host: '127.0.0.1', port: process.env.PORT || 8080, path: '/livez', timeout: 2000 }, (answer) => process.exit(answer.statusCode === 200 ? 0 : 1)).on('timeout', () => process.exit(1))"]
+# The primary is PID 1: it gets the signals, and it reaps its workers.
+CMD ["node", "dist/src/main.js"]
