@@ -98,8 +98,8 @@ function otherPrimary(t: TestContext, { runDir, cacheDir, path }: EmbeddedRedisO
     const given = ${JSON.stringify({ runDir, cacheDir, path })}
     const log = pino({ level: 'error' }, pino.destination(2))
     const { socketPath, stop } = await startEmbeddedRedis({ ...given, log, onPid(pid) { console.log(pid) } })
-    console.log(socketPath)
-    process.once('SIGTERM', stop)`
+    process.once('SIGTERM', stop)
+    console.log(socketPath)`
   const node = [process.execPath, '--input-type=module', '-e', script]
   const user = uid === undefined ? [] : ['setpriv', `--reuid=${uid}`, `--regid=${uid}`, '--clear-groups']
   const [file, ...args] = [...user, ...node]
