@@ -1,14 +1,22 @@
+import { X509Certificate } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { isIP } from 'node:net'
-import { availableParallelism, homedir } from 'node:os'
+import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import envSchema from 'env-schema'
 import { type Static, Type } from 'typebox'
+import { usableCpus } from './cpu-quota.ts'
 import { StartupError } from './errors.ts'
+import { parseRedisUrl, REDIS_URL_FORMS } from './redis-url.ts'
+
+/** Pino's, the one that says most first. */
+export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
 
 const ms = (fallback: number, minimum: number, description: string) =>
   Type.Integer({ default: fallback, minimum, maximum: 2 ** 31 - 1, description: `${description}, in ms` })
+const orOff = (fallback: number, description: string) =>
+  Type.Integer({ default: fallback, minimum: 0, maximum: 2 ** 31 - 1, description: `${description}; 0 is off` })
 const optional = (options: { pattern?: string; description: string }) => Type.Optional(Type.String(options))
 
 /** The one schema: what a variable is called, what it may be, what it is when unset. Nothing else reads the environment. */
@@ -20,15 +28,17 @@ export const schema = Type.Object({
     pattern: '^(auto|[1-9][0-9]{0,2})$',
     description: 'a number of worker processes from 1 to 999, or auto for one per available core'
   }),
-  SCHEDULING: Type.Union([Type.Literal('rr'), Type.Literal('shared')], {
-    default: 'rr',
-    description: 'who accepts connections: the primary, dealing them out (rr), or all workers on one socket (shared)'
+  SCHEDULING: Type.Union(
+    (['rr', 'shared', 'reuseport', 'sticky'] as const).map((mode) => Type.Literal(mode)),
+    { default: 'rr', description: 'how connections come to workers: docs/scheduling.md' }
+  ),
+  REUSEPORT_LOSS: Type.Union([Type.Literal('refuse'), Type.Literal('allow')], {
+    default: 'refuse',
+    description: 'whether reuseport may lose connections, where the kernel does not move them'
   }),
   APP: optional({ description: 'module whose default export is a Fastify plugin, in place of src/routes/' }),
-  REDIS_URL: optional({
-    pattern: '^(rediss?://.+|unix:///.+)$',
-    description: 'redis://, rediss:// or unix:///path; unset: the embedded Redis'
-  }),
+  REDIS_URL: optional({ description: `${REDIS_URL_FORMS}; unset: the embedded Redis` }),
+  REDIS_CA: optional({ description: 'file of the certificates that sign that of Redis, where it is reached by TLS' }),
   REDIS_TIMEOUT: ms(1000, 10, 'how long a Redis command may take'),
   RUN_DIR: Type.String({
     default: '.run',
@@ -47,14 +57,35 @@ export const schema = Type.Object({
   DRAIN_TIMEOUT: ms(20_000, 1, 'a draining worker cuts what is left after this'),
   LAME_DUCK: ms(0, 0, 'after SIGTERM go on accepting for so long, while /readyz already says 503'),
   BOOT_TIMEOUT: ms(20_000, 1, 'a worker must be ready within this'),
+  CANARY_TIME: ms(
+    1000,
+    0,
+    'the first worker of a new release serves beside the old one for so long before that leaves'
+  ),
+  HEARTBEAT_TIMEOUT: orOff(
+    10_000,
+    'a ready worker that is silent for so long, in ms, is looked at, and replaced if it hangs'
+  ),
+  RESTART_BACKOFF: ms(30_000, 1, 'longest pause before a slot that fails again and again is tried again'),
+  MAX_MEMORY: orOff(0, 'a worker that uses more resident memory is replaced, in MiB'),
+  MAX_REQUESTS: orOff(0, 'a worker is replaced after so many requests, and up to a tenth more'),
+  MAX_AGE: orOff(0, 'a worker is replaced after so long, and up to a tenth more, in ms'),
   LOG_LEVEL: Type.Union(
-    (['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const).map((level) => Type.Literal(level)),
+    LOG_LEVELS.map((level) => Type.Literal(level)),
     { default: 'info', description: 'lowest level that is logged' }
   ),
   NODE_ENV: optional({ description: 'production warns of settings that are fine only for a try' })
 })
+
+/** What systemd says to the process it starts, and to no other: not settings, so not in the schema. */
+const OF_SYSTEMD = ['NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID', 'LISTEN_FDS', 'LISTEN_PID', 'LISTEN_FDNAMES']
+/** SD_LISTEN_FDS_START of sd_listen_fds(3). */
+const FIRST_LISTEN_FD = 3
+
 type Variables = Static<typeof schema>
 
+/** How often a worker says how it is, in ms. */
+export const BEAT_MS = 1000
 const SECRETS = ['SESSION_SECRET'] as const
 /** Values that no message shows: a URL may have a password in it. */
 const HIDDEN = new Set<string>([...SECRETS, 'REDIS_URL'])
@@ -72,8 +103,9 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
   const given: Record<string, unknown> = {}
   for (const name of Object.keys(schema.properties)) if (environment[name]) given[name] = environment[name]
   for (const name of SECRETS) readSecretFile(given, name, faults)
+  readCertificates(given, faults)
 
-  const config = group(coerce(given, faults), environment)
+  const config = group(coerce(given, faults), environment, readSystemd(environment, faults))
   crossCheck(config, faults)
   if (faults.length > 0) {
     throw new StartupError(`The environment is not right:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`)
@@ -92,47 +124,96 @@ function coerce(given: Record<string, unknown>, faults: string[]): Variables {
   }
 }
 
-function deepFreeze<T extends object>(value: T): T {
-  for (const part of Object.values(value)) if (typeof part === 'object' && part !== null) deepFreeze(part)
+/** Freezes it and all that is in it. */
+export function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null) for (const part of Object.values(value)) deepFreeze(part)
   return Object.freeze(value)
 }
 
-/** Who a worker is: the primary says it at the fork. */
-export function loadIdentity(environment: NodeJS.ProcessEnv = process.env): { slot: number; generation: number } {
-  return { slot: Number(environment.MUSTER_SLOT), generation: Number(environment.MUSTER_GENERATION) }
+/** Who a worker is, and which primary's: that one says it at the fork. */
+export function loadIdentity(environment: NodeJS.ProcessEnv = process.env) {
+  return {
+    slot: Number(environment.MUSTER_SLOT),
+    generation: Number(environment.MUSTER_GENERATION),
+    instance: environment.MUSTER_INSTANCE ?? ''
+  }
 }
 
 /** The variables that tell a forked worker who it is and what the primary has settled for all of them. */
 export function workerEnvironment(worker: {
   slot: number
   generation: number
+  app?: string | undefined
+  /** No other primary's on any host. */
+  instance: string
   redisUrl?: string | undefined
   sessionSecretFile?: string | undefined
 }): Record<string, string> {
   return {
     MUSTER_SLOT: String(worker.slot),
     MUSTER_GENERATION: String(worker.generation),
+    ...(worker.app && { APP: worker.app }),
+    MUSTER_INSTANCE: worker.instance,
     ...(worker.redisUrl && { REDIS_URL: worker.redisUrl }),
     ...(worker.sessionSecretFile && { SESSION_SECRET_FILE: worker.sessionSecretFile })
   }
 }
 
-function group(variables: Variables, environment: NodeJS.ProcessEnv) {
+/** Takes what systemd says to this process out of the environment, which every child process gets a copy of. */
+export function withholdFromChildren(environment: NodeJS.ProcessEnv = process.env): void {
+  for (const name of OF_SYSTEMD) delete environment[name]
+}
+
+/**
+ * What systemd says to the process that it starts: sd_notify(3), sd_watchdog_enabled(3), sd_listen_fds(3). What a pid
+ * says is meant for another process is left alone.
+ */
+function readSystemd(environment: NodeJS.ProcessEnv, faults: string[]) {
+  const { NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID, LISTEN_FDS, LISTEN_PID, LISTEN_FDNAMES } = environment
+  const self = String(process.pid)
+  const micros = WATCHDOG_USEC && (!WATCHDOG_PID || WATCHDOG_PID === self) ? WATCHDOG_USEC : undefined
+  if (micros !== undefined && !/^[1-9]\d*$/.test(micros)) {
+    faults.push(`WATCHDOG_USEC: must be a number of microseconds, not ${JSON.stringify(micros)}`)
+  }
+  const passed = (LISTEN_PID === self && LISTEN_FDS) || '0'
+  if (passed !== '0' && passed !== '1') {
+    faults.push(`LISTEN_FDS: muster takes one stream socket, not ${passed} (${LISTEN_FDNAMES || 'unnamed'})`)
+  }
+  return {
+    /** A socket that listens already, in place of HOST and PORT. */
+    listenFd: passed === '1' ? FIRST_LISTEN_FD : undefined,
+    systemd: {
+      /** Where it is told how the service is: a path, or "@" and an abstract name. */
+      notifySocket: NOTIFY_SOCKET || undefined,
+      /** It restarts a service that gives no sign of life for so long. */
+      watchdogMs: micros === undefined ? undefined : Number(micros) / 1000
+    }
+  }
+}
+
+function group(variables: Variables, environment: NodeJS.ProcessEnv, systemd: ReturnType<typeof readSystemd>) {
   const runDir = resolve(variables.RUN_DIR)
   const list = (value: string | undefined) => value?.split(/[,\s]+/).filter(Boolean)
   return {
     production: variables.NODE_ENV === 'production',
     port: variables.PORT,
     host: variables.HOST,
-    workers: variables.WORKERS === 'auto' ? availableParallelism() : Number(variables.WORKERS),
-    scheduling: variables.SCHEDULING as 'rr' | 'shared',
+    workers: variables.WORKERS === 'auto' ? usableCpus() : Number(variables.WORKERS),
+    scheduling: variables.SCHEDULING as 'rr' | 'shared' | 'reuseport' | 'sticky',
+    reusePortLoss: variables.REUSEPORT_LOSS as 'refuse' | 'allow',
     /** Absolute path of the user's module, or its name as given when it is not there. */
     app: variables.APP && locate(variables.APP),
     runDir,
     adminSocket: join(runDir, 'admin.sock'),
     cacheDir: join(environment.XDG_CACHE_HOME || join(homedir(), '.cache'), 'muster'),
     searchPath: environment.PATH ?? '',
-    redis: { url: variables.REDIS_URL, timeoutMs: variables.REDIS_TIMEOUT },
+    redis: {
+      /** In one of the forms of {@link parseRedisUrl}. */
+      url: variables.REDIS_URL,
+      timeoutMs: variables.REDIS_TIMEOUT,
+      /** Certificates to trust, in PEM; undefined: those that Node trusts. */
+      ca: variables.REDIS_CA
+    },
     session: {
       /** The first signs, all verify; undefined: one is made and shared. */
       secrets: list(variables.SESSION_SECRET),
@@ -145,20 +226,40 @@ function group(variables: Variables, environment: NodeJS.ProcessEnv) {
       headersMs: variables.HEADERS_TIMEOUT,
       requestMs: variables.REQUEST_TIMEOUT
     },
+    ...systemd,
     drainMs: variables.DRAIN_TIMEOUT,
     lameDuckMs: variables.LAME_DUCK,
-    bootMs: variables.BOOT_TIMEOUT,
+    limits: {
+      bootMs: variables.BOOT_TIMEOUT,
+      canaryMs: variables.CANARY_TIME,
+      heartbeatMs: variables.HEARTBEAT_TIMEOUT,
+      maxPauseMs: variables.RESTART_BACKOFF,
+      maxMemoryBytes: variables.MAX_MEMORY * 2 ** 20,
+      maxRequests: variables.MAX_REQUESTS,
+      maxAgeMs: variables.MAX_AGE
+    },
     logLevel: variables.LOG_LEVEL as string
   }
 }
 
 function crossCheck(config: Config, faults: string[]): void {
+  if (config.scheduling === 'reuseport' && config.port === 0) {
+    faults.push('PORT: 0 would be another port for each worker with SCHEDULING=reuseport: name one')
+  }
+  if (config.scheduling === 'reuseport' && config.listenFd !== undefined) {
+    faults.push('SCHEDULING: reuseport cannot listen on a socket given from outside; rr, shared and sticky can')
+  }
+  checkRedis(config.redis, faults)
   if (config.app && !existsSync(config.app)) faults.push(`APP: there is no module "${config.app}"`)
   if (config.session.secrets?.length === 0 || config.session.secrets?.some((secret) => secret.length < 32)) {
     faults.push('SESSION_SECRET: must have 32 characters or more; `openssl rand -hex 32` makes one')
   }
   if (config.session.idleMs > config.session.maxAgeMs) faults.push('SESSION_IDLE: must not exceed SESSION_MAX_AGE')
   if (config.http.headersMs > config.http.requestMs) faults.push('HEADERS_TIMEOUT: must not exceed REQUEST_TIMEOUT')
+  const { heartbeatMs } = config.limits
+  if (heartbeatMs > 0 && heartbeatMs < 2 * BEAT_MS) {
+    faults.push(`HEARTBEAT_TIMEOUT: must be 0 or at least ${2 * BEAT_MS}: workers are heard every ${BEAT_MS} ms`)
+  }
   for (const range of config.http.trustProxy ?? []) {
     if (!isRange(range)) faults.push(`TRUST_PROXY: "${range}" is no address or CIDR range`)
   }
@@ -167,6 +268,29 @@ function crossCheck(config: Config, faults: string[]): void {
     faults.push(
       `RUN_DIR: too long for a Unix socket (${length} bytes, ${SOCKET_PATH_LIMIT} at most): ${config.adminSocket}`
     )
+  }
+}
+
+function checkRedis({ url, ca }: Config['redis'], faults: string[]): void {
+  try {
+    const target = url && parseRedisUrl(url)
+    if (ca && !(target && 'tls' in target && target.tls)) faults.push('REDIS_CA: REDIS_URL does not say rediss')
+  } catch (error) {
+    faults.push(`REDIS_URL: ${(error as Error).message}`)
+  }
+}
+
+/** The variable holds a path; what it becomes is the content. */
+function readCertificates(given: Record<string, unknown>, faults: string[]): void {
+  const file = given.REDIS_CA
+  if (typeof file !== 'string') return
+  try {
+    const pem = readFileSync(file, 'utf8')
+    new X509Certificate(pem)
+    given.REDIS_CA = pem
+  } catch (error) {
+    faults.push(`REDIS_CA: ${file} holds no certificate: ${(error as Error).message}`)
+    delete given.REDIS_CA
   }
 }
 

@@ -39,6 +39,21 @@ export function stateUnavailable(cause: unknown): HttpError {
   })
 }
 
+/** 409: another request, job or process has the lock. */
+export function lockHeld(): HttpError {
+  return new HttpError(409, 'LOCK_HELD', 'Somebody else is at this at the moment', { retryAfter: 1 })
+}
+
+/** Why the signal of a lock is aborted when its time was over before it was renewed: somebody else may have it now. */
+export class LeaseLostError extends Error {
+  override readonly name = 'LeaseLostError'
+  readonly code = 'LEASE_LOST'
+
+  constructor() {
+    super('The lock was lost: Redis did not renew it in time')
+  }
+}
+
 /** 404 in Fastify's JSON shape. */
 export function notFound(method: string, path: string): HttpError {
   return new HttpError(404, 'NOT_FOUND', `There is nothing at ${method} ${path}`)

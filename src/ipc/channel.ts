@@ -27,6 +27,9 @@ export class AskError extends Error {
   override readonly name = 'AskError'
 }
 
+/** Questions of one peer under way at a time; more are refused, so that answers that it does not read pile up no higher. */
+const MOST_QUESTIONS = 32
+
 /**
  * One typed channel. `tell` needs no answer, `ask` wants one by a deadline and rejects when the peer goes. What is not
  * a message of ours (garbage, or of a type only newer code knows) is passed to nobody.
@@ -46,16 +49,18 @@ export interface Channel<Out extends Message, In extends Message, AskOut extends
   ): void
 }
 
+/** @param accepts false for what is not to be passed on: a message with wrong fields; such a question is refused */
 export function createChannel<
   Out extends Message,
   In extends Message,
   AskOut extends Questions = Record<string, never>,
   AskIn extends Questions = Record<string, never>
->(peer: Peer): Channel<Out, In, AskOut, AskIn> {
+>(peer: Peer, accepts: (message: Record<string, unknown>) => boolean = () => true): Channel<Out, In, AskOut, AskIn> {
   const listeners = new Map<string, (message: never, handle: unknown) => void>()
   const answerers = new Map<string, (args: never) => unknown>()
   const pending = new Map<number, Pending>()
   let lastId = 0
+  let answering = 0
 
   // Always with a callback: without one, an EPIPE from a peer that is just exiting is an 'error' event that kills us.
   const send = (message: Message | Frame, handle?: unknown): Promise<boolean> =>
@@ -72,19 +77,24 @@ export function createChannel<
   }
 
   const reply = async (frame: { ask: string; id: number; args: unknown }) => {
+    answering++
     try {
       const answerer = answerers.get(frame.ask)
       if (!answerer) throw new AskError(`unknown question "${frame.ask}"`)
+      if (answering > MOST_QUESTIONS) throw new AskError(`more than ${MOST_QUESTIONS} questions at once`)
+      if (!accepts(frame)) throw new AskError(`question "${frame.ask}" with wrong arguments`)
       await send({ answer: frame.id, result: await answerer(frame.args as never) })
     } catch (error) {
       await send({ answer: frame.id, error: error instanceof Error ? error.message : String(error) })
+    } finally {
+      answering--
     }
   }
 
   peer.on('message', (message, handle) => {
     if (!isRecord(message)) return
     if (typeof message.type === 'string') {
-      listeners.get(message.type)?.(message as never, handle)
+      if (accepts(message)) listeners.get(message.type)?.(message as never, handle)
     } else if (typeof message.ask === 'string' && typeof message.id === 'number') {
       void reply({ ask: message.ask, id: message.id, args: message.args })
     } else if (typeof message.answer === 'number') {

@@ -13,12 +13,29 @@ export interface WorkerView {
 
 /** What the primary says of the whole service; broadcast on every change, read locally in every worker. */
 export interface ServiceView {
-  state: 'starting' | 'running' | 'reloading' | 'draining'
+  /** Degraded: it serves, but a slot fails again and again. */
+  state: 'starting' | 'running' | 'reloading' | 'degraded' | 'draining'
   /** Workers wanted. */
   desired: number
   workers: WorkerView[]
   /** False while any ready worker has lost Redis: one answer for the service, whichever worker is asked. */
   redis: boolean
+}
+
+/** How a worker is; said by its event loop every second. */
+export interface Vitals {
+  /** Requests not answered yet. */
+  inFlight: number
+  /** Open connections. */
+  connections: number
+  /** Requests received since the start. */
+  requests: number
+  /** The 99th percentile of the event loop's delay since the last heartbeat, in ms. */
+  loopDelayMs: number
+  /** Part of the time since the last heartbeat that the event loop was busy, 0 to 1. */
+  utilization: number
+  rssBytes: number
+  heapBytes: number
 }
 
 /** How one drain went, in connections. It balances: `held` is the sum of the others. */
@@ -54,34 +71,142 @@ export interface Collection {
   missing: { slot: number; pid: number; why: string }[]
 }
 
+/** One request that is not answered yet. */
+export interface InFlight {
+  id: string
+  method: string
+  /** The template of its route; empty where none matched, or not yet. */
+  route: string
+  ageMs: number
+}
+
+/** The global function of a worker that lists its requests in flight as JSON, for who asks through the debugger. */
+export const IN_FLIGHT: unique symbol = Symbol.for('muster.inFlight')
+
+/** A worker that did what it was told. */
+export interface Ack {
+  host: string
+  slot: number
+  pid: number
+}
+
+/** What became of a message to workers: who dealt with it, and who is not known to have. */
+export interface Told {
+  acks: Ack[]
+  missing: (Ack & { why: string })[]
+}
+
+/** To handlers of this topic. `payload` is JSON as text: who only passes it on does not parse it. */
+export interface Broadcast {
+  topic: string
+  payload: string
+}
+
+/** Why something was not done: a status code of HTTP, and words for who asked. */
+export interface Refusal {
+  refused: { statusCode: number; message: string }
+}
+
+export interface SettingsView {
+  version: number
+  values: Record<string, unknown>
+}
+
+/** A session as its user, or who runs the service, may see it. */
+export interface SessionView {
+  /** Names the session; it does not open it. */
+  handle: string
+  /** In ms since 1970. */
+  createdAt: number
+  /** It ends when unused for so long, in ms. */
+  idleLeftMs: number
+}
+
 /** Questions and the types of their arguments and answers, for each direction. */
 export type AskOfWorker = {
   metrics: { args: Record<string, never>; result: MetricJson[] }
   /** Messages are answered in their order: who answers this has dealt with all before it. */
   ping: { args: Record<string, never>; result: null }
+  /** Runs its handlers of the topic; answered when they have ended, with an error when one failed. */
+  deliver: { args: Broadcast; result: null }
+  /** One setting, or all. */
+  'settings-get': { args: { key?: string }; result: SettingsView | Refusal }
+  /** To a value, or to what somebody typed. Answered with the workers of this host that have it. */
+  'settings-set': {
+    args: { key: string } & ({ value: unknown } | { text: string })
+    result: (SettingsView & Told) | Refusal
+  }
+  /** Of all workers of all hosts; `unanswered` are those of others that Redis reached and that were silent. */
+  'cache-clear': { args: Record<string, never>; result: (Told & { unanswered: number }) | Refusal }
+  'sessions-list': { args: { user: string }; result: SessionView[] | Refusal }
+  /** Without a handle, all of the user's. */
+  'sessions-end': { args: { user: string; handle?: string | undefined }; result: { ended: number } | Refusal }
 }
 export type AskOfPrimary = {
   collect: { args: Record<string, never>; result: Collection }
   /** A worker's last words, answered so that they are heard before its exit is. */
   drained: { args: Ledger; result: null }
+  /** To every worker of this host. */
+  broadcast: { args: Broadcast & { deadlineMs: number }; result: Told }
 }
 
 export type ToWorker =
   | { type: 'service'; view: ServiceView }
-  /** A connection to serve; the handle comes with the message. `idleMs` is what is left of its keep-alive time, none for a fresh one. */
-  | { type: 'connection'; id: number; idleMs?: number }
+  /**
+   * A connection to serve; the handle comes with the message. `idleMs` is what is left of its keep-alive time, none for
+   * a fresh one; `head` is what the client has sent and was read of it already, in base64.
+   */
+  | { type: 'connection'; id: number; idleMs?: number; head?: string }
+  /** The bound socket to accept on, asked for; the handle comes with the message. */
+  | { type: 'port' }
   /** The connection that was handed over under this id is at another worker. */
   | { type: 'moved'; id: number }
   /** Finish and leave. With `handOver` idle connections go to other workers; without, they are closed in order. */
   | { type: 'drain'; handOver: boolean; deadlineMs: number }
 
 export type ToPrimary =
+  /** Wants the socket of the port, to accept on it. */
+  | { type: 'port' }
   /** Serving. */
   | { type: 'ready' }
   /** Cannot boot; said once, just before exit 78. */
   | { type: 'boot-failed'; why: string }
   | { type: 'redis'; up: boolean }
+  | { type: 'beat'; vitals: Vitals }
   /** The connection of this id is being served here. */
   | { type: 'adopted'; id: number }
   /** An idle connection for another worker; the handle comes with the message. */
   | { type: 'hand-over'; id: number; idleMs: number }
+
+type TypeName<T> = T extends string ? 'string' : T extends boolean ? 'boolean' : T extends number ? 'number' : 'object'
+/** What must be in a message: fields that came with a newer version are left out, or are `undefined` in an older one's. */
+type Shape<M> = { [F in keyof Omit<M, 'type'> as undefined extends M[F] ? never : F]: TypeName<M[F]> }
+
+const TO_PRIMARY: { [T in ToPrimary['type']]: Shape<Extract<ToPrimary, { type: T }>> } = {
+  port: {},
+  ready: {},
+  'boot-failed': { why: 'string' },
+  redis: { up: 'boolean' },
+  beat: { vitals: 'object' },
+  adopted: { id: 'number' },
+  'hand-over': { id: 'number', idleMs: 'number' }
+}
+const ASKS_OF_PRIMARY: { [Q in keyof AskOfPrimary]: Shape<AskOfPrimary[Q]['args']> } = {
+  collect: {},
+  broadcast: { topic: 'string', payload: 'string', deadlineMs: 'number' },
+  drained: { held: 'number', handedOver: 'number', answered: 'number', idle: 'number', left: 'number', cut: 'number' }
+}
+
+/**
+ * True for what the primary understands of what a worker sent: a worker runs anybody's code, and may be of another
+ * version. Numbers are counts, ids and durations: never negative.
+ */
+export function isToPrimary(message: { type?: unknown; ask?: unknown; args?: unknown }): boolean {
+  const [shapes, name, fields] =
+    typeof message.ask === 'string' ? [ASKS_OF_PRIMARY, message.ask, message.args] : [TO_PRIMARY, message.type, message]
+  if (typeof name !== 'string' || !Object.hasOwn(shapes, name) || typeof fields !== 'object') return false
+  return Object.entries((shapes as Record<string, object>)[name]!).every(([field, type]) => {
+    const value = (fields as Record<string, unknown> | null)?.[field]
+    return typeof value === type && value !== null && (typeof value !== 'number' || value >= 0)
+  })
+}

@@ -1,38 +1,44 @@
-import { createServer, type Server } from 'node:net'
 import type { Logger } from '../log.ts'
+import { type Candidate, type Choose, roundRobin, sticky, type Wish } from './choose.ts'
+import type { ClientHandle, Clients } from './clients.ts'
+
+/** What a worker is told of a connection; `head` is what was read of it on its way, in base64. */
+export interface Given {
+  id: number
+  idleMs?: number
+  head?: string
+}
 
 /** A worker that can take connections. */
-export interface Target {
-  readonly id: number
+export interface Target extends Candidate {
   /** Hands the connection on; false when the worker cannot be reached any more. The handle stays open here. */
-  give(connection: { id: number; idleMs?: number }, handle: unknown): Promise<boolean>
+  give(connection: Given, handle: unknown): Promise<boolean>
   /** Resolves when the worker has dealt with all it was given before; never rejects. False when it does not answer. */
   heard(): Promise<boolean>
 }
 
 /** Node's TCP handle of a connection. */
-interface TcpHandle {
+export interface TcpHandle extends ClientHandle {
   close(): void
 }
-type ListeningServer = Server & { _handle: { onconnection: (status: number, handle: TcpHandle | undefined) => void } }
 
-interface Connection {
-  readonly id: number
+interface Connection extends Wish {
+  readonly given: Given
   readonly handle: TcpHandle
   /** Closes our copy of the descriptor; the worker's stays. */
   readonly release: () => void
-  /** What is left of its keep-alive time, in ms; undefined for a fresh one. */
-  readonly idleMs?: number
-  at?: Target | undefined
+  at: Target | undefined
   /** When it was given to that worker. */
-  since?: number
-  /** A worker that could not be reached with it. */
-  avoid?: number
+  since: number
+  avoid: number | undefined
 }
 
-/** How many connections may be unanswered at one worker: one that hangs is passed over instead of piling them up. */
-const WINDOW = 4
-const BACKLOG = 1024
+/** All fields at once: objects that grow cost ten times as much on Node 20. */
+const travelling = (given: Given, handle: TcpHandle, release: () => void, wish: Wish = {}): Connection => {
+  const { client, slot } = wish
+  return { given, handle, release, client, slot, at: undefined, since: 0, avoid: undefined }
+}
+
 /** A connection unanswered for so long makes the primary ask whether it arrived, in ms. */
 const OVERDUE_MS = 1000
 
@@ -43,70 +49,59 @@ const OVERDUE_MS = 1000
 export class Dispatcher {
   readonly #targets: () => readonly Target[]
   readonly #log: Logger
+  readonly #clients: Clients | undefined
+  readonly #choose: Choose
   readonly #travelling = new Map<number, Connection>()
-  readonly #unanswered = new Map<number, number>()
+  readonly #load = { unanswered: new Map<number, number>(), silent: new Set<number>(), turn: 0 }
   readonly #waiting: Connection[] = []
-  #server: Server | undefined
   #lastId = 0
-  #turn = 0
   #onEmpty: (() => void) | undefined
   #watch: NodeJS.Timeout | undefined
-  readonly #asked = new Set<Target>()
   /** Connections given to another worker because the first one left before it served them. */
   redispatched = 0
   /** Connections closed because no worker was left to take them, or because they did not arrive at one. */
   lost = 0
 
-  /** @param targets the workers that can take connections at this moment */
-  constructor(targets: () => readonly Target[], log: Logger) {
+  /**
+   * @param targets the workers that can take connections at this moment
+   * @param clients tells one client from another, where each is to get the same worker every time
+   */
+  constructor(targets: () => readonly Target[], log: Logger, clients?: Clients) {
     this.#targets = targets
     this.#log = log
+    this.#clients = clients
+    this.#choose = clients ? sticky : roundRobin
   }
 
-  /** Takes the port; connections wait here until a worker is ready. Resolves with the port, rejects as `listen` does. */
-  listen(port: number, host: string): Promise<number> {
-    const server = createServer() as ListeningServer
-    this.#server = server
-    return new Promise((resolve, reject) => {
-      server.once('error', reject)
-      server.listen({ port, host, backlog: BACKLOG }, () => {
-        server.off('error', reject)
-        // As node's own round robin does: the bare handle is passed on, and no net.Socket is ever made of it here.
-        server._handle.onconnection = (status, handle) => {
-          if (handle) this.#dispatch({ id: ++this.#lastId, handle, release: () => handle.close() })
-          else this.#log.error({ status }, 'a connection could not be accepted')
-        }
-        resolve((server.address() as { port: number }).port)
-      })
+  /** A connection has been accepted; it waits here until a worker is ready. */
+  accept(handle: TcpHandle): void {
+    const connection = travelling({ id: ++this.#lastId }, handle, () => handle.close())
+    if (this.#clients) this.#find(connection, this.#clients)
+    else this.#dispatch(connection)
+  }
+
+  /** Resolves when every connection accepted so far is at a worker. */
+  async settled(): Promise<void> {
+    if (this.#travelling.size === 0) return
+    await new Promise<void>((resolve) => {
+      this.#onEmpty = resolve
     })
   }
 
-  /** Accepts no more; resolves when every connection accepted so far is at a worker. */
-  async close(): Promise<void> {
-    // Right after the loop has accepted all there was: what is in the kernel's queue when the port closes is reset.
-    await new Promise((resolve) => setImmediate(resolve))
-    this.#server?.close()
-    this.#server = undefined
-    if (this.#travelling.size > 0) {
-      await new Promise<void>((resolve) => {
-        this.#onEmpty = resolve
-      })
-    }
-  }
-
-  /** Takes over an idle connection from a worker that leaves; `moved` is called when it is at another, or lost. */
-  take(handle: TcpHandle, idleMs: number, moved: () => void): void {
+  /** Takes over an idle connection from the worker of a slot; `moved` is called when it is at another, or lost. */
+  take(handle: TcpHandle, idleMs: number, slot: number, moved: () => void): void {
     const release = () => {
       handle.close()
       moved()
     }
-    this.#dispatch({ id: ++this.#lastId, handle, idleMs, release })
+    const wish = { slot, client: this.#clients?.of(handle) }
+    this.#dispatch(travelling({ id: ++this.#lastId, idleMs }, handle, release, wish))
   }
 
-  /** A worker says that it serves the connection. */
-  adopted(id: number): void {
+  /** A worker says that it serves the connection; only the one that was given it can. */
+  adopted(id: number, workerId: number): void {
     const connection = this.#travelling.get(id)
-    if (!connection) return
+    if (connection?.at?.id !== workerId) return
     this.#answered(connection)
     this.#end(connection)
     this.flush()
@@ -114,7 +109,8 @@ export class Dispatcher {
 
   /** A worker is gone: what it was given and did not answer goes to others. */
   gone(workerId: number): void {
-    this.#unanswered.delete(workerId)
+    this.#load.unanswered.delete(workerId)
+    this.#load.silent.delete(workerId)
     for (const connection of this.#travelling.values()) if (connection.at?.id === workerId) this.#again(connection)
   }
 
@@ -122,7 +118,8 @@ export class Dispatcher {
   flush(): void {
     for (let i = 0; i < this.#waiting.length; ) {
       const connection = this.#waiting[i]!
-      const target = this.#choose(connection)
+      const target = this.#choose(this.#targets(), this.#load, connection)
+      this.#load.turn++
       if (target) {
         this.#waiting.splice(i, 1)
         this.#give(connection, target)
@@ -140,8 +137,18 @@ export class Dispatcher {
     this.#waiting.length = 0
   }
 
+  #find(connection: Connection, clients: Clients): void {
+    const { given, handle } = connection
+    this.#travelling.set(given.id, connection)
+    clients.find(handle, (found) => {
+      if (!found) return this.#end(connection)
+      const { head, release = connection.release } = found
+      this.#dispatch(travelling(head === undefined ? given : { ...given, head }, handle, release, found))
+    })
+  }
+
   #dispatch(connection: Connection): void {
-    this.#travelling.set(connection.id, connection)
+    this.#travelling.set(connection.given.id, connection)
     this.#watch ??= setInterval(() => this.#askOverdue(), OVERDUE_MS).unref()
     this.#waiting.push(connection)
     this.flush()
@@ -155,43 +162,27 @@ export class Dispatcher {
   }
 
   #give(connection: Connection, target: Target): void {
-    const { id, handle, idleMs } = connection
+    const { given, handle } = connection
+    const { unanswered } = this.#load
     connection.at = target
     connection.since = performance.now()
-    this.#unanswered.set(target.id, (this.#unanswered.get(target.id) ?? 0) + 1)
-    void target.give(idleMs === undefined ? { id } : { id, idleMs }, handle).then((given) => {
-      if (given || connection.at !== target || !this.#travelling.has(id)) return
+    unanswered.set(target.id, (unanswered.get(target.id) ?? 0) + 1)
+    void target.give(given, handle).then((gave) => {
+      if (gave || connection.at !== target || !this.#travelling.has(given.id)) return
       this.#answered(connection)
       connection.avoid = target.id
       this.#again(connection)
     })
   }
 
-  /** The worker with the fewest unanswered connections; round robin among equals. */
-  #choose(connection: Connection): Target | undefined {
-    const targets = this.#targets()
-    let best: Target | undefined
-    let least = WINDOW
-    for (let i = 0; i < targets.length; i++) {
-      const target = targets[(this.#turn + i) % targets.length]!
-      const unanswered = this.#unanswered.get(target.id) ?? 0
-      if (unanswered < least && target.id !== connection.avoid) {
-        least = unanswered
-        best = target
-      }
-    }
-    this.#turn++
-    return best
-  }
-
   #answered(connection: Connection): void {
     const id = connection.at?.id
-    const unanswered = id === undefined ? undefined : this.#unanswered.get(id)
-    if (id !== undefined && unanswered !== undefined) this.#unanswered.set(id, unanswered - 1)
+    const unanswered = id === undefined ? undefined : this.#load.unanswered.get(id)
+    if (id !== undefined && unanswered !== undefined) this.#load.unanswered.set(id, unanswered - 1)
   }
 
   #end(connection: Connection): void {
-    this.#travelling.delete(connection.id)
+    this.#travelling.delete(connection.given.id)
     connection.release()
     if (this.#travelling.size > 0) return
     clearInterval(this.#watch)
@@ -205,12 +196,14 @@ export class Dispatcher {
    */
   #askOverdue(): void {
     const before = performance.now()
+    const { silent } = this.#load
     for (const { at, since } of this.#travelling.values()) {
-      if (!at || this.#asked.has(at) || before - (since ?? before) < OVERDUE_MS) continue
-      this.#asked.add(at)
+      if (!at || silent.has(at.id) || before - since < OVERDUE_MS) continue
+      silent.add(at.id)
       void at.heard().then((heard) => {
-        this.#asked.delete(at)
+        silent.delete(at.id)
         if (heard) this.#drop(at, before)
+        this.flush()
       })
     }
   }
@@ -218,12 +211,11 @@ export class Dispatcher {
   /** What a worker was given before, and has not answered though it has heard everything since, did not arrive. */
   #drop(target: Target, before: number): void {
     for (const connection of [...this.#travelling.values()]) {
-      if (connection.at !== target || (connection.since ?? before) >= before) continue
+      if (connection.at !== target || connection.since >= before) continue
       this.lost++
       this.#log.error({ worker: target.id }, 'a connection did not arrive at its worker: is it out of descriptors?')
       this.#answered(connection)
       this.#end(connection)
     }
-    this.flush()
   }
 }

@@ -1,65 +1,103 @@
 import cluster from 'node:cluster'
+import { randomUUID } from 'node:crypto'
 import { createRequire } from 'node:module'
-import { type Config, workerEnvironment } from '../config.ts'
-import { EXIT_CONFIG, listenFault } from '../errors.ts'
+import { join } from 'node:path'
+import { type Config, withholdFromChildren, workerEnvironment } from '../config.ts'
+import { EXIT_CONFIG } from '../errors.ts'
 import { createLog } from '../log.ts'
 import { openAdminSocket } from './admin-socket.ts'
+import { Clients } from './clients.ts'
+import { createCollector } from './collect.ts'
 import { Commands } from './commands.ts'
 import { type EmbeddedRedis, startEmbeddedRedis } from './embedded-redis.ts'
+import { isDebugged, setupWorkers } from './forking.ts'
+import { JOURNAL_FILE, Journal } from './journal.ts'
 import { PrimaryMetrics } from './metrics.ts'
-import { LIMITS } from './plan.ts'
+import { takePort } from './port.ts'
+import { Releases } from './release.ts'
 import { claimRunDir, sessionSecretFile } from './run-dir.ts'
 import { handleSignals } from './signals.ts'
+import { LIMITS, type Limits } from './state.ts'
 import { Supervisor } from './supervisor.ts'
+import { readySlots, tellSystemd } from './systemd.ts'
 import { startWatchdog } from './watchdog.ts'
 
 /** What a worker needs after its own drain deadline to say so and leave, in ms. */
 const DRAIN_MARGIN_MS = 2000
 
+const EXIT_CODES = { drained: 0, 'crash-loop': 1, 'cannot-boot': EXIT_CONFIG } as const
+
 /** The primary's whole life. @throws StartupError when it cannot start */
 export async function runPrimary(config: Config): Promise<void> {
   const log = await createLog(config, { role: 'primary' })
   const { version } = createRequire(import.meta.url)('muster/package.json') as { version: string }
+  withholdFromChildren()
   const releaseRunDir = await claimRunDir(config.runDir, config.adminSocket)
+  const journal = new Journal(join(config.runDir, JOURNAL_FILE), undefined, log)
+  journal.record({ event: 'start', pid: process.pid, version })
   const watchdog = startWatchdog(log)
 
   let redisUrl = config.redis.url
   let secretFile: string | undefined
   let redis: EmbeddedRedis | undefined
+  const instance = randomUUID()
   const metrics = new PrimaryMetrics()
   const supervisor: Supervisor = new Supervisor({
     workers: config.workers,
-    limits: { ...LIMITS, bootMs: config.bootMs, drainMs: config.drainMs + DRAIN_MARGIN_MS },
+    limits: limitsOf(config),
     drainMs: config.drainMs,
-    environment: (slot, generation) => workerEnvironment({ slot, generation, redisUrl, sessionSecretFile: secretFile }),
+    runDir: config.runDir,
+    releases: new Releases(process.argv[1]!, config.app),
+    clients: config.scheduling === 'sticky' ? new Clients(config.http.trustProxy) : undefined,
+    environment: (worker) => workerEnvironment({ ...worker, instance, redisUrl, sessionSecretFile: secretFile }),
     onPid: (pid, alive) => watchdog.note('worker', pid, alive),
-    metrics: () => metrics.read(supervisor),
+    collect: createCollector(
+      () => supervisor.live(),
+      () => metrics.read(supervisor)
+    ),
     log
   })
   metrics.watch(supervisor)
+  supervisor.on('journal', (entry) => journal.record(entry))
   const commands = new Commands({
     supervisor,
+    journal,
     version,
     scheduling: config.scheduling,
     lameDuckMs: config.lameDuckMs,
     drainMs: config.drainMs
   })
 
+  if (config.systemd.notifySocket) {
+    tellSystemd(supervisor, {
+      socket: config.systemd.notifySocket,
+      searchPath: config.searchPath,
+      watchdogMs: config.systemd.watchdogMs,
+      healthy: () => readySlots(supervisor.view()) * 2 > supervisor.state.desired,
+      log
+    })
+  }
+
   let leaving = false
   const leave = async (code: number, why: string) => {
     if (leaving) return
     leaving = true
     log[code === 0 ? 'info' : 'fatal']({ code, why }, 'the service ends')
+    journal.record({ event: 'stop', pid: process.pid, why, code })
     supervisor.cut()
     await redis?.stop()
     releaseRunDir()
     process.exit(code)
   }
   supervisor.once('exit', (code, why) => {
-    if (code === 'cannot-boot') process.stderr.write(`muster: ${why}\n`)
-    void leave(code === 'drained' ? 0 : EXIT_CONFIG, why)
+    if (code !== 'drained') process.stderr.write(`muster: ${why}\n`)
+    void leave(EXIT_CODES[code], why)
   })
   handleSignals(commands, (why) => void leave(1, why), log)
+  process.on('uncaughtException', (error) => {
+    log.fatal({ err: error }, 'a fault of the primary')
+    void leave(1, 'a fault of the primary')
+  })
 
   try {
     const closeAdminSocket = await openAdminSocket(config.adminSocket, commands)
@@ -80,20 +118,32 @@ export async function runPrimary(config: Config): Promise<void> {
     }
     // node:cluster's own round robin is not used: it forgets connections of a worker that dies and lets go of the port with the last.
     cluster.schedulingPolicy = cluster.SCHED_NONE
-    const port =
-      config.scheduling === 'rr'
-        ? await supervisor.dispatcher.listen(config.port, config.host).catch((error: NodeJS.ErrnoException) => {
-            throw listenFault(error, config.host, config.port)
-          })
-        : config.port
+    setupWorkers()
+    supervisor.port = await takePort(config, (handle) => supervisor.dispatcher.accept(handle), log)
     log.info(
-      { version, port, host: config.host, workers: config.workers, scheduling: config.scheduling, pid: process.pid },
+      {
+        version,
+        port: supervisor.port.number,
+        host: config.host,
+        workers: config.workers,
+        scheduling: config.scheduling,
+        pid: process.pid
+      },
       'muster starts'
     )
     supervisor.reconcile()
   } catch (error) {
+    journal.record({ event: 'stop', pid: process.pid, why: (error as Error).message })
     await redis?.stop()
     releaseRunDir()
     throw error
   }
+}
+
+function limitsOf({ limits, drainMs }: Config): Limits {
+  const { maxPauseMs, ...others } = limits
+  // Of a primary under a debugger, workers are too: one that stands at a breakpoint is silent, and not wedged.
+  const heartbeatMs = isDebugged() ? 0 : limits.heartbeatMs
+  const backoff = { firstMs: Math.min(LIMITS.backoff.firstMs, maxPauseMs), maxMs: maxPauseMs }
+  return { ...LIMITS, ...others, heartbeatMs, backoff, drainMs: drainMs + DRAIN_MARGIN_MS }
 }

@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type RequestListener, type Server, ServerResponse } from 'node:http'
-import { Server as NetServer, Socket } from 'node:net'
+import { type ListenOptions, Server as NetServer, Socket } from 'node:net'
+import { getSystemErrorName } from 'node:util'
 
 /** One client connection as the worker knows it. */
 export interface Connection {
@@ -7,11 +8,13 @@ export interface Connection {
   /** Requests received and not answered yet. */
   busy: number
   /** The last request received: only its answer may say `Connection: close`. */
-  lastRequest?: IncomingMessage
+  lastRequest?: IncomingMessage | undefined
   /** When the last answer was complete, or when the connection came, in ms of `performance.now()`. */
   idleSince: number
   /** It came from another worker and has sent nothing here yet. */
   adopted: boolean
+  /** It came with bytes of the client's that were read elsewhere; the socket does not count them. */
+  headed: boolean
   /** No longer HTTP/1: it cannot change hands. */
   upgraded: boolean
   /** It cannot be used any more: on its way to another worker, or FIN is sent. */
@@ -41,6 +44,14 @@ export interface TcpHandle {
   readonly writeQueueSize: number
 }
 
+/** Node's own handle of a bound socket. */
+export interface PortHandle {
+  onconnection: (status: number, handle: TcpHandle | undefined) => void
+  /** Zero, or a negative errno. */
+  listen(backlog: number): number
+  close(): void
+}
+
 export const handleOf = (socket: Socket): TcpHandle | null => (socket as Socket & { _handle: TcpHandle | null })._handle
 
 const KEPT = Symbol('kept')
@@ -63,12 +74,16 @@ function responseClass(isLast: (request: IncomingMessage) => boolean): typeof Se
   return Response
 }
 
+const BACKLOG = 1024
+
 /** The HTTP server of a worker and every connection it has. */
 export class Connections {
   readonly server: Server
   readonly all = new Set<Connection>()
   readonly #keepAliveMs: number
   readonly #bySocket = new WeakMap<Socket, Connection>()
+  #requests = 0
+  #port: PortHandle | undefined
   /** Every answer that is the last on its connection says `Connection: close`. */
   #closing = false
   watcher: Watcher | undefined
@@ -100,16 +115,35 @@ export class Connections {
     this.server.emit('listening')
   }
 
-  /** On a port shared with the other workers. */
-  listen(port: number, host: string): Promise<void> {
+  /** On a socket that other processes accept on too: none of them can close it for the others. */
+  startShared(port: PortHandle, onRefused: (status: number) => void): void {
+    port.onconnection = (status, handle) => {
+      if (handle) this.adopt(handle)
+      else onRefused(status)
+    }
+    const status = port.listen(BACKLOG)
+    if (status !== 0) throw Object.assign(new Error('listen'), { code: getSystemErrorName(status) })
+    this.#port = port
+    this.startInjected()
+  }
+
+  /** On a socket of this worker's own, beside those of the others on the same port. */
+  startReusePort(port: number, host: string): Promise<void> {
     this.#start()
     return new Promise((resolve, reject) => {
       this.server.once('error', reject)
-      this.server.listen(port, host, () => {
+      this.server.listen({ port, host, backlog: BACKLOG, exclusive: true, reusePort: true } as ListenOptions, () => {
         this.server.off('error', reject)
         resolve()
       })
     })
+  }
+
+  /** Connections open now, requests not answered yet, and requests received since the start. */
+  count(): { connections: number; inFlight: number; requests: number } {
+    let inFlight = 0
+    for (const { busy } of this.all) inFlight += busy
+    return { connections: this.all.size, inFlight, requests: this.#requests }
   }
 
   /** From now on the last answer on each connection says that it is the last. */
@@ -120,6 +154,8 @@ export class Connections {
   /** Takes no more from a port; what is open stays open, with its time-outs. `http.Server.close` would end idle ones. */
   refuseNew(): void {
     if (this.server.listening) NetServer.prototype.close.call(this.server)
+    // After the loop has accepted all there was: the last process that closes the socket resets what waits at it.
+    setImmediate(() => this.#port?.close())
   }
 
   #start(): void {
@@ -132,14 +168,21 @@ export class Connections {
     }
   }
 
-  /** Serves a connection that the primary sent. @param idleMs what is left of its keep-alive time, undefined for a fresh one */
-  adopt(handle: object, idleMs?: number): void {
+  /**
+   * Serves a connection that was accepted elsewhere.
+   * @param idleMs what is left of its keep-alive time, undefined for a fresh one
+   * @param head what was read of it already, in base64
+   */
+  adopt(handle: object, idleMs?: number, head?: string): void {
     const options = { handle, allowHalfOpen: true, readable: true, writable: true }
     const socket = new Socket(options as ConstructorParameters<typeof Socket>[0])
     socket.setNoDelay(true)
     ;(socket as Socket & { server: Server }).server = this.server
+    // Before node's HTTP parser takes to the handle itself: it reads what is in front of it first.
+    if (head) socket.unshift(Buffer.from(head, 'base64'))
     this.server.emit('connection', socket)
     const connection = this.#bySocket.get(socket)
+    if (connection && head) connection.headed = true
     if (idleMs === undefined || !connection) return
     connection.adopted = true
     connection.idleSince = performance.now() - (this.#keepAliveMs + KEPT_LONGER_MS - idleMs)
@@ -165,7 +208,8 @@ export class Connections {
     const parserIdle = this.#parserIdle()
     return [...this.all].filter(
       (connection) =>
-        this.isQuiet(connection) && (parserIdle.has(connection.socket) || connection.socket.bytesRead === 0)
+        this.isQuiet(connection) &&
+        (parserIdle.has(connection.socket) || (connection.socket.bytesRead === 0 && !connection.headed))
     )
   }
 
@@ -215,6 +259,7 @@ export class Connections {
       busy: 0,
       idleSince: performance.now(),
       adopted: false,
+      headed: false,
       upgraded: false,
       leaving: false,
       end: 'left'
@@ -231,11 +276,14 @@ export class Connections {
   #received(request: IncomingMessage, response: ServerResponse): void {
     const connection = this.#bySocket.get(request.socket)
     if (!connection) return
+    this.#requests++
     connection.busy++
     connection.lastRequest = request
     response.once('close', () => {
       connection.busy--
       connection.idleSince = performance.now()
+      // An idle connection keeps nothing of its last request.
+      if (connection.busy === 0) connection.lastRequest = undefined
       if (connection.busy === 0 && !connection.leaving) request.socket.setTimeout(this.#keepAliveMs + KEPT_LONGER_MS)
       this.watcher?.quiet(connection)
     })

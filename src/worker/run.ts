@@ -4,41 +4,52 @@ import { pathToFileURL } from 'node:url'
 import type { FastifyPluginAsync } from 'fastify'
 import type { Config } from '../config.ts'
 import { loadIdentity } from '../config.ts'
-import { EXIT_CONFIG, listenFault, StartupError } from '../errors.ts'
+import { EXIT_CONFIG, StartupError } from '../errors.ts'
 import { buildApp } from '../http/app.ts'
 import { createRegistry } from '../http/metrics.ts'
 import { type Channel, createChannel } from '../ipc/channel.ts'
 import type { AskOfPrimary, AskOfWorker, MetricJson, ServiceView, ToPrimary, ToWorker } from '../ipc/messages.ts'
-import { createLog } from '../log.ts'
-import { Counter } from '../state/hits.ts'
-import { RedisLink } from '../state/redis.ts'
+import { createLog, type Logger } from '../log.ts'
+import { RedisLink, warnOfEviction } from '../state/redis.ts'
 import { sharedSessionSecret } from '../state/session-secret.ts'
+import type { Settings } from '../state/settings.ts'
+import { Shared } from '../state/shared.ts'
+import { startBeat } from './beat.ts'
 import { Connections } from './connections.ts'
 import { Drain } from './drain.ts'
+import { exposeInFlight } from './in-flight.ts'
+import { listen } from './listen.ts'
+import { answerForSessions, answerForShared } from './shared.ts'
 
 /** The primary answers a scrape after its own deadline for the workers, 1 s; this one only catches a dead primary. */
 const COLLECT_MS = 2000
 /** When the primary is dead, nobody waits for this worker: everything is to be gone within 4 s. */
 const ORPHAN = { graceMs: 1000, lingerMs: 500, deadlineMs: 3000 }
 const LINGER_MS = 2000
+const RELAY_MARGIN_MS = 1000
 
+type Identity = ReturnType<typeof loadIdentity>
 type PrimaryChannel = Channel<ToPrimary, ToWorker, AskOfPrimary, AskOfWorker>
 
 /** A worker's whole life: state → app → listen → ready → serve → drain → exit 0. */
 export async function runWorker(config: Config): Promise<void> {
-  const { slot, generation } = loadIdentity()
+  const identity = loadIdentity()
   const channel: PrimaryChannel = createChannel(process)
+  // It is read by the primary, which may be gone: what is in flight is to be finished all the same.
+  process.stderr.on('error', () => {})
   try {
-    await serve(config, slot, generation, channel)
+    await serve(config, identity, channel)
   } catch (error) {
     const known = error instanceof StartupError
-    const why = known ? error.message : `worker ${slot} cannot boot: ${(error as Error).stack ?? error}`
+    const why = known ? error.message : `worker ${identity.slot} cannot boot: ${(error as Error).stack ?? error}`
     await channel.tell({ type: 'boot-failed', why })
     process.exit(EXIT_CONFIG)
   }
 }
 
-async function serve(config: Config, slot: number, generation: number, channel: PrimaryChannel): Promise<void> {
+async function serve(config: Config, identity: Identity, channel: PrimaryChannel): Promise<void> {
+  const { slot, generation, instance } = identity
+  const self = { slot, pid: process.pid, generation, host: hostname() }
   const log = await createLog(config, { role: 'worker', worker: slot, generation })
   const draining = new AbortController()
   let view: ServiceView = { state: 'starting', desired: 0, workers: [], redis: false }
@@ -47,9 +58,22 @@ async function serve(config: Config, slot: number, generation: number, channel: 
     if (view.state === 'draining') connections.sayClose()
   })
 
-  const link = new RedisLink(config.redis.url!, config.redis.timeoutMs, log)
+  const link = new RedisLink(config.redis.url!, config.redis.timeoutMs, log, config.redis.ca)
   const sessionSecrets = [...(config.session.secrets ?? [])]
   link.on('change', (up) => void channel.tell({ type: 'redis', up }))
+  const shared = new Shared({
+    link,
+    log,
+    self,
+    instance,
+    draining: draining.signal,
+    idleMs: config.session.idleMs,
+    // The primary answers at the deadline; what is added here only catches a dead one.
+    relay: (message) => channel.ask('broadcast', message, message.deadlineMs + RELAY_MARGIN_MS)
+  })
+  let booted!: () => void
+  answerForShared(channel, shared, new Promise<void>((resolve) => (booted = resolve)))
+  if (slot === 0) link.once('change', () => void warnOfEviction(link.client, log))
 
   let connections!: Connections
   const registry = createRegistry(slot)
@@ -57,14 +81,16 @@ async function serve(config: Config, slot: number, generation: number, channel: 
     loadRoutes(config),
     link.start(async (client) => {
       if (sessionSecrets.length === 0) sessionSecrets.push(await sharedSessionSecret(client))
+      await shared.settings.read()
     })
   ])
+  followSettings(log, shared.settings, config.logLevel)
   const app = await buildApp({
     config,
     log,
-    self: { slot, pid: process.pid, generation, host: hostname() },
+    self,
     link,
-    hits: new Counter(link, 'hits'),
+    shared,
     sessionSecrets,
     registry,
     service: () => view,
@@ -77,12 +103,15 @@ async function serve(config: Config, slot: number, generation: number, channel: 
     },
     isIdleAdopted: (socket) => connections.isIdleAdopted(socket)
   })
+  exposeInFlight(connections.all)
+  booted()
   channel.answer('ping', () => null)
   channel.answer('metrics', async () => (await registry.getMetricsAsJSON()) as unknown as MetricJson[])
+  answerForSessions(channel, app.sessions)
 
-  channel.on('connection', ({ id, idleMs }, handle) => {
+  channel.on('connection', ({ id, idleMs, head }, handle) => {
     if (!handle) return
-    connections.adopt(handle, idleMs)
+    connections.adopt(handle, idleMs, head)
     void channel.tell({ type: 'adopted', id })
   })
   let drain: Drain | undefined
@@ -94,9 +123,10 @@ async function serve(config: Config, slot: number, generation: number, channel: 
     drain = new Drain(connections, options)
     connections.refuseNew()
     draining.abort()
-    const ledger = await drain.run()
+    const [ledger] = await Promise.all([drain.run(), shared.ended(options.deadlineMs)])
     log.info({ ledger }, 'drained')
     await app.close().catch((error: unknown) => log.warn({ err: error }, 'closing the app'))
+    shared.stop()
     link.stop()
     if (process.connected) await channel.ask('drained', ledger, 1000).catch(() => {})
     process.exit(0)
@@ -117,14 +147,21 @@ async function serve(config: Config, slot: number, generation: number, channel: 
     else void leave(ORPHAN)
   })
 
-  if (config.scheduling === 'rr') connections.startInjected()
-  else {
-    await connections.listen(config.port, config.host).catch((error: NodeJS.ErrnoException) => {
-      throw listenFault(error, config.host, config.port)
-    })
-  }
+  await shared.start()
+  await listen(config, connections, channel, log)
+  startBeat(connections, (vitals) => void channel.tell({ type: 'beat', vitals }))
   await channel.tell({ type: 'redis', up: link.up })
   await channel.tell({ type: 'ready' })
+}
+
+/** Logs what is changed, at the level that the settings say; where they say none, at that of LOG_LEVEL. */
+function followSettings(log: Logger, settings: Settings, logLevel: string): void {
+  const setLevel = () => {
+    log.level = settings.get('logLevel') ?? logLevel
+  }
+  setLevel()
+  settings.onChange('logLevel', setLevel)
+  settings.onChange((setting) => log.info({ setting, version: settings.version }, 'a setting changed'))
 }
 
 /** The user's plugin, or the example's routes. */

@@ -1,0 +1,63 @@
+import cluster, { type ClusterSettings, type Worker as ClusterWorker } from 'node:cluster'
+import { url as inspectorUrl } from 'node:inspector'
+import { Readable } from 'node:stream'
+import { type Channel, createChannel } from '../ipc/channel.ts'
+import { type AskOfPrimary, type AskOfWorker, isToPrimary, type ToPrimary, type ToWorker } from '../ipc/messages.ts'
+import { guardChannel } from './channel-guard.ts'
+import { Stderr } from './stderr.ts'
+
+export type WorkerChannel = Channel<ToWorker, ToPrimary, AskOfWorker, AskOfPrimary>
+
+/**
+ * How workers are forked. Their standard error comes through the primary, which keeps the end of it ({@link Stderr}).
+ * On SIGUSR1 each opens an inspector on a free port of 127.0.0.1, and none before: node:cluster would give workers ports
+ * counted up from 9229, which others may have. To an `--inspect-port` that it finds it appends one of its own, the
+ * `inspectPort`. Who runs the primary with `--inspect` gets node's own: every worker's inspector on a counted port.
+ */
+export function workerSettings(execArgv: readonly string[], debugged: boolean): ClusterSettings {
+  const stdio: ClusterSettings['stdio'] = ['ignore', 'inherit', 'pipe', 'ipc']
+  if (debugged) return { stdio, execArgv: [...execArgv] }
+  return { stdio, execArgv: [...execArgv, '--inspect-port=127.0.0.1:0'], inspectPort: 0 }
+}
+
+/** True when the primary runs with an inspector: a worker at a breakpoint is silent, and not wedged. */
+export const isDebugged = (): boolean => inspectorUrl() !== undefined
+
+/** To be called once, before the first fork. */
+export function setupWorkers(): void {
+  cluster.setupPrimary(workerSettings(process.execArgv, isDebugged()))
+  // Nobody may be reading it any more; what workers write then is lost, and that is all.
+  process.stderr.on('error', () => {})
+}
+
+export interface ForkEvents {
+  /** Garbage or a flood on its channel, where nothing is heard of it any more: it is to be killed. Called once. */
+  onMisuse(why: string): void
+  /** A message that was dropped, since it is not understood; newer code may mean something. Called once. */
+  onUnknown(name: string): void
+}
+
+/**
+ * Forks a worker whose channel cannot harm this process.
+ * @param exec the module it starts with @param environment beside the primary's own
+ * @throws Error when no process can be made; for other reasons for that, the worker emits `error` and never `exit`
+ */
+export function forkWorker(
+  exec: string,
+  environment: Record<string, string>,
+  { onMisuse, onUnknown }: ForkEvents
+): { worker: ClusterWorker; channel: WorkerChannel; stderr: Stderr } {
+  cluster.setupPrimary({ exec })
+  const worker = cluster.fork(environment)
+  guardChannel(worker.process, {
+    onGarbage: (error) => onMisuse(`garbage on its channel: ${error.message.split('\n', 1)[0]}`),
+    onFlood: onMisuse
+  })
+  let unknown = 0
+  const channel: WorkerChannel = createChannel(worker.process, (message) => {
+    if (isToPrimary(message)) return true
+    if (++unknown === 1) onUnknown(String(message.ask ?? message.type))
+    return false
+  })
+  return { worker, channel, stderr: new Stderr(worker.process.stderr ?? Readable.from([])) }
+}

@@ -1,0 +1,90 @@
+import { appendFileSync, readFileSync, renameSync, statSync } from 'node:fs'
+import type { Logger } from '../log.ts'
+
+/** Its name in RUN_DIR. */
+export const JOURNAL_FILE = 'journal.jsonl'
+
+const MAX_BYTES = 1024 * 1024
+
+/** What happened, to which worker, and why. */
+export interface Happening {
+  event: string
+  slot?: number
+  pid?: number
+  generation?: number
+  why?: string
+  [field: string]: unknown
+}
+
+export interface Entry extends Happening {
+  /** ISO 8601, UTC. */
+  at: string
+}
+
+/**
+ * Why each worker was started, replaced or killed: JSON lines, kept when the primary ends. Bounded: a full file becomes
+ * the older one, `journal.1.jsonl`, whose predecessor is dropped. Writes are synchronous, so that what led to a crash of
+ * the primary is in it; a disk that is full costs the entry, never the service.
+ */
+export class Journal {
+  readonly #path: string
+  readonly #olderPath: string
+  readonly #maxBytes: number
+  readonly #log: Logger | undefined
+  /** The last line may be without its end: after a crash, or after a write that failed half-way. */
+  #maybeTorn = true
+  #failed = false
+
+  /** @param log not needed for reading */
+  constructor(path: string, maxBytes = MAX_BYTES, log?: Logger) {
+    this.#path = path
+    this.#olderPath = path.replace(/(\.jsonl)?$/, '.1$1')
+    this.#maxBytes = maxBytes
+    this.#log = log
+  }
+
+  /** Never throws; the first failure is logged. */
+  record(happening: Happening): void {
+    try {
+      const line = `${JSON.stringify({ at: new Date().toISOString(), ...happening })}\n`
+      const size = statSync(this.#path, { throwIfNoEntry: false })?.size ?? 0
+      const full = size > 0 && size + Buffer.byteLength(line) > this.#maxBytes
+      if (full) renameSync(this.#path, this.#olderPath)
+      const torn = this.#maybeTorn && !full && size > 0 && readFileSync(this.#path).at(-1) !== 0x0a
+      this.#maybeTorn = true
+      appendFileSync(this.#path, torn ? `\n${line}` : line, { mode: 0o600 })
+      this.#maybeTorn = false
+    } catch (error) {
+      if (!this.#failed) this.#log?.error({ err: error }, 'the journal cannot be written')
+      this.#failed = true
+    }
+  }
+
+  /** The newest last; of the slot, when one is given, and at most `limit`. @throws when a file is there but not readable */
+  read({ slot, limit }: { slot?: number; limit?: number } = {}): Entry[] {
+    const entries = [this.#olderPath, this.#path]
+      .flatMap((path) => readIfThere(path).split('\n'))
+      .flatMap((line) => parse(line) ?? [])
+      .filter((entry) => slot === undefined || entry.slot === slot)
+    return limit === undefined ? entries : entries.slice(-limit)
+  }
+}
+
+function readIfThere(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return ''
+    throw error
+  }
+}
+
+/** A torn line is none. */
+function parse(line: string): Entry | undefined {
+  try {
+    const entry = JSON.parse(line) as Partial<Entry> | null
+    return typeof entry?.at === 'string' && typeof entry.event === 'string' ? (entry as Entry) : undefined
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,133 @@
+import { lookup } from 'node:dns/promises'
+import { readFileSync } from 'node:fs'
+import net, { createServer, type Server } from 'node:net'
+import { getSystemErrorName } from 'node:util'
+import type { Config } from '../config.ts'
+import { listenFault, StartupError } from '../errors.ts'
+import type { Logger } from '../log.ts'
+import type { TcpHandle } from './dispatch.ts'
+
+/** The port as the primary has it. */
+export interface Port {
+  /** Its number, the true one where PORT is 0. */
+  readonly number: number
+  /** Where workers accept by themselves: the socket that all of them listen on. */
+  readonly shared?: SharedHandle
+  /** Lets go of it; whatever was accepted here has been passed on by then. */
+  close(): Promise<void>
+}
+
+export type PortConfig = Pick<Config, 'scheduling' | 'host' | 'port' | 'listenFd' | 'reusePortLoss'>
+
+/** A bound socket. */
+interface SharedHandle {
+  getsockname(out: { port?: number }): number
+  close(): void
+}
+type ListeningServer = Server & { _handle: { onconnection: (status: number, handle: TcpHandle | undefined) => void } }
+/** What node:cluster itself uses: a handle that is bound and does not listen, or a negative errno. */
+const { _createServerHandle: createHandle } = net as unknown as {
+  _createServerHandle(address: string | null, port: number, family: number, fd?: number): SharedHandle | number
+}
+
+const BACKLOG = 1024
+const MIGRATION = '/proc/sys/net/ipv4/tcp_migrate_req'
+
+/**
+ * Takes the port the way SCHEDULING says, or the socket that was given from outside in its place.
+ * @param accept gets every connection that the primary itself accepts
+ * @throws StartupError
+ */
+export async function takePort(config: PortConfig, accept: (handle: TcpHandle) => void, log: Logger): Promise<Port> {
+  try {
+    switch (config.scheduling) {
+      case 'rr':
+      case 'sticky':
+        return await acceptHere(config, accept, log)
+      case 'shared':
+        return await holdForWorkers(config)
+      case 'reuseport':
+        return leaveToWorkers(config, process.versions.node, migrates())
+    }
+  } catch (error) {
+    if (error instanceof StartupError) throw error
+    if (config.listenFd === undefined) throw listenFault(error as NodeJS.ErrnoException, config.host, config.port)
+    throw new StartupError(`cannot listen on the descriptor ${config.listenFd}: ${(error as Error).message}`)
+  }
+}
+
+/** The primary accepts: the port is open from now on, and connections wait until a worker is ready. */
+function acceptHere(config: PortConfig, accept: (handle: TcpHandle) => void, log: Logger): Promise<Port> {
+  const { host, port, listenFd } = config
+  const server = createServer() as ListeningServer
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen({ ...(listenFd === undefined ? { port, host } : { fd: listenFd }), backlog: BACKLOG }, () => {
+      server.off('error', reject)
+      const address = server.address()
+      if (address === null || typeof address === 'string') return reject(new Error('it is no TCP socket'))
+      // As node's own round robin does: the bare handle is passed on, and no net.Socket is ever made of it here.
+      server._handle.onconnection = (status, handle) => {
+        if (handle) accept(handle)
+        else log.error({ status }, 'a connection could not be accepted')
+      }
+      const close = async () => {
+        // Right after the loop has accepted all there was: what is in the kernel's queue when the port closes is reset.
+        await new Promise((resolve) => setImmediate(resolve))
+        server.close()
+      }
+      resolve({ number: address.port, close })
+    })
+  })
+}
+
+/**
+ * The primary binds and holds the socket, workers listen and accept on it. Once one has, the kernel keeps listening
+ * for as long as anybody has it open: connections wait there while no worker lives.
+ */
+async function holdForWorkers({ host, port, listenFd }: PortConfig): Promise<Port> {
+  const { address, family } = listenFd === undefined ? await lookup(host) : { address: null, family: 0 }
+  const handle = createHandle(address, address === null ? 0 : port, family, listenFd)
+  if (typeof handle === 'number') throw systemError(handle)
+  const bound: { port?: number } = {}
+  // A port that is taken is known here already, though libuv would say so only to who listens.
+  const status = 'getsockname' in handle ? handle.getsockname(bound) : undefined
+  if (status === 0 && bound.port !== undefined) {
+    return { number: bound.port, shared: handle, close: async () => handle.close() }
+  }
+  handle.close()
+  throw status ? systemError(status) : new Error('it is no TCP socket')
+}
+
+/**
+ * Every worker listens by itself. When one stops, the kernel resets what is in its queue, unless it may migrate it.
+ * @param node version
+ * @throws StartupError where that loses connections, unless the loss is accepted
+ */
+export function leaveToWorkers(config: PortConfig, node: string, migrates: boolean): Port {
+  const [major = 0, minor = 0] = node.split('.').map(Number)
+  if (major < 22 || (major === 22 && minor < 12)) {
+    throw new StartupError(`SCHEDULING=reuseport needs Node 22.12 or newer, and this is ${node}: take shared, or rr`)
+  }
+  if (!migrates && config.reusePortLoss !== 'allow') {
+    throw new StartupError(
+      'SCHEDULING=reuseport loses connections at every reload here: the kernel does not give those that wait at a ' +
+        'worker that leaves to the others. Allow it to, by sysctl net.ipv4.tcp_migrate_req=1 (Linux 5.14 or newer), ' +
+        'or accept the loss, by REUSEPORT_LOSS=allow, or take SCHEDULING=shared, which loses none'
+    )
+  }
+  return { number: config.port, close: async () => {} }
+}
+
+function migrates(): boolean {
+  try {
+    return readFileSync(MIGRATION, 'utf8').trim() === '1'
+  } catch {
+    return false
+  }
+}
+
+function systemError(errno: number): NodeJS.ErrnoException {
+  const code = getSystemErrorName(errno)
+  return Object.assign(new Error(code), { code })
+}
