@@ -8,17 +8,19 @@ import Fastify, {
   type FastifyServerFactory,
   LogController
 } from 'fastify'
-import type { Redis } from 'ioredis'
 import type { Registry } from 'prom-client'
 import type { Config } from '../config.ts'
 import type { Collection, ServiceView } from '../ipc/messages.ts'
-import type { Counter } from '../state/hits.ts'
-import type { RedisLink } from '../state/redis.ts'
+import type { RedisClient, RedisLink } from '../state/redis.ts'
+import { SafeSessionStore } from '../state/session-store.ts'
+import type { Shared } from '../state/shared.ts'
 import { answerClientError, handleErrors } from './errors.ts'
 import { health } from './health.ts'
+import { inFlight } from './in-flight.ts'
+import { refuseInMaintenance } from './maintenance.ts'
 import { metrics } from './metrics.ts'
 import { requestLog } from './request-log.ts'
-import { sessions } from './session.ts'
+import { sessions, sessionsOf } from './session.ts'
 
 /** Who serves; part of the answers so that people see which worker they met. */
 export interface Self {
@@ -34,7 +36,7 @@ export interface AppDeps {
   log: FastifyBaseLogger
   self: Self
   link: RedisLink
-  hits: Counter
+  shared: Shared
   /** What signs session cookies: the first signs, all verify; empty until it is known. */
   sessionSecrets: readonly string[]
   registry: Registry
@@ -54,9 +56,9 @@ export interface AppDeps {
 declare module 'fastify' {
   interface FastifyInstance {
     /** State that all workers share. */
-    shared: { hits: Counter }
-    /** The worker's one Redis connection: commands of a turn are pipelined by themselves. */
-    redis: Redis
+    shared: Omit<Shared, 'start' | 'stop' | 'ended' | 'deliver'>
+    /** The worker's one Redis client: commands of a turn are pipelined by themselves. */
+    redis: RedisClient
     /** The worker's own Prometheus registry; what is registered here is on /metrics, merged over all workers. */
     metrics: Registry
     /** Aborted when this worker begins to leave; for streams and other work without an end. */
@@ -81,20 +83,24 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
     clientErrorHandler: (error, socket) => answerClientError(error, socket, deps.isIdleAdopted)
   })
 
-  app.decorate('shared', { hits: deps.hits })
-  app.decorate('redis', deps.link.client)
+  const store = new SafeSessionStore({ link: deps.link, log: app.log, ...config.session })
+  app.decorate('sessions', sessionsOf(store))
+  app.decorate('shared', deps.shared)
+  app.decorate<RedisClient>('redis', deps.link.client)
   app.decorate('metrics', deps.registry)
   app.decorate('draining', deps.draining)
   app.decorate('self', deps.self)
   app.decorate('service', deps.service)
 
   const withSessions: FastifyPluginAsync = async (scope) => {
+    refuseInMaintenance(scope)
     await scope.register(accepts)
     await scope.register(cookie)
-    await scope.register(sessions, deps)
+    await scope.register(sessions, { ...deps, store })
     await scope.register(deps.routes)
   }
   const refuseOtherMethods = handleErrors(app)
+  await app.register(inFlight)
   await app.register(requestLog)
   await app.register(metrics, deps)
   await app.register(health)

@@ -1,18 +1,30 @@
-import { Signer } from '@fastify/cookie'
 import { fastifySession } from '@fastify/session'
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import fp from 'fastify-plugin'
-import type { Config } from '../config.ts'
-import { stateUnavailable } from '../errors.ts'
+import type { SessionView } from '../ipc/messages.ts'
 import type { RedisLink } from '../state/redis.ts'
-import { SafeSessionStore } from '../state/session-store.ts'
+import type { SafeSessionStore } from '../state/session-store.ts'
+import { UserSessions } from '../state/user-sessions.ts'
 import { addRouteHook } from './route-hook.ts'
+import { cachedSigner, cookieName, cookieOptions } from './session-cookie.ts'
 
 export interface SessionOptions {
-  config: Pick<Config, 'session'>
+  store: SafeSessionStore
   link: RedisLink
   /** The first signs, all verify; empty until the shared one has been read. */
   sessionSecrets: readonly string[]
+}
+
+/** Who is who, in routes as `app.sessions`. Everything rejects with HttpError 503 when Redis is away. */
+export interface Sessions {
+  /** A new session under a new id takes over the visits; the old one is gone, also for requests in flight. */
+  signIn(request: FastifyRequest, user: string): Promise<void>
+  /** The session is gone from Redis, the cookie from the browser; what the handler puts in from now on is not kept. */
+  signOut(request: FastifyRequest, reply: FastifyReply): Promise<void>
+  /** The user's sessions, a thousand at most, those used last first. */
+  list(user: string): Promise<SessionView[]>
+  /** Ends one of the user's sessions, by its handle, or all. @returns how many there were */
+  end(user: string, handle?: string): Promise<number>
 }
 
 declare module 'fastify' {
@@ -20,104 +32,94 @@ declare module 'fastify' {
     /** False: the route has no session, sets no cookie and asks Redis for none. */
     session?: false
   }
+  interface FastifyInstance {
+    sessions: Sessions
+  }
   interface FastifyRequest {
-    /** The handler threw: what it did to the session is not kept. */
-    failed: boolean
+    /** What this request did to its session is not kept: its handler threw, or signed out. */
+    sessionDropped: boolean
   }
   interface Session {
-    /** Who signed in. */
-    name?: string
     /** Visits when this session began; those since then are counted beside it, by Redis. */
     visits?: number
   }
 }
 
-export const COOKIE = 'sid'
-type Hook = (request: FastifyRequest, reply: FastifyReply, payload: unknown, done: (error?: Error) => void) => void
-
 /**
  * @fastify/session on the safe store, on every route of the scope that does not say `config: { session: false }`.
- * Nothing is stored until a handler puts something in; cookies last as long as a session may, Redis ends idle ones.
+ * Nothing is stored until a handler puts something in; a cookie is set once, for as long as a session may last, and
+ * again when an older secret had signed it. Redis ends idle ones.
  */
-export const sessions = fp<SessionOptions>(async (app, { config, link, sessionSecrets }) => {
-  const hooks = collectHooks(app, {
-    secret: cachedSigner(sessionSecrets, link),
-    store: new SafeSessionStore({ link, log: app.log, ...config.session }) as never,
-    cookieName: COOKIE,
-    cookie: { secure: 'auto', httpOnly: true, sameSite: 'lax', path: '/', maxAge: config.session.maxAgeMs },
-    saveUninitialized: false,
-    rolling: false
-  })
-  const save: Hook = (request, reply, payload, done) =>
-    request.failed ? done() : hooks.onSend!(request, reply, payload, done)
+export const sessions = fp<SessionOptions>(async (app, { link, sessionSecrets, store }) => {
+  const decryptSession = withoutHooks(app, { secret: cachedSigner(sessionSecrets, link), store: store as never })
 
-  app.decorateRequest('failed', false)
+  const begin = (request: FastifyRequest, _reply: FastifyReply, done: (error?: Error) => void) =>
+    decryptSession(request.cookies[cookieName(request)] ?? '', request, (error?: Error) => {
+      if (!error) store.track(request.session)
+      done(error)
+    })
+
+  const keep = async (request: FastifyRequest, reply: FastifyReply) => {
+    const { session } = request
+    if (request.sessionDropped || !session) return
+    if (store.isChanged(session)) await session.save()
+    const given = request.cookies[cookieName(request)]
+    if (!store.isStored(session) || given === session.encryptedSessionId) return
+    // Signed anew, unless it was ended meanwhile: the browser may have the cookie of the next one already.
+    if (given?.startsWith(`${session.sessionId}.`) && !(await store.exists(session.sessionId))) return
+    const options = { ...cookieOptions(request), expires: store.endOf(session) }
+    void reply.setCookie(cookieName(request), session.encryptedSessionId, options)
+  }
+
+  app.decorateRequest('sessionDropped', false)
   app.addHook('onRoute', (route: RouteOptions) => {
     if (route.config?.session === false) return
-    addRouteHook(route, 'onRequest', hooks.onRequest, 'first')
-    addRouteHook(route, 'onError', markFailed)
-    addRouteHook(route, 'onSend', save)
+    addRouteHook(route, 'onRequest', begin, 'first')
+    addRouteHook(route, 'onError', dropSession)
+    addRouteHook(route, 'onSend', keep)
   })
 })
 
-const markFailed = (request: FastifyRequest, _reply: FastifyReply, _error: Error, done: () => void) => {
-  request.failed = true
+const dropSession = (request: FastifyRequest, _reply: FastifyReply, _error: Error, done: () => void) => {
+  request.sessionDropped = true
   done()
 }
 
-/** @fastify/session adds its hooks to every route of its scope; caught here, they go to the routes that want them. */
-function collectHooks(
-  app: FastifyInstance,
-  options: Parameters<typeof fastifySession>[1]
-): { onRequest?: Hook; onSend?: Hook } {
-  const hooks: Record<string, Hook> = {}
-  const host = Object.create(app, {
-    addHook: {
-      value: (name: string, hook: Hook) => {
-        hooks[name] = hook
-        return host
-      }
-    }
-  })
+/**
+ * @fastify/session without the hooks that it adds to every route of its scope: they know one name of the cookie, save
+ * what a handler did that threw, and take a cookie away that a sign-in has just set.
+ */
+function withoutHooks(app: FastifyInstance, options: Parameters<typeof fastifySession>[1]) {
+  const host: FastifyInstance = Object.create(app, { addHook: { value: () => host } })
   fastifySession(host, options, (error?: Error) => {
     if (error) throw error
   })
-  return hooks
+  return host.decryptSession
 }
 
-const CACHED_SIGNATURES = 10_000
-
-/** @fastify/cookie's signer, its HMACs remembered: a session that comes back costs none. */
-function cachedSigner(secrets: readonly string[], link: RedisLink) {
-  let signer: Signer | undefined
-  const signed = new Map<string, string>()
-  const unsigned = new Map<string, string>()
-  const ready = () => {
-    if (secrets.length === 0) throw stateUnavailable(link.cause)
-    return (signer ??= new Signer(secrets as string[], 'sha256'))
-  }
-  const remember = (map: Map<string, string>, key: string, value: string) => {
-    if (map.size >= CACHED_SIGNATURES) map.clear()
-    map.set(key, value)
-    return value
-  }
+/** What `app.sessions` is. */
+export function sessionsOf(store: SafeSessionStore): Sessions {
+  const users = new UserSessions(store)
   return {
-    sign: (value: string) => signed.get(value) ?? remember(signed, value, ready().sign(value)),
-    unsign: (input: string) => {
-      const known = unsigned.get(input)
-      if (known !== undefined) {
-        // The other cache may have been cleared since.
-        if (!signed.has(known)) remember(signed, known, input)
-        return { valid: true, renew: false, value: known }
-      }
-      const { valid, value } = ready().unsign(input)
-      if (!valid || value === null) return { valid: false, renew: false, value: null }
-      // Only what is valid is remembered: nobody can fill the cache with guesses. A cookie that an older secret signed
-      // stays as it is: signed anew, it would be another one, and @fastify/session would take it away.
-      remember(unsigned, input, value)
-      remember(signed, value, input)
-      return { valid, renew: false, value }
-    }
+    signIn: async (request, user) => {
+      const { session } = request
+      // What was counted until now is taken along; from now on nothing is counted there.
+      const { counted } = store.isStored(session) ? await store.end(session.sessionId) : { counted: 0 }
+      session.visits = (session.visits ?? 0) + counted
+      session.name = user
+      await session.regenerate(['visits', 'name'])
+      await store.note(user, request.session.sessionId)
+      request.sessionDropped = false
+    },
+    signOut: async (request, reply) => {
+      const { session } = request
+      if (store.isStored(session)) await store.end(session.sessionId)
+      for (const key of Object.keys(session)) if (key !== 'cookie') delete session[key as keyof typeof session]
+      request.sessionDropped = true
+      void reply.clearCookie(cookieName(request), cookieOptions(request))
+    },
+    list: (user) => users.list(user),
+    end: (user, handle) => users.end(user, handle)
   }
 }
 
@@ -137,19 +139,6 @@ export async function visitsOf(request: FastifyRequest): Promise<number> {
   const { session } = request
   const store = storeOf(request)
   return (session.visits ?? 0) + (store.isStored(session) ? await store.counted(session.sessionId) : 0)
-}
-
-/** Signs in: a new session under a new id takes over the visits; the old one is gone. */
-export async function signIn(request: FastifyRequest, name: string): Promise<void> {
-  request.session.visits = await visitsOf(request)
-  await request.session.regenerate(['visits'])
-  request.session.name = name
-}
-
-/** Signs out: the session is gone from Redis, the cookie from the browser. */
-export async function signOut(request: FastifyRequest, reply: FastifyReply): Promise<void> {
-  await request.session.destroy()
-  reply.clearCookie(COOKIE, { path: '/' })
 }
 
 const storeOf = (request: FastifyRequest) => request.sessionStore as unknown as SafeSessionStore

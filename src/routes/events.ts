@@ -59,7 +59,9 @@ class Feed {
     const { state, desired, workers } = this.#app.service()
     const { slot, pid, generation } = this.#app.self
     const hits = await this.#app.shared.hits.read().catch(() => null)
-    return { hits, hitsPerSecond: this.#rate(hits), state, desired, workers, servedBy: { slot, pid, generation } }
+    const banner = this.#app.shared.settings.get('banner')
+    const servedBy = { slot, pid, generation }
+    return { hits, hitsPerSecond: this.#rate(hits), state, desired, workers, servedBy, banner }
   }
 
   /** Of all workers and hosts: the counter is theirs together. */

@@ -28,7 +28,8 @@ export const home: FastifyPluginAsync = async (app) => {
       return { hits, visits, worker: { slot, pid, generation }, host }
     }
     const name = request.session.name ?? ''
-    const values = { ...assets, hits, visits, slot, pid, generation, host, name, signedIn: name ? 'yes' : 'no' }
+    const banner = app.shared.settings.get('banner')
+    const values = { ...assets, hits, visits, slot, pid, generation, host, name, banner, signedIn: name ? 'yes' : 'no' }
     return reply.type('text/html; charset=utf-8').header('content-security-policy', CSP).send(fill(template, values))
   })
 }

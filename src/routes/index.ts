@@ -1,4 +1,5 @@
 import type { FastifyPluginAsync } from 'fastify'
+import { digest } from './digest.ts'
 import { events } from './events.ts'
 import { hits } from './hits.ts'
 import { home } from './home.ts'
@@ -9,6 +10,7 @@ const routes: FastifyPluginAsync = async (app) => {
   await app.register(home)
   await app.register(hits)
   await app.register(session)
+  await app.register(digest)
   await app.register(events)
 }
 

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
-import { signIn, signOut, visitsOf } from '../http/session.ts'
+import { visitsOf } from '../http/session.ts'
 
 const View = Type.Object({
   visits: Type.Integer(),
@@ -25,19 +25,19 @@ export const session: FastifyPluginAsyncTypebox = async (app) => {
   app.get('/session', { schema: { response: { 200: View } } }, view)
 
   app.post('/session', { schema: { body: SignIn, response: { 200: View } } }, async (request, reply) => {
-    await signIn(request, request.body.name)
+    await app.sessions.signIn(request, request.body.name)
     if (isForm(request)) return reply.redirect('/', 303)
     return view(request)
   })
 
   app.delete('/session', async (request, reply) => {
-    await signOut(request, reply)
+    await app.sessions.signOut(request, reply)
     return reply.code(204).send()
   })
 
   // What a form can send: it knows no DELETE.
   app.post('/session/sign-out', async (request, reply) => {
-    await signOut(request, reply)
+    await app.sessions.signOut(request, reply)
     return isForm(request) ? reply.redirect('/', 303) : reply.code(204).send()
   })
 }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
-import type { Redis } from 'ioredis'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { HttpError, stateUnavailable } from '../errors.ts'
-import { PREFIX, type RedisLink } from './redis.ts'
+import { keyOf, PREFIX, RETRY_MS, type RedisClient, type RedisLink } from './redis.ts'
 
 /**
  * INCRBY that may be asked for again: the last batch of each worker is remembered as "sequence:value", so a batch whose
@@ -16,20 +16,63 @@ if last then
   if ahead > 0 then return redis.error_reply('STALE batch') end
 end
 local value = redis.call('INCRBY', KEYS[1], ARGV[2])
-redis.call('SET', KEYS[2], ARGV[1] .. ':' .. string.format('%d', value), 'EX', 3600)
+redis.call('SET', KEYS[2], ARGV[1] .. ':' .. string.format('%d', value), 'PX', ARGV[3])
 return value`
 
-type Client = Redis & { musterIncrementBy(key: string, memory: string, sequence: number, by: number): Promise<number> }
-
-interface Batch {
-  waiters: { resolve(value: number): void; reject(error: Error): void }[]
-  deadline: NodeJS.Timeout
-  expired: boolean
+type Client = RedisClient & {
+  musterIncrementBy(key: string, memory: string, sequence: number, by: number, keepMs: number): Promise<number>
 }
 
-const RETRY_MS = 10
-/** Requests that may wait for their number at one worker; past it they are refused at once. */
+interface Waiter {
+  resolve(value: number): void
+  reject(error: Error): void
+  /** In ms of `performance.now()`. */
+  deadline: number
+}
+
+/** What becomes one INCRBY. */
+interface Batch {
+  /** In the order in which they came, so that the first ones are the first to be late. */
+  waiters: Waiter[]
+  /** How many of them, from the first on, have had an answer. */
+  settled: number
+}
+const emptyBatch = (): Batch => ({ waiters: [], settled: 0 })
+
+/** Requests that may wait for a number at one worker; past it they are refused at once. */
 const MAX_WAITING = 10_000
+/** How much longer than an idle session a worker's last batch is remembered. */
+const REMEMBERED_MS = 3_600_000
+
+/** The counters of one worker, by name. `hits` is the service's own, in `muster:hits`; others are in `muster:counter:<name>`. */
+export class Counters {
+  readonly #link: RedisLink
+  readonly #memoryMs: number
+  readonly #byName = new Map<string, Counter>()
+  readonly #queue = { waiting: 0 }
+
+  /** @param idleMs how long an idle session lives: where Redis evicts what expires soonest, those go before a last batch */
+  constructor(link: RedisLink, idleMs: number) {
+    this.#link = link
+    this.#memoryMs = idleMs + REMEMBERED_MS
+    this.#byName.set('hits', this.#open(`${PREFIX}hits`))
+  }
+
+  /**
+   * The same counter for the same name.
+   * @param name 1 to 64 of a-z, 0-9, ".", "_" and "-"
+   * @throws TypeError when the name is none
+   */
+  get(name: string): Counter {
+    let counter = this.#byName.get(name)
+    if (!counter) this.#byName.set(name, (counter = this.#open(keyOf('counter', name))))
+    return counter
+  }
+
+  #open(key: string): Counter {
+    return new Counter(this.#link, key, this.#memoryMs, this.#queue)
+  }
+}
 
 /**
  * A counter that every process shares and no request shares its number of. All increments of one turn of the event loop
@@ -39,35 +82,53 @@ const MAX_WAITING = 10_000
 export class Counter {
   /** The key in Redis: a plain integer. */
   readonly key: string
+  /** In one hash slot with it: what is in braces is all that counts. */
   readonly #memory: string
+  readonly #memoryMs: number
   readonly #link: RedisLink
   readonly #client: Client
+  readonly #queue: { waiting: number }
   #sequence = 0
-  #next: Batch | undefined
-  #flying = false
+  #flying = emptyBatch()
+  #next = emptyBatch()
+  #underWay = false
+  #timer: NodeJS.Timeout | undefined
+  /** What Redis last said, should the connection itself be fine. */
+  #fault: unknown
 
-  constructor(link: RedisLink, name: string) {
-    this.key = PREFIX + name
-    this.#memory = `{${this.key}}:batch:${randomUUID()}`
+  /** @param queue counts who waits, at all the counters that share it */
+  constructor(link: RedisLink, key: string, memoryMs: number, queue: { waiting: number }) {
+    this.key = key
+    this.#memory = `{${key}}:batch:${randomUUID()}`
+    this.#memoryMs = memoryMs
     this.#link = link
+    this.#queue = queue
     link.client.defineCommand('musterIncrementBy', { numberOfKeys: 2, lua: SCRIPT })
     this.#client = link.client as Client
   }
 
   /**
    * Adds one. @returns this caller's own number: no two callers of any process get the same
-   * @throws HttpError 503 when Redis did not answer in time; the increment then happened at most once
+   * @throws HttpError 503 when Redis did not answer in time, the increment then happened at most once; or at once when
+   *   too many wait already, the increment then did not happen
    */
   increment(): Promise<number> {
-    if (this.#link.away) return Promise.reject(stateUnavailable(this.#link.cause))
-    const batch = (this.#next ??= this.#open())
-    if (batch.waiters.length >= MAX_WAITING) {
+    if (this.#link.away) return Promise.reject(this.#unavailable())
+    if (this.#queue.waiting >= MAX_WAITING) {
       return Promise.reject(
         new HttpError(503, 'TOO_MANY_WAITING', 'Too many requests wait for the counter', { retryAfter: 1 })
       )
     }
+    this.#queue.waiting++
+    this.#lookAfter(this.#link.timeoutMs)
+    if (!this.#underWay) {
+      this.#underWay = true
+      // One turn: everything that the sockets readable in this turn ask for is one batch.
+      setImmediate(() => void this.#fly())
+    }
+    const deadline = performance.now() + this.#link.timeoutMs
     return new Promise((resolve, reject) => {
-      batch.waiters.push({ resolve, reject })
+      this.#next.waiters.push({ resolve, reject, deadline })
     })
   }
 
@@ -80,46 +141,56 @@ export class Counter {
     }
   }
 
-  #open(): Batch {
-    const batch: Batch = {
-      waiters: [],
-      expired: false,
-      deadline: setTimeout(() => this.#expire(batch), this.#link.timeoutMs)
-    }
-    if (!this.#flying) {
-      this.#flying = true
-      // One turn: everything that the sockets readable in this turn ask for is one batch.
-      setImmediate(() => void this.#fly())
-    }
-    return batch
-  }
-
   async #fly(): Promise<void> {
-    for (let batch = this.#next; batch; batch = this.#next) {
-      this.#next = undefined
-      await this.#send(batch)
+    while (this.#next.settled < this.#next.waiters.length) {
+      // Who is late already was never sent, and is not counted.
+      this.#flying = { waiters: this.#next.waiters.slice(this.#next.settled), settled: 0 }
+      this.#next = emptyBatch()
+      await this.#send(this.#flying)
     }
-    this.#flying = false
+    this.#underWay = false
   }
 
+  /** Again and again, until there is an answer or nobody waits for it any more. */
   async #send(batch: Batch): Promise<void> {
+    const { waiters } = batch
+    const size = waiters.length
     const sequence = ++this.#sequence
-    while (!batch.expired) {
+    while (batch.settled < size) {
       try {
-        const last = await this.#client.musterIncrementBy(this.key, this.#memory, sequence, batch.waiters.length)
-        clearTimeout(batch.deadline)
-        let number = last - batch.waiters.length
-        for (const waiter of batch.waiters) waiter.resolve(++number)
-        return
-      } catch {
-        await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
+        const last = await this.#client.musterIncrementBy(this.key, this.#memory, sequence, size, this.#memoryMs)
+        this.#queue.waiting -= size - batch.settled
+        for (; batch.settled < size; batch.settled++) waiters[batch.settled]!.resolve(last - size + batch.settled + 1)
+      } catch (error) {
+        this.#fault = error
+        await sleep(RETRY_MS)
       }
     }
   }
 
-  #expire(batch: Batch): void {
-    batch.expired = true
-    if (this.#next === batch) this.#next = undefined
-    for (const waiter of batch.waiters) waiter.reject(stateUnavailable(this.#link.cause))
+  /** One timer for all who wait. Who waits keeps a connection or a retry alive, so the timer itself need not. */
+  #lookAfter(ms: number): void {
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined
+      this.#refuseLate(performance.now())
+    }, ms).unref()
+  }
+
+  #refuseLate(now: number): void {
+    for (const batch of [this.#flying, this.#next]) {
+      for (; batch.settled < batch.waiters.length; batch.settled++) {
+        const { deadline, reject } = batch.waiters[batch.settled]!
+        if (deadline > now) {
+          this.#lookAfter(Math.ceil(deadline - now))
+          return
+        }
+        this.#queue.waiting--
+        reject(this.#unavailable())
+      }
+    }
+  }
+
+  #unavailable(): HttpError {
+    return stateUnavailable(this.#link.cause ?? this.#fault)
   }
 }

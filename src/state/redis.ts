@@ -1,118 +1,309 @@
 import { EventEmitter } from 'node:events'
-import { Redis, type RedisOptions } from 'ioredis'
-import { StartupError } from '../errors.ts'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Cluster, Command } from 'ioredis'
+import { StartupError, stateUnavailable } from '../errors.ts'
 import type { Logger } from '../log.ts'
+import { createClient, type RedisClient, retryDelay } from './redis-client.ts'
+import { CLOSED, describe, isOfServer, isUnsent, refusal } from './redis-faults.ts'
+
+export type { RedisClient }
 
 /** Every key of ours begins so; `redis-cli get muster:hits` reads the counter. */
 export const PREFIX = 'muster:'
+/** Not there, and never will be: what is asked to see whether Redis takes writes. On a Cluster at the node of the hits. */
+const PROBE_KEY = `{${PREFIX}hits}:probe`
+/** While Redis is away it is asked so often, by one probe at a time. */
+const PROBE_MS = 500
+/** When nobody has asked Redis anything for so long, a probe does: /readyz is right also when nothing goes on. */
+const IDLE_MS = 2000
+/** The pause before what may be asked twice is asked again. */
+export const RETRY_MS = 10
 
-/** What no waiting will mend: wrong credentials, no rights, a database that does not exist. */
-const REFUSED = /^(WRONGPASS|NOAUTH|NOPERM|ERR AUTH|ERR invalid password|ERR DB index|ERR invalid DB)/
+const NAME = /^[a-z0-9._-]{1,64}$/
 
-/** One pipelined connection a worker, and whether it is up. Emits `change` when that turns. */
+/**
+ * The key of something that a user named. No colon and no brace can be in it: it hits no key of our own, and helper keys
+ * `{key}:…` are in one hash slot with it.
+ * @throws TypeError when the name is none
+ */
+export function keyOf(kind: 'counter' | 'lock' | 'once' | 'every', name: string): string {
+  if (typeof name === 'string' && NAME.test(name)) return `${PREFIX}${kind}:${name}`
+  throw new TypeError(
+    `${kind}: a name is 1 to 64 characters of a-z, 0-9, ".", "_" and "-", not ${JSON.stringify(name)}`
+  )
+}
+
+/**
+ * A worker's way to Redis, and whether it is up: a circuit that opens when a probe, an empty write, fails, and closes
+ * when one succeeds. While it is open, commands fail at once; probes go on, one at a time. Emits `change` when it turns.
+ */
 export class RedisLink extends EventEmitter<{ change: [up: boolean] }> {
-  readonly client: Redis
+  /** The one client of the worker: commands of a turn are pipelined by themselves. */
+  readonly client: RedisClient
   readonly timeoutMs: number
   readonly #log: Logger
-  #up = false
+  readonly #open: (options: { forSubscriptions?: boolean }) => RedisClient
+  #prepare: (client: RedisClient) => Promise<void> = async () => {}
+  /** `trying`: a probe has succeeded, and `prepare` runs. */
+  #state: 'down' | 'trying' | 'up' = 'down'
   /** When it went down, in ms of `performance.now()`; it starts down. */
   #downSince = performance.now()
-  /** Why it is down: the last `error` event, since every command then fails with the same empty text. */
   #cause: Error | undefined
+  /** Causes of this absence that the log has. */
+  readonly #logged = new Set<string>()
+  /** What the last connection failed with, if it said so. */
+  #fault: Error | undefined
+  #timer: NodeJS.Timeout | undefined
+  #probing = false
+  /** What is sent now is the probe. */
+  #passing = false
+  #askedAt = 0
+  #onFirst: ((error?: Error) => void) | undefined
+  #stopped = false
 
-  /** @param url redis://, rediss:// or unix:///path @param timeoutMs how long a command may take */
-  constructor(url: string, timeoutMs: number, log: Logger) {
+  /**
+   * @param url as REDIS_URL has it @param timeoutMs how long a command may take
+   * @param ca certificates to trust, in PEM, for a URL that says rediss
+   */
+  constructor(url: string, timeoutMs: number, log: Logger, ca?: string) {
     super()
     this.timeoutMs = timeoutMs
     this.#log = log
-    const options = optionsFor(timeoutMs)
-    this.client = url.startsWith('unix://') ? new Redis(url.slice('unix://'.length), options) : new Redis(url, options)
-    this.client.on('error', (error: Error) => {
-      if (this.#cause?.message !== error.message) log.warn({ err: error }, 'Redis')
-      this.#cause = error
-    })
-    this.client.on('close', () => this.#set(false))
+    this.#open = (options) => createClient(url, { timeoutMs, ca, ...options })
+    this.client = this.#open({})
+    this.#guard()
+    this.#watch(this.client)
   }
 
   get up(): boolean {
-    return this.#up
+    return this.#state === 'up'
   }
 
   /** It has been away for longer than a command may take: trying again within one request is of no use. */
   get away(): boolean {
-    return !this.#up && performance.now() - this.#downSince > this.timeoutMs
+    return this.#state !== 'up' && performance.now() - this.#downSince > this.timeoutMs
   }
 
+  /** Why it is down. */
   get cause(): Error | undefined {
     return this.#cause
   }
 
+  /** The number of the database; a Cluster has only 0. */
+  get db(): number {
+    return ('db' in this.client.options && this.client.options.db) || 0
+  }
+
+  /** A client of its own for subscriptions, to the same Redis; it has not connected yet, and does not subscribe again by itself. */
+  subscriber(): RedisClient {
+    return this.#open({ forSubscriptions: true })
+  }
+
   /**
-   * Goes up with every connection, once `prepare` has run on it. Resolves when Redis is up, or when it is clear that it
-   * is away for now: a worker serves without it and says so.
-   * @throws StartupError when Redis refuses what REDIS_URL says
+   * Connects, and goes up whenever a probe has succeeded and `prepare` has run. Resolves when Redis is up, or when it is
+   * clear that it is away for now: a worker serves without it and says so.
+   * @throws StartupError when Redis refuses what REDIS_URL says, or is not who it should be
    */
-  async start(prepare: (client: Redis) => Promise<void>): Promise<void> {
-    const ready = async () => {
-      try {
-        await prepare(this.client)
-        this.#set(true)
-      } catch (error) {
-        this.#log.warn({ err: error }, 'Redis answers, but not as it should')
-        this.client.disconnect(true)
-      }
-    }
-    this.client.on('ready', () => void ready())
-    await new Promise<void>((resolve, reject) => {
+  async start(prepare: (client: RedisClient) => Promise<void>): Promise<void> {
+    this.#prepare = prepare
+    const first = new Promise<void>((resolve, reject) => {
       const timer = setTimeout(resolve, 2 * this.timeoutMs)
-      const settle = (error?: Error) => {
+      this.#onFirst = (error) => {
         clearTimeout(timer)
-        this.off('change', settle as () => void)
-        this.client.off('error', onError)
-        error ? reject(error) : resolve()
+        this.#onFirst = undefined
+        const why = error && refusal(error)
+        if (why === undefined) return resolve()
+        this.stop()
+        reject(new StartupError(why))
       }
-      const onError = (error: Error) => {
-        settle(
-          REFUSED.test(error.message)
-            ? new StartupError(`Redis refuses what REDIS_URL says: ${error.message}`)
-            : undefined
-        )
+    })
+    this.#connect()
+    await first
+  }
+
+  /**
+   * Asks what may be asked twice, again and again until Redis answers.
+   * @throws HttpError 503 when it did not within `timeoutMs`; what was asked may have been done all the same
+   */
+  insist<T>(ask: () => Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      let fault: unknown
+      let late = false
+      const refuse = () => {
+        late = true
+        reject(stateUnavailable(this.#cause ?? fault))
       }
-      this.once('change', () => settle())
-      this.client.on('error', onError)
+      if (this.away) return refuse()
+      const timer = setTimeout(refuse, this.timeoutMs)
+      const attempt = async () => {
+        while (!late) {
+          try {
+            resolve(await ask())
+            return clearTimeout(timer)
+          } catch (error) {
+            fault = error
+            await sleep(RETRY_MS)
+          }
+        }
+      }
+      void attempt()
     })
   }
 
   stop(): void {
-    this.client.removeAllListeners('close')
+    this.#stopped = true
+    clearTimeout(this.#timer)
     this.client.disconnect()
   }
 
-  #set(up: boolean): void {
-    if (this.#up === up) return
-    this.#up = up
-    if (up) this.#cause = undefined
-    else this.#downSince = performance.now()
-    this.#log[up ? 'info' : 'warn'](up ? 'Redis is up' : 'Redis is away')
-    this.emit('change', up)
+  /** Every command passes here, those of pipelines and scripts too. */
+  #guard(): void {
+    const client = this.client as { sendCommand(command: Command, ...rest: unknown[]): unknown }
+    const send = client.sendCommand.bind(client)
+    client.sendCommand = (command, ...rest) => {
+      // Before the client is ready it refuses by itself, and what makes it ready must pass.
+      if (this.#state === 'down' && this.client.status === 'ready' && !this.#passing) {
+        command.reject(this.#cause ?? new Error('Redis is away'))
+        return command.promise
+      }
+      this.#askedAt = performance.now()
+      command.promise.catch((error: Error) => this.#suspect(error))
+      return send(command, ...rest)
+    }
+  }
+
+  #watch(client: RedisClient): void {
+    const on = client.on.bind(client) as (event: string, listener: (error?: Error) => void) => void
+    let sentinelSaid: Error | undefined
+    on('connect', () => {
+      this.#fault = undefined
+    })
+    on('ready', () => void this.#probe())
+    on('sentinelError', (error) => {
+      sentinelSaid = error
+    })
+    on('error', (error) => {
+      const { lastNodeError } = error as { lastNodeError?: Error }
+      const isOfSentinels = error?.message.startsWith('All sentinels') && sentinelSaid
+      this.#fault = lastNodeError ?? (isOfSentinels || error!)
+      this.#fail(this.#fault)
+      // A handshake that failed in part, at SELECT say, would go on in the wrong database.
+      if (client.status === 'connect') client.disconnect(true)
+    })
+    on('close', () => this.#fail(this.#fault ?? CLOSED))
+    // A client that was told of a failover in the middle of connecting gives up for good.
+    on('end', () => this.#after(retryDelay(1), () => this.#connect()))
+    // Of a Cluster: one of its nodes.
+    on('node error', (error) => {
+      if (!isUnsent(error!)) this.#fault = error
+      this.#suspect(error!)
+    })
+    on('-node', () => this.#suspect(CLOSED))
+  }
+
+  #connect(): void {
+    this.client.connect().catch(() => {}) // 'error' and 'close' tell
+  }
+
+  /** Whether an error is about Redis or about one command only, a probe shows. */
+  #suspect(error: Error): void {
+    if (this.#state === 'down' || this.client.status !== 'ready') return
+    if (isOfServer(error)) void this.#probe()
+  }
+
+  async #probe(): Promise<void> {
+    if (this.#probing || this.#stopped) return
+    this.#probing = true
+    try {
+      if (this.client instanceof Cluster) await this.#connectNodes(this.client)
+      await this.#write()
+      if (this.#state === 'down') {
+        this.#state = 'trying'
+        await this.#prepare(this.client)
+      }
+      this.#succeed()
+    } catch (error) {
+      this.#fail(isUnsent(error as Error) ? (this.#fault ?? CLOSED) : (error as Error))
+    } finally {
+      this.#probing = false
+      this.#next()
+    }
+  }
+
+  /** A Cluster sends nothing to a node that it is still connecting to, and connects with the first command only. */
+  async #connectNodes(cluster: Cluster): Promise<void> {
+    const fresh = cluster.nodes('master').filter((node) => node.status === 'wait')
+    const connected = Promise.allSettled(fresh.map((node) => node.connect()))
+    if (this.#state === 'down') await connected
+  }
+
+  /**
+   * A write that is refused like any other and changes nothing (XX), so that no append-only file and no replica hears of
+   * it. Not by way of a pipeline, in which others would be, and which fails or succeeds as a whole.
+   */
+  #write(): Promise<unknown> {
+    const probe = new Command('set', [PROBE_KEY, '1', 'XX', 'PX', '1'])
+    this.#passing = true
+    this.client.sendCommand(probe)
+    this.#passing = false
+    return probe.promise
+  }
+
+  /** The next probe. When there is no connection, the one after a new one. */
+  #next(): void {
+    if (this.client.status !== 'ready') return
+    if (this.#state === 'up') {
+      this.#after(IDLE_MS, () => {
+        if (performance.now() - this.#askedAt < IDLE_MS) this.#next()
+        else void this.#probe()
+      })
+      return
+    }
+    this.#after(PROBE_MS, () => {
+      // A failover has made a replica of it: the same name may lead to another server by now.
+      if (this.client instanceof Cluster || !this.#cause?.message.includes('READONLY')) return void this.#probe()
+      this.#fault = this.#cause
+      this.client.disconnect(true)
+    })
+  }
+
+  #after(ms: number, act: () => void): void {
+    clearTimeout(this.#timer)
+    if (!this.#stopped) this.#timer = setTimeout(act, ms)
+  }
+
+  #succeed(): void {
+    if (this.#state === 'up' || this.client.status !== 'ready') return
+    this.#state = 'up'
+    const wasAway = this.#logged.size > 0
+    this.#log.info(wasAway ? { awayMs: Math.round(performance.now() - this.#downSince) } : {}, 'Redis is up')
+    this.#logged.clear()
+    this.#cause = undefined
+    this.emit('change', true)
+    this.#onFirst?.()
+  }
+
+  #fail(cause: Error): void {
+    if (this.#stopped) return
+    const wasUp = this.#state === 'up'
+    this.#state = 'down'
+    if (wasUp) this.#downSince = performance.now()
+    this.#cause = cause
+    const text = describe(cause, this.timeoutMs)
+    const kind = text.replace(/\d+/g, '')
+    if (!this.#logged.has(kind)) {
+      this.#log.warn({ cause: text }, this.#logged.size === 0 ? 'Redis is away' : 'Redis is still away')
+      this.#logged.add(kind)
+    }
+    if (wasUp) this.emit('change', false)
+    this.#onFirst?.(cause)
   }
 }
 
-/**
- * A command is sent at most once (ioredis' defaults count 10 for 5 lost replies), fails fast and clearly, and the
- * connection comes back by itself.
- */
-function optionsFor(timeoutMs: number) {
-  return {
-    maxRetriesPerRequest: 0,
-    enableOfflineQueue: false,
-    autoResendUnfulfilledCommands: false,
-    enableAutoPipelining: true,
-    commandTimeout: timeoutMs,
-    connectTimeout: timeoutMs,
-    // A connection that is silent is given up with its first command: nobody waits behind those who waited.
-    socketTimeout: timeoutMs,
-    retryStrategy: (times: number) => Math.min(50 * 2 ** (times - 1), 1000) + Math.random() * 50,
-    reconnectOnError: (error: Error) => /^(READONLY|LOADING|MASTERDOWN)/.test(error.message)
-  } satisfies RedisOptions
+/** Says so in the log when Redis, once it is full, may evict what has no TTL: the counters. */
+export async function warnOfEviction(client: RedisClient, log: Logger): Promise<void> {
+  // An ACL may forbid the question; there is nothing to say then.
+  const info = await client.info('memory').catch(() => '')
+  const [, policy] = /^maxmemory_policy:(allkeys-\S+)/m.exec(info) ?? []
+  if (policy) log.warn({ policy }, 'Redis may evict counters when it is full: set maxmemory-policy to volatile-ttl')
 }

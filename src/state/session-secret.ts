@@ -1,12 +1,11 @@
 import { randomBytes } from 'node:crypto'
-import type { Redis } from 'ioredis'
-import { PREFIX } from './redis.ts'
+import { PREFIX, type RedisClient } from './redis.ts'
 
 /**
  * The secret that signs session cookies when none was given: made once and kept beside the sessions it signs, so that
  * every host on this Redis agrees and sessions survive a restart.
  */
-export async function sharedSessionSecret(client: Redis): Promise<string> {
+export async function sharedSessionSecret(client: RedisClient): Promise<string> {
   const key = `${PREFIX}session-secret`
   await client.set(key, randomBytes(32).toString('hex'), 'NX')
   const secret = await client.get(key)

@@ -1,20 +1,10 @@
 import { RedisStore } from 'connect-redis'
 import type { FastifyBaseLogger, Session } from 'fastify'
-import type { Redis } from 'ioredis'
 import { stateUnavailable } from '../errors.ts'
-import { PREFIX, type RedisLink } from './redis.ts'
-
-/**
- * Writes only over the version that was read: -1 where there was no session, 0 where it had no version (plain
- * connect-redis wrote it). Answers 1, the newer value, or nil where there is no session any more.
- */
-const COMPARE_AND_SET = `
-local current = redis.call('GET', KEYS[1])
-local version = -1
-if current then version = tonumber(string.match(current, '"_v":(%d+)}$') or 0) end
-if version ~= tonumber(ARGV[1]) then return current end
-redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
-return 1`
+import { PREFIX, type RedisClient, type RedisLink } from './redis.ts'
+import { dataOf, decode, handleOf } from './session-data.ts'
+import { SessionIndex } from './session-index.ts'
+import { Base, baseOf, SessionWriter, UNCONFIRMED_MS } from './session-writer.ts'
 
 /** Counts in a key that lives and dies with its session: a session that is gone is not brought back. */
 const COUNT = `
@@ -23,41 +13,15 @@ local value = redis.call('INCR', KEYS[2])
 redis.call('PEXPIRE', KEYS[2], ARGV[1])
 return value`
 
-type Client = Redis & {
-  musterCompareAndSet(key: string, version: number, value: string, ttlMs: number): Promise<1 | string | null>
-  musterCount(key: string, counter: string, ttlMs: number): Promise<number | null>
-}
-
-/** A session as it is stored: JSON that connect-redis can read, its version the last member. */
-type Stored = Record<string, unknown>
+type Client = RedisClient & { musterCount(key: string, counter: string, ttlMs: number): Promise<number | null> }
 type Callback<T> = (error: unknown, result?: T | null) => void
-
-/**
- * What a session was when it was read. @fastify/session copies enumerable properties only, so it travels as one, and
- * is left out of the JSON that is stored and hashed.
- */
-class Base {
-  readonly json: string
-  readonly version: number
-  /** Its cookie has come back at least once. */
-  readonly confirmed: boolean
-
-  constructor(json: string, version: number, confirmed: boolean) {
-    this.json = json
-    this.version = version
-    this.confirmed = confirmed
-  }
-
-  toJSON(): undefined {
-    return undefined
-  }
-}
-type Tracked = Session & { _base?: Base }
 
 declare module 'fastify' {
   interface Session {
-    /** When the session was first stored, in ms since 1970. */
+    /** When the session was first stored, in ms since 1970; to be read, what a handler writes there is ignored. */
     createdAt?: number
+    /** Who signed in. */
+    name?: string
   }
 }
 
@@ -70,145 +34,161 @@ export interface SessionStoreOptions {
   maxAgeMs: number
 }
 
-/** The version of no session. */
-const ABSENT = -1
-/** A session whose cookie has not come back yet: a crowd without cookies must not fill Redis. */
-const UNCONFIRMED_MS = 10 * 60_000
+/** An entry of a user's index outlives its session by so much at most, in ms. */
+const INDEX_SLACK_MS = 5 * 60_000
+/** Unreadable sessions that are remembered so that each is logged once. */
+const MAX_UNREADABLE = 1000
 
 /**
- * connect-redis, safe for concurrent requests of one session: one GETEX reads and keeps alive; a write is a compare and
- * set; when another request wrote first, what this one changed is merged into what that one wrote, key by key; a session
- * that was ended is never brought back. Of the store, @fastify/session calls get, set and destroy only.
+ * connect-redis, safe for concurrent requests of one session: one GETEX reads and keeps alive, and {@link SessionWriter}
+ * writes. Of the store, @fastify/session calls get, set and destroy only.
  */
 export class SafeSessionStore extends RedisStore {
+  /** Whose session is whose. */
+  readonly index: SessionIndex
   readonly #client: Client
   readonly #options: SessionStoreOptions
+  readonly #writer: SessionWriter
+  readonly #unreadable = new Set<string>()
 
   constructor(options: SessionStoreOptions) {
     super({ client: options.link.client, prefix: `${PREFIX}session:` })
-    options.link.client.defineCommand('musterCompareAndSet', { numberOfKeys: 1, lua: COMPARE_AND_SET })
     options.link.client.defineCommand('musterCount', { numberOfKeys: 2, lua: COUNT })
     this.#client = options.link.client as Client
     this.#options = options
+    this.#writer = new SessionWriter({ ...options, prefix: this.prefix })
+    this.index = new SessionIndex(options.link.client, Math.min(INDEX_SLACK_MS, options.idleMs / 2))
   }
 
-  override async get(id: string, done: Callback<unknown> = () => {}): Promise<void> {
-    try {
-      const json = await this.#client.getex(this.prefix + id, 'PX', this.#options.idleMs)
-      done(null, json === null ? null : this.#decode(json))
-    } catch (error) {
-      done(stateUnavailable(error))
-    }
+  override get(id: string, done: Callback<unknown> = () => {}): Promise<void> {
+    return answer(this.#read(id), done)
   }
 
-  override async set(id: string, session: unknown, done: Callback<never> = () => {}): Promise<void> {
-    try {
-      await this.#write(this.prefix + id, session as Tracked)
-      done(null)
-    } catch (error) {
-      done(stateUnavailable(error))
-    }
+  override set(id: string, session: unknown, done: Callback<unknown> = () => {}): Promise<void> {
+    return answer(this.#writer.write(id, session as Session), done)
   }
 
-  override async destroy(id: string, done: Callback<never> = () => {}): Promise<void> {
-    try {
-      await this.#client.del(this.prefix + id, counterKey(this.prefix + id))
-      done(null)
-    } catch (error) {
-      done(stateUnavailable(error))
-    }
+  override destroy(id: string, done: Callback<unknown> = () => {}): Promise<void> {
+    return answer(this.#end(id), done)
+  }
+
+  /** Before a handler gets the session: emptied, or with a body copied into it, it is still the one that was read. */
+  track(session: Session): void {
+    baseOf(session)
   }
 
   /** Whether Redis has the session, as far as this request knows. */
   isStored(session: Session): boolean {
-    return (session as Tracked)._base !== undefined
+    return baseOf(session) !== undefined
   }
 
-  /** Adds one to the session's counter. @returns its new value; null when the session is gone */
-  async count(id: string): Promise<number | null> {
-    try {
-      // It may outlive its session, whose life is slid by requests that do not count; nothing reads it then.
-      return await this.#client.musterCount(this.prefix + id, counterKey(this.prefix + id), this.#options.maxAgeMs)
-    } catch (error) {
-      throw stateUnavailable(error)
-    }
+  /** Whether the handler has put anything into the session, or changed what is there. */
+  isChanged(session: Session): boolean {
+    return JSON.stringify(dataOf(session)) !== (baseOf(session)?.seen ?? '{}')
   }
 
-  /** The session's counter as it is. */
+  /** When a session that is stored ends at the latest. */
+  endOf(session: Session): Date {
+    return new Date((baseOf(session)?.stored.createdAt ?? Date.now()) + this.#options.maxAgeMs)
+  }
+
+  /** Whether Redis has the session at this moment. @throws HttpError 503 */
+  async exists(id: string): Promise<boolean> {
+    return (await available(this.#client.exists(this.prefix + id))) === 1
+  }
+
+  /** Adds one to the session's counter. @returns its new value; null when the session is gone @throws HttpError 503 */
+  count(id: string): Promise<number | null> {
+    const key = this.prefix + id
+    // It may outlive its session, whose life is slid by requests that do not count; nothing reads it then.
+    return available(this.#client.musterCount(key, counterKey(key), this.#options.maxAgeMs))
+  }
+
+  /** The session's counter as it is. @throws HttpError 503 */
   async counted(id: string): Promise<number> {
-    try {
-      return Number((await this.#client.get(counterKey(this.prefix + id))) ?? 0)
-    } catch (error) {
-      throw stateUnavailable(error)
-    }
+    return Number((await available(this.#client.get(counterKey(this.prefix + id)))) ?? 0)
+  }
+
+  /** Ends a session. @returns whether there was one, and its counter, which is final @throws HttpError 503 */
+  end(id: string): Promise<{ ended: boolean; counted: number }> {
+    return available(this.#end(id))
+  }
+
+  /** What Redis has, which is not kept alive by it. @throws HttpError 503 */
+  async look(id: string): Promise<{ createdAt: number; idleLeftMs: number } | undefined> {
+    const key = this.prefix + id
+    const reads = [this.#client.get(key).catch(wrongTypeAsText), this.#client.pttl(key)] as const
+    const [text, idleLeftMs] = await available(Promise.all(reads))
+    const stored = text === null ? undefined : decode(text)
+    if (!stored) return undefined
+    const { createdAt } = stored
+    const leftMs = Math.min(idleLeftMs, this.#leftMs(createdAt))
+    return leftMs > 0 ? { createdAt, idleLeftMs: leftMs } : undefined
+  }
+
+  /** Notes whose session it is, one whose cookie has not come back yet. @throws HttpError 503 */
+  note(user: string, id: string): Promise<void> {
+    return available(this.index.note(user, id, Math.min(UNCONFIRMED_MS, this.#options.idleMs)))
   }
 
   /** Nothing where the data is no session of ours, or older than a session may become. */
-  #decode(json: string): Tracked | null {
-    const stored = parse(json)
+  async #read(id: string): Promise<object | null> {
+    const { idleMs } = this.#options
+    const text = await this.#client.getex(this.prefix + id, 'PX', idleMs).catch(wrongTypeAsText)
+    if (text === null) return null
+    const stored = decode(text)
     if (!stored) {
-      this.#options.log.warn('a session in Redis is not readable and is taken for none')
+      this.#logUnreadable(id)
       return null
     }
-    const { _v: version, ...session } = stored
-    if (Number(session.createdAt ?? 0) + this.#options.maxAgeMs < Date.now()) return null
-    return Object.assign(session as unknown as Tracked, { _base: new Base(json, Number(version ?? 0), true) })
+    const { data, createdAt } = stored
+    const leftMs = this.#leftMs(createdAt)
+    if (leftMs <= 0) {
+      await this.#end(id)
+      return null
+    }
+    if (typeof data.name === 'string') this.index.keep(data.name, id, Math.min(idleMs, leftMs))
+    return { ...data, createdAt, _base: new Base(JSON.stringify(data), stored, true) }
   }
 
-  async #write(key: string, session: Tracked): Promise<void> {
-    const before = session._base
-    session.createdAt ??= Date.now()
-    const ttlMs = before?.confirmed ? this.#options.idleMs : Math.min(UNCONFIRMED_MS, this.#options.idleMs)
-    const deadline = performance.now() + this.#options.link.timeoutMs
-    let version = before?.version ?? ABSENT
-    let mine = dataOf(session)
-    // Of writers at the same time one succeeds in each round, so a crowd of them takes as many rounds.
-    while (performance.now() < deadline) {
-      const json = JSON.stringify({ ...mine, _v: Math.max(version, 0) + 1 })
-      const outcome = await this.#client.musterCompareAndSet(key, version, json, ttlMs)
-      if (outcome === 1) {
-        session._base = new Base(json, Math.max(version, 0) + 1, before?.confirmed ?? false)
-        return
-      }
-      const theirs = outcome === null ? null : parse(outcome)
-      if (!theirs) return // Ended meanwhile: it stays so.
-      version = Number(theirs._v ?? 0)
-      mine = merge(before ? (parse(before.json) ?? {}) : {}, dataOf(session), theirs)
-    }
-    throw new Error('others wrote a session again and again while one request tried to')
+  /** Until its absolute end, used or not. */
+  #leftMs(createdAt: number): number {
+    return createdAt + this.#options.maxAgeMs - Date.now()
+  }
+
+  async #end(id: string): Promise<{ ended: boolean; counted: number }> {
+    const key = this.prefix + id
+    // In this order, on one connection: what is gone is not counted any more.
+    const [ended, counted] = await Promise.all([this.#client.del(key), this.#client.getdel(counterKey(key))])
+    return { ended: ended === 1, counted: Number(counted ?? 0) }
+  }
+
+  #logUnreadable(id: string): void {
+    if (this.#unreadable.has(id)) return
+    if (this.#unreadable.size >= MAX_UNREADABLE) this.#unreadable.clear()
+    this.#unreadable.add(id)
+    this.#options.log.warn({ session: handleOf(id) }, 'a session in Redis is not readable and is taken for none')
   }
 }
 
 /** In one hash slot with its session. */
 const counterKey = (sessionKey: string) => `{${sessionKey}}:visits`
 
-/** Three-way, on top-level keys: what `mine` changed against `base` is laid over `theirs`. */
-export function merge(base: Stored, mine: Stored, theirs: Stored): Stored {
-  const { _v, ...merged } = theirs
-  for (const key of Object.keys(mine)) {
-    if (JSON.stringify(mine[key]) !== JSON.stringify(base[key])) merged[key] = mine[key]
-  }
-  for (const key of Object.keys(base)) if (key !== '_v' && !(key in mine)) delete merged[key]
-  return merged
+/** @throws HttpError 503 for whatever Redis says */
+export function available<T>(work: Promise<T>): Promise<T> {
+  return work.catch((error: unknown) => {
+    throw stateUnavailable(error)
+  })
 }
 
-/** Without what changes at every request: when the cookie ends is for the browser, the key's own life for Redis. */
-function dataOf(session: Tracked): Stored {
-  const { cookie, _base, ...data } = session as unknown as Stored & { cookie: { toJSON?(): Stored } & Stored }
-  const { expires, originalExpires, ...kept } = cookie.toJSON?.() ?? cookie
-  return { cookie: kept, ...data }
-}
+const answer = <T>(work: Promise<T>, done: Callback<T>): Promise<void> =>
+  work.then(
+    (result) => done(null, result),
+    (error) => done(stateUnavailable(error))
+  )
 
-function parse(json: string): Stored | null {
-  try {
-    const stored: unknown = JSON.parse(json)
-    return typeof stored === 'object' &&
-      stored !== null &&
-      typeof (stored as Stored).cookie === 'object' &&
-      (stored as Stored).cookie
-      ? (stored as Stored)
-      : null
-  } catch {
-    return null
-  }
+/** A key that holds something else than text holds no session. */
+function wrongTypeAsText(error: unknown): string {
+  if (/^WRONGTYPE/.test((error as Error).message)) return ''
+  throw error
 }

@@ -133,6 +133,7 @@ function connect() {
     if (Number.isFinite(tick.hitsPerSecond)) samples.push({ at, rate: tick.hitsPerSecond, rolling })
     draw(at)
     muster(tick)
+    if ($('banner').textContent !== tick.banner) $('banner').textContent = tick.banner // announced once, not every tick
   }
   source.onerror = () => {
     telling ??= setTimeout(tell, PATIENCE, 'reconnecting', 'Reconnecting')

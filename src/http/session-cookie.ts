@@ -1,0 +1,53 @@
+import { Signer } from '@fastify/cookie'
+import type { FastifyRequest } from 'fastify'
+import { stateUnavailable } from '../errors.ts'
+import type { RedisLink } from '../state/redis.ts'
+
+/** By TLS, or a trusted proxy says so: `X-Forwarded-Proto` of anybody else is not looked at. */
+const isHttps = (request: FastifyRequest) => /^https$/i.test(request.protocol)
+
+/**
+ * Over https the name makes browsers refuse what plain http or a neighbouring domain tries to set in its place; a cookie
+ * of the plain name is not looked at there.
+ */
+export const cookieName = (request: FastifyRequest): string => (isHttps(request) ? '__Host-sid' : 'sid')
+
+/** What the cookie is set with, and cleared with. */
+export const cookieOptions = (request: FastifyRequest) =>
+  ({ path: '/', httpOnly: true, sameSite: 'lax', secure: isHttps(request) }) as const
+
+const CACHED_SIGNATURES = 10_000
+
+/**
+ * @fastify/cookie's signer, its HMACs remembered: a session that comes back costs none. The first secret signs, all
+ * verify; there are none until the shared one has been read.
+ */
+export function cachedSigner(secrets: readonly string[], link: RedisLink) {
+  let signer: Signer | undefined
+  /** Signed ids that were verified, and each of these ids as the first secret signs it. */
+  const verified = new Map<string, string>()
+  const signed = new Map<string, string>()
+  const ready = () => {
+    if (secrets.length === 0) throw stateUnavailable(link.cause)
+    return (signer ??= new Signer([...secrets], 'sha256'))
+  }
+  return {
+    sign: (id: string) => signed.get(id) ?? ready().sign(id),
+    unsign: (input: string) => {
+      if (input === '') return { valid: false, renew: false, value: null }
+      const known = verified.get(input)
+      if (known !== undefined) return { valid: true, renew: false, value: known }
+      const result = ready().unsign(input)
+      // Only what is valid is remembered: nobody can fill the cache with guesses.
+      if (result.valid && result.value !== null) {
+        if (verified.size >= CACHED_SIGNATURES) {
+          verified.clear()
+          signed.clear()
+        }
+        verified.set(input, result.value)
+        signed.set(result.value, result.renew ? ready().sign(result.value) : input)
+      }
+      return result
+    }
+  }
+}
