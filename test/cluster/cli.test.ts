@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
-import { statSync } from 'node:fs'
+import { once } from 'node:events'
+import { appendFileSync, statSync } from 'node:fs'
+import { type IncomingMessage, request } from 'node:http'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { startRedis } from '../helpers/redis.ts'
@@ -42,4 +44,64 @@ test('muster says what it cannot do', async (t) => {
   assert.equal((await muster(nowhere, 'dance')).code, 2)
   assert.equal((await muster(nowhere, '--dance')).code, 2)
   assert.match((await muster(nowhere, '--help')).stdout, /^Usage: muster/)
+})
+
+test('muster why tells what happened, while the service runs and afterwards', async (t) => {
+  const { url } = await startRedis(t)
+  const service = await startService(t, { env: { REDIS_URL: url }, workers: 1 })
+  await service.reload()
+  appendFileSync(
+    join(service.runDir, 'journal.jsonl'),
+    '{"at":"2026-01-01T00:00:00.000Z","event":"killed","slot":7,"pid":42,"generation":2,"why":"it\\nhung"}\n'
+  )
+  const events = async (...args: string[]) => {
+    const { ok, result } = JSON.parse((await muster(service, 'why', ...args, '--json')).stdout) as {
+      ok: boolean
+      result: { event: string; pid?: number; outcome?: string; at: string }[]
+    }
+    assert.equal(ok, true)
+    return result
+  }
+  const told = await events()
+  const [start] = told
+  assert.equal(start?.event, 'start')
+  assert.equal(start?.pid, service.pid)
+  assert.ok(Date.parse(start?.at ?? '') <= Date.now(), start?.at)
+  for (const event of ['starts', 'ready', 'reload begins', 'drains', 'gone']) {
+    assert.ok(
+      told.some((entry) => entry.event === event && (event === 'reload begins' || entry.pid)),
+      event
+    )
+  }
+  assert.equal(told.find(({ event }) => event === 'reload done')?.outcome, 'done')
+
+  const table = (await muster(service, 'why')).stdout.split('\n')
+  assert.match(table[0]!, /^time +event +slot +pid +generation +why$/)
+  assert.match(table.at(-2)!, /^2026-01-01T00:00:00\.000Z +killed +7 +42 +2 +it hung$/)
+  assert.equal((await events('7')).length, 1)
+  assert.equal((await muster(service, 'why', '6')).stdout, 'nothing is recorded\n')
+
+  const refused = async () => {
+    for (const slot of ['999', '-1', 'all']) {
+      const { code, stderr } = await muster(service, 'why', slot)
+      assert.equal(code, 1)
+      assert.match(stderr, /^muster: slot: a number from 0 to 998, not /)
+    }
+  }
+  await refused()
+  const socketPath = join(service.runDir, 'admin.sock')
+  const post = request({ socketPath, path: '/commands/why', method: 'POST' }).end('{"slot":"all"}')
+  const [response] = (await once(post, 'response')) as [IncomingMessage]
+  assert.equal(response.resume().statusCode, 400)
+  await service.stop()
+  const all = (await events()).map(({ event }) => event)
+  assert.deepEqual([all[0], all.at(-1), all.includes('killed')], ['start', 'stop', true])
+  assert.equal((await events('7')).length, 1)
+  await refused()
+})
+
+test('muster why where no muster ever ran says so', async (t) => {
+  const { code, stderr } = await muster({ runDir: temporaryFolder(t) }, 'why')
+  assert.equal(code, 1)
+  assert.match(stderr, /no muster runs on .*admin\.sock/)
 })

@@ -24,6 +24,7 @@ import { after, describe, type TestContext, test } from 'node:test'
 import { pino } from 'pino'
 import { StartupError } from '../../src/errors.ts'
 import { type EmbeddedRedisOptions, startEmbeddedRedis } from '../../src/primary/embedded-redis.ts'
+import { until } from '../helpers/until.ts'
 
 const PATH = process.env.PATH ?? ''
 const base = await mkdtemp(join(tmpdir(), 'redis-'))
@@ -174,6 +175,8 @@ describe('the embedded Redis', { concurrency: true, timeout: 120_000 }, () => {
     const { socketPath, logged, pid, started } = await start(t)
     for (const restartInMs of [100, 200]) {
       await redis(socketPath, ...Array(1_000).fill('INCR hits'))
+      // While the disk is behind, Redis holds its writes back.
+      await until(async () => /aof_buffer_length:0\r/.test(await redis(socketPath, 'INFO persistence')), 'the disk')
       const [ended, back] = [logged('embedded Redis ended unasked'), logged('embedded Redis is back')]
       process.kill(pid(), 'SIGKILL')
       const line = await ended

@@ -7,7 +7,9 @@ import { startService } from '../helpers/service.ts'
 
 test('a reload loses nothing: 20 under load, no request fails, open connections stay open', async (t) => {
   const { url } = await startRedis(t)
-  const service = await startService(t, { env: { REDIS_URL: url, APP: fixture('slow'), LOG_LEVEL: 'info' } })
+  const service = await startService(t, {
+    env: { REDIS_URL: url, APP: fixture('slow'), LOG_LEVEL: 'info', CANARY_TIME: '100' }
+  })
   const load = new Load(t, service.port, { tight: 4, fresh: 2, slow: 4, pipelined: 2, idle: 20, streams: 2 })
   let handedOver = 0
   for (let i = 1; i <= 20; i++) {

@@ -37,7 +37,7 @@ test('a port that is taken is said, with what to do', async (t) => {
   await once(other, 'listening')
   t.after(() => other.close())
   const { port } = other.address() as { port: number }
-  for (const SCHEDULING of ['rr', 'shared']) {
+  for (const SCHEDULING of ['rr', 'shared', 'sticky']) {
     const said = await refusal(t, { PORT: String(port), SCHEDULING })
     assert.match(said, new RegExp(`port ${port} of 127.0.0.1 is taken by another process: end it, or set PORT`))
   }
@@ -96,5 +96,5 @@ test('a Redis that is not there yet: workers come up, readiness says no, and the
     error: 'Service Unavailable',
     message: 'The shared state is not available at the moment'
   })
-  await service.line((line) => line.msg === 'Redis' && JSON.stringify(line.err).includes('ENOENT'))
+  await service.line((line) => line.msg === 'Redis is away' && String(line.cause).includes('ENOENT'))
 })

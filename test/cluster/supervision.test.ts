@@ -66,19 +66,6 @@ test('SIGTTIN and SIGTTOU: one worker more, one fewer, nothing lost', async (t) 
   assert.equal(load.reopened, 0)
 })
 
-test('the shared scheduling reloads without loss too', async (t) => {
-  const { url } = await startRedis(t)
-  const service = await startService(t, {
-    env: { REDIS_URL: url, APP: fixture('slow'), SCHEDULING: 'shared', PORT: await freePort() }
-  })
-  const load = new Load(t, service.port, { tight: 2, fresh: 2, slow: 2, pipelined: 1, idle: 10, streams: 1 })
-  for (let i = 0; i < 3; i++) assert.equal((await service.reload()).msg, 'rolling restart done')
-  await load.stop()
-  assert.deepEqual([...load.failures], [])
-  assert.equal(load.reopened, 0)
-  assert.deepEqual(await service.stop(), { code: 0, signal: null })
-})
-
 test('readiness is one answer for the service: it says no while draining, from every worker', async (t) => {
   const { url } = await startRedis(t)
   const service = await startService(t, { env: { REDIS_URL: url, LAME_DUCK: '8000' } })
@@ -115,13 +102,3 @@ test('a crash loop is slowed down, and the others serve on', async (t) => {
   assert.ok(waits[0]! < 100, `the first replacement is forked at once, not after ${waits[0]} ms`)
   assert.ok(waits[5]! > 700, `the sixth waits, ${waits[5]} ms`)
 })
-
-async function freePort(): Promise<string> {
-  const { createServer } = await import('node:net')
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number }
-      server.close(() => resolve(String(port)))
-    })
-  })
-}

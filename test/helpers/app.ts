@@ -1,20 +1,23 @@
+import { randomUUID } from 'node:crypto'
 import type { TestContext } from 'node:test'
 import type { FastifyInstance, FastifyPluginAsync, InjectOptions, LightMyRequestResponse } from 'fastify'
 import type { Redis } from 'ioredis'
-import { pino } from 'pino'
+import { type Logger, pino } from 'pino'
 import { type Config, loadConfig } from '../../src/config.ts'
 import { buildApp } from '../../src/http/app.ts'
 import { createRegistry } from '../../src/http/metrics.ts'
 import type { Collection, MetricJson, ServiceView } from '../../src/ipc/messages.ts'
 import exampleRoutes from '../../src/routes/index.ts'
-import { Counter } from '../../src/state/hits.ts'
 import { RedisLink } from '../../src/state/redis.ts'
 import { sharedSessionSecret } from '../../src/state/session-secret.ts'
+import { Shared } from '../../src/state/shared.ts'
 import { startRedis } from './redis.ts'
+
+type AnyRedis = Pick<Awaited<ReturnType<typeof startRedis>>, 'url' | 'client' | 'pid'>
 
 export interface AppOptions {
   /** A Redis that is there already, as `startRedis` gives it; else one is started for this app. */
-  redis?: Awaited<ReturnType<typeof startRedis>>
+  redis?: AnyRedis
   /** Where the app finds its Redis, should that not be the URL of `redis`: at a proxy, say. */
   url?: string
   /** Configuration beside the defaults. */
@@ -22,6 +25,11 @@ export interface AppOptions {
   /** In place of the example's routes. */
   routes?: FastifyPluginAsync
   slot?: number
+  /** How often it sees that no change of settings was missed, in ms; default: never, so that Redis gets no command unasked. */
+  beatMs?: number
+  log?: Logger
+  /** Called with every line of the log; without it, there is none. */
+  onLog?: (line: string) => void
 }
 
 /** One worker's app, without a worker around it. */
@@ -29,7 +37,7 @@ export interface TestApp {
   app: FastifyInstance
   config: Config
   link: RedisLink
-  server: Awaited<ReturnType<typeof startRedis>>
+  server: AnyRedis
   /** A plain client of the same Redis. */
   redis: Redis
   /** What the primary last said of the service; a test may change it. */
@@ -41,26 +49,51 @@ export interface TestApp {
 
 /** The real app on a real Redis, wired as a worker does it; closed after the test. */
 export async function startApp(t: TestContext, options: AppOptions = {}): Promise<TestApp> {
-  const { env = {}, routes = exampleRoutes, slot = 0 } = options
+  const { env = {}, routes = exampleRoutes, slot = 0, beatMs = 0, onLog } = options
   const server = options.redis ?? (await startRedis(t))
   const config = loadConfig(env)
-  const log = pino({ level: 'silent' })
-  const link = new RedisLink(options.url ?? server.url, config.redis.timeoutMs, log)
+  const log = options.log ?? (onLog ? pino({ level: 'info' }, { write: onLog }) : pino({ level: 'silent' }))
+  const link = new RedisLink(options.url ?? server.url, config.redis.timeoutMs, log, config.redis.ca)
+  const worker = { slot, pid: process.pid, host: 'test-host' }
+  const self = { ...worker, generation: 1 }
+  const draining = new AbortController()
+  const shared: Shared = new Shared({
+    link,
+    log,
+    self,
+    instance: randomUUID(),
+    draining: draining.signal,
+    idleMs: config.session.idleMs,
+    // What the primary does: each is alone on its host.
+    relay: async ({ deadlineMs: _, ...message }) =>
+      shared.deliver(message).then(
+        () => ({ acks: [worker], missing: [] }),
+        (error: Error) => ({ acks: [], missing: [{ ...worker, why: error.message }] })
+      )
+  })
   const sessionSecrets = [...(config.session.secrets ?? [])]
   await link.start(async (client) => {
     if (sessionSecrets.length === 0) sessionSecrets.push(await sharedSessionSecret(client))
+    await shared.settings.read()
   })
   const registry = createRegistry(slot)
   const workers: ServiceView['workers'] = [{ slot, pid: process.pid, generation: 1, status: 'ready' }]
   const view: ServiceView = { state: 'running', desired: 1, workers, redis: true }
   const collected: TestApp['collected'] = { primary: [], missing: [] }
-  const draining = new AbortController()
+  let close = async () => {}
+  t.after(async () => {
+    draining.abort()
+    await shared.ended(10_000)
+    await close()
+    shared.stop()
+    link.stop()
+  })
   const app = await buildApp({
     config,
     log,
-    self: { slot, pid: process.pid, generation: 1, host: 'test-host' },
+    self,
     link,
-    hits: new Counter(link, 'hits'),
+    shared,
     sessionSecrets,
     registry,
     service: () => view,
@@ -71,11 +104,8 @@ export async function startApp(t: TestContext, options: AppOptions = {}): Promis
     draining: draining.signal,
     routes
   })
-  t.after(async () => {
-    draining.abort()
-    await app.close()
-    link.stop()
-  })
+  close = () => app.close()
+  await shared.start(beatMs)
   return { app, config, link, server, redis: server.client, view, collected, draining }
 }
 
@@ -83,6 +113,8 @@ export async function startApp(t: TestContext, options: AppOptions = {}): Promis
 export class Visitor {
   /** The cookie's value as it goes over the wire. */
   cookie: string | undefined
+  /** Its name: another one over https. */
+  cookieName = 'sid'
   readonly #app: FastifyInstance
 
   constructor(app: FastifyInstance, cookie?: string) {
@@ -92,10 +124,13 @@ export class Visitor {
 
   async request(options: InjectOptions & { path: string }): Promise<LightMyRequestResponse> {
     const { path, headers, ...rest } = options
-    const cookie = this.cookie === undefined ? {} : { cookie: `sid=${this.cookie}` }
+    const cookie = this.cookie === undefined ? {} : { cookie: `${this.cookieName}=${this.cookie}` }
     const response = await this.#app.inject({ ...rest, url: path, headers: { ...cookie, ...headers } })
     const set = setCookieOf(response)
-    if (set) this.cookie = set.gone ? undefined : set.value
+    if (set) {
+      this.cookie = set.gone ? undefined : set.value
+      this.cookieName = set.name
+    }
     return response
   }
 
@@ -127,13 +162,13 @@ export class Visitor {
 /** The session cookie that an answer sets, or clears. */
 export function setCookieOf(
   response: LightMyRequestResponse
-): { value: string; gone: boolean; attributes: string } | undefined {
-  const lines = [response.headers['set-cookie'] ?? []].flat().filter((line) => line.startsWith('sid='))
-  if (lines.length > 1) throw new Error(`the session cookie is set twice: ${lines.join(' and ')}`)
-  const found = /^sid=([^;]*)(.*)$/.exec(lines[0] ?? '')
-  if (!found) return undefined
-  const [, value = '', attributes = ''] = found
-  return { value, attributes, gone: value === '' || /Expires=Thu, 01 Jan 1970/.test(attributes) }
+): { name: string; value: string; gone: boolean; attributes: string } | undefined {
+  const found = [response.headers['set-cookie'] ?? []].flat().flatMap((line) => {
+    const [, name = '', value = '', attributes = ''] = /^((?:__Host-)?sid)=([^;]*)(.*)$/.exec(line) ?? []
+    return name ? { name, value, attributes, gone: value === '' || /Expires=Thu, 01 Jan 1970/.test(attributes) } : []
+  })
+  if (found.length > 1) throw new Error(`the session cookie is set twice: ${JSON.stringify(found)}`)
+  return found[0]
 }
 
 export const sessionKey = (id: string) => `muster:session:${id}`

@@ -1,4 +1,4 @@
-import { connect, type Socket } from 'node:net'
+import { connect, createServer, type Socket } from 'node:net'
 
 export interface Answer {
   status: number
@@ -31,9 +31,10 @@ export class Connection {
     socket.on('close', () => this.#end('closed'))
   }
 
-  static open(port: number): Promise<Connection> {
+  /** @param from the client's address; on Linux any of 127.0.0.0/8 is there */
+  static open(port: number, from?: string): Promise<Connection> {
     return new Promise((resolve, reject) => {
-      const socket = connect({ port, host: '127.0.0.1' })
+      const socket = connect({ port, host: '127.0.0.1', ...(from !== undefined && { localAddress: from }) })
       socket.once('error', (error: NodeJS.ErrnoException) => reject(new NoAnswer(`connect: ${error.code}`)))
       socket.once('connect', () => resolve(new Connection(socket)))
     })
@@ -110,12 +111,23 @@ export async function once(
   port: number,
   method: string,
   path: string,
-  headers: Record<string, string> = {}
+  headers: Record<string, string> = {},
+  from?: string
 ): Promise<Answer> {
-  const connection = await Connection.open(port)
+  const connection = await Connection.open(port, from)
   try {
     return await connection.request(method, path, headers)
   } finally {
     connection.close()
   }
+}
+
+/** A port that nobody listens on at the moment. */
+export function freePort(): Promise<number> {
+  return new Promise((resolve) => {
+    const server = createServer().listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as { port: number }
+      server.close(() => resolve(port))
+    })
+  })
 }

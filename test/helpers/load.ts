@@ -26,16 +26,22 @@ export class Load {
   /** Kinds of failure and how often. */
   readonly failures = new Map<string, number>()
   readonly #port: number
+  readonly #addresses: number
+  #opened = 0
   readonly #clients: Promise<void>[] = []
   #stopping = false
   #lastId = 0
   readonly #latencies: number[] = []
   #onAnswer: (() => void) | undefined
 
-  /** Ends with the test at the latest. */
-  constructor(t: { after(fn: () => Promise<unknown>): void }, port: number, mix: Mix) {
+  /**
+   * Ends with the test at the latest.
+   * @param addresses how many the clients have in all, 250 at most; their connections take them in turn
+   */
+  constructor(t: { after(fn: () => Promise<unknown>): void }, port: number, mix: Mix, addresses = 1) {
     t.after(() => this.stop())
     this.#port = port
+    this.#addresses = addresses
     const kinds = {
       tight: () => this.#kept(async (connection) => this.#check(await this.#echo(connection))),
       fresh: () => this.#fresh(),
@@ -92,7 +98,7 @@ export class Load {
 
   /** One connection for as long as the server keeps it. */
   async #kept(use: (connection: Connection) => Promise<void>): Promise<void> {
-    const connection = await Connection.open(this.#port)
+    const connection = await Connection.open(this.#port, this.#address())
     try {
       while (!this.#stopping && !connection.ended) await use(connection)
       if (!this.#stopping) this.reopened++
@@ -122,7 +128,7 @@ export class Load {
   }
 
   async #fresh(): Promise<void> {
-    const connection = await Connection.open(this.#port)
+    const connection = await Connection.open(this.#port, this.#address())
     try {
       this.#check(await this.#echo(connection))
     } finally {
@@ -134,7 +140,8 @@ export class Load {
   async #streams(): Promise<void> {
     let text = ''
     await new Promise<void>((resolve, reject) => {
-      const call = request({ port: this.#port, host: '127.0.0.1', path: '/events', agent: false }, (response) => {
+      const to = { port: this.#port, host: '127.0.0.1', localAddress: this.#address(), path: '/events', agent: false }
+      const call = request(to, (response) => {
         response.setEncoding('utf8').on('data', (chunk: string) => {
           text = (text + chunk).slice(-200)
           if (this.#stopping) call.destroy()
@@ -148,6 +155,10 @@ export class Load {
       call.end()
     })
     this.answered++
+  }
+
+  #address(): string {
+    return `127.0.0.${1 + (this.#opened++ % this.#addresses)}`
   }
 
   #check(right: boolean): void {

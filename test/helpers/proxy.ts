@@ -22,6 +22,7 @@ export class RedisProxy {
   readonly #pairs = new Set<Pair>()
   #server: Server | undefined
   #hanging = false
+  #mute = false
   #loseAnswerTo = ''
   /** Answers that are still to be lost. */
   toLose = 0
@@ -70,6 +71,16 @@ export class RedisProxy {
     this.strand()
   }
 
+  /** What clients send comes through, and no answer does. */
+  mute(): void {
+    this.#mute = true
+  }
+
+  /** Answers come through again, those that come from now on. */
+  unmute(): void {
+    this.#mute = false
+  }
+
   /** Nothing comes through on the connections that there are; new ones are fine. */
   strand(): void {
     for (const pair of this.#pairs) {
@@ -114,6 +125,7 @@ export class RedisProxy {
       else upstream.write(chunk)
     })
     upstream.on('data', (chunk) => {
+      if (this.#mute) return
       if (!pair.doomed) return void client.write(chunk)
       this.toLose--
       end(pair)

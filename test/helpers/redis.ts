@@ -1,10 +1,20 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { Redis } from 'ioredis'
 import { pino } from 'pino'
 import { type EmbeddedRedis, startEmbeddedRedis } from '../../src/primary/embedded-redis.ts'
+import { findRedis } from '../../src/primary/find-redis.ts'
 import { temporaryFolder } from './service.ts'
+import { until } from './until.ts'
+
+const WHERE = {
+  cacheDir: join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'muster'),
+  path: process.env.PATH ?? '',
+  log: pino({ level: 'silent' })
+}
 
 /** A real Redis of the test's own, on a Unix socket, and a plain client to look into it. */
 export async function startRedis(
@@ -12,19 +22,58 @@ export async function startRedis(
 ): Promise<{ url: string; client: Redis; server: EmbeddedRedis; pid(): number }> {
   let pid = 0
   const server = await startEmbeddedRedis({
+    ...WHERE,
     runDir: temporaryFolder(t),
-    cacheDir: join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'muster'),
-    path: process.env.PATH ?? '',
-    log: pino({ level: 'silent' }),
     onPid: (changed, alive) => {
       if (alive) pid = changed
     }
   })
-  const client = new Redis(server.socketPath)
-  client.on('error', () => {})
+  const client = clientOf(server.socketPath)
   t.after(async () => {
     client.disconnect()
     await server.stop()
   })
   return { url: `unix://${server.socketPath}`, client, server, pid: () => pid }
+}
+
+/** The same with settings of the test's own, and no one who would start it again but the test. */
+export async function launchRedis(t: TestContext, settings: Record<string, string>) {
+  const { file, env } = await findRedis(WHERE)
+  const dir = temporaryFolder(t)
+  const unixsocket = join(dir, 'redis.sock')
+  const args = Object.entries({ dir, unixsocket, port: '0', save: '', ...settings })
+  const launch = () =>
+    spawn(
+      file,
+      args.flatMap(([name, value]) => [`--${name}`, value]),
+      { env, stdio: 'ignore' }
+    )
+  const client = clientOf(unixsocket)
+  let child = launch()
+  const end = async (signal: NodeJS.Signals) => {
+    const exited = once(child, 'exit')
+    if (child.kill(signal)) await exited
+  }
+  const ready = () => until(async () => (await client.ping().catch(() => '')) === 'PONG', 'a Redis that answers')
+  t.after(async () => {
+    client.disconnect()
+    await end('SIGKILL')
+  })
+  await ready()
+  return {
+    url: `unix://${unixsocket}`,
+    client,
+    /** Ends it so, and starts it again on what it has on disk. */
+    restart: async (signal: NodeJS.Signals) => {
+      await end(signal)
+      child = launch()
+      await ready()
+    }
+  }
+}
+
+function clientOf(socketPath: string): Redis {
+  const client = new Redis(socketPath)
+  client.on('error', () => {})
+  return client
 }

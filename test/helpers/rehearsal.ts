@@ -1,18 +1,20 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import {
-  type Action,
-  apply,
-  type Event,
-  initialState,
-  LIMITS,
-  type Limits,
-  plan,
-  type State
-} from '../../src/primary/plan.ts'
+import { apply } from '../../src/primary/apply.ts'
+import { plan } from '../../src/primary/plan.ts'
+import { type Action, type Event, initialState, LIMITS, type Limits, type State } from '../../src/primary/state.ts'
 
-/** Backoff and attempts as the service has them; short deadlines, since only their order matters. */
-export const limits: Limits = { ...LIMITS, bootMs: 1000, drainMs: 2000 }
+/** Backoff and attempts as the service has them; short deadlines, since only their order matters; no canary time. */
+export const limits: Limits = {
+  ...LIMITS,
+  bootMs: 1000,
+  drainMs: 2000,
+  canaryMs: 0,
+  heartbeatMs: 0,
+  maxMemoryBytes: 0,
+  maxRequests: 0,
+  maxAgeMs: 0
+}
 
 /** What a `plan` may never ask for; a rehearsal that meets it fails. */
 const MAX_ROUNDS = 100
@@ -23,19 +25,26 @@ const MAX_ROUNDS = 100
  */
 export class Rehearsal {
   state: State
+  readonly limits: Limits
   now = 0
+  /** Jitter of the workers that are forked. */
+  jitter = () => 0
+  /** Silent workers that are found to hang when they are looked at; the others are starved. */
+  readonly wedged = new Set<number>()
   /** Numbers of workers are given in the order of their forks, from 1. */
   lastId = 0
+  #ended = false
   /** Called for every action that is performed. */
   onAction: (action: Action) => void = () => {}
 
-  constructor(desired: number) {
+  constructor(desired: number, special: Partial<Limits> = {}) {
     this.state = initialState(desired)
+    this.limits = { ...limits, ...special }
   }
 
   /** @returns what is done about it */
   happens(event: Event): string[] {
-    this.state = apply(this.state, event, this.now, limits)
+    this.state = apply(this.state, event, this.now, this.limits)
     return this.reconcile()
   }
 
@@ -46,13 +55,17 @@ export class Rehearsal {
 
   reconcile(): string[] {
     const done: string[] = []
+    if (this.#ended) return done
     for (let round = 0; ; round++) {
-      const actions = plan(this.state, limits, this.now)
+      const actions = plan(this.state, this.limits, this.now)
       if (actions.length === 0) return done
       if (round === MAX_ROUNDS) throw new Error(`the plan never gets empty, at last: ${JSON.stringify(actions)}`)
       for (const action of actions) {
         done.push(this.#perform(action))
-        if (action.type === 'exit') return done
+        if (action.type === 'exit') {
+          this.#ended = true
+          return done
+        }
       }
     }
   }
@@ -63,14 +76,19 @@ export class Rehearsal {
       case 'fork': {
         const id = ++this.lastId
         const { slot, generation } = action
-        this.#apply({ type: 'forked', id, pid: 1000 + id, slot, generation })
+        this.#apply({ type: 'forked', id, pid: 1000 + id, slot, generation, jitter: this.jitter() })
         return `fork #${id}: slot ${slot}, generation ${generation}`
       }
       case 'drain': {
         const worker = this.#find(action.id)
         if (worker.status !== 'ready') throw new Error(`worker ${action.id} is to drain, but it is ${worker.status}`)
-        this.#apply({ type: 'drain-sent', id: action.id })
+        this.#apply({ type: 'drain-sent', id: action.id, recycled: action.recycled })
         return `drain #${action.id}${action.handOver ? ', handing over' : ''}`
+      }
+      case 'examine': {
+        const wedged = this.wedged.has(action.id)
+        this.#apply({ type: 'examined', id: action.id, wedged })
+        return `look at #${action.id}: ${wedged ? 'wedged' : 'starved'}`
       }
       case 'kill': {
         if (this.#find(action.id).killed) throw new Error(`worker ${action.id} is to be killed a second time`)
@@ -86,7 +104,7 @@ export class Rehearsal {
   }
 
   #apply(event: Event): void {
-    this.state = apply(this.state, event, this.now, limits)
+    this.state = apply(this.state, event, this.now, this.limits)
   }
 
   #find(id: number) {
@@ -103,6 +121,14 @@ export type Happening =
   | `dies ${number}`
   | `left ${number}`
   | `cannot boot ${number}`
+  | `beat ${number}`
+  | `beat ${number} of ${'MB' | 'requests'} ${number}`
+  | `silent ${number}`
+  | `box closed ${number}`
+  | `recycle ${number}`
+  | `no process for ${number}`
+  | 'release gone'
+  | 'code changes'
   | 'reload'
   | `scale ${number}`
   | 'stop'
@@ -135,6 +161,30 @@ export function happen(rehearsal: Rehearsal, what: Happening): string[] {
       return rehearsal.happens({ type: 'exit', id, how: 'exit code 0', random: JITTER })
     case 'cannot':
       return rehearsal.happens({ type: 'boot-failed', id, why: 'no such APP' })
+    case 'beat': {
+      const [, worker, , unit, amount] = words
+      const of = (what: string) => (unit === what ? Number(amount) : 0)
+      return rehearsal.happens({ type: 'beat', id: Number(worker), rssBytes: of('MB') * 1e6, requests: of('requests') })
+    }
+    case 'silent':
+      rehearsal.wedged.add(id)
+      return []
+    case 'box':
+      return rehearsal.happens({ type: 'hung', id, why: 'an endless loop' })
+    case 'recycle':
+      return rehearsal.happens({ type: 'recycle', id })
+    case 'no':
+      return rehearsal.happens({
+        type: 'fork-failed',
+        slot: id,
+        generation: rehearsal.state.generation,
+        how: 'EAGAIN',
+        random: JITTER
+      })
+    case 'release':
+      return rehearsal.happens({ type: 'release-gone' })
+    case 'code':
+      return rehearsal.happens({ type: 'roll-failed', why: 'the code on disk changed' })
     case 'reload':
       return rehearsal.happens({ type: 'reload' })
     case 'scale':
@@ -158,12 +208,14 @@ export function serving(workers: number): Step[] {
 }
 
 /** One test a story: nothing is done but what it says. */
-export function tell(chapters: Record<string, Record<string, { workers: number; story: Step[] }>>): void {
+export function tell(
+  chapters: Record<string, Record<string, { workers: number; limits?: Partial<Limits>; story: Step[] }>>
+): void {
   for (const [promise, stories] of Object.entries(chapters)) {
     describe(promise, () => {
-      for (const [name, { workers, story }] of Object.entries(stories)) {
+      for (const [name, { workers, limits: special, story }] of Object.entries(stories)) {
         test(name, () => {
-          const rehearsal = new Rehearsal(workers)
+          const rehearsal = new Rehearsal(workers, special)
           for (const [what, ...done] of story) assert.deepEqual(happen(rehearsal, what), done, `after "${what}"`)
         })
       }

@@ -152,6 +152,10 @@ export interface StartOptions {
   maxDescriptors?: number
   /** A process group of its own, so that a signal to the whole group can be sent. */
   detached?: boolean
+  /** Shell words in front of the command that starts it. */
+  launcher?: string
+  /** A descriptor of this process that it gets as its fourth, number 3. */
+  fd?: number
 }
 
 /** Starts a muster on a free port and an own RUN_DIR; what is left of it after the test is killed. */
@@ -159,9 +163,10 @@ export async function startService(t: TestContext, options: StartOptions = {}): 
   const { env = {}, workers = 2, runDir = temporaryFolder(t), wait = true, detached = true } = options
   // Node raises the soft limit to the hard one at its start, so the hard one it is.
   const limit = options.maxDescriptors === undefined ? '' : `ulimit -n ${options.maxDescriptors}; `
-  const child = spawn('sh', ['-c', `${limit}exec "${process.execPath}" "${MAIN}"`], {
+  const { launcher = '', fd } = options
+  const child = spawn('sh', ['-c', `${limit}exec ${launcher} "${process.execPath}" "${MAIN}"`], {
     env: { ...cleanEnvironment(), PORT: '0', WORKERS: String(workers), RUN_DIR: runDir, ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', 'pipe', 'pipe', ...(fd === undefined ? [] : [fd])],
     detached
   })
   const service = new Service(child, runDir)

@@ -57,6 +57,8 @@ describe('nothing is saved when nothing has changed', () => {
     const { app, redis } = await startApp(t)
     const visitor = new Visitor(app)
     await visitor.post('/session', { name: 'ada' })
+    // The first time that the cookie comes back, each worker notes whose session it is.
+    assert.equal((await commandsDuring(redis, () => visitor.get('/session'))).evalsha, 1)
     for (let i = 0; i < 2; i++) {
       const commands = await commandsDuring(redis, async () => {
         const response = await visitor.get('/session')

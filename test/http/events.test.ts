@@ -68,7 +68,8 @@ test('/events is a stream that nobody keeps: hits, workers and who serves it, at
     state: 'running',
     desired: 1,
     workers: view.workers,
-    servedBy: { slot: 2, pid: process.pid, generation: 1 }
+    servedBy: { slot: 2, pid: process.pid, generation: 1 },
+    banner: ''
   })
   view.state = 'reloading'
   await new Visitor(app).post('/hits')

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import type { FastifyPluginAsync } from 'fastify'
 import { countVisit } from '../../src/http/session.ts'
 import exampleRoutes from '../../src/routes/index.ts'
-import { sessionKey, startApp, type TestApp, Visitor } from '../helpers/app.ts'
+import { commandsDuring, sessionKey, startApp, type TestApp, Visitor } from '../helpers/app.ts'
 
 const REQUESTS = 20
 
@@ -96,14 +96,17 @@ for (const workers of [1, 2]) {
 
 test('requests of one session that come as they come, fifty of them: all are kept', async (t) => {
   const { routes } = held()
-  const started = await startApp(t, { routes, env: { REDIS_TIMEOUT: '10000' } })
+  const started = await startApp(t, { routes })
   const visitor = new Visitor(started.app)
   await visitor.post('/begin')
   const many = Array.from({ length: 50 }, (_, i) => `${i}`)
-  const answers = await Promise.all(
-    many.map((key) => new Visitor(started.app, visitor.cookie).post(`/set-at-once/${key}`))
-  )
-  for (const answer of answers) assert.equal(answer.statusCode, 200, answer.body)
+  const commands = await commandsDuring(started.redis, async () => {
+    const answers = await Promise.all(
+      many.map((key) => new Visitor(started.app, visitor.cookie).post(`/set-at-once/${key}`))
+    )
+    for (const answer of answers) assert.equal(answer.statusCode, 200, answer.body)
+  })
+  assert.ok(commands.set! <= 10, `they are written together, not in ${commands.set} writes`)
   assert.deepEqual((await storedKeys(started, visitor)).sort(), named(['first', ...many]))
 })
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
 import exampleRoutes from '../../src/routes/index.ts'
 import { sessionKey, startApp, Visitor } from '../helpers/app.ts'
@@ -104,6 +105,58 @@ test('a session ends SESSION_MAX_AGE after it began, however much it is used', a
   assert.equal((await visitor.get('/session')).json().name, 'ada')
   await age(maxAge + 1)
   assert.deepEqual((await visitor.get('/session')).json(), { visits: 0, name: null, createdAt: null })
+})
+
+test('one that is read and written all the time ends then, and nothing of it is left', async (t) => {
+  const maxAge = 2000
+  const env = { SESSION_MAX_AGE: `${maxAge}`, SESSION_IDLE: `${maxAge}` }
+  const { app, redis } = await startApp(t, {
+    env,
+    routes: async (scope) => {
+      await scope.register(exampleRoutes)
+      scope.post<{ Params: { text: string } }>('/note/:text', async (request) => {
+        request.session.visits = Number(request.params.text)
+        return { name: request.session.name }
+      })
+    }
+  })
+  const visitor = new Visitor(app)
+  const began = performance.now()
+  await visitor.post('/session', { name: 'ada' })
+  const { cookie } = visitor
+  const key = sessionKey(visitor.sessionId)
+  for (let i = 0; ; i++) {
+    // At once, so that they are merged.
+    const answers = await Promise.all([1, 2].map((n) => new Visitor(app, cookie).post(`/note/${10 * i + n}`)))
+    const names = answers.map((answer) => answer.json().name)
+    if (!names.includes('ada')) break
+    assert.ok(performance.now() - began < 10 * maxAge, 'it goes on and on')
+  }
+  assert.ok(performance.now() - began >= maxAge - 10, 'too early')
+  assert.equal(await redis.exists(key), 0)
+  assert.equal((await new Visitor(app, cookie).get('/session')).json().name, null)
+})
+
+test('what a request writes when its session has just become too old is not kept', async (t) => {
+  const { app, redis } = await startApp(t, {
+    env: { SESSION_MAX_AGE: '1000', SESSION_IDLE: '1000' },
+    routes: async (scope) => {
+      scope.post<{ Params: { visits: string; ms: string } }>('/visits/:visits/:ms', async ({ session, params }) => {
+        await sleep(Number(params.ms))
+        session.visits = Number(params.visits)
+        return 'ok'
+      })
+    }
+  })
+  const visitor = new Visitor(app)
+  await visitor.post('/visits/1/0')
+  const key = sessionKey(visitor.sessionId)
+  await sleep(500)
+  // Read in time, so that Redis has it until a second after that.
+  const late = await visitor.post('/visits/2/600')
+  assert.equal(late.statusCode, 200)
+  const kept = await redis.get(key)
+  assert.ok(kept === null || JSON.parse(kept).visits === 1, `${kept}`)
 })
 
 test('a change of the session does not make it begin again', async (t) => {

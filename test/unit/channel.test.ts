@@ -18,14 +18,14 @@ interface Ends {
 }
 
 /** A channel to a process of its own, which is gone after the test. */
-function openChannel(t: TestContext): Ends {
+function openChannel(t: TestContext, accepts?: (message: Record<string, unknown>) => boolean): Ends {
   const child = fork(PEER)
   t.after(async () => {
     if (child.exitCode !== null || child.signalCode !== null) return
     child.kill('SIGKILL')
     await once(child, 'exit')
   })
-  const channel = createChannel<ToPeer, ToTest, AskOfPeer, AskOfTest>(child)
+  const channel = createChannel<ToPeer, ToTest, AskOfPeer, AskOfTest>(child, accepts)
   return { child, channel, next: (type) => new Promise((resolve) => channel.on(type, resolve)) }
 }
 
@@ -150,6 +150,45 @@ test('a question that newer code asks and older code does not know is refused at
   const answered = next('answered')
   await channel.tell({ type: 'ask-back', question: 'unanswered', n: 1 })
   assert.equal((await answered).result, 'unknown question "unanswered"')
+})
+
+test('what is not accepted is passed to nobody; such a question is refused', async (t) => {
+  const refused: unknown[] = []
+  const { channel } = openChannel(t, (message) => {
+    const right = message.type !== 'heard' && message.ask !== 'triple'
+    if (!right) refused.push(message.type ?? message.ask)
+    return right
+  })
+  channel.on('heard', () => assert.fail('not accepted'))
+  channel.answer('triple', () => assert.fail('not accepted'))
+  const answered = new Promise((resolve) => channel.on('answered', ({ result }) => resolve(result)))
+  await channel.tell({ type: 'say', text: 'something' })
+  await channel.tell({ type: 'ask-back', question: 'triple', n: 1 })
+  assert.equal(await answered, 'question "triple" with wrong arguments')
+  assert.deepEqual(refused, ['heard', 'triple'])
+})
+
+test('who asks very many questions at once is refused some', async (t) => {
+  const { channel } = openChannel(t)
+  let release!: () => void
+  const released = new Promise<void>((resolve) => {
+    release = resolve
+  })
+  channel.answer('triple', ({ n }) => released.then(() => n * 3))
+  const results: unknown[] = []
+  const all = new Promise<void>((resolve) => {
+    channel.on('answered', ({ result }) => {
+      if (results.push(result) === 3) release()
+      if (results.length === 35) resolve()
+    })
+  })
+  for (let n = 0; n < 35; n++) await channel.tell({ type: 'ask-back', question: 'triple', n })
+  await all
+  assert.deepEqual(results.slice(0, 3), Array(3).fill('more than 32 questions at once'))
+  assert.deepEqual(
+    results.slice(3),
+    Array.from({ length: 32 }, (_, n) => n * 3)
+  )
 })
 
 for (const kind of ['socket', 'handle of a socket'] as const) {

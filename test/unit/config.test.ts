@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { availableParallelism, homedir, tmpdir } from 'node:os'
+import { homedir, tmpdir } from 'node:os'
 import { isAbsolute, join, resolve } from 'node:path'
 import { after, describe, test } from 'node:test'
-import { loadConfig, loadIdentity, schema, workerEnvironment } from '../../src/config.ts'
+import { rootCertificates } from 'node:tls'
+import { loadConfig, loadIdentity, schema, withholdFromChildren, workerEnvironment } from '../../src/config.ts'
+import { usableCpus } from '../../src/cpu-quota.ts'
 import { StartupError } from '../../src/errors.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'muster-config-'))
@@ -35,16 +37,27 @@ describe('what is not set has a default', () => {
       production: false,
       port: 8080,
       host: '127.0.0.1',
-      workers: availableParallelism(),
+      workers: usableCpus(),
       scheduling: 'rr',
+      reusePortLoss: 'refuse',
+      listenFd: undefined,
       app: undefined,
       searchPath: '',
-      redis: { url: undefined, timeoutMs: 1000 },
+      redis: { url: undefined, timeoutMs: 1000, ca: undefined },
       session: { secrets: undefined, idleMs: 30 * 60_000, maxAgeMs: 12 * 3_600_000 },
       http: { trustProxy: undefined, keepAliveMs: 5000, headersMs: 10_000, requestMs: 15_000 },
       drainMs: 20_000,
       lameDuckMs: 0,
-      bootMs: 20_000,
+      limits: {
+        bootMs: 20_000,
+        canaryMs: 1000,
+        heartbeatMs: 10_000,
+        maxPauseMs: 30_000,
+        maxMemoryBytes: 0,
+        maxRequests: 0,
+        maxAgeMs: 0
+      },
+      systemd: { notifySocket: undefined, watchdogMs: undefined },
       logLevel: 'info'
     })
     assert.equal(runDir, resolve('.run'))
@@ -78,7 +91,7 @@ describe('what is set', () => {
     assert.equal(config.port, 0)
     assert.equal(config.workers, 3)
     assert.equal(config.scheduling, 'shared')
-    assert.deepEqual(config.redis, { url: 'rediss://user:pass@redis.example:6380/2', timeoutMs: 250 })
+    assert.deepEqual(config.redis, { url: 'rediss://user:pass@redis.example:6380/2', timeoutMs: 250, ca: undefined })
     assert.equal(config.runDir, resolve('somewhere'))
     assert.deepEqual(config.session.secrets, [SECRET, `${SECRET}-old`])
     assert.deepEqual(config.http.trustProxy, ['10.0.0.0/8', '::1', 'fd00::/8'])
@@ -119,9 +132,18 @@ describe('a fault names the variable and what it may be', () => {
     [{ WORKERS: '0' }, /^WORKERS: .*from 1 to 999.*"0"/],
     [{ WORKERS: 'many' }, /^WORKERS: .*auto.*"many"/],
     [{ WORKERS: '1000' }, /^WORKERS: /],
-    [{ SCHEDULING: 'fifo' }, /^SCHEDULING: must be one of rr, shared, not "fifo"$/],
+    [{ SCHEDULING: 'fifo' }, /^SCHEDULING: must be one of rr, shared, reuseport, sticky, not "fifo"$/],
+    [{ REUSEPORT_LOSS: 'yes' }, /^REUSEPORT_LOSS: must be one of refuse, allow, not "yes"$/],
+    [
+      { SCHEDULING: 'reuseport', PORT: '0' },
+      /^PORT: 0 would be another port for each worker with SCHEDULING=reuseport/
+    ],
     [{ LOG_LEVEL: 'loud' }, /^LOG_LEVEL: must be one of trace, .*silent, not "loud"$/],
     [{ REDIS_URL: 'localhost:6379' }, /^REDIS_URL: .*redis:\/\/, rediss:\/\/ or unix:\/\//],
+    [{ REDIS_URL: 'redis://a,b' }, /^REDIS_URL: names several hosts/],
+    [{ REDIS_CA: '/no/such/ca.pem' }, /^REDIS_CA: \/no\/such\/ca\.pem holds no certificate: ENOENT/],
+    [{ REDIS_CA: file('no-ca.pem', 'x'), REDIS_URL: 'rediss://a' }, /^REDIS_CA: .*no-ca\.pem holds no certificate/],
+    [{ REDIS_CA: file('ca.pem', rootCertificates[0]!), REDIS_URL: 'redis://a' }, /^REDIS_CA: REDIS_URL does not say/],
     [{ REDIS_TIMEOUT: '9' }, /^REDIS_TIMEOUT: .*10/],
     [{ DRAIN_TIMEOUT: '0' }, /^DRAIN_TIMEOUT: /],
     [{ BOOT_TIMEOUT: '3000000000' }, /^BOOT_TIMEOUT: .*2147483647/],
@@ -191,6 +213,8 @@ describe('a secret', () => {
       { SESSION_SECRET: 'hunter2', SESSION_SECRET_FILE: file('also', 'hunter2') },
       { SESSION_SECRET_FILE: file('weak', 'hunter2') },
       { REDIS_URL: 'http://user:hunter2@redis.example' },
+      { REDIS_URL: 'redis://user:hunter2@redis.example/x' },
+      { REDIS_URL: 'redis+sentinel://user:hunter2@redis.example' },
       { REDIS_URL: 'redis//user:hunter2@redis.example', PORT: 'x' }
     ]
     for (const environment of wrong) {
@@ -201,21 +225,76 @@ describe('a secret', () => {
   })
 })
 
+describe('what systemd says', () => {
+  const self = String(process.pid)
+  const OTHER = '1'
+
+  test('to this process: where to tell it what, how often, and the socket that it passes', () => {
+    const config = loadConfig({
+      NOTIFY_SOCKET: '/run/systemd/notify',
+      WATCHDOG_USEC: '60000000',
+      WATCHDOG_PID: self,
+      LISTEN_FDS: '1',
+      LISTEN_PID: self,
+      LISTEN_FDNAMES: 'muster.socket'
+    })
+    assert.deepEqual(config.systemd, { notifySocket: '/run/systemd/notify', watchdogMs: 60_000 })
+    assert.equal(config.listenFd, 3)
+    assert.equal(loadConfig({ WATCHDOG_USEC: '500000' }).systemd.watchdogMs, 500, 'without a pid it is for everybody')
+  })
+
+  test('to another process is left alone, be it right or wrong', () => {
+    for (const [WATCHDOG_USEC, LISTEN_FDS] of [
+      ['60000000', '1'],
+      ['x', '2']
+    ]) {
+      const others = { WATCHDOG_USEC, WATCHDOG_PID: OTHER, LISTEN_FDS, LISTEN_PID: OTHER }
+      assert.deepEqual(loadConfig(others), loadConfig({}))
+    }
+    assert.equal(loadConfig({ LISTEN_FDS: '1' }).listenFd, undefined, 'without a pid it is for nobody')
+    assert.equal(loadConfig({ LISTEN_FDS: '0', LISTEN_PID: self }).listenFd, undefined)
+  })
+
+  test('must be one socket, that the primary can accept on, and a time', () => {
+    const LISTEN_PID = self
+    assert.deepEqual(faultsOf({ LISTEN_PID, LISTEN_FDS: '2', LISTEN_FDNAMES: 'http:admin' }), [
+      'LISTEN_FDS: muster takes one stream socket, not 2 (http:admin)'
+    ])
+    assert.match(faultsOf({ LISTEN_PID, LISTEN_FDS: 'x' }).join(), /^LISTEN_FDS: .* not x \(unnamed\)$/)
+    assert.match(
+      faultsOf({ LISTEN_PID, LISTEN_FDS: '1', SCHEDULING: 'reuseport' }).join(),
+      /^SCHEDULING: reuseport cannot/
+    )
+    for (const WATCHDOG_USEC of ['0', '-1', 'soon']) {
+      assert.match(faultsOf({ WATCHDOG_USEC }).join(), /^WATCHDOG_USEC: must be a number of microseconds, not "/)
+    }
+  })
+
+  test('is taken out of the environment for every child', () => {
+    const said = { NOTIFY_SOCKET: '/n', WATCHDOG_USEC: '1', WATCHDOG_PID: self }
+    const environment = { PORT: '1', ...said, LISTEN_FDS: '1', LISTEN_PID: self, LISTEN_FDNAMES: 'a' }
+    withholdFromChildren(environment)
+    assert.deepEqual(environment, { PORT: '1' })
+  })
+})
+
 describe('what the primary gives a worker', () => {
+  const identity = { slot: 3, generation: 7, instance: 'a-primary' }
+
   test('says who it is', () => {
-    assert.deepEqual(loadIdentity(workerEnvironment({ slot: 3, generation: 7 })), { slot: 3, generation: 7 })
+    assert.deepEqual(loadIdentity(workerEnvironment(identity)), identity)
   })
 
   test('carries the Redis and the secret that the primary has settled', () => {
     const sessionSecretFile = file('settled', SECRET)
-    const settled = workerEnvironment({ slot: 0, generation: 1, redisUrl: 'unix:///run/redis.sock', sessionSecretFile })
+    const settled = workerEnvironment({ ...identity, redisUrl: 'unix:///run/redis.sock', sessionSecretFile })
     const config = loadConfig({ ...settled })
     assert.equal(config.redis.url, 'unix:///run/redis.sock')
     assert.deepEqual(config.session.secrets, [SECRET])
   })
 
   test('leaves alone what it has not', () => {
-    const environment = { REDIS_URL: 'redis://a', ...workerEnvironment({ slot: 0, generation: 1 }) }
+    const environment = { REDIS_URL: 'redis://a', ...workerEnvironment(identity) }
     assert.equal(loadConfig(environment).redis.url, 'redis://a')
   })
 })

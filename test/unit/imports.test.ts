@@ -27,7 +27,7 @@ describe('what a process does not need, it does not load', () => {
     assert.ok(own.includes('primary/supervisor') && own.includes('ipc/channel'), `too little: ${own}`)
     assert.ok(packages.has('pino') && packages.has('env-schema'), `too little: ${[...packages]}`)
     assert.deepEqual(
-      OF_WORKERS.filter((name) => packages.has(name)),
+      [...OF_WORKERS, 'ws'].filter((name) => packages.has(name)),
       []
     )
     assert.deepEqual(

@@ -89,11 +89,85 @@ tell({
         ['3600000 ms pass']
       ]
     },
-    'in the middle of a roll: what is rolled stays, what is old stays': {
+    'in the middle of a roll: what is rolled already goes back, a new worker first': {
       workers: 2,
       story: [
         ...halfRolled,
-        ['dies 4', 'roll 2 failed: worker 1 ended before it was ready (exit code 1)'],
+        ['dies 4', 'fork #5: slot 0, generation 1'],
+        ['ready 5', 'drain #3, handing over'],
+        ['left 3', 'roll 2 failed: worker 1 ended before it was ready (exit code 1)'],
+        ['dies 2'],
+        ['100 ms pass', 'fork #6: slot 1, generation 1'],
+        ['ready 6'],
+        ['3600000 ms pass']
+      ]
+    },
+    'a worker of it that served and died is a failure too': {
+      workers: 2,
+      story: [
+        ...halfRolled,
+        ['dies 3', 'kill #4: its rolling restart failed', 'fork #5: slot 0, generation 1'],
+        ['dies 4', 'roll 2 failed: worker 0 of it did not last (exit code 1)'],
+        ['ready 5'],
+        ['3600000 ms pass']
+      ]
+    },
+    'the first worker of it serves beside the old one for a moment; one that dies then has replaced nobody': {
+      workers: 2,
+      limits: { canaryMs: 1000 },
+      story: [
+        ...serving(2),
+        ['1000 ms pass'],
+        ['reload', 'fork #3: slot 0, generation 2'],
+        ['ready 3'],
+        ['999 ms pass'],
+        ['dies 3', 'roll 2 failed: worker 0 of it did not last (exit code 1)'],
+        ['reload', 'fork #4: slot 0, generation 3'],
+        ['ready 4'],
+        ['1000 ms pass', 'drain #1, handing over'],
+        ['left 1', 'fork #5: slot 1, generation 3'],
+        ['ready 5', 'drain #2, handing over'],
+        ['left 2', 'roll 3 done']
+      ]
+    },
+    'code that changes on disk while it is rolled out ends the roll': {
+      workers: 2,
+      story: [
+        ...halfRolled,
+        ['code changes', 'kill #4: its rolling restart failed'],
+        ['dies 4', 'fork #5: slot 0, generation 1'],
+        ['ready 5', 'drain #3, handing over'],
+        ['left 3', 'roll 2 failed: the code on disk changed']
+      ]
+    },
+    'where the old release is no longer on disk, what is rolled stays, and that is said': {
+      workers: 2,
+      story: [
+        ...halfRolled,
+        ['release gone'],
+        [
+          'dies 4',
+          'roll 2 failed: worker 1 ended before it was ready (exit code 1); the release before it is no longer on disk: slot 0 stays on the new one'
+        ],
+        ['3600000 ms pass'],
+        ['reload', 'fork #5: slot 0, generation 3'],
+        ['ready 5', 'drain #3, handing over'],
+        ['left 3', 'fork #6: slot 1, generation 3'],
+        ['ready 6', 'drain #2, handing over'],
+        ['left 2', 'roll 3 done']
+      ]
+    },
+    'where the old release does not boot any more, three tries are enough': {
+      workers: 2,
+      story: [
+        ...halfRolled,
+        ['dies 4', 'fork #5: slot 0, generation 1'],
+        ['dies 5', 'fork #6: slot 0, generation 1'],
+        ['dies 6', 'fork #7: slot 0, generation 1'],
+        [
+          'dies 7',
+          'roll 2 failed: worker 1 ended before it was ready (exit code 1); the release before it does not boot any more: slot 0 stays on the new one'
+        ],
         ['3600000 ms pass']
       ]
     },
@@ -108,14 +182,24 @@ tell({
         ['left 1', 'roll 3 done']
       ]
     },
-    'a failed roll leaves no candidate behind in another slot': {
+    'a reload that is asked for on the way back follows when everything is back': {
       workers: 2,
       story: [
         ...halfRolled,
-        ['dies 3', 'fork #5: slot 0, generation 2'],
-        ['dies 5', 'kill #4: its rolling restart failed'],
-        ['dies 4', 'roll 2 failed: worker 0 ended before it was ready (exit code 1)'],
-        ['100 ms pass', 'fork #6: slot 0, generation 1']
+        ['dies 4', 'fork #5: slot 0, generation 1'],
+        ['reload'],
+        ['ready 5', 'drain #3, handing over'],
+        ['left 3', 'roll 2 failed: worker 1 ended before it was ready (exit code 1)', 'fork #6: slot 0, generation 3']
+      ]
+    },
+    'a stop on the way back ends the roll': {
+      workers: 2,
+      story: [
+        ...halfRolled,
+        ['dies 4', 'fork #5: slot 0, generation 1'],
+        ['stop', 'roll 2 stopped: the service stops'],
+        ['ready 5'],
+        ['port closed', 'drain #2', 'drain #3', 'drain #5']
       ]
     }
   },
@@ -143,25 +227,16 @@ tell({
         ['3600000 ms pass']
       ]
     },
-    'of a worker that was rolled already: the new generation again, before the roll goes on': {
-      workers: 2,
-      story: [
-        ...halfRolled,
-        ['dies 3', 'fork #5: slot 0, generation 2'],
-        ['ready 4', 'drain #2, handing over'],
-        ['ready 5'],
-        ['left 2', 'roll 2 done']
-      ]
-    },
-    'of a new worker while the one it replaced drains: it is not waited for': {
+
+    'of a new worker while the one it replaced drains: the old release again, at once': {
       workers: 1,
       story: [
         ...serving(1),
         ['reload', 'fork #2: slot 0, generation 2'],
         ['ready 2', 'drain #1, handing over'],
-        ['dies 2', 'fork #3: slot 0, generation 2'],
+        ['dies 2', 'roll 2 failed: worker 0 of it did not last (exit code 1)', 'fork #3: slot 0, generation 1'],
         ['ready 3'],
-        ['left 1', 'roll 2 done']
+        ['left 1']
       ]
     },
     'of an old worker whose turn is next while another drains: it is not waited for': {
@@ -181,29 +256,11 @@ tell({
         ...serving(1),
         ['dies 1', 'fork #2: slot 0, generation 1'],
         ['reload', 'fork #3: slot 0, generation 2'],
-        ['ready 3', 'kill #2: replaced'],
+        ['ready 3', 'kill #2: reload'],
         ['dies 2', 'roll 2 done']
       ]
     },
-    'of two workers that were rolled already: no other slot gets a second worker before the first one that has two': {
-      workers: 3,
-      story: [
-        ...serving(3),
-        ['reload', 'fork #4: slot 0, generation 2'],
-        ['ready 4', 'drain #1, handing over'],
-        ['left 1', 'fork #5: slot 1, generation 2'],
-        ['ready 5', 'drain #2, handing over'],
-        ['left 2', 'fork #6: slot 2, generation 2'],
-        ['dies 4', 'fork #7: slot 0, generation 2'],
-        ['dies 5', 'fork #8: slot 1, generation 1'],
-        ['ready 8'],
-        ['ready 7'],
-        ['ready 6', 'drain #3, handing over'],
-        ['left 3', 'fork #9: slot 1, generation 2'],
-        ['ready 9', 'drain #8, handing over'],
-        ['left 8', 'roll 2 done']
-      ]
-    },
+
     'of candidates, one reload after the other: they wait as others do where no old worker serves': {
       workers: 1,
       story: [

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type Action, plan, type Worker, wakeAt } from '../../src/primary/plan.ts'
+import { plan, wakeAt } from '../../src/primary/plan.ts'
+import type { Action, Worker } from '../../src/primary/state.ts'
+import { isLive, recycling, serves } from '../../src/primary/state.ts'
 import { Random } from '../helpers/random.ts'
-import { limits } from '../helpers/rehearsal.ts'
 import { CALM, type Watcher, World } from '../helpers/world.ts'
 
 const WALKS = 60
@@ -25,7 +26,7 @@ function walk(seed: number): void {
   }
   try {
     rehearsal.reconcile()
-    while (world.step()) check()
+    world.runs(10_000, check)
     while (steps < STEPS) {
       if (random.chance(0.01)) world.weather = weather(random)
       if (random.chance(0.03)) rehearsal.happens({ type: 'reload' })
@@ -34,7 +35,9 @@ function walk(seed: number): void {
       check()
     }
     world.weather = CALM
-    while (world.step()) check()
+    // Longer than every pause and deadline, and a roll over every slot.
+    world.runs(120_000, check)
+    for (let i = 0; rules.isRecycling() && i < 100; i++) world.runs(1000, check)
     rules.checkSettled()
     rules.checkStop()
   } catch (error) {
@@ -52,7 +55,9 @@ function weather(random: Random) {
     sayCannotBoot: sometimes(),
     hangAtBoot: sometimes(),
     dieWhenReady: sometimes(),
-    hangInDrain: sometimes()
+    hangInDrain: sometimes(),
+    fallSilent: sometimes(),
+    wearOut: sometimes()
   }
 }
 
@@ -80,17 +85,32 @@ class Rules implements Watcher {
     this.trace.push(`${now}: #${worker.id} of slot ${worker.slot} dies, ${worker.status}`)
     this.#deaths++
     if (this.#roll) this.#roll.undisturbed = false
+    this.#failure(worker)
+  }
+
+  #failure(worker: Worker): void {
+    const { now, limits } = this.#world.rehearsal
     const stable = worker.status === 'ready' && now - worker.since >= limits.stableMs
     const inARow = stable ? 1 : (this.#failures.get(worker.slot)?.inARow ?? 0) + 1
     this.#failures.set(worker.slot, { inARow, at: now })
+  }
+
+  /** A worker is to be replaced though it serves: its successor is on its way, or it is not gone yet. */
+  isRecycling(): boolean {
+    const { state, limits, now } = this.#world.rehearsal
+    return state.workers.some((worker) => worker.status !== 'ready' || recycling(worker, limits, now) !== undefined)
   }
 
   action(action: Action): void {
     const { state, now } = this.#world.rehearsal
     this.trace.push(`${now}: ${JSON.stringify(action)} of ${state.desired}`)
     if (action.type === 'fork') this.#mayFork(action.slot, action.generation)
+    if (action.type === 'examine' && this.#world.rehearsal.wedged.has(action.id) && this.#roll) {
+      this.#roll.undisturbed = false
+    }
     if (action.type === 'drain' && state.phase === 'running') {
       const worker = state.workers.find((one) => one.id === action.id)!
+      if (action.recycled) this.#failure(worker)
       const beside = this.#ready().some((other) => other.slot === worker.slot && other !== worker)
       assert.ok(worker.slot >= state.desired || beside, 'a worker drains, and no other one serves its slot')
     }
@@ -102,7 +122,7 @@ class Rules implements Watcher {
   }
 
   #mayFork(slot: number, generation: number): void {
-    const { state, now } = this.#world.rehearsal
+    const { state, now, limits } = this.#world.rehearsal
     assert.ok(slot < state.desired, 'a slot that is not wanted gets a worker')
     assert.ok(generation === state.generation || generation === state.roll?.generation, 'a worker of no generation')
     const failures = this.#failures.get(slot)
@@ -116,20 +136,22 @@ class Rules implements Watcher {
     const { state, now } = this.#world.rehearsal
     this.#followRoll()
     const live = state.workers.filter(
-      (worker) => worker.status !== 'draining' && !worker.killed && !this.#world.doomed.has(worker.id)
+      (worker) => isLive(worker) && !worker.killed && !this.#world.doomed.has(worker.id)
     )
-    assert.ok(live.length <= state.desired + (state.roll ? 1 : 0), `${live.length} workers, ${state.desired} wanted`)
+    const surplus = state.roll || this.isRecycling() ? 1 : 0
+    assert.ok(live.length <= state.desired + surplus, `${live.length} workers, ${state.desired} wanted`)
     for (let slot = 0; slot < state.desired; slot++) {
       const inSlot = live.filter((worker) => worker.slot === slot).length
-      assert.ok(inSlot <= (state.roll ? 2 : 1), `${inSlot} workers in slot ${slot}`)
-      const empty = !state.workers.some((worker) => worker.slot === slot && worker.status !== 'draining')
+      assert.ok(inSlot <= 1 + surplus, `${inSlot} workers in slot ${slot}`)
+      const empty = !state.workers.some((worker) => worker.slot === slot && isLive(worker))
       if (empty) assert.ok(now < (state.slots[slot]?.notBefore ?? 0), `slot ${slot} is empty and nothing is done`)
     }
     if (this.#roll?.undisturbed) {
       assert.ok(this.#ready().length >= state.desired, 'fewer workers serve because of the roll')
     }
-    const restarts = Object.values(state.restarts).reduce((sum, count) => sum + count)
-    assert.equal(restarts, this.#deaths, 'restarts counted')
+    const failures = ['crash', 'oom', 'hang', 'boot-failure', 'boot-timeout'] as const
+    const counted = failures.reduce((sum, reason) => sum + state.restarts[reason], 0)
+    assert.equal(counted, this.#deaths, 'failures counted')
     this.#checkWake()
   }
 
@@ -147,7 +169,7 @@ class Rules implements Watcher {
 
   /** Nothing becomes due before the time at which the plan is to be asked again. */
   #checkWake(): void {
-    const { state, now } = this.#world.rehearsal
+    const { state, now, limits } = this.#world.rehearsal
     const wake = wakeAt(state, limits, now) ?? now + 1e9
     assert.ok(wake > now, 'the next look is in the past')
     const before = now + (wake - now) * 0.999
@@ -174,6 +196,6 @@ class Rules implements Watcher {
   }
 
   #ready(): Worker[] {
-    return this.#world.rehearsal.state.workers.filter((worker) => worker.status === 'ready' && !worker.killed)
+    return this.#world.rehearsal.state.workers.filter((worker) => serves(worker) && !worker.killed)
   }
 }

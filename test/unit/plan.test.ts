@@ -34,7 +34,7 @@ tell({
         ['1 ms pass', 'fork #6: slot 0, generation 1']
       ]
     },
-    'a crash after ten good seconds is the first of its slot again': {
+    'a crash after half a minute of service is the first of its slot again': {
       workers: 1,
       story: [
         ...serving(1),
@@ -43,10 +43,10 @@ tell({
         ['dies 2'],
         ['100 ms pass', 'fork #3: slot 0, generation 1'],
         ['ready 3'],
-        ['10000 ms pass'],
+        ['30000 ms pass'],
         ['dies 3', 'fork #4: slot 0, generation 1'],
         ['ready 4'],
-        ['9999 ms pass'],
+        ['29999 ms pass'],
         ['dies 4'],
         ['100 ms pass', 'fork #5: slot 0, generation 1']
       ]
@@ -103,7 +103,7 @@ tell({
         ['dies 3', 'exit cannot-boot: worker 0 was not ready in 1000 ms']
       ]
     },
-    'a service that has been ready once is never given up': {
+    'a service that has been ready once is tried on': {
       workers: 1,
       story: [
         ...serving(1),
@@ -123,12 +123,12 @@ tell({
 describe('the wait before another try', () => {
   /** Crashes slot 0 `times` times, each as soon as it is forked, and returns the waits in between. */
   const waits = (times: number, random: number) => {
-    const rehearsal = new Rehearsal(1)
+    const rehearsal = new Rehearsal(1, { slotAttempts: Number.POSITIVE_INFINITY })
     for (const step of serving(1)) happen(rehearsal, step[0])
     return Array.from({ length: times }, () => {
       const forks = rehearsal.happens({ type: 'exit', id: rehearsal.lastId, how: 'SIGSEGV', random })
       if (forks.length > 0) return 0
-      const wait = wakeAt(rehearsal.state, limits, rehearsal.now)! - rehearsal.now
+      const wait = wakeAt(rehearsal.state, rehearsal.limits, rehearsal.now)! - rehearsal.now
       assert.equal(rehearsal.passes(wait).length, 1, 'one fork when the wait is over')
       return wait
     })
@@ -180,12 +180,12 @@ describe('the next look at the clock', () => {
 
 test('restarts are counted by their reason, and a worker that left as it was told is none', () => {
   const rehearsal = new Rehearsal(2)
-  const restarts = () => rehearsal.state.restarts
+  const restarts = () => Object.fromEntries(Object.entries(rehearsal.state.restarts).filter(([, count]) => count > 0))
   for (const step of serving(2)) happen(rehearsal, step[0])
   happen(rehearsal, 'dies 1')
-  assert.deepEqual(restarts(), { crash: 1, 'boot-failure': 0, 'boot-timeout': 0 })
+  assert.deepEqual(restarts(), { crash: 1 })
   happen(rehearsal, 'dies 3')
-  assert.deepEqual(restarts(), { crash: 1, 'boot-failure': 1, 'boot-timeout': 0 })
+  assert.deepEqual(restarts(), { crash: 1, 'boot-failure': 1 })
   for (const what of ['100 ms pass', '1000 ms pass', 'dies 4'] as const) happen(rehearsal, what)
   const all = { crash: 1, 'boot-failure': 1, 'boot-timeout': 1 }
   assert.deepEqual(restarts(), all)

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
-import { merge } from '../../src/state/session-store.ts'
+import { dataOf, decode, encode, merge } from '../../src/state/session-data.ts'
 
 type Data = Record<string, unknown>
 
@@ -24,9 +24,7 @@ const keysOf = (...all: Data[]) => [...new Set(all.flatMap((one) => Object.keys(
 
 const concurrently = (check: (base: Data, mine: Data, theirs: Data) => void) =>
   fc.assert(
-    fc.property(data, change, change, (base, mine, theirs) =>
-      check(base, changed(base, mine), { ...changed(base, theirs), _v: 7 })
-    ),
+    fc.property(data, change, change, (base, mine, theirs) => check(base, changed(base, mine), changed(base, theirs))),
     { numRuns: 500 }
   )
 
@@ -44,17 +42,17 @@ describe('what two concurrent requests did to one session, merged', () => {
     concurrently((base, mine, theirs) => {
       const merged = merge(base, mine, theirs)
       for (const key of keysOf(base, theirs)) {
-        if (key !== '_v' && !differs(mine[key], base[key])) {
+        if (!differs(mine[key], base[key])) {
           assert.deepEqual(merged[key], theirs[key], `${key} of the other request`)
         }
       }
     })
   })
 
-  test('has no key that neither of them has, and not the version', () => {
+  test('has no key that neither of them has', () => {
     concurrently((base, mine, theirs) => {
       const known = new Set(keysOf(mine, theirs))
-      for (const key of Object.keys(merge(base, mine, theirs))) assert.ok(known.has(key) && key !== '_v', key)
+      for (const key of Object.keys(merge(base, mine, theirs))) assert.ok(known.has(key), key)
     })
   })
 
@@ -68,8 +66,7 @@ describe('what two concurrent requests did to one session, merged', () => {
   test('is what this one wrote when the other one did nothing, and the other way round', () => {
     concurrently((base, mine, theirs) => {
       assert.deepEqual(stored(merge(base, mine, base)), stored(mine))
-      const { _v, ...others } = theirs
-      assert.deepEqual(merge(base, base, theirs), others)
+      assert.deepEqual(merge(base, base, theirs), theirs)
     })
   })
 
@@ -81,19 +78,85 @@ describe('what two concurrent requests did to one session, merged', () => {
     })
   })
 
-  test('loses nothing of any number of requests that each set a key of their own, in any order of writing', () => {
+  test('is the same whoever wrote first, when they changed different keys', () => {
+    concurrently((base, mine, theirs) => {
+      const both = keysOf(base, mine, theirs).filter((key) => differs(mine[key], base[key]))
+      const apart = { ...theirs, ...Object.fromEntries(both.map((key) => [key, base[key]])) }
+      assert.deepEqual(stored(merge(base, mine, apart)), stored(merge(base, apart, mine)))
+    })
+  })
+})
+
+describe('what any number of concurrent requests did, written one after the other', () => {
+  const writers = fc.array(change, { minLength: 1, maxLength: 8 })
+
+  test('is, key by key, what the last one that changed it made of it', () => {
     fc.assert(
-      fc.property(data, fc.shuffledSubarray([...'abcdefghijklmnopqrst'], { minLength: 1 }), (base, writers) => {
+      fc.property(data, writers, (base, changes) => {
+        const views = changes.map((one) => changed(base, one))
         let current: Data = base
-        for (const writer of writers) current = merge(base, { ...base, [`own-${writer}`]: writer }, current)
-        const expected = Object.fromEntries(writers.map((writer) => [`own-${writer}`, writer]))
-        assert.deepEqual(current, { ...base, ...expected })
-      })
+        for (const mine of views) current = merge(base, mine, current)
+        for (const key of keysOf(base, ...views)) {
+          const last = views.findLast((mine) => differs(mine[key], base[key])) ?? base
+          assert.ok(!differs(current[key], last[key]), key)
+        }
+      }),
+      { numRuns: 500 }
+    )
+  })
+
+  test('holds also for a request that saves several times: what others wrote in between stays', () => {
+    fc.assert(
+      fc.property(data, writers, writers, (base, own, others) => {
+        let current: Data = base
+        let seen: Data = base
+        for (const [i, one] of own.entries()) {
+          const mine = changed(seen, one)
+          const before = current
+          current = merge(seen, mine, current)
+          for (const key of keysOf(before, seen, mine)) {
+            const from = differs(mine[key], seen[key]) ? mine : before
+            assert.ok(!differs(current[key], from[key]), key)
+          }
+          seen = mine
+          if (others[i]) current = merge(base, changed(base, others[i]), current)
+        }
+      }),
+      { numRuns: 500 }
     )
   })
 })
 
+describe('what Redis holds of a session', () => {
+  const anything = fc.dictionary(fc.string(), fc.jsonValue({ maxDepth: 3 }), { noNullPrototype: true })
+
+  test('reads as it was written, whatever a handler has put in, and names its version last', () => {
+    fc.assert(
+      fc.property(anything, fc.nat(), fc.nat(), (session, createdAt, version) => {
+        const text = encode({ data: dataOf(session), createdAt, version })
+        assert.match(text, new RegExp(`"_v":${version}}$`))
+        assert.deepEqual(decode(text), { data: stored(dataOf(session)), createdAt, version })
+      })
+    )
+  })
+
+  test('has members that no handler can set: when it began, its version, what the store and @fastify/session keep', () => {
+    const forged = { createdAt: 1, _v: 99, _base: {}, cookie: { maxAge: 1 }, name: 'ada' }
+    const text = encode({ data: dataOf(forged), createdAt: 7, version: 1 })
+    assert.deepEqual(decode(text), { data: { name: 'ada' }, createdAt: 7, version: 1 })
+  })
+
+  test('is no session when anything of this is not there or not right', () => {
+    const right = { cookie: {}, createdAt: 7, _v: 1 }
+    assert.ok(decode(JSON.stringify(right)))
+    const wrong = [{ cookie: null }, { createdAt: '7' }, { createdAt: null }, { _v: 'x' }, { _v: -1 }, { _v: 0.5 }]
+    for (const change of wrong) assert.equal(decode(JSON.stringify({ ...right, ...change })), undefined)
+    fc.assert(fc.property(fc.jsonValue(), (value) => decode(JSON.stringify(value)) === undefined))
+    fc.assert(fc.property(fc.string(), (text) => decode(text) === undefined))
+  })
+})
+
 test('a key that was set to undefined is one that was deleted, as in JSON', () => {
-  const merged = merge({ name: 'ada', visits: 1 }, { name: undefined, visits: 1 }, { name: 'ada', visits: 2, _v: 3 })
+  const merged = merge({ name: 'ada', visits: 1 }, { name: undefined, visits: 1 }, { name: 'ada', visits: 2 })
   assert.deepEqual(stored(merged), { visits: 2 })
 })

@@ -1,0 +1,123 @@
+import assert from 'node:assert/strict'
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { readdirSync, readFileSync, statSync, utimesSync } from 'node:fs'
+import { join } from 'node:path'
+import { PassThrough } from 'node:stream'
+import { type TestContext, test } from 'node:test'
+import { type BlackBox, readBlackBox, writeBlackBox } from '../../src/primary/black-box.ts'
+import { workerSettings } from '../../src/primary/forking.ts'
+import type { Frame } from '../../src/primary/inspector.ts'
+import { readProcess } from '../../src/primary/process-state.ts'
+import { Stderr } from '../../src/primary/stderr.ts'
+import { freePort } from '../helpers/http.ts'
+import { fixture } from '../helpers/load.ts'
+import { temporaryFolder } from '../helpers/service.ts'
+import { until } from '../helpers/until.ts'
+
+/** The default is for a worker that has a machine; a test shares it. */
+const DEADLINE_MS = 30_000
+
+/** A process that has begun to be blocked in this way, and is for at least 50 ms if it can be seen; gone after the test. */
+async function startBlocked(t: TestContext, way: string): Promise<{ child: ChildProcess; stderr: Stderr }> {
+  const { execArgv, stdio } = workerSettings([], false)
+  const child = fork(fixture('blocked'), [way], { execArgv: execArgv!, stdio: stdio! as never })
+  t.after(() => child.kill('SIGKILL'))
+  const stderr = new Stderr(child.stderr!, new PassThrough().resume())
+  await once(child, 'message')
+  return { child, stderr }
+}
+
+/** The innermost frame that is none of node's own. */
+const innermost = (stack: Frame[]): Frame =>
+  stack.find(({ url }) => !url.startsWith('node:')) ?? assert.fail('no frame')
+
+const burnt = (pid: number, ms: number) => {
+  const { cpuMs } = readProcess(pid)!
+  return until(() => readProcess(pid)!.cpuMs - cpuMs > ms, 'CPU time without turning')
+}
+
+test('an endless loop: its stack is read; two workers at once are no trouble', async (t) => {
+  const workers = await Promise.all([startBlocked(t, 'loop'), startBlocked(t, 'loop')])
+  await Promise.all(workers.map(({ child }) => burnt(child.pid!, 50)))
+  const boxes = await Promise.all(workers.map(({ child, stderr }) => readBlackBox(child, stderr, DEADLINE_MS)))
+  for (const [i, { pid, stack, process }] of boxes.entries()) {
+    assert.equal(pid, workers[i]!.child.pid)
+    const { functionName, url, line } = innermost(stack)
+    assert.equal(functionName, 'spin')
+    assert.match(url, /\/fixtures\/blocked\.js$/)
+    const source = readFileSync(fixture('blocked'), 'utf8').split('\n')
+    assert.match(source.slice(0, line).join('\n'), /function spin\(\) \{\s+for \(;;\)\s*;?$/)
+    assert.ok(process!.rssBytes > 1e6)
+  }
+})
+
+test('a deep stack is cut to 64 frames, the innermost', async (t) => {
+  const { child, stderr } = await startBlocked(t, 'deep')
+  await burnt(child.pid!, 50)
+  const { stack } = await readBlackBox(child, stderr, DEADLINE_MS)
+  assert.equal(stack.length, 64)
+  const own = stack.filter(({ url }) => !url.startsWith('node:'))
+  assert.ok(own.length > 55)
+  assert.deepEqual(new Set(own.map(({ functionName }) => functionName)), new Set(['dig']))
+})
+
+test('blocked in Atomics.wait: a system call that the inspector can interrupt', async (t) => {
+  const { child, stderr } = await startBlocked(t, 'atomics')
+  await until(() => readProcess(child.pid!)!.state === 'S', 'the sleep')
+  const { stack, process } = await readBlackBox(child, stderr, DEADLINE_MS)
+  assert.equal(innermost(stack).functionName, 'atomics')
+  assert.equal(process!.state, 'S')
+})
+
+test('blocked in execSync: no stack, and a note of where the kernel has it', async (t) => {
+  const { child, stderr } = await startBlocked(t, 'exec')
+  await until(() => readProcess(child.pid!)!.state === 'S', 'the sleep')
+  const started = performance.now()
+  const { stack, inFlight, note, process } = await readBlackBox(child, stderr, 300)
+  assert.ok(performance.now() - started >= 299)
+  assert.deepEqual([stack, inFlight], [[], []])
+  assert.match(note!, /^asleep in a system call: (wchan \w+, )?syscall \d+$/)
+  assert.equal(process!.state, 'S')
+})
+
+test('a process that is stopped, or has ended, gives a note and no error', async (t) => {
+  const { child, stderr } = await startBlocked(t, 'turning')
+  child.kill('SIGSTOP')
+  await until(() => readProcess(child.pid!)!.state === 'T', 'the stop')
+  assert.equal((await readBlackBox(child, stderr, 100)).note, 'stopped by a signal')
+  const exited = once(child, 'exit')
+  const reading = readBlackBox(child, stderr, DEADLINE_MS)
+  child.kill('SIGKILL')
+  assert.deepEqual((await reading).stack, [])
+  await exited
+  const gone = await readBlackBox(child, stderr, DEADLINE_MS)
+  assert.deepEqual(gone, { pid: child.pid, stack: [], inFlight: [], note: 'the process has ended' })
+})
+
+test('an address on standard error that is none of this host is not called', async (t) => {
+  const { child } = await startBlocked(t, 'exec')
+  await until(() => readProcess(child.pid!)!.state === 'S', 'the sleep')
+  const said = new PassThrough()
+  const stderr = new Stderr(said, new PassThrough().resume())
+  said.write('Debugger listening on ws://192.0.2.1:80/01234567-89ab-cdef-0123-456789abcdef\n')
+  assert.match((await readBlackBox(child, stderr, 100)).note!, /^asleep/)
+  // Nobody listens there.
+  said.write(`Debugger listening on ws://127.0.0.1:${await freePort()}/01234567-89ab-cdef-0123-456789abcdef\n`)
+  assert.match((await readBlackBox(child, stderr, DEADLINE_MS)).note!, /^its inspector: .*ECONNREFUSED/)
+})
+
+test('the newest ten are kept, for their owner alone', (t) => {
+  const runDir = temporaryFolder(t)
+  const box: BlackBox = { pid: 0, stack: [], inFlight: [], note: 'a note' }
+  for (let i = 0; i < 12; i++) {
+    const file = writeBlackBox(runDir, i % 3, { ...box, pid: 100 + i })
+    assert.equal(file, join(runDir, `black-box-${i % 3}-${100 + i}.json`))
+    assert.deepEqual(JSON.parse(readFileSync(file, 'utf8')), { ...box, pid: 100 + i })
+    assert.equal(statSync(file).mode & 0o777, 0o600)
+    utimesSync(file, i, i)
+  }
+  const pids = readdirSync(runDir).map((name) => Number(/-(\d+)\.json$/.exec(name)![1]))
+  // The last one was not yet as old as it is now when the eleventh before it went.
+  assert.deepEqual(pids.sort(), [102, 103, 104, 105, 106, 107, 108, 109, 110, 111])
+})

@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { readFileSync, statSync } from 'node:fs'
+import { type TestContext, test } from 'node:test'
+import type { BlackBox } from '../../src/primary/black-box.ts'
+import { once } from '../helpers/http.ts'
+import { fixture } from '../helpers/load.ts'
+import { startRedis } from '../helpers/redis.ts'
+import { muster, type Service, startService } from '../helpers/service.ts'
+
+const TIMEOUT_MS = 2000
+
+async function start(t: TestContext, app: string, workers = 2): Promise<Service> {
+  const { url } = await startRedis(t)
+  const env = { REDIS_URL: url, APP: fixture(app), HEARTBEAT_TIMEOUT: String(TIMEOUT_MS) }
+  return startService(t, { env, workers })
+}
+
+/** Time for so many heartbeats, in which the service serves. */
+async function beats(service: Service, count: number): Promise<void> {
+  for (let i = 0; i < count; i++) {
+    await new Promise((resolve) => setTimeout(resolve, 1000))
+    assert.equal((await once(service.port, 'GET', '/self')).status, 200)
+  }
+}
+
+const restarts = (service: Service) => service.lines.filter(({ msg }) => msg === 'worker is gone').length
+
+test('a worker in an endless loop is found and replaced, with a black box that names the route and shows the loop', async (t) => {
+  const service = await start(t, 'block-loop')
+  const lost = once(service.port, 'GET', '/block?secret=1').catch((error: Error) => error)
+  const blocking = await service.line(({ msg }) => msg === 'blocking')
+  const hang = await service.line(({ msg }) => msg === 'worker hangs')
+  const next = await service.line(({ msg }) => msg === 'worker is ready', service.lines.indexOf(hang))
+  const took = Number(next.time) - Number(blocking.time)
+  // It may just have said that it lives: up to a second less than the time-out.
+  t.diagnostic(`replaced ${took} ms after it blocked, with a time-out of ${TIMEOUT_MS} ms`)
+  assert.ok(took < TIMEOUT_MS + 30_000, `${took} ms`)
+  assert.ok((await lost) instanceof Error, 'its connection ends')
+
+  const file = String(hang.file)
+  assert.equal(statSync(file).mode & 0o777, 0o600)
+  const box = JSON.parse(readFileSync(file, 'utf8')) as BlackBox
+  const loop = box.stack.find(({ functionName }) => functionName === 'blockForever')
+  assert.match(loop?.url ?? '', /\/fixtures\/block-loop\.js$/, JSON.stringify(box))
+  assert.equal(box.inFlight[0]!.route, '/block')
+  assert.match(box.inFlight[0]!.id, /./)
+  assert.doesNotMatch(JSON.stringify(hang), /secret/)
+  const { stdout } = await muster(service, 'status', '--json')
+  const status = JSON.parse(stdout) as { result: { restarts: Record<string, number> } }
+  assert.equal(status.result.restarts.hang, 1)
+  assert.equal((await once(service.port, 'GET', '/livez')).status, 200)
+})
+
+test('a worker that sleeps in a system call is found too', async (t) => {
+  const service = await start(t, 'busy')
+  const lost = once(service.port, 'GET', '/sleep').catch((error: Error) => error)
+  const hang = await service.line(({ msg }) => msg === 'worker hangs')
+  assert.match(String(hang.why), /asleep in a system call/)
+  await service.line(({ msg }) => msg === 'worker is ready', service.lines.indexOf(hang))
+  await lost
+})
+
+test('a worker that is stopped is replaced, and one that is merely busy is left alone', async (t) => {
+  const service = await start(t, 'busy')
+  const { slot } = JSON.parse((await once(service.port, 'GET', '/work')).body) as { slot: number }
+  await beats(service, 4)
+  assert.equal(restarts(service), 0, 'an event loop that is busy nineteen twentieths of the time')
+  const [pid] = [...service.workers()].find(([, worker]) => worker.slot !== slot)!
+  process.kill(pid, 'SIGSTOP')
+  const hang = await service.line(({ msg }) => msg === 'worker hangs')
+  assert.equal(hang.worker, pid)
+  await service.line(({ msg, worker }) => msg === 'worker is gone' && worker === pid)
+  assert.equal(restarts(service), 1)
+})
+
+test('on a machine that is overloaded nobody is replaced', async (t) => {
+  const service = await start(t, 'busy')
+  await once(service.port, 'GET', '/work')
+  const hogs = Array.from({ length: 8 }, () => spawn(process.execPath, ['-e', 'for (;;);']))
+  t.after(() => {
+    for (const hog of hogs) hog.kill('SIGKILL')
+  })
+  await beats(service, 4)
+  assert.equal(restarts(service), 0)
+})
+
+test('a primary that is stopped and goes on blames nobody for it', async (t) => {
+  const service = await start(t, 'busy')
+  process.kill(service.pid, 'SIGSTOP')
+  await new Promise((resolve) => setTimeout(resolve, 3 * TIMEOUT_MS))
+  process.kill(service.pid, 'SIGCONT')
+  await service.line(({ msg }) => msg === 'the primary itself stood still')
+  await beats(service, 3)
+  assert.equal(restarts(service), 0)
+  assert.equal((await once(service.port, 'GET', '/self')).status, 200)
+})

@@ -1,0 +1,164 @@
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { denied, documentedUser } from '../helpers/acl.ts'
+import { once } from '../helpers/http.ts'
+import { RedisServer } from '../helpers/redis-server.ts'
+import { startService } from '../helpers/service.ts'
+import { until } from '../helpers/until.ts'
+
+const SLOTS = 16_384
+const NODES = 3
+
+/** Three primaries with a third of the slots each. */
+async function startCluster(t: TestContext): Promise<RedisServer[]> {
+  const settings = {
+    'cluster-enabled': 'yes',
+    'cluster-node-timeout': 5000,
+    appendonly: 'yes',
+    user: documentedUser('Cluster')
+  }
+  const nodes = await Promise.all(Array.from({ length: NODES }, () => RedisServer.start(t, settings)))
+  for (const [i, { client }] of nodes.entries()) {
+    const first = Math.ceil((i * SLOTS) / NODES)
+    const end = Math.ceil(((i + 1) * SLOTS) / NODES)
+    await client.cluster('ADDSLOTS', ...Array.from({ length: end - first }, (_, slot) => first + slot))
+    await client.cluster('MEET', '127.0.0.1', nodes[0]!.port)
+  }
+  for (const { client } of nodes) {
+    await until(async () => {
+      const info = await client.cluster('INFO')
+      return /cluster_state:ok/.test(info) && info.includes(`cluster_known_nodes:${NODES}`)
+    }, 'a Cluster')
+  }
+  return nodes
+}
+
+/** Moves a slot while it is in use, one key after the other, as redis-cli does it. */
+async function moveSlot(slot: number, from: RedisServer, to: RedisServer, nodes: RedisServer[]): Promise<void> {
+  const id = async ({ client }: RedisServer) => (await client.cluster('MYID')) as string
+  await to.client.cluster('SETSLOT', slot, 'IMPORTING', await id(from))
+  await from.client.cluster('SETSLOT', slot, 'MIGRATING', await id(to))
+  for (;;) {
+    const [key] = (await from.client.cluster('GETKEYSINSLOT', slot, 1)) as string[]
+    if (key === undefined) break
+    await from.client.migrate('127.0.0.1', to.port, key, 0, 5000)
+    await sleep(20) // Requests are to meet a slot whose keys are at two nodes.
+  }
+  for (const { client } of [to, from, ...nodes]) await client.cluster('SETSLOT', slot, 'NODE', await id(to))
+}
+
+/** Counts what one client was answered; whatever is no 200 must be a clear 503. */
+class Tally {
+  readonly numbers: number[] = []
+  errors = 0
+
+  async ask(port: number, method: string, path: string, headers: Record<string, string> = {}) {
+    const answer = await once(port, method, path, headers)
+    if (answer.status === 200) this.numbers.push((JSON.parse(answer.body) as { hits: number }).hits)
+    else {
+      assert.equal(answer.status, 503, answer.body)
+      assert.equal((JSON.parse(answer.body) as { code: string }).code, 'STATE_UNAVAILABLE')
+      this.errors++
+    }
+    return answer
+  }
+}
+
+test('Cluster: slots move under load, those of the counter and of sessions; nothing is lost, nothing counted twice', async (t) => {
+  const nodes = await startCluster(t)
+  const hosts = nodes.map(({ port }) => `127.0.0.1:${port}`).join()
+  const { port } = await startService(t, {
+    env: { REDIS_URL: `redis+cluster://muster:secret@${hosts}`, REDIS_TIMEOUT: '5000' }
+  })
+
+  let stopped = false
+  const hits = new Tally()
+  const hitting = async () => {
+    while (!stopped) await hits.ask(port, 'POST', '/hits')
+  }
+  const visitors = await Promise.all(
+    Array.from({ length: 4 }, async () => {
+      const tally = new Tally()
+      const { headers } = await tally.ask(port, 'GET', '/')
+      return { tally, cookie: headers['set-cookie']!.split(';')[0]! }
+    })
+  )
+  const clients = [hitting(), hitting()]
+  for (const { tally, cookie } of visitors) {
+    const visiting = async () => {
+      while (!stopped) await tally.ask(port, 'GET', '/', { cookie })
+    }
+    clients.push(visiting(), visiting())
+  }
+
+  const sessions = visitors.map(({ cookie }) => `muster:session:${decodeURIComponent(cookie.slice(4)).split('.')[0]}`)
+  const owners = new Map<number, number>()
+  for (let round = 0; round < NODES; round++) {
+    for (const key of ['muster:hits', ...sessions]) {
+      const slot = await nodes[0]!.client.cluster('KEYSLOT', key)
+      const owner = owners.get(slot) ?? Math.floor((slot * NODES) / SLOTS)
+      const next = (owner + 1) % NODES
+      await moveSlot(slot, nodes[owner]!, nodes[next]!, nodes)
+      owners.set(slot, next)
+      const known = hits.numbers.length
+      await until(() => hits.numbers.length > known + 5, 'hits after the move')
+    }
+  }
+  stopped = true
+  await Promise.all(clients)
+
+  for (const node of nodes) assert.deepEqual(await denied(node), [])
+  const tallies = [hits, ...visitors.map(({ tally }) => tally)]
+  const numbers = tallies.flatMap((tally) => tally.numbers)
+  const errors = tallies.reduce((sum, tally) => sum + tally.errors, 0)
+  t.diagnostic(`${numbers.length} hits while ${NODES * (1 + sessions.length)} slots moved; ${errors} answers 503`)
+  const { hits: counted } = JSON.parse((await once(port, 'GET', '/hits')).body) as { hits: number }
+  assert.equal(new Set(numbers).size, numbers.length, 'a number was given twice')
+  assert.ok(numbers.length <= counted && counted <= numbers.length + errors, `${counted} counted of ${numbers.length}`)
+  for (const { tally, cookie } of visitors) {
+    const session = await once(port, 'GET', '/session', { cookie })
+    const { visits } = JSON.parse(session.body) as { visits: number }
+    const answered = tally.numbers.length
+    assert.ok(answered <= visits && visits <= answered + tally.errors, `${visits} visits, ${answered} of them answered`)
+  }
+})
+
+for (const [how, leave, back] of [
+  ['killed', (node: RedisServer) => node.end('SIGKILL'), (node: RedisServer) => node.run()],
+  ['stopped', (node: RedisServer) => node.signal('SIGSTOP'), (node: RedisServer) => node.signal('SIGCONT')]
+] as const) {
+  test(`Cluster: the node of the counter is ${how}: clear 503s, and back by itself`, async (t) => {
+    const nodes = await startCluster(t)
+    const hosts = nodes.map(({ port }) => `127.0.0.1:${port}`).join()
+    const service = await startService(t, { env: { REDIS_URL: `redis+cluster://muster:secret@${hosts}` } })
+    const tally = new Tally()
+    for (let i = 0; i < 20; i++) await tally.ask(service.port, 'POST', '/hits')
+    const slot = await nodes[0]!.client.cluster('KEYSLOT', 'muster:hits')
+    const node = nodes[Math.floor((slot * NODES) / SLOTS)]!
+
+    await leave(node)
+    const isAway = ({ msg }: { msg: string }) => msg === 'Redis is away'
+    await Promise.all([
+      service.until(() => service.lines.filter(isAway).length === 2, 'an open circuit in both workers'),
+      ...Array.from({ length: 20 }, () => tally.ask(service.port, 'POST', '/hits'))
+    ])
+    await until(async () => (await once(service.port, 'GET', '/readyz')).status === 503, 'not ready')
+    const asked = performance.now()
+    const errors = tally.errors
+    await Promise.all(Array.from({ length: 20 }, () => tally.ask(service.port, 'POST', '/hits')))
+    t.diagnostic(`20 answers 503 in ${Math.round(performance.now() - asked)} ms`)
+    assert.equal(tally.errors, errors + 20)
+    assert.equal((await once(service.port, 'GET', '/livez')).status, 200)
+
+    await back(node)
+    const returned = performance.now()
+    await until(async () => (await once(service.port, 'GET', '/readyz')).status === 200, 'ready')
+    t.diagnostic(`back after ${Math.round(performance.now() - returned)} ms`)
+    await tally.ask(service.port, 'POST', '/hits')
+    const counted = tally.numbers.at(-1)!
+    const answered = tally.numbers.length
+    assert.equal(new Set(tally.numbers).size, answered)
+    assert.ok(answered <= counted && counted <= answered + tally.errors, `${counted} counted, ${answered} answered`)
+  })
+}

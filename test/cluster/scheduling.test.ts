@@ -1,0 +1,169 @@
+import assert from 'node:assert/strict'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { type TestContext, test } from 'node:test'
+import type { Ledger } from '../../src/ipc/messages.ts'
+import { type Answer, Connection, freePort, once } from '../helpers/http.ts'
+import { fixture, Load } from '../helpers/load.ts'
+import { startRedis } from '../helpers/redis.ts'
+import { type Service, startService } from '../helpers/service.ts'
+
+const MIX = { tight: 2, fresh: 4, slow: 2, pipelined: 2, idle: 20, streams: 1 }
+const MIGRATION = '/proc/sys/net/ipv4/tcp_migrate_req'
+const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
+const hasReusePort = major > 22 || (major === 22 && minor >= 12)
+
+/** Three reloads under load: no request fails, no open connection is closed, no ledger has a cut. */
+async function reloadsWithoutLoss(t: TestContext, service: Service): Promise<void> {
+  const load = new Load(t, service.port, MIX, 40)
+  for (let i = 0; i < 3; i++) {
+    await load.until(load.answered + 500)
+    const outcome = await service.reload()
+    assert.equal(outcome.msg, 'rolling restart done')
+    assert.equal((outcome.ledger as Ledger).cut, 0)
+    assert.ok((outcome.ledger as Ledger).handedOver > 0)
+  }
+  await load.stop()
+  assert.deepEqual([...load.failures], [])
+  assert.equal(load.reopened, 0, 'a connection was closed that could have stayed open')
+  assert.deepEqual(await service.stop(), { code: 0, signal: null })
+  t.diagnostic(`${load.answered} answers`)
+}
+
+for (const SCHEDULING of ['shared', 'sticky']) {
+  test(`${SCHEDULING}: a reload loses nothing`, async (t) => {
+    const { url } = await startRedis(t)
+    await reloadsWithoutLoss(t, await startService(t, { env: { REDIS_URL: url, APP: fixture('slow'), SCHEDULING } }))
+  })
+}
+
+/** Whether the kernel may move connections between listeners for the time of this test. */
+function letKernelMigrate(t: TestContext): boolean {
+  try {
+    const before = readFileSync(MIGRATION, 'utf8')
+    t.after(() => writeFileSync(MIGRATION, before))
+    writeFileSync(MIGRATION, '1')
+  } catch {
+    // Not root, or not a kernel that has it.
+  }
+  try {
+    return readFileSync(MIGRATION, 'utf8').trim() === '1'
+  } catch {
+    return false
+  }
+}
+
+/** A worker that accepts nothing is killed: what waits in its queue is served by the others. */
+async function diesWithoutLoss(service: Service): Promise<void> {
+  const [stopped] = [...service.workers().keys()]
+  process.kill(stopped!, 'SIGSTOP')
+  const connections = await Promise.all(Array.from({ length: 60 }, () => Connection.open(service.port)))
+  const answers = connections.map((connection) => connection.request('GET', '/echo?id=1'))
+  process.kill(stopped!, 'SIGKILL')
+  for (const { status } of await Promise.all(answers)) assert.equal(status, 200)
+  for (const connection of connections) connection.close()
+}
+
+test('reuseport: reloads and deaths lose nothing where the kernel moves connections; elsewhere it does not start', async (t) => {
+  const { url } = await startRedis(t)
+  const env = { REDIS_URL: url, APP: fixture('slow'), SCHEDULING: 'reuseport', PORT: String(await freePort()) }
+  if (letKernelMigrate(t) && hasReusePort) {
+    await reloadsWithoutLoss(t, await startService(t, { env }))
+    await diesWithoutLoss(await startService(t, { env }))
+    return
+  }
+  const service = await startService(t, { env, wait: false })
+  assert.deepEqual(await service.exited, { code: 78, signal: null })
+  assert.match(
+    service.stderr,
+    hasReusePort ? /sysctl net\.ipv4\.tcp_migrate_req=1.*REUSEPORT_LOSS=allow/ : /Node 22\.12/
+  )
+})
+
+test('reuseport: who accepts the loss gets it without the kernel; a port that is taken is said', async (t) => {
+  const { url } = await startRedis(t)
+  const other = createServer()
+  t.after(() => other.close())
+  const port = await new Promise<number>((resolve) => {
+    other.listen(0, '127.0.0.1', () => resolve((other.address() as { port: number }).port))
+  })
+  const env = { REDIS_URL: url, APP: fixture('who'), SCHEDULING: 'reuseport', REUSEPORT_LOSS: 'allow' }
+  const refused = await startService(t, { env: { ...env, PORT: String(port) }, wait: false })
+  assert.deepEqual(await refused.exited, { code: 78, signal: null })
+  assert.match(refused.stderr, hasReusePort ? new RegExp(`port ${port} of 127.0.0.1 is taken`) : /Node 22\.12/)
+  if (!hasReusePort) return
+  const service = await startService(t, { env: { ...env, PORT: String(await freePort()) } })
+  const slots = await Promise.all(Array.from({ length: 64 }, () => slotFor(service)))
+  assert.deepEqual(new Set(slots), new Set([0, 1]))
+  assert.equal((await service.reload()).msg, 'rolling restart done')
+  assert.deepEqual(await service.stop(), { code: 0, signal: null })
+})
+
+test('shared: with its only worker killed the port refuses nobody', async (t) => {
+  const { url } = await startRedis(t)
+  const env = { REDIS_URL: url, APP: fixture('slow'), SCHEDULING: 'shared' }
+  const service = await startService(t, { env, workers: 1 })
+  const load = new Load(t, service.port, { fresh: 4 })
+  for (let i = 0; i < 3; i++) {
+    await load.until(load.answered + 50)
+    const from = service.lines.length
+    const [pid] = [...service.workers().keys()]
+    process.kill(pid!, 'SIGKILL')
+    await service.line((line) => line.msg === 'worker is gone' && line.worker === pid, from)
+    // There is no worker now: the kernel takes the connection, and the next worker answers.
+    assert.equal((await once(service.port, 'GET', '/echo?id=1')).status, 200)
+    await service.line((line) => line.msg === 'worker is ready', from)
+  }
+  await load.stop()
+  const kinds = [...load.failures.keys()].filter((kind) => !/ECONNRESET|closed|the server ended/.test(kind))
+  assert.deepEqual(kinds, [], 'who was being answered has lost that answer; nobody was refused, and nobody hung')
+  assert.ok([...load.failures.values()].reduce((sum, count) => sum + count, 0) <= 3 * 4)
+})
+
+for (const SCHEDULING of ['shared', 'sticky']) {
+  test(`${SCHEDULING}: SIGTERM closes the port while a request is in flight, and that is answered`, async (t) => {
+    const { url } = await startRedis(t)
+    const service = await startService(t, { env: { REDIS_URL: url, APP: fixture('slow'), SCHEDULING } })
+    const slow = await untilInFlight(service, 6000)
+    let answered = false
+    void slow().then(() => {
+      answered = true
+    })
+    service.child.kill('SIGTERM')
+    for (;;) {
+      const refused = await once(service.port, 'GET', '/echo?id=1').then(
+        () => false,
+        (error: Error) => error.message.includes('ECONNREFUSED')
+      )
+      if (refused) break
+    }
+    assert.equal(answered, false)
+    assert.equal((await slow()).status, 200)
+    assert.deepEqual(await service.exited, { code: 0, signal: null })
+  })
+}
+
+test('shared: the primary dies: what is in flight is answered, and nobody keeps the port', async (t) => {
+  const { url } = await startRedis(t)
+  const env = { REDIS_URL: url, APP: fixture('slow'), SCHEDULING: 'shared' }
+  const service = await startService(t, { env })
+  const slow = await untilInFlight(service, 1000)
+  process.kill(service.pid, 'SIGKILL')
+  assert.equal((await slow()).status, 200)
+  await service.exited
+  await assert.rejects(once(service.port, 'GET', '/echo?id=1'), /ECONNREFUSED/)
+})
+
+/** A worker has a request that takes so long; the answer to it. */
+async function untilInFlight(service: Service, ms: number): Promise<() => Promise<Answer>> {
+  const probe = await Connection.open(service.port)
+  const slow = once(service.port, 'GET', `/slow?ms=${ms}&id=1`)
+  while (!(await probe.request('GET', '/in-flight')).body.includes('1'));
+  probe.close()
+  return () => slow
+}
+
+async function slotFor(service: Service): Promise<number> {
+  const { body } = await once(service.port, 'GET', '/who/1')
+  return (JSON.parse(body) as { slot: number }).slot
+}

@@ -1,0 +1,24 @@
+import { readFileSync } from 'node:fs'
+import type { RedisServer } from './redis-server.ts'
+
+const page = readFileSync(new URL('../../../docs/redis.md', import.meta.url), 'utf8')
+
+/**
+ * The user that docs/redis.md shows, as the value of the setting `user`; its password is `secret`.
+ * @param beside what there is beside one plain server: its rights are added
+ */
+export function documentedUser(beside?: 'Sentinel' | 'Cluster' | 'a database other than 0'): string {
+  const [, rule] = /^user (muster on >PASSWORD .*)$/m.exec(page) ?? []
+  const [, more = ''] = new RegExp(`^- ${beside}: \`(.*)\`$`, 'm').exec(page) ?? []
+  if (!rule || (beside && !more)) throw new Error(`docs/redis.md shows no user for ${beside ?? 'one server'}`)
+  return `${rule.replace('>PASSWORD', '>secret')} ${more}`
+}
+
+/** What somebody was denied at this server, as it remembers it. */
+export async function denied({ client }: RedisServer): Promise<string[]> {
+  const entries = (await client.acl('LOG')) as unknown[][]
+  return entries.map((entry) => {
+    const fields = new Map(entry.flatMap((name, i) => (i % 2 === 0 ? [[name, entry[i + 1]] as const] : [])))
+    return `${fields.get('reason')} ${fields.get('object')}`
+  })
+}

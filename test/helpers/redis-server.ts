@@ -1,0 +1,118 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import type { TestContext } from 'node:test'
+import { Redis } from 'ioredis'
+import { pino } from 'pino'
+import { findRedis } from '../../src/primary/find-redis.ts'
+import { temporaryFolder } from './service.ts'
+import { until } from './until.ts'
+
+/** As in redis.conf. */
+export type Settings = Record<string, string | number>
+
+/** A redis-server with the settings that a test asks for, on loopback. Ended after the test, however it was left. */
+export class RedisServer {
+  readonly port: number
+  readonly folder: string
+  /** A plain client, by Unix socket: whatever becomes of the port, the test gets in. */
+  readonly client: Redis
+  readonly #settings: Settings
+  readonly #more: Redis[] = []
+  #child: ChildProcess | undefined
+  #output = ''
+
+  private constructor(t: TestContext, port: number, settings: Settings) {
+    this.port = port
+    this.folder = temporaryFolder(t)
+    const unixsocket = join(this.folder, 'redis.sock')
+    const listen = 'tls-cert-file' in settings ? { port: 0, 'tls-port': port } : { port }
+    this.#settings = { ...listen, bind: '127.0.0.1', dir: this.folder, unixsocket, save: '""', ...settings }
+    this.client = new Redis({ path: unixsocket, lazyConnect: true, enableReadyCheck: false, retryStrategy: () => 20 })
+    this.client.on('error', () => {})
+    t.after(async () => {
+      for (const client of [this.client, ...this.#more]) client.disconnect()
+      await this.end('SIGKILL')
+    })
+  }
+
+  static async start(
+    t: TestContext,
+    settings: Settings = {},
+    mode: 'redis' | 'sentinel' = 'redis'
+  ): Promise<RedisServer> {
+    const server = new RedisServer(t, await freePort(), settings)
+    await server.run({}, mode)
+    return server
+  }
+
+  /** Another client; what becomes of its commands is of no interest. */
+  connect(): Redis {
+    const client = this.client.duplicate({ lazyConnect: false })
+    client.on('error', () => {})
+    this.#more.push(client)
+    return client
+  }
+
+  get url(): string {
+    return `redis://127.0.0.1:${this.port}`
+  }
+
+  get socketUrl(): string {
+    return `unix://${this.#settings.unixsocket}`
+  }
+
+  pid(): number {
+    return this.#child!.pid!
+  }
+
+  /** Starts it (again), with other settings beside those of the first time; resolves when it answers, with whatever. */
+  async run(more: Settings = {}, mode: 'redis' | 'sentinel' = 'redis'): Promise<void> {
+    const { file, env } = await binary()
+    const lines = Object.entries({ ...this.#settings, ...more }).map(([name, value]) => `${name} ${value}`)
+    const config = join(this.folder, 'redis.conf')
+    writeFileSync(config, `${lines.join('\n')}\n`)
+    const child = spawn(file, [config, ...(mode === 'sentinel' ? ['--sentinel'] : [])], { env })
+    this.#child = child
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (text) => (this.#output += text))
+    await until(async () => {
+      if (child.exitCode !== null) throw new Error(`redis-server ended: ${this.#output.slice(-2000)}`)
+      const answer = await this.client.ping().catch((error: Error) => error.message)
+      return answer === 'PONG' || answer.startsWith('LOADING') || answer.startsWith('NOAUTH')
+    }, 'an answer of redis-server')
+  }
+
+  /** Resolves when the process is gone. */
+  async end(signal: NodeJS.Signals): Promise<void> {
+    const child = this.#child
+    if (!child || child.exitCode !== null || child.signalCode !== null) return
+    child.kill(signal)
+    await once(child, 'exit')
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    process.kill(this.pid(), signal)
+  }
+}
+
+/** A server and what it needs around it, found once. */
+let found: ReturnType<typeof findRedis> | undefined
+function binary() {
+  const cacheDir = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'muster')
+  found ??= findRedis({ cacheDir, path: process.env.PATH ?? '', log: pino({ level: 'silent' }) })
+  return found
+}
+
+/** Free a moment ago, and low enough for the bus port of a Cluster, which is 10,000 above. */
+async function freePort(): Promise<number> {
+  for (;;) {
+    const server = createServer().listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { port } = server.address() as { port: number }
+    await new Promise((resolve) => server.close(resolve))
+    if (port < 55_000) return port
+  }
+}

@@ -1,0 +1,324 @@
+import assert from 'node:assert/strict'
+import { Writable } from 'node:stream'
+import { describe, type TestContext, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { pino } from 'pino'
+import { Type } from 'typebox'
+import { type AppOptions, commandsDuring, startApp as startAnyApp, Visitor } from '../helpers/app.ts'
+import { RedisProxy } from '../helpers/proxy.ts'
+import { startRedis } from '../helpers/redis.ts'
+import { until } from '../helpers/until.ts'
+
+/** Patient with Redis: on a machine that is busy enough, an answer may take longer than the second of the default. */
+const startApp = (t: TestContext, options: AppOptions = {}) =>
+  startAnyApp(t, { env: { REDIS_TIMEOUT: '30000' }, ...options })
+
+const DEFAULTS = { maintenance: false, banner: '', logLevel: null }
+const noRoutes = async () => {}
+/** A log, and its lines. */
+function recorder() {
+  const lines: { msg: string; setting?: string }[] = []
+  const write = (chunk: unknown, _encoding: unknown, done: () => void) => {
+    lines.push(JSON.parse(String(chunk)))
+    done()
+  }
+  return { lines, log: pino(new Writable({ write })) }
+}
+
+const unavailable = { statusCode: 503, code: 'STATE_UNAVAILABLE' }
+
+describe('a setting', () => {
+  test('is its default until it is set, then what it was set to, in every worker and in those born later', async (t) => {
+    const redis = await startRedis(t)
+    const [one, two] = await Promise.all([startApp(t, { redis }), startApp(t, { redis })])
+    const [mine, theirs] = [one.app.shared.settings, two.app.shared.settings]
+    assert.deepEqual(theirs.all(), DEFAULTS)
+    assert.equal(theirs.version, 0)
+    assert.equal(await mine.set('banner', 'Ahoy'), 1)
+    assert.equal(mine.get('banner'), 'Ahoy', 'who set it has it at once')
+    await until(() => theirs.get('banner') === 'Ahoy', 'the other one has it')
+    assert.equal(await theirs.set('maintenance', true), 2)
+    const later = (await startApp(t, { redis })).app.shared.settings
+    assert.deepEqual(later.all(), { ...DEFAULTS, banner: 'Ahoy', maintenance: true })
+    assert.equal(later.version, 2)
+    assert.deepEqual(await redis.client.hgetall('muster:settings'), {
+      banner: '"Ahoy"',
+      maintenance: 'true',
+      '@version': '2'
+    })
+  })
+
+  test('that is not known is refused, and those that are known are named', async (t) => {
+    const { settings } = (await startApp(t)).app.shared
+    const message = 'There is no setting "baner"; there are maintenance, banner, logLevel'
+    const refusal = { statusCode: 404, code: 'UNKNOWN_SETTING', message }
+    await assert.rejects(settings.set('baner', 'x'), refusal)
+    assert.throws(() => settings.get('baner'), refusal)
+    assert.throws(() => settings.onChange('baner', () => {}), refusal)
+    assert.throws(() => settings.get('constructor'), { statusCode: 404 })
+  })
+
+  const misfits: [key: string, value: unknown, message: RegExp][] = [
+    ['maintenance', 'yes', /"maintenance" must be boolean/],
+    ['banner', 42, /"banner" must be string/],
+    ['banner', 'x'.repeat(501), /"banner" must not have more than 500 characters/],
+    ['logLevel', 'loud', /"logLevel" must be one of trace, debug, .*silent, null/],
+    ['logLevel', undefined, /cannot be written as JSON/],
+    ['banner', 1n, /cannot be written as JSON/],
+    ['banner', 'x'.repeat(70_000), /65536 at most/]
+  ]
+  for (const [key, value, message] of misfits) {
+    test(`is not set to what does not fit: ${key} to ${String(value).slice(0, 20)}`, async (t) => {
+      const { app, redis } = await startApp(t, { routes: noRoutes })
+      await assert.rejects(app.shared.settings.set(key, value), { statusCode: 400, message })
+      assert.equal(await redis.exists('muster:settings'), 0)
+    })
+  }
+
+  test('is read from what somebody typed as its schema wants it', async (t) => {
+    const { settings } = (await startApp(t)).app.shared
+    settings.declare('limits', Type.Array(Type.Integer()), [])
+    assert.equal(settings.parse('banner', '42'), '42')
+    assert.equal(settings.parse('banner', 'Back at noon'), 'Back at noon')
+    assert.equal(settings.parse('maintenance', 'true'), true)
+    assert.equal(settings.parse('logLevel', 'null'), null)
+    assert.equal(settings.parse('logLevel', 'debug'), 'debug')
+    assert.deepEqual(settings.parse('limits', '[1, 2]'), [1, 2])
+    assert.throws(() => settings.parse('baner', '1'), { statusCode: 404 })
+  })
+})
+
+describe('a setting of your own', () => {
+  test('is declared with a schema, and is read and set like the others', async (t) => {
+    const redis = await startRedis(t)
+    const declared = async () => {
+      const { app } = await startApp(t, { redis, routes: noRoutes })
+      const { settings } = app.shared
+      return {
+        settings,
+        greeting: settings.declare('greeting', Type.String({ minLength: 1 }), 'hello'),
+        plain: settings.declare('plain', { type: 'object', properties: { a: { type: 'integer' } } } as const, { a: 1 })
+      }
+    }
+    const one = await declared()
+    const two = await declared()
+    assert.equal(two.greeting(), 'hello')
+    await one.settings.set('greeting', 'moin')
+    await one.settings.set('plain', { a: 2 })
+    await until(() => two.plain().a === 2, 'the other one has it')
+    assert.equal(two.greeting(), 'moin')
+    assert.equal(two.settings.get('greeting'), 'moin')
+    await assert.rejects(one.settings.set('greeting', ''), { statusCode: 400 })
+    await assert.rejects(one.settings.set('plain', { a: 'x' }), { statusCode: 400, message: /at \/a must be integer/ })
+    assert.equal((await declared()).greeting(), 'moin', 'stored before it was declared')
+  })
+
+  test("is nobody's to change but by set", async (t) => {
+    const { settings } = (await startApp(t)).app.shared
+    const fallback = { list: [1] }
+    const limits = settings.declare('limits', Type.Object({ list: Type.Array(Type.Integer()) }), fallback)
+    assert.throws(() => limits().list.push(2), TypeError)
+    await settings.set('limits', { list: [2] })
+    assert.throws(() => limits().list.push(3), TypeError)
+    fallback.list.push(9)
+    assert.deepEqual(limits(), { list: [2] })
+  })
+
+  test('is not declared twice, nor under any name, nor with a default that does not fit', async (t) => {
+    const { settings } = (await startApp(t)).app.shared
+    settings.declare('mine', Type.Integer(), 1)
+    assert.throws(() => settings.declare('mine', Type.Integer(), 1), /already/)
+    assert.throws(() => settings.declare('banner', Type.String(), ''), /already/)
+    assert.throws(() => settings.declare('@version', Type.Integer(), 1), /cannot be called/)
+    assert.throws(() => settings.declare('other', Type.Integer(), 'x' as never), /does not fit/)
+  })
+
+  test('whose stored value does not fit any more is its default, and the log says so once', async (t) => {
+    const redis = await startRedis(t)
+    await redis.client.hset('muster:settings', { size: '"large"', banner: '{', '@version': 7 })
+    const { log, lines } = recorder()
+    const { settings } = (await startApp(t, { redis, log, routes: noRoutes })).app.shared
+    const size = settings.declare('size', Type.Integer(), 3)
+    await settings.set('maintenance', true)
+    await settings.read()
+    assert.equal(size(), 3)
+    assert.equal(settings.get('banner'), '')
+    assert.deepEqual(
+      lines.filter(({ msg }) => /does not fit its schema/.test(msg)).map(({ setting }) => setting),
+      ['banner', 'size']
+    )
+    await settings.set('size', 5)
+    assert.equal(size(), 5)
+  })
+})
+
+test('onChange tells of every change once, of one setting or of all, until it is ended; a listener that fails harms nobody', async (t) => {
+  const redis = await startRedis(t)
+  const [one, two] = await Promise.all([startApp(t, { redis }), startApp(t, { redis })])
+  const { settings } = two.app.shared
+  const heard: unknown[] = []
+  settings.onChange(() => {
+    throw new Error('a bad listener')
+  })
+  const end = settings.onChange('banner', (banner) => heard.push(banner))
+  settings.onChange((key, value) => heard.push([key, value]))
+  const set = async (key: string, value: unknown) => {
+    const version = await one.app.shared.settings.set(key, value)
+    await until(() => settings.version === version, 'the other one has it')
+  }
+  await set('banner', 'a')
+  await set('banner', 'a')
+  await set('maintenance', true)
+  end()
+  await set('banner', 'b')
+  assert.deepEqual(heard, ['a', ['banner', 'a'], ['maintenance', true], ['banner', 'b']])
+})
+
+describe('what was not announced', () => {
+  test('is seen within 2 s all the same; so is a loss of data', async (t) => {
+    const { app, redis } = await startApp(t, { beatMs: 1000 })
+    const { settings } = app.shared
+    const measure = async (what: string, change: () => Promise<unknown>, seen: () => boolean) => {
+      await change()
+      const changed = performance.now()
+      await until(seen, what)
+      const ms = Math.round(performance.now() - changed)
+      t.diagnostic(`${what}: seen after ${ms} ms`)
+      assert.ok(ms < 4000, `${ms} ms`)
+    }
+    const unannounced = () => redis.hset('muster:settings', { banner: '"psst"', '@version': 3 })
+    await measure('a change', unannounced, () => settings.get('banner') === 'psst')
+    await measure(
+      'nothing left',
+      () => redis.flushall(),
+      () => settings.get('banner') === ''
+    )
+    assert.equal(settings.version, 0)
+  })
+
+  test('costs one command on each of the two connections a beat, and reads nothing when nothing is new', async (t) => {
+    const { redis } = await startApp(t, { beatMs: 100, routes: noRoutes })
+    const commands = await commandsDuring(redis, () => sleep(1050))
+    assert.deepEqual(Object.keys(commands).sort(), ['hget', 'ping'])
+    assert.ok(commands.hget! <= 11 && commands.ping! <= 11, JSON.stringify(commands))
+  })
+
+  test('a subscription that went silent is given up, and announcements come again', async (t) => {
+    const redis = await startRedis(t)
+    const proxy = await RedisProxy.start(t, redis.url)
+    const env = { REDIS_TIMEOUT: '100' }
+    const { app } = await startApp(t, { redis, url: proxy.url, env, beatMs: 50 })
+    const { accepted } = proxy
+    proxy.strand()
+    await until(() => proxy.accepted >= accepted + 2, 'two new connections')
+    const heard = new Promise((resolve) => app.shared.settings.onChange('banner', resolve))
+    await until(async () => (await redis.client.pubsub('NUMSUB', 'muster:settings@0'))[1] === 2, 'a new subscription')
+    await redis.client.hset('muster:settings', { banner: '"again"', '@version': 1 })
+    await redis.client.publish('muster:settings@0', '1')
+    assert.equal(await heard, 'again')
+    await proxy.flow()
+  })
+})
+
+test('a Redis that lets nobody subscribe is said once; changes are seen all the same, and announced when it does', async (t) => {
+  const redis = await startRedis(t)
+  await redis.client.acl('SETUSER', 'default', 'resetchannels')
+  const { log, lines } = recorder()
+  const { shared } = (await startApp(t, { redis, log, beatMs: 20 })).app
+  for (const version of [1, 2, 3]) {
+    await redis.client.hset('muster:settings', { banner: `"${version}"`, '@version': version })
+    await until(() => shared.settings.get('banner') === `${version}`, 'the change')
+  }
+  assert.equal(lines.filter(({ msg }) => msg === 'Redis does not subscribe').length, 1)
+  await assert.rejects(shared.broadcast('news', 1, { scope: 'all' }), { statusCode: 503 })
+  await redis.client.acl('SETUSER', 'default', 'allchannels')
+  await until(
+    () =>
+      shared.broadcast('news', 1, { scope: 'all' }).then(
+        () => true,
+        () => false
+      ),
+    'a broadcast'
+  )
+})
+
+describe('while Redis is away', () => {
+  test('settings keep their values, cannot be set, and are right again when it is back', async (t) => {
+    const redis = await startRedis(t)
+    const proxy = await RedisProxy.start(t, redis.url)
+    const near = await startApp(t, { redis })
+    const far = await startApp(t, { redis, url: proxy.url, env: { REDIS_TIMEOUT: '200' }, beatMs: 100 })
+    await near.app.shared.settings.set('banner', 'before')
+    const { settings } = far.app.shared
+    await until(() => settings.get('banner') === 'before', 'it is there')
+    await proxy.refuse()
+    await until(() => !far.link.up, 'Redis is away')
+    await near.app.shared.settings.set('banner', 'meanwhile')
+    assert.equal(settings.get('banner'), 'before')
+    await assert.rejects(settings.set('banner', 'x'), { ...unavailable, retryAfter: 1 })
+    await proxy.accept()
+    await until(() => settings.get('banner') === 'meanwhile', 'the change of meanwhile')
+    await settings.set('banner', 'after')
+  })
+
+  test('a worker that starts has the defaults, until Redis is there', async (t) => {
+    const redis = await startRedis(t)
+    await redis.client.hset('muster:settings', { banner: '"there"', '@version': 1 })
+    const proxy = await RedisProxy.start(t, redis.url)
+    await proxy.refuse()
+    const { app } = await startApp(t, { redis, url: proxy.url, env: { REDIS_TIMEOUT: '200' } })
+    assert.deepEqual(app.shared.settings.all(), DEFAULTS)
+    await proxy.accept()
+    await until(() => app.shared.settings.get('banner') === 'there', 'the settings')
+  })
+})
+
+describe('maintenance', () => {
+  test('every route answers 503 at no cost, and what machines ask goes on', async (t) => {
+    const { app, redis } = await startApp(t)
+    await app.shared.settings.set('maintenance', true)
+    const visitor = new Visitor(app)
+    const ofRoutes = [
+      () => visitor.get('/', { accept: 'text/html' }),
+      () => visitor.post('/hits'),
+      () => visitor.post('/session', { name: 'ada' }),
+      () => visitor.get('/events')
+    ]
+    const commands = await commandsDuring(redis, async () => {
+      for (const ask of ofRoutes) {
+        const response = await ask()
+        assert.equal(response.statusCode, 503)
+        assert.equal(response.headers['retry-after'], '30')
+        assert.equal(response.headers['set-cookie'], undefined)
+        assert.deepEqual(response.json(), {
+          statusCode: 503,
+          code: 'MAINTENANCE',
+          error: 'Service Unavailable',
+          message: 'The service is under maintenance'
+        })
+      }
+      for (const path of ['/livez', '/readyz', '/metrics']) assert.equal((await app.inject(path)).statusCode, 200)
+    })
+    assert.deepEqual(commands, {})
+    assert.equal((await app.inject('/nowhere')).statusCode, 404)
+    await app.shared.settings.set('maintenance', false)
+    assert.equal((await visitor.post('/hits')).json().hits, 1, 'nothing was counted')
+  })
+
+  test('goes for your own routes as well', async (t) => {
+    const { app } = await startApp(t, { routes: async (scope) => void scope.get('/mine', async () => 'ok') })
+    await app.shared.settings.set('maintenance', true)
+    assert.equal((await app.inject('/mine')).json().code, 'MAINTENANCE')
+    assert.equal((await app.inject({ method: 'POST', url: '/mine' })).statusCode, 405)
+  })
+})
+
+test('the banner is text on the page, and nowhere else', async (t) => {
+  const { app } = await startApp(t)
+  const visitor = new Visitor(app)
+  const page = () => visitor.get('/', { accept: 'text/html' })
+  assert.match((await page()).body, /id="banner" role="status"><\/p>/, 'there is none')
+  await app.shared.settings.set('banner', `<b>5 o'clock</b>`)
+  assert.match((await page()).body, /role="status">&#60;b&#62;5 o&#39;clock&#60;\/b&#62;<\/p>/)
+  for (const path of ['/', '/session', '/hits']) assert.doesNotMatch((await visitor.get(path)).body, /clock/)
+})

@@ -1,0 +1,126 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import { test } from 'node:test'
+import { Redis } from 'ioredis'
+import { pino } from 'pino'
+import { Counters } from '../../src/state/hits.ts'
+import { Locks } from '../../src/state/once.ts'
+import { RedisLink, warnOfEviction } from '../../src/state/redis.ts'
+import { startApp } from '../helpers/app.ts'
+import { RedisProxy } from '../helpers/proxy.ts'
+import { launchRedis, startRedis } from '../helpers/redis.ts'
+import { until } from '../helpers/until.ts'
+
+const IDLE_MS = 30 * 60_000
+const MOST_EVICTED = 10_000
+const never = () => assert.fail('it ran')
+
+test('a crowd of sessions that fills Redis evicts no counter, no lock and nothing that keeps a count exact', async (t) => {
+  const redis = await startRedis(t)
+  const { client } = redis
+  await client.config('SET', 'maxmemory', '8mb')
+  const proxy = await RedisProxy.start(t, redis.url)
+  const [a, b] = [
+    await startApp(t, { redis, url: proxy.url, env: { REDIS_TIMEOUT: '10000' } }),
+    await startApp(t, { redis })
+  ]
+  const { counter, lock } = a.app.shared
+  const evicted = async () => Number(/^evicted_keys:(\d+)/m.exec(await client.info('stats'))![1])
+  const numbers: number[] = []
+
+  await a.app.shared.once('migration', 60_000, () => {})
+  const lost = await lock('crowd', 60_000, async ({ signal }) => {
+    for (let sessions = 0; (await evicted()) <= MOST_EVICTED; sessions += 500) {
+      proxy.loseAnswers(1, ':batch:')
+      const crowd = client.pipeline()
+      for (let i = sessions; i < sessions + 500; i++) {
+        const ttlMs = Math.ceil(IDLE_MS / 3 + (Math.random() * 2 * IDLE_MS) / 3)
+        crowd.set(`muster:session:${i}`, JSON.stringify({ cookie: {}, name: 'x'.repeat(200) }), 'PX', ttlMs)
+      }
+      const [number] = await Promise.all([counter('orders').increment(), crowd.exec()])
+      numbers.push(number)
+    }
+    await assert.rejects(b.app.shared.lock('crowd', 60_000, never), { code: 'LOCK_HELD' })
+    return signal.aborted
+  })
+  assert.equal(lost, false)
+  assert.deepEqual(
+    numbers,
+    numbers.map((_, i) => i + 1),
+    'answers were lost all the time, and each hit was counted once'
+  )
+  assert.equal(await client.get('muster:counter:orders'), String(numbers.length))
+  assert.equal(await b.app.shared.once('migration', 60_000, never), false)
+})
+
+test('on a Redis Cluster all keys of a name are in one slot: no script is refused', async (t) => {
+  const port = await freePort()
+  const { url, client } = await launchRedis(t, { 'cluster-enabled': 'yes', bind: '127.0.0.1', port: `${port}` })
+  await client.cluster('ADDSLOTS', ...Array(16384).keys())
+  await until(async () => /cluster_state:ok/.test(String(await client.cluster('INFO'))), 'a cluster')
+  await assert.rejects(client.eval('return 1', 2, 'a', 'b'), /CROSSSLOT/)
+
+  const log = pino({ level: 'silent' })
+  const link = new RedisLink(url, 5000, log)
+  const draining = new AbortController()
+  const locks = new Locks({ link, log, draining: draining.signal, idleMs: IDLE_MS })
+  t.after(() => link.stop())
+  await link.start(async () => {})
+  const counters = new Counters(link, IDLE_MS)
+  assert.deepEqual([await counters.get('hits').increment(), await counters.get('orders').increment()], [1, 1])
+  assert.equal(await locks.lock('job', 1000, () => 'held'), 'held')
+  assert.equal(await locks.once('job', 1000, () => {}), true)
+  locks.open()
+  await new Promise((resolve) => locks.every('job', 10, resolve))
+  draining.abort()
+  await locks.ended(10_000)
+})
+
+test('a Redis that may evict counters is named in the log; one that does not say is none', async (t) => {
+  const { client } = await startRedis(t)
+  const warnings: unknown[] = []
+  const log = pino({ level: 'warn' }, { write: (line) => void warnings.push(JSON.parse(line)) })
+  for (const policy of ['noeviction', 'volatile-ttl', 'volatile-lru']) {
+    await client.config('SET', 'maxmemory-policy', policy)
+    await warnOfEviction(client, log)
+  }
+  assert.deepEqual(warnings, [])
+  await client.config('SET', 'maxmemory-policy', 'allkeys-lru')
+  await warnOfEviction(client, log)
+  assert.equal(warnings.length, 1)
+  assert.match(JSON.stringify(warnings), /"policy":"allkeys-lru".*may evict counters/)
+
+  await client.acl('SETUSER', 'limited', 'on', '>secret', '~*', '&*', '+@all', '-info', '-config')
+  const limited = new Redis({
+    path: client.options.path!,
+    username: 'limited',
+    password: 'secret',
+    enableReadyCheck: false
+  })
+  t.after(() => limited.disconnect())
+  await assert.rejects(limited.info('memory'), /NOPERM/)
+  await warnOfEviction(limited, log)
+  assert.equal(warnings.length, 1)
+})
+
+/** A port that was free a moment ago, as was that of its cluster bus. */
+async function freePort(): Promise<number> {
+  for (;;) {
+    const port = await listenOnce(0)
+    if (port + 10_000 <= 65_535 && (await listenOnce(port + 10_000))) return port
+  }
+}
+
+/** @returns the port; 0 when somebody else has it */
+async function listenOnce(port: number): Promise<number> {
+  const server = createServer().listen(port, '127.0.0.1')
+  try {
+    await once(server, 'listening')
+    return (server.address() as { port: number }).port
+  } catch {
+    return 0
+  } finally {
+    server.close()
+  }
+}

@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict'
+import { appendFileSync, readFileSync, statSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, type TestContext, test } from 'node:test'
+import type { Logger } from '../../src/log.ts'
+import { CommandError, readWhy } from '../../src/primary/commands.ts'
+import { Journal } from '../../src/primary/journal.ts'
+import { temporaryFolder } from '../helpers/service.ts'
+
+const pathIn = (t: TestContext) => join(temporaryFolder(t), 'journal.jsonl')
+const whys = (journal: Journal, filter = {}) => journal.read(filter).map((entry) => entry.why)
+
+describe('the journal', () => {
+  test('keeps what is recorded, with its time, the newest last, for its user alone', (t) => {
+    const path = pathIn(t)
+    const before = Date.now()
+    const journal = new Journal(path)
+    journal.record({ event: 'fork', slot: 0, pid: 7, generation: 2, why: 'first start' })
+    journal.record({ event: 'gone', slot: 0, pid: 7, how: 'SIGSEGV' })
+    const [fork, gone] = journal.read()
+    const { at, ...rest } = fork!
+    assert.ok(Date.parse(at) >= before && Date.parse(at) <= Date.now(), at)
+    assert.deepEqual(rest, { event: 'fork', slot: 0, pid: 7, generation: 2, why: 'first start' })
+    assert.equal(gone?.how, 'SIGSEGV')
+    assert.equal(statSync(path).mode & 0o777, 0o600)
+    assert.deepEqual(new Journal(path).read(), journal.read(), 'the next primary reads it too')
+  })
+
+  test('tells of one slot, and the last few', (t) => {
+    const journal = new Journal(pathIn(t))
+    for (let i = 0; i < 6; i++) journal.record({ event: 'fork', slot: i % 2, why: `${i}` })
+    assert.deepEqual(whys(journal, { slot: 1 }), ['1', '3', '5'])
+    assert.deepEqual(whys(journal, { limit: 2 }), ['4', '5'])
+    assert.deepEqual(whys(journal, { slot: 0, limit: 2 }), ['2', '4'])
+    assert.deepEqual(new Journal(pathIn(t)).read(), [], 'nothing recorded, nothing to tell')
+  })
+
+  test('is bounded: a full file becomes the older one, and reading goes over both', (t) => {
+    const path = pathIn(t)
+    const journal = new Journal(path, 1000)
+    for (let i = 0; i < 100; i++) journal.record({ event: 'fork', why: `${i}` })
+    const older = path.replace('.jsonl', '.1.jsonl')
+    for (const file of [path, older]) assert.ok(statSync(file).size <= 1000, `${file} has ${statSync(file).size} bytes`)
+    const kept = whys(journal).map(Number)
+    assert.ok(kept.length > 12 && kept.length < 40, `${kept.length} entries`)
+    assert.deepEqual(
+      kept,
+      Array.from({ length: kept.length }, (_, i) => 100 - kept.length + i)
+    )
+  })
+
+  test('a line torn by a crash is skipped, and costs the next one nothing', (t) => {
+    const path = pathIn(t)
+    new Journal(path).record({ event: 'fork', why: 'before' })
+    appendFileSync(path, '{"at":"2026-01-01T00:00:00.000Z","event":"fo')
+    const journal = new Journal(path)
+    assert.deepEqual(whys(journal), ['before'])
+    journal.record({ event: 'fork', why: 'after' })
+    journal.record({ event: 'fork', why: 'later' })
+    assert.deepEqual(whys(journal), ['before', 'after', 'later'])
+    assert.equal(readFileSync(path, 'utf8').split('\n').length, 5, 'a line each, and an empty rest')
+  })
+
+  test('lines of another kind are skipped', (t) => {
+    const path = pathIn(t)
+    writeFileSync(path, 'null\n42\n{"at":1,"event":"fork"}\n{"at":"2026"}\n{"at":"2026","event":"kept"}\n')
+    assert.deepEqual(
+      new Journal(path).read().map((entry) => entry.event),
+      ['kept']
+    )
+  })
+
+  test('a full disk is said once, never thrown, and it goes on when there is room', (t) => {
+    const path = pathIn(t)
+    symlinkSync('/dev/full', path)
+    const said: object[] = []
+    const log = { error: ({ err }: { err: NodeJS.ErrnoException }, text: string) => said.push([err.code, text]) }
+    const journal = new Journal(path, undefined, log as unknown as Logger)
+    journal.record({ event: 'fork', why: 'lost' })
+    journal.record({ event: 'fork', why: 'lost too' })
+    assert.deepEqual(said, [['ENOSPC', 'the journal cannot be written']])
+    unlinkSync(path)
+    journal.record({ event: 'fork', why: 'kept' })
+    assert.deepEqual(whys(journal), ['kept'])
+  })
+
+  test('nor does an entry that is no JSON throw', (t) => {
+    const journal = new Journal(pathIn(t))
+    journal.record({ event: 'fork', count: 1n })
+    journal.record({ event: 'fork', why: 'kept' })
+    assert.deepEqual(whys(journal), ['kept'])
+  })
+})
+
+describe('what may be asked of it', () => {
+  test('the last 50, unless another limit is given', (t) => {
+    const journal = new Journal(pathIn(t))
+    for (let i = 0; i < 60; i++) journal.record({ event: 'fork', slot: 0 })
+    assert.equal(readWhy(journal, {}).length, 50)
+    assert.equal(readWhy(journal, { slot: 0, limit: 55 }).length, 55)
+  })
+
+  for (const args of [
+    ...[-1, 999, 1.5, 'x', '0', null].map((slot) => ({ slot })),
+    ...[0, -1, 1.5, 'x', null].map((limit) => ({ limit }))
+  ]) {
+    test(`not ${JSON.stringify(args)}`, (t) => {
+      assert.throws(() => readWhy(new Journal(pathIn(t)), args), CommandError)
+    })
+  }
+})

@@ -1,0 +1,67 @@
+import assert from 'node:assert/strict'
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { type TestContext, test } from 'node:test'
+import { diagnose } from '../../src/primary/diagnosis.ts'
+import { readProcess, readSleep } from '../../src/primary/process-state.ts'
+import { until } from '../helpers/until.ts'
+
+/** A process that has begun to be blocked in this way; gone after the test. */
+async function startBlocked(t: TestContext, way: string): Promise<number> {
+  const child = fork(new URL('../fixtures/blocked.js', import.meta.url), [way])
+  t.after(() => child.kill('SIGKILL'))
+  await once(child, 'message')
+  return child.pid!
+}
+
+const cpuOf = (pid: number) => readProcess(pid)!.cpuMs
+
+test('this process: its CPU time grows with its work, and its memory is what node says', () => {
+  const before = readProcess(process.pid)!
+  const started = process.cpuUsage()
+  while (process.cpuUsage(started).user < 200_000);
+  const now = readProcess(process.pid)!
+  assert.ok(now.cpuMs - before.cpuMs >= 150, `${now.cpuMs - before.cpuMs} ms`)
+  assert.ok(now.at - before.at >= now.cpuMs - before.cpuMs - 10, 'no thread has more CPU time than there was time')
+  assert.equal(now.state, 'R')
+  assert.ok(now.waitMs! >= before.waitMs!)
+  const ratio = now.rssBytes / process.memoryUsage.rss()
+  assert.ok(ratio > 0.8 && ratio < 1.25, `${ratio}`)
+})
+
+test('there is nothing to say of a process that is gone', async (t) => {
+  const child = fork(new URL('../fixtures/blocked.js', import.meta.url), ['turning'])
+  t.after(() => child.kill('SIGKILL'))
+  child.kill('SIGKILL')
+  await once(child, 'exit')
+  assert.equal(readProcess(child.pid!), undefined)
+  assert.deepEqual(readSleep(child.pid!), {})
+})
+
+test('an endless loop is found wedged as soon as it has had its CPU', async (t) => {
+  const pid = await startBlocked(t, 'loop')
+  const before = readProcess(pid)!
+  await until(() => cpuOf(pid) - before.cpuMs >= 250, 'CPU time')
+  const { verdict, why } = diagnose(before, readProcess(pid)!, 500)
+  assert.equal(verdict, 'wedged')
+  assert.match(why, /event loop used/)
+})
+
+for (const way of ['atomics', 'exec']) {
+  test(`blocked in ${way}: asleep, and the kernel says where`, async (t) => {
+    const pid = await startBlocked(t, way)
+    await until(() => readProcess(pid)!.state === 'S' && readSleep(pid).syscall, 'a sleep')
+    const before = readProcess(pid)!
+    await until(() => performance.now() - before.at > 300, 'some silence')
+    await until(() => diagnose(before, readProcess(pid)!).why.startsWith('asleep'), 'the diagnosis')
+    assert.match(readSleep(pid).syscall!, /^\d+$/)
+  })
+}
+
+test('a process that was stopped is found so', async (t) => {
+  const pid = await startBlocked(t, 'loop')
+  const before = readProcess(pid)!
+  process.kill(pid, 'SIGSTOP')
+  await until(() => readProcess(pid)!.state === 'T', 'the stop')
+  assert.match(diagnose(before, readProcess(pid)!, 60_000).why, /^stopped/)
+})

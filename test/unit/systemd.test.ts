@@ -1,0 +1,123 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import type { ServiceView, WorkerView } from '../../src/ipc/messages.ts'
+import { Bulletin, enqueue, type Message, readySlots } from '../../src/primary/systemd.ts'
+
+type Brief = [slot: number, generation: number, status: WorkerView['status']]
+
+function view(state: ServiceView['state'], ...workers: Brief[]): ServiceView {
+  const listed = workers.map(([slot, generation, status], i) => ({ slot, pid: 100 + i, generation, status }))
+  return { state, desired: 2, workers: listed, redis: true }
+}
+
+const running = view('running', [0, 1, 'ready'], [1, 1, 'ready'])
+const reloading = view('reloading', [0, 2, 'starting'], [0, 1, 'ready'], [1, 1, 'ready'])
+const RELOADING = ['RELOADING=1', 'MONOTONIC_USEC=7']
+
+/** A bulletin that has said READY. */
+function started(): Bulletin {
+  const bulletin = new Bulletin()
+  bulletin.changed(running, 0n)
+  return bulletin
+}
+
+const withoutStatus = (messages: Message[]) =>
+  messages.map((message) => message.filter((assignment) => !assignment.startsWith('STATUS=')))
+const statusOf = (messages: Message[]) => messages.at(-1)?.find((assignment) => assignment.startsWith('STATUS='))
+
+describe('what systemd is told', () => {
+  test('READY once, when every worker is', () => {
+    const bulletin = new Bulletin()
+    const none = view('starting', [0, 1, 'starting'], [1, 1, 'starting'])
+    assert.deepEqual(bulletin.changed(none, 0n), [['STATUS=starting: 0 of 2 workers ready']])
+    const one = view('running', [0, 1, 'ready'], [1, 1, 'starting'])
+    assert.deepEqual(bulletin.changed(one, 0n), [['STATUS=running: 1 of 2 workers ready, generation 1']])
+    assert.deepEqual(bulletin.changed(running, 0n), [['READY=1', 'STATUS=running: 2 of 2 workers ready, generation 1']])
+    bulletin.changed(one, 0n)
+    assert.deepEqual(withoutStatus(bulletin.changed(running, 0n)), [[]], 'a crash and its replacement are no READY')
+  })
+
+  test('nothing when nothing that it would see has changed', () => {
+    assert.deepEqual(started().changed({ ...running, workers: [...running.workers].reverse() }, 0n), [])
+  })
+
+  test('RELOADING with the time, once a roll, and READY when it ended', () => {
+    const bulletin = started()
+    assert.deepEqual(bulletin.changed(reloading, 7n), [
+      [...RELOADING, 'STATUS=reloading: 2 of 2 workers ready, generation 1']
+    ])
+    const half = view('reloading', [0, 2, 'ready'], [1, 1, 'ready'])
+    assert.deepEqual(bulletin.changed(half, 8n), [['STATUS=reloading: 2 of 2 workers ready, generation 1 and 2']])
+    const done = view('running', [0, 2, 'ready'], [1, 2, 'ready'])
+    assert.deepEqual(bulletin.rolled({ outcome: 'done' }, done), [
+      ['READY=1', 'STATUS=running: 2 of 2 workers ready, generation 2']
+    ])
+    assert.deepEqual(bulletin.changed(done, 9n), [])
+  })
+
+  test('a roll that failed is over too; why it did is in the text until the next one begins', () => {
+    const bulletin = started()
+    bulletin.changed(reloading, 7n)
+    const said = bulletin.rolled({ outcome: 'failed', why: 'worker 0 cannot boot:\n  READY=1' }, running)
+    const text = 'running: 2 of 2 workers ready, generation 1; the last reload failed: worker 0 cannot boot: READY=1'
+    assert.deepEqual(said, [['READY=1', `STATUS=${text}`]])
+    assert.match(statusOf(bulletin.changed({ ...running, redis: false }, 8n))!, /generation 1, Redis away; the last/)
+    assert.doesNotMatch(statusOf(bulletin.changed(reloading, 9n))!, /failed/)
+  })
+
+  test('a roll that follows at once is a reload of its own, with its own time', () => {
+    const bulletin = started()
+    bulletin.changed(reloading, 7n)
+    assert.deepEqual(withoutStatus(bulletin.rolled({ outcome: 'done' }, reloading)), [['READY=1']])
+    const second = view('reloading', [0, 3, 'starting'], [0, 2, 'ready'], [1, 2, 'ready'])
+    assert.deepEqual(withoutStatus(bulletin.changed(second, 20n)), [['RELOADING=1', 'MONOTONIC_USEC=20']])
+  })
+
+  test('a roll before the service was ready: READY comes first', () => {
+    const bulletin = new Bulletin()
+    const early = view('reloading', [0, 2, 'starting'], [0, 1, 'ready'], [1, 1, 'starting'])
+    assert.deepEqual(withoutStatus(bulletin.changed(early, 6n)), [[]])
+    assert.deepEqual(withoutStatus(bulletin.changed(reloading, 7n)), [['READY=1'], RELOADING])
+  })
+
+  test('STOPPING once, and never READY after it, though a roll ends', () => {
+    const bulletin = started()
+    bulletin.changed(reloading, 7n)
+    const draining = view('draining', [0, 1, 'ready'], [1, 1, 'ready'])
+    assert.deepEqual(bulletin.rolled({ outcome: 'stopped', why: 'the service stops' }, draining), [])
+    assert.deepEqual(bulletin.changed(draining, 8n), [
+      ['STOPPING=1', 'STATUS=draining: 2 of 2 workers ready, generation 1']
+    ])
+    assert.deepEqual(bulletin.changed(view('draining'), 9n), [['STATUS=draining: 0 of 2 workers ready']])
+  })
+
+  test('a text that fits into a message', () => {
+    const bulletin = started()
+    bulletin.changed(reloading, 7n)
+    const said = statusOf(bulletin.rolled({ outcome: 'failed', why: 'x'.repeat(9000) }, running))!
+    assert.equal(said.length, 'STATUS='.length + 500)
+  })
+})
+
+test('slots count, not processes, and only those that are wanted', () => {
+  assert.equal(readySlots(view('running', [0, 1, 'ready'], [0, 2, 'ready'], [1, 1, 'draining'], [2, 1, 'ready'])), 1)
+})
+
+describe('messages that wait', () => {
+  test('keep their order; of texts and of signs of life the newest is left', () => {
+    const sent: Message[] = [
+      ['READY=1', 'STATUS=a'],
+      ['STATUS=b'],
+      ['WATCHDOG=1'],
+      ['RELOADING=1', 'MONOTONIC_USEC=7', 'STATUS=c'],
+      ['WATCHDOG=1']
+    ]
+    const waiting = sent.reduce<Message[]>(enqueue, [])
+    assert.deepEqual(waiting, [['READY=1'], ['RELOADING=1', 'MONOTONIC_USEC=7', 'STATUS=c'], ['WATCHDOG=1']])
+  })
+
+  test('states are never dropped, not even the same one', () => {
+    const sent: Message[] = [['READY=1'], ['RELOADING=1', 'MONOTONIC_USEC=7'], ['READY=1'], ['STOPPING=1']]
+    assert.deepEqual(sent.reduce<Message[]>(enqueue, []), sent)
+  })
+})
