@@ -2,6 +2,7 @@ import type { FromLoad, Job, ToLoad } from './load.ts'
 import { connectionEach } from './load-connect.ts'
 import { keepAlive } from './load-keepalive.ts'
 import { sessionCookies } from './load-sessions.ts'
+import { keepAliveSpread } from './load-spread.ts'
 import { Tally } from './tally.ts'
 
 let start = async (): Promise<Tally> => {
@@ -13,6 +14,7 @@ async function prepare(job: Job): Promise<void> {
   start = async () => {
     const tally = new Tally()
     if (job.row === 'connect') await connectionEach(job, tally)
+    else if (job.spread) await keepAliveSpread(job, tally)
     else await keepAlive(job, cookies, tally)
     return tally
   }

@@ -1,5 +1,5 @@
-import { connect } from 'node:net'
-import type { Job } from './load.ts'
+import { connect, type TcpNetConnectOpts } from 'node:net'
+import { type Job, nthAddress } from './load.ts'
 import type { Tally } from './tally.ts'
 
 const timeoutMs = 2000
@@ -10,16 +10,16 @@ const timeoutMs = 2000
  */
 export async function connectionEach(job: Job, tally: Tally): Promise<void> {
   const { hostname, port, host } = new URL(job.url)
-  const target = { host: hostname, port: Number(port) }
   const request = `POST /hits HTTP/1.1\r\nhost: ${host}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`
   const end = performance.now() + job.seconds * 1000
-  const client = async () => {
+  const client = async (_: unknown, nth: number) => {
+    const target = { host: hostname, port: Number(port), ...(job.spread && { localAddress: nthAddress(nth) }) }
     while (performance.now() < end) await exchange(target, request, tally)
   }
   await Promise.all(Array.from({ length: job.connections }, client))
 }
 
-function exchange(target: { host: string; port: number }, request: string, tally: Tally): Promise<void> {
+function exchange(target: TcpNetConnectOpts, request: string, tally: Tally): Promise<void> {
   const begun = performance.now()
   return new Promise((resolve) => {
     let text = ''
@@ -54,7 +54,7 @@ function fail(tally: Tally, kind: string): string {
 }
 
 /** The status once the whole answer is there, measured by its content-length. */
-function completeStatus(text: string): number | undefined {
+export function completeStatus(text: string): number | undefined {
   const head = text.indexOf('\r\n\r\n')
   if (head < 0) return undefined
   const length = Number(/\r\ncontent-length: *(\d+)/i.exec(text)?.[1] ?? 0)

@@ -15,7 +15,12 @@ export interface Job {
   readonly seconds: number
   /** For `session`: every connection's cookie must lead back to its session, or the job fails. */
   readonly shared: boolean
+  /** Every connection comes from a loopback address of its own, as clients do; not for `session`. */
+  readonly spread?: boolean
 }
+
+/** The nth of 250 loopback addresses; on Linux all of 127.0.0.0/8 is there. */
+export const nthAddress = (nth: number): string => `127.0.2.${1 + (nth % 250)}`
 
 export type ToLoad = { readonly type: 'prepare'; readonly job: Job } | { readonly type: 'go' }
 export type FromLoad = { readonly type: 'ready' } | { readonly type: 'result'; readonly result: LoadResult } | Failed

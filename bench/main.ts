@@ -1,9 +1,11 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util'
 import { BenchError, type Command, type Flags } from './command.ts'
 import { reload } from './reload.ts'
+import { scheduling } from './scheduling.ts'
+import { state } from './state.ts'
 import { throughput } from './throughput.ts'
 
-const commands: Readonly<Record<string, Command>> = { throughput, reload }
+const commands: Readonly<Record<string, Command>> = { throughput, reload, scheduling, state }
 const byDefault = 'throughput'
 
 function help(): string {
