@@ -4,7 +4,7 @@ import { copyFileSync, readdirSync, readFileSync, readlinkSync, symlinkSync } fr
 import { type AddressInfo, createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { Connection, once } from '../helpers/http.ts'
+import { Connection, freePort, once } from '../helpers/http.ts'
 import { fixture } from '../helpers/load.ts'
 import { missing } from '../helpers/programs.ts'
 import { startRedis } from '../helpers/redis.ts'
@@ -173,9 +173,7 @@ test('a socket from systemd: nobody is refused while muster starts and restarts'
 
 test('systemd-socket-activate starts it with the first connection, which is served', noActivation, async (t) => {
   const { url } = await startRedis(t)
-  const { server, port } = await listening(t)
-  server.close()
-  await emitted(server, 'close')
+  const port = await freePort()
   const passed = ['PORT', 'WORKERS', 'RUN_DIR', 'REDIS_URL', 'NODE_V8_COVERAGE'].map((name) => `-E ${name}`).join(' ')
   const launcher = `systemd-socket-activate -l 127.0.0.1:${port} ${passed}`
   const env = { REDIS_URL: url, NODE_V8_COVERAGE: process.env.NODE_V8_COVERAGE ?? '' }

@@ -122,12 +122,20 @@ export async function once(
   }
 }
 
-/** A port that nobody listens on at the moment. */
-export function freePort(): Promise<number> {
+/**
+ * A port that is free, and so is the one 10,000 above it, which a node of a Redis Cluster takes too. Below those that the
+ * kernel gives to connections (32768 and up on Linux): one of these may be somebody's by the time it is used.
+ */
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = 11_000 + Math.floor(Math.random() * 10_000)
+    if ((await isFree(port)) && (await isFree(port + 10_000))) return port
+  }
+}
+
+function isFree(port: number): Promise<boolean> {
   return new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number }
-      server.close(() => resolve(port))
-    })
+    const server = createServer().once('error', () => resolve(false))
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
   })
 }

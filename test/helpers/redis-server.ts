@@ -1,13 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { Redis } from 'ioredis'
 import { pino } from 'pino'
 import { findRedis } from '../../src/primary/find-redis.ts'
+import { freePort } from './http.ts'
 import { temporaryFolder } from './service.ts'
 import { until } from './until.ts'
 
@@ -104,15 +104,4 @@ function binary() {
   const cacheDir = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'muster')
   found ??= findRedis({ cacheDir, path: process.env.PATH ?? '', log: pino({ level: 'silent' }) })
   return found
-}
-
-/** Free a moment ago, and low enough for the bus port of a Cluster, which is 10,000 above. */
-async function freePort(): Promise<number> {
-  for (;;) {
-    const server = createServer().listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    const { port } = server.address() as { port: number }
-    await new Promise((resolve) => server.close(resolve))
-    if (port < 55_000) return port
-  }
 }

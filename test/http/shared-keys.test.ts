@@ -1,6 +1,4 @@
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
-import { createServer } from 'node:net'
 import { test } from 'node:test'
 import { Redis } from 'ioredis'
 import { pino } from 'pino'
@@ -8,6 +6,7 @@ import { Counters } from '../../src/state/hits.ts'
 import { Locks } from '../../src/state/once.ts'
 import { RedisLink, warnOfEviction } from '../../src/state/redis.ts'
 import { startApp } from '../helpers/app.ts'
+import { freePort } from '../helpers/http.ts'
 import { RedisProxy } from '../helpers/proxy.ts'
 import { launchRedis, startRedis } from '../helpers/redis.ts'
 import { until } from '../helpers/until.ts'
@@ -103,24 +102,3 @@ test('a Redis that may evict counters is named in the log; one that does not say
   await warnOfEviction(limited, log)
   assert.equal(warnings.length, 1)
 })
-
-/** A port that was free a moment ago, as was that of its cluster bus. */
-async function freePort(): Promise<number> {
-  for (;;) {
-    const port = await listenOnce(0)
-    if (port + 10_000 <= 65_535 && (await listenOnce(port + 10_000))) return port
-  }
-}
-
-/** @returns the port; 0 when somebody else has it */
-async function listenOnce(port: number): Promise<number> {
-  const server = createServer().listen(port, '127.0.0.1')
-  try {
-    await once(server, 'listening')
-    return (server.address() as { port: number }).port
-  } catch {
-    return 0
-  } finally {
-    server.close()
-  }
-}
