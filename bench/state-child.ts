@@ -109,7 +109,7 @@ class Tally {
 
 /** The app of a worker, without the worker: what a route finds in `app.shared`. */
 async function openApp(redisUrl: string) {
-  const config = loadConfig({ SESSION_SECRET: 'only for the length of this bench' })
+  const config = loadConfig({ SESSION_SECRET: 'only-for-as-long-as-this-bench-runs' })
   const log = pino({ level: 'warn' }, process.stderr)
   const link = new RedisLink(redisUrl, config.redis.timeoutMs, log)
   await link.start(async () => {})

@@ -9,7 +9,7 @@ import { provideRedis } from './redis.ts'
 import { median } from './report.ts'
 import type { AskOfPrimary, AskOfWorker, Measured, WayName } from './state-child.ts'
 
-const AT_A_TIME = 64
+const AT_A_TIME = 32
 
 /** What each way is, and what a state that is kept so outlives. */
 const WAYS: Readonly<Record<WayName, readonly [about: string, ...outlives: string[]]>> = {
