@@ -164,7 +164,8 @@ function history(entries: Entry[]): string {
 }
 
 function table(rows: Row[]): string {
-  const columns = Object.keys(rows[0] ?? {})
+  // One that has not said anything yet has fewer.
+  const columns = [...new Set(rows.flatMap((row) => Object.keys(row)))]
   const lines = [columns, ...rows.map((row) => columns.map((column) => text(row[column], column)))]
   const widths = columns.map((_, i) => Math.max(...lines.map((line) => (line[i] ?? '').length)))
   return lines
@@ -179,6 +180,7 @@ function table(rows: Row[]): string {
 }
 
 function text(value: unknown, column: string): string {
+  if (value === undefined) return ''
   if (column.endsWith('At')) return new Date(value as number).toISOString()
   return typeof value === 'object' ? JSON.stringify(value) : String(value)
 }
