@@ -57,7 +57,12 @@ test('a service of which nothing is left ends, so that who started it sees it: 1
   const { url } = await startRedis(t)
   const deploys = new Deploys(t)
   const env = { REDIS_URL: url, APP: deploys.app, RESTART_BACKOFF: '10' }
-  deploys.deploy('crashes', 'setTimeout(() => process.exit(5), 20)')
+  deploys.deploy(
+    'crashes',
+    `setInterval(() => {
+      if (app.service().workers.some(({ pid, status }) => pid === process.pid && status === 'ready')) process.exit(5)
+    }, 10)`
+  )
   const crashing = await startService(t, { env, workers: 1, wait: false })
   assert.deepEqual(await crashing.exited, { code: 1, signal: null })
   assert.match(crashing.stderr, /every worker failed 10 times in a row/)
