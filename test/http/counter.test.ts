@@ -96,7 +96,7 @@ test('connections that are cut at any moment count nothing twice and lose nothin
 test('a hit that is answered with an error is counted at most once', async (t) => {
   const { url, client } = await startRedis(t)
   const proxy = await RedisProxy.start(t, url)
-  const counter = await openCounter(t, proxy.url, 200)
+  const counter = await openCounter(t, proxy.url, 1000)
   const numbers: number[] = []
   let errors = 0
   for (let round = 0; round < 5; round++) {
@@ -115,7 +115,7 @@ test('a hit that is answered with an error is counted at most once', async (t) =
 test('a batch that reaches Redis after later ones did is not counted any more', async (t) => {
   const { url, client } = await startRedis(t)
   const proxy = await RedisProxy.start(t, url)
-  const counter = await openCounter(t, proxy.url, 200)
+  const counter = await openCounter(t, proxy.url, 1000)
   const numbers = [await counter.increment()]
   proxy.strand()
   const stranded = await Promise.allSettled(times(4, () => counter.increment()))
