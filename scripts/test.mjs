@@ -12,7 +12,7 @@ const files = readdirSync('dist/test', { recursive: true })
 const reporters = ['--test-reporter=spec', '--test-reporter-destination=stdout']
 const child = spawn(
   process.execPath,
-  ['--test', '--test-concurrency=4', '--test-timeout=300000', ...reporters, ...files],
+  ['--test', '--test-concurrency=3', '--test-timeout=300000', ...reporters, ...files],
   { stdio: 'inherit' }
 )
 child.on('exit', (code) => process.exit(code ?? 1))
