@@ -50,6 +50,19 @@ export const schema = Type.Object({
   SESSION_SECRET_FILE: optional({ description: 'file that holds SESSION_SECRET' }),
   SESSION_IDLE: ms(30 * 60_000, 1000, 'a session ends when unused for so long'),
   SESSION_MAX_AGE: ms(12 * 3_600_000, 1000, 'a session ends so long after it began, used or not'),
+  ADMIN_TOKEN: optional({
+    description: 'opens /admin/ over HTTP, 32 characters or more; several by commas are all valid; unset: no /admin/'
+  }),
+  ADMIN_TOKEN_FILE: optional({ description: 'file that holds ADMIN_TOKEN' }),
+  ADMIN_READ_TOKEN: optional({ description: 'opens what only looks, as ADMIN_TOKEN' }),
+  ADMIN_READ_TOKEN_FILE: optional({ description: 'file that holds ADMIN_READ_TOKEN' }),
+  ADMIN_TIMEOUT: ms(10_000, 100, 'a worker gets so long for what a command asks of it'),
+  MAX_WORKERS: Type.Integer({
+    default: 128,
+    minimum: 1,
+    maximum: 999,
+    description: 'more workers than this are refused'
+  }),
   TRUST_PROXY: optional({ description: 'addresses or CIDR ranges of proxies whose X-Forwarded-* count, by commas' }),
   KEEP_ALIVE_TIMEOUT: ms(5000, 1, 'an idle connection is kept for so long'),
   HEADERS_TIMEOUT: ms(10_000, 1, 'the headers of a request must arrive within this'),
@@ -86,9 +99,11 @@ type Variables = Static<typeof schema>
 
 /** How often a worker says how it is, in ms. */
 export const BEAT_MS = 1000
-const SECRETS = ['SESSION_SECRET'] as const
+const SECRETS = ['SESSION_SECRET', 'ADMIN_TOKEN', 'ADMIN_READ_TOKEN'] as const
+/** Whoever has one may do much: none that can be guessed. In characters. */
+const SHORTEST_SECRET = 32
 /** Values that no message shows: a URL may have a password in it. */
-const HIDDEN = new Set<string>([...SECRETS, 'REDIS_URL'])
+const HIDDEN = new Set<string>([...SECRETS, 'REDIS_URL', 'REDIS_CA'])
 /** The longest path a Unix socket can have: sun_path of 104 bytes on macOS, 108 on Linux, one for the end. */
 const SOCKET_PATH_LIMIT = process.platform === 'linux' ? 107 : 103
 
@@ -198,13 +213,27 @@ function group(variables: Variables, environment: NodeJS.ProcessEnv, systemd: Re
     production: variables.NODE_ENV === 'production',
     port: variables.PORT,
     host: variables.HOST,
-    workers: variables.WORKERS === 'auto' ? usableCpus() : Number(variables.WORKERS),
+    workers: variables.WORKERS === 'auto' ? Math.min(usableCpus(), variables.MAX_WORKERS) : Number(variables.WORKERS),
     scheduling: variables.SCHEDULING as 'rr' | 'shared' | 'reuseport' | 'sticky',
     reusePortLoss: variables.REUSEPORT_LOSS as 'refuse' | 'allow',
     /** Absolute path of the user's module, or its name as given when it is not there. */
     app: variables.APP && locate(variables.APP),
     runDir,
     adminSocket: join(runDir, 'admin.sock'),
+    admin: {
+      /** Any of them opens it; both undefined: there is no admin plane over HTTP. */
+      controlTokens: list(variables.ADMIN_TOKEN),
+      readTokens: list(variables.ADMIN_READ_TOKEN),
+      askMs: variables.ADMIN_TIMEOUT
+    },
+    maxWorkers: variables.MAX_WORKERS,
+    /** Every variable of the schema as it is in force, to be shown. */
+    variables: Object.fromEntries(
+      Object.keys(schema.properties).map((name) => {
+        const value = variables[name as keyof Variables]
+        return [name, HIDDEN.has(name) && value !== undefined ? '(set)' : (value ?? null)]
+      })
+    ),
     cacheDir: join(environment.XDG_CACHE_HOME || join(homedir(), '.cache'), 'muster'),
     searchPath: environment.PATH ?? '',
     redis: {
@@ -251,9 +280,21 @@ function crossCheck(config: Config, faults: string[]): void {
   }
   checkRedis(config.redis, faults)
   if (config.app && !existsSync(config.app)) faults.push(`APP: there is no module "${config.app}"`)
-  if (config.session.secrets?.length === 0 || config.session.secrets?.some((secret) => secret.length < 32)) {
-    faults.push('SESSION_SECRET: must have 32 characters or more; `openssl rand -hex 32` makes one')
+  const secrets = {
+    SESSION_SECRET: config.session.secrets,
+    ADMIN_TOKEN: config.admin.controlTokens,
+    ADMIN_READ_TOKEN: config.admin.readTokens
   }
+  for (const [name, given] of Object.entries(secrets)) {
+    if (given?.length === 0 || given?.some((secret) => secret.length < SHORTEST_SECRET)) {
+      faults.push(`${name}: must have ${SHORTEST_SECRET} characters or more; \`openssl rand -hex 32\` makes one`)
+    }
+  }
+  if (config.admin.controlTokens?.some((token) => config.admin.readTokens?.includes(token))) {
+    faults.push('ADMIN_READ_TOKEN: must not be one of ADMIN_TOKEN')
+  }
+  if (config.workers > config.maxWorkers)
+    faults.push(`WORKERS: must not exceed MAX_WORKERS, which is ${config.maxWorkers}`)
   if (config.session.idleMs > config.session.maxAgeMs) faults.push('SESSION_IDLE: must not exceed SESSION_MAX_AGE')
   if (config.http.headersMs > config.http.requestMs) faults.push('HEADERS_TIMEOUT: must not exceed REQUEST_TIMEOUT')
   const { heartbeatMs } = config.limits

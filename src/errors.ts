@@ -44,6 +44,31 @@ export function lockHeld(): HttpError {
   return new HttpError(409, 'LOCK_HELD', 'Somebody else is at this at the moment', { retryAfter: 1 })
 }
 
+/** 401: no token, or none that is valid: nobody is told which. */
+export function unauthorized(): HttpError {
+  return new HttpError(401, 'UNAUTHORIZED', 'A valid bearer token is needed')
+}
+
+/** 403: who asks is known, and may not. */
+export function forbidden(message: string): HttpError {
+  return new HttpError(403, 'FORBIDDEN', message)
+}
+
+/** 429: no more tries for so many seconds. */
+export function tooManyAttempts(retryAfter: number): HttpError {
+  return new HttpError(429, 'TOO_MANY_ATTEMPTS', 'Too many wrong tokens: wait, or use the socket', { retryAfter })
+}
+
+/** 503: too much of this at once. */
+export function busy(what: string): HttpError {
+  return new HttpError(503, 'BUSY', `There are ${what}`, { retryAfter: 1 })
+}
+
+/** 503: the process that supervises this one does not answer any more. */
+export function primaryAway(cause: unknown): HttpError {
+  return new HttpError(503, 'PRIMARY_AWAY', 'The primary does not answer', { cause, retryAfter: 1 })
+}
+
 /** Why the signal of a lock is aborted when its time was over before it was renewed: somebody else may have it now. */
 export class LeaseLostError extends Error {
   override readonly name = 'LeaseLostError'

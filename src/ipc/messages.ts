@@ -96,6 +96,37 @@ export interface Told {
   missing: (Ack & { why: string })[]
 }
 
+/** Who gives a command, and through which door. */
+export interface Caller {
+  door: 'socket' | 'http' | 'signal'
+  /** A fingerprint of the token, or the user who may open the socket. */
+  who: string
+  /** The address it came from; none at the socket. */
+  from?: string
+  requestId?: string
+}
+
+/** How a command went; the status code is HTTP's. `ok` is false when the outcome is not what was asked. */
+export interface CommandAnswer {
+  statusCode: number
+  body:
+    | ({ ok: boolean; result: unknown } & Told)
+    | { ok: false; statusCode: number; code: string; error: string; message: string }
+}
+
+/** What an operator's stream carries: the whole status, once a second, and what happens, as it happens. */
+export type AdminEvent = { event: 'status'; data: object } | { event: 'journal'; data: object }
+
+/** What a worker says when it is asked how it is. */
+export interface Diagnostics {
+  /** Since the last heartbeat. */
+  loopDelayMs: { mean: number; p50: number; p99: number; max: number }
+  memoryBytes: Record<string, number>
+  cpuMs: { user: number; system: number }
+  /** Handles and requests that keep the event loop, by kind. */
+  active: Record<string, number>
+}
+
 /** To handlers of this topic. `payload` is JSON as text: who only passes it on does not parse it. */
 export interface Broadcast {
   topic: string
@@ -138,6 +169,10 @@ export type AskOfWorker = {
   }
   /** Of all workers of all hosts; `unanswered` are those of others that Redis reached and that were silent. */
   'cache-clear': { args: Record<string, never>; result: (Told & { unanswered: number }) | Refusal }
+  /** Written to the file at `path`, which must not be there. */
+  profile: { args: { path: string; ms: number }; result: { bytes: number } }
+  report: { args: { path: string }; result: { bytes: number } }
+  diagnose: { args: Record<string, never>; result: Diagnostics }
   'sessions-list': { args: { user: string }; result: SessionView[] | Refusal }
   /** Without a handle, all of the user's. */
   'sessions-end': { args: { user: string; handle?: string | undefined }; result: { ended: number } | Refusal }
@@ -146,6 +181,8 @@ export type AskOfPrimary = {
   collect: { args: Record<string, never>; result: Collection }
   /** A worker's last words, answered so that they are heard before its exit is. */
   drained: { args: Ledger; result: null }
+  /** Of the admin plane; answered when it is done, however long that takes. */
+  command: { args: { name: string; args: object; caller: Caller }; result: CommandAnswer }
   /** To every worker of this host. */
   broadcast: { args: Broadcast & { deadlineMs: number }; result: Told }
 }
@@ -162,7 +199,15 @@ export type ToWorker =
   /** The connection that was handed over under this id is at another worker. */
   | { type: 'moved'; id: number }
   /** Finish and leave. With `handOver` idle connections go to other workers; without, they are closed in order. */
-  | { type: 'drain'; handOver: boolean; deadlineMs: number }
+  | {
+      type: 'drain'
+      handOver: boolean
+      deadlineMs: number
+      /** When it serves nobody any more, it writes a heap snapshot to this file. */
+      snapshot?: string
+    }
+  /** For the operators' streams of this worker; sent only while it {@link ToPrimary watches}. */
+  | { type: 'admin-event'; event: AdminEvent }
 
 export type ToPrimary =
   /** Wants the socket of the port, to accept on it. */
@@ -173,6 +218,8 @@ export type ToPrimary =
   | { type: 'boot-failed'; why: string }
   | { type: 'redis'; up: boolean }
   | { type: 'beat'; vitals: Vitals }
+  /** Whether it wants what operators see. */
+  | { type: 'watch'; on: boolean }
   /** The connection of this id is being served here. */
   | { type: 'adopted'; id: number }
   /** An idle connection for another worker; the handle comes with the message. */
@@ -188,11 +235,13 @@ const TO_PRIMARY: { [T in ToPrimary['type']]: Shape<Extract<ToPrimary, { type: T
   'boot-failed': { why: 'string' },
   redis: { up: 'boolean' },
   beat: { vitals: 'object' },
+  watch: { on: 'boolean' },
   adopted: { id: 'number' },
   'hand-over': { id: 'number', idleMs: 'number' }
 }
 const ASKS_OF_PRIMARY: { [Q in keyof AskOfPrimary]: Shape<AskOfPrimary[Q]['args']> } = {
   collect: {},
+  command: { name: 'string', args: 'object', caller: 'object' },
   broadcast: { topic: 'string', payload: 'string', deadlineMs: 'number' },
   drained: { held: 'number', handedOver: 'number', answered: 'number', idle: 'number', left: 'number', cut: 'number' }
 }

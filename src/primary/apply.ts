@@ -54,7 +54,20 @@ export function apply(state: State, event: Event, now: number, limits: Limits): 
       return { ...state, slots: { ...state.slots, [event.slot]: { ...slot, notBefore: now + event.ms } } }
     }
     case 'recycle':
-      return update(state, event.id, (worker) => worker.status === 'ready' && { retire: 'asked' })
+      return update(
+        state,
+        event.id,
+        (worker) =>
+          worker.status === 'ready' && { retire: 'asked', ...(event.snapshot && { snapshot: event.snapshot }) }
+      )
+    case 'errand':
+      return update(state, event.id, (worker) => {
+        const errands = (worker.errands ?? 0) + event.change
+        // What is left of it is to leave within a drain's time from here.
+        return { errands, ...(errands === 0 && worker.emptied && { since: now }) }
+      })
+    case 'emptied':
+      return update(state, event.id, (worker) => worker.status === 'draining' && { emptied: true })
     case 'reload':
       if (state.phase !== 'running') return state
       return state.roll ? { ...state, rollAgain: true } : startRoll(state)

@@ -1,7 +1,8 @@
 import type { ChildProcess } from 'node:child_process'
-import { readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { InFlight } from '../ipc/messages.ts'
+import { keepNewest } from './diagnostician.ts'
 import { askInspector, type Frame } from './inspector.ts'
 import { type ProcessState, readProcess, readSleep } from './process-state.ts'
 import type { Stderr } from './stderr.ts'
@@ -67,11 +68,7 @@ export async function keepBlackBox(
 export function writeBlackBox(runDir: string, slot: number, box: BlackBox): string {
   const file = join(runDir, `black-box-${slot}-${box.pid}.json`)
   writeFileSync(file, `${JSON.stringify(box, null, 2)}\n`, { mode: 0o600 })
-  const boxes = readdirSync(runDir)
-    .filter((name) => /^black-box-\d+-\d+\.json$/.test(name))
-    .map((name) => ({ path: join(runDir, name), time: statSync(join(runDir, name)).mtimeMs }))
-    .sort((a, b) => b.time - a.time)
-  for (const { path } of boxes.slice(KEPT)) rmSync(path, { force: true })
+  keepNewest(runDir, /^black-box-\d+-\d+\.json$/, KEPT)
   return file
 }
 

@@ -1,32 +1,34 @@
-import type { AskOfWorker, Refusal, SessionView, SettingsView, Told, Vitals, WorkerView } from '../ipc/messages.ts'
+import { hostname } from 'node:os'
+import type { ArgsOf } from '../admin/registry.ts'
+import type {
+  Ack,
+  AskOfWorker,
+  Caller,
+  Refusal,
+  SessionView,
+  SettingsView,
+  Told,
+  Vitals,
+  WorkerView
+} from '../ipc/messages.ts'
+import { CommandError } from './command-error.ts'
+import { Diagnostician } from './diagnostician.ts'
 import type { Entry, Journal } from './journal.ts'
-import { anyOf } from './relay.ts'
+import { anyOf, type Peer, PING_MS } from './relay.ts'
 import type { RollOutcome } from './rolls.ts'
-import { serves } from './state.ts'
+import { isOnErrand, liveIn, type State, serves, slotsOf } from './state.ts'
 import type { Supervisor } from './supervisor.ts'
 
-/** A command that cannot be done as asked; the message is for who asked. */
-export class CommandError extends Error {
-  override readonly name = 'CommandError'
-  /** As HTTP has it. */
-  readonly statusCode: number
-
-  constructor(message: string, statusCode = 400) {
-    super(message)
-    this.statusCode = statusCode
-  }
-}
-
-/** How a command went that workers had to do. */
-export class Outcome implements Told {
-  readonly ok: boolean
+/** How a command went, with whom it concerned; where nothing is said of `ok`, it went well. */
+export class Outcome {
   readonly result: unknown
+  readonly ok: boolean
   readonly acks: Told['acks']
   readonly missing: Told['missing']
 
-  constructor(ok: boolean, result: unknown, { acks, missing }: Told) {
-    this.ok = ok
+  constructor(result: unknown, { acks = [], missing = [], ok = true }: Partial<Told> & { ok?: boolean } = {}) {
     this.result = result
+    this.ok = ok
     this.acks = acks
     this.missing = missing
   }
@@ -51,38 +53,50 @@ export interface CommandsOptions {
   journal: Journal
   version: string
   scheduling: string
+  /** The variables in force, without secrets. */
+  variables: Readonly<Record<string, unknown>>
+  /** Where profiles and snapshots are written. */
+  runDir: string
+  /** More workers are refused. */
+  maxWorkers: number
+  /** A worker gets so long for what it is asked, in ms: its own wait for the others, and for Redis. */
+  askMs: number
+  /** A new worker gets so long to be ready, in ms. */
+  bootMs: number
   /** After `stop`, accept for so long, in ms. */
   lameDuckMs: number
-  /** Connections that were accepted get so long to reach a worker, in ms. */
+  /** Connections that were accepted get so long to reach a worker, in ms; a worker that leaves, to drain. */
   drainMs: number
 }
 
-/** Workers that one primary may be asked for. */
-const MAX_WORKERS = 999
-/** A worker gets so long for what it does for the primary, in ms: its own wait for the others, and for Redis. */
-const WORKER_MS = 10_000
-
-/** What a primary can be told to do, one small function each: signals, the admin socket and tests all call these. */
+/** What a primary can be told to do, one function a command: whichever door it came through. */
 export class Commands {
   readonly #options: CommandsOptions
   readonly #supervisor: Supervisor
+  readonly #diagnostician: Diagnostician
   #lastReload: RollOutcome | null = null
 
   constructor(options: CommandsOptions) {
     this.#options = options
     this.#supervisor = options.supervisor
+    this.#diagnostician = new Diagnostician(options)
     this.#supervisor.on('roll', (outcome) => {
       this.#lastReload = outcome
     })
   }
 
-  ping(): string {
-    return 'pong'
+  async ping(): Promise<Outcome> {
+    return new Outcome('pong', await this.#roll())
   }
 
-  status(): Status {
+  async status(): Promise<Outcome> {
+    const { missing } = await this.#roll()
+    return new Outcome(this.look(), { missing })
+  }
+
+  /** The status as it is known here: nobody is asked. */
+  look(): Status {
     const { state } = this.#supervisor
-    const view = this.#supervisor.view()
     const uptime = (since: number) => Math.round((this.#supervisor.now() - since) / 1000)
     return {
       version: this.#options.version,
@@ -91,7 +105,7 @@ export class Commands {
       generation: state.generation,
       desired: state.desired,
       scheduling: this.#options.scheduling,
-      state: view.state,
+      state: this.#supervisor.view().state,
       workers: state.workers.map(({ id, slot, pid, generation, status, since }) => ({
         slot,
         pid,
@@ -106,96 +120,202 @@ export class Commands {
   }
 
   /**
-   * A rolling restart onto the code on disk. Asked for during one, it is remembered and follows.
-   * @returns how it ended, when it has
+   * A rolling restart onto the code on disk; answered with how it ended. During one, a command joins it; a signal, which
+   * nobody waits for, is remembered: another follows.
    */
-  reload(): Promise<RollOutcome> {
+  async reload(_: object, { door }: Pick<Caller, 'door'>): Promise<Outcome> {
     const { phase, roll, lastGeneration } = this.#supervisor.state
-    if (phase !== 'running') return Promise.reject(new CommandError('the service is draining'))
-    const wanted = roll ? lastGeneration + 1 : undefined
-    return new Promise((resolve) => {
+    if (phase !== 'running') throw new CommandError('the service is draining', 409)
+    const joined = roll !== undefined && door !== 'signal'
+    const generation = joined ? roll.generation : lastGeneration + 1
+    const ended = new Promise<RollOutcome>((resolve) => {
       const settle = (outcome: RollOutcome) => {
-        if (wanted !== undefined && outcome.generation < wanted && outcome.outcome !== 'stopped') return
+        if (outcome.generation < generation && outcome.outcome !== 'stopped') return
         this.#supervisor.off('roll', settle)
         resolve(outcome)
       }
       this.#supervisor.on('roll', settle)
-      this.#supervisor.dispatch({ type: 'reload' })
+    })
+    if (!joined) this.#supervisor.dispatch({ type: 'reload' })
+    const outcome = await ended
+    return new Outcome(joined ? { ...outcome, joined } : outcome, {
+      ...this.#serving(),
+      ok: outcome.outcome === 'done'
     })
   }
 
-  /** Replaces the worker of a slot, a new one first; resolves when the old one has left. */
-  recycle(slot: unknown): Promise<{ slot: number; pid: number }> {
+  /** Answered when so many workers serve, and no other; not done when a new one fails, or another count is asked for. */
+  async scale({ workers: asked }: ArgsOf<'scale'>): Promise<Outcome> {
+    const { maxWorkers, bootMs, drainMs } = this.#options
     const { state } = this.#supervisor
-    const old = state.workers.find((worker) => worker.slot === slot && serves(worker))
-    if (!old || state.phase !== 'running') throw new CommandError(`slot: no worker serves ${JSON.stringify(slot)}`)
-    return new Promise((resolve, reject) => {
-      const look = () => {
-        const { workers, phase } = this.#supervisor.state
-        if (workers.some(({ id }) => id === old.id) && phase === 'running') return
-        this.#supervisor.off('change', look)
-        const next = workers.find((worker) => worker.slot === slot && serves(worker))
-        if (next) resolve({ slot: next.slot, pid: next.pid })
-        else reject(new CommandError(`slot ${old.slot}: its worker has left, and none serves in its place`))
-      }
-      this.#supervisor.on('change', look)
-      this.#supervisor.dispatch({ type: 'recycle', id: old.id })
-    })
-  }
-
-  /** @param change a count, or `+1` and `-1` */
-  scale(change: string): { workers: number } {
-    const number = /^[+-]?\d{1,3}$/.test(change) ? Number(change) : Number.NaN
-    const workers = /^[+-]/.test(change) ? this.#supervisor.state.desired + number : number
-    if (!(workers >= 1 && workers <= MAX_WORKERS)) {
-      throw new CommandError(
-        `workers: a number from 1 to ${MAX_WORKERS}, or +1 or -1 of it, not ${JSON.stringify(change)}`
-      )
+    const workers = typeof asked === 'string' ? state.desired + Number(asked) : asked
+    if (workers < 1 || workers > maxWorkers) {
+      throw new CommandError(`workers: must be a number from 1 to ${maxWorkers}, or +1 or -1 of it, not ${workers}`)
     }
+    if (state.phase !== 'running') throw new CommandError('the service is draining', 409)
     this.#supervisor.dispatch({ type: 'scale', desired: workers })
-    return { workers }
+    const failed = (now: State, slot: number) => (now.slots[slot]?.failures ?? 0) > (state.slots[slot]?.failures ?? 0)
+    await this.#until((now) => {
+      if (now.desired !== workers || now.phase !== 'running') return true
+      const wanted = slotsOf(now).every((slot) => liveIn(now, slot).some(serves) || failed(now, slot))
+      return wanted && !now.workers.some((worker) => worker.slot >= workers && !isOnErrand(worker))
+    }, bootMs + drainMs)
+    const { desired, phase } = this.#supervisor.state
+    if (desired !== workers) throw new CommandError(`another command asked for ${desired} workers meanwhile`, 409)
+    if (phase !== 'running') throw new CommandError('the service drains meanwhile', 409)
+    const told = this.#serving()
+    return new Outcome({ workers }, { ...told, ok: told.missing.length === 0 })
   }
 
-  why(args: WhyArguments): Entry[] {
+  /** Answered when the new worker serves and the old one has left. */
+  async recycle({ slot }: ArgsOf<'recycle'>): Promise<Outcome> {
+    return this.#replace(this.#inSlot(slot))
+  }
+
+  /** Drains: readiness says no at once, the port is kept for the lame duck time, then every worker finishes and leaves. */
+  stop(): null {
+    void this.#stop()
+    return null
+  }
+
+  why(args: ArgsOf<'why'>): Entry[] {
     return readWhy(this.#options.journal, args)
   }
 
+  journal(args: ArgsOf<'journal'>): Entry[] {
+    return readWhy(this.#options.journal, args)
+  }
+
+  config() {
+    return this.#options.variables
+  }
+
   /** One setting, or all, as a worker knows them. */
-  settingsGet(key?: string): Promise<SettingsView> {
+  settingsGet({ key }: ArgsOf<'settings-get'>): Promise<SettingsView> {
     return this.#askWorker('settings-get', key === undefined ? {} : { key })
   }
 
-  /**
-   * Sets it for every worker of every host. Not all of this host's may have it yet: those that are missing catch up by
-   * themselves.
-   * @param given a value, or text that somebody typed
-   */
-  async settingsSet(key: string, given: { value: unknown } | { text: string }): Promise<Outcome> {
-    if ('value' in given && given.value === undefined) throw new CommandError('a value is missing')
-    const { acks, missing, ...result } = await this.#askWorker('settings-set', { key, ...given })
-    return new Outcome(true, result, { acks, missing })
+  /** Not all workers of this host may have it yet: those that are missing catch up by themselves. */
+  async settingsSet({ key, value, text }: ArgsOf<'settings-set'>): Promise<Outcome> {
+    if (value === undefined && text === undefined) throw new CommandError('a value is missing')
+    const { acks, missing, ...result } = await this.#askWorker('settings-set', {
+      key,
+      ...(text === undefined ? { value } : { text })
+    })
+    return new Outcome(result, { acks, missing })
+  }
+
+  logLevel({ level }: ArgsOf<'log-level'>): Promise<Outcome> {
+    return this.settingsSet({ key: 'logLevel', value: level })
   }
 
   /** What is cached in any worker of any host; not done when one of them did not say that it is. */
   async cacheClear(): Promise<Outcome> {
     const { unanswered, ...told } = await this.#askWorker('cache-clear', {})
     const ok = told.missing.length === 0 && unanswered === 0
-    return new Outcome(ok, { workers: told.acks.length, unanswered }, told)
+    return new Outcome({ workers: told.acks.length, unanswered }, { ...told, ok })
   }
 
   /** What is known of a user's sessions, on all hosts; none of it opens one. */
-  async listSessions(user: unknown): Promise<SessionView[]> {
-    return this.#askWorker('sessions-list', { user: name('user', user) })
+  sessionsList({ user }: ArgsOf<'sessions-list'>): Promise<SessionView[]> {
+    return this.#askWorker('sessions-list', { user })
   }
 
-  /** Ends a user's sessions, on all hosts. @param handle of one of them; none: all */
-  async endSessions(user: unknown, handle?: unknown): Promise<{ ended: number }> {
-    const one = handle === undefined ? {} : { handle: name('handle', handle) }
-    return this.#askWorker('sessions-end', { user: name('user', user), ...one })
+  sessionsEnd({ user, handle }: ArgsOf<'sessions-end'>): Promise<{ ended: number }> {
+    return this.#askWorker('sessions-end', { user, ...(handle !== undefined && { handle }) })
   }
 
-  /** Drains: readiness says no at once, the port is kept for the lame duck time, then every worker finishes and leaves. */
-  async stop(): Promise<void> {
+  async profile({ slot, seconds = 5 }: ArgsOf<'profile'>): Promise<Outcome> {
+    const worker = this.#inSlot(slot)
+    return new Outcome(await this.#diagnostician.profile(worker, seconds * 1000), { acks: [ackOf(worker)] })
+  }
+
+  async report({ slot }: ArgsOf<'report'>): Promise<Outcome> {
+    const worker = this.#inSlot(slot)
+    return new Outcome(await this.#diagnostician.report(worker), { acks: [ackOf(worker)] })
+  }
+
+  /** V8 stops a worker for seconds while it takes the snapshot: so another one serves in its place first. */
+  async heap({ slot }: ArgsOf<'heap'>): Promise<Outcome> {
+    const worker = this.#inSlot(slot)
+    const file = await this.#diagnostician.heap(worker, (path) => this.#replace(worker, path))
+    return new Outcome(file, { acks: [ackOf(worker)] })
+  }
+
+  async diagnose({ slot }: ArgsOf<'diagnose'>): Promise<Outcome> {
+    const worker = this.#inSlot(slot)
+    const { pid, channel } = worker
+    const told = await channel.ask('diagnose', {}, this.#options.askMs)
+    return new Outcome({ slot, pid, ...told }, { acks: [ackOf(worker)] })
+  }
+
+  /** Who of the ready workers answers. */
+  async #roll(): Promise<Told> {
+    const answers = this.#supervisor
+      .peers()
+      .filter(({ status }) => status === 'ready')
+      .map(async (peer) =>
+        peer.channel.ask('ping', {}, PING_MS).then(
+          () => ackOf(peer),
+          (error: Error) => ({ ...ackOf(peer), why: error.message })
+        )
+      )
+    const told = await Promise.all(answers)
+    return { acks: told.filter((one) => !('why' in one)), missing: told.filter((one) => 'why' in one) }
+  }
+
+  /** The worker of each slot that is wanted, and the slots that have none. */
+  #serving(): Told {
+    const { state } = this.#supervisor
+    const slots = slotsOf(state).map((slot) => ({ slot, worker: liveIn(state, slot).find(serves) }))
+    return {
+      acks: slots.flatMap(({ worker }) => (worker ? [ackOf(worker)] : [])),
+      missing: slots
+        .filter(({ worker }) => !worker)
+        .map(({ slot }) => {
+          const why = `no worker serves it${state.slots[slot] ? `: ${state.slots[slot].reason}` : ''}`
+          return { ...ackOf({ slot, pid: liveIn(state, slot)[0]?.pid ?? 0 }), why }
+        })
+    }
+  }
+
+  #inSlot(slot: number): Peer & { id: number } {
+    const { state } = this.#supervisor
+    const worker = liveIn(state, slot).find(serves)
+    const peer = worker && this.#supervisor.peers().find(({ pid }) => pid === worker.pid)
+    if (!peer || state.phase !== 'running') throw new CommandError(`slot: no worker serves ${slot}`, 404)
+    return { ...peer, id: worker.id }
+  }
+
+  async #replace({ id, slot }: { id: number; slot: number }, snapshot?: string): Promise<Outcome> {
+    this.#supervisor.dispatch({ type: 'recycle', id, ...(snapshot && { snapshot }) })
+    await this.#until(({ workers, phase }) => {
+      return phase !== 'running' || !workers.some((worker) => worker.id === id && !isOnErrand(worker))
+    })
+    const next = liveIn(this.#supervisor.state, slot).find(serves)
+    if (!next) throw new CommandError(`slot ${slot}: its worker has left, and none serves in its place`, 500)
+    return new Outcome({ slot, pid: next.pid }, { acks: [ackOf(next)] })
+  }
+
+  /** Resolves when the state is so, or after `deadlineMs`. */
+  #until(isSo: (state: State) => boolean, deadlineMs?: number): Promise<void> {
+    return new Promise((resolve) => {
+      const look = () => {
+        if (!isSo(this.#supervisor.state)) return
+        settle()
+      }
+      const settle = () => {
+        clearTimeout(timer)
+        this.#supervisor.off('reconciled', look)
+        resolve()
+      }
+      const timer = deadlineMs === undefined ? undefined : setTimeout(settle, deadlineMs)
+      this.#supervisor.on('reconciled', look)
+      look()
+    })
+  }
+
+  async #stop(): Promise<void> {
     if (this.#supervisor.state.phase !== 'running') return
     this.#supervisor.dispatch({ type: 'stop' })
     await sleep(this.#options.lameDuckMs)
@@ -210,37 +330,20 @@ export class Commands {
   ): Promise<Exclude<AskOfWorker[Q]['result'], Refusal>> {
     const worker = await anyOf(this.#supervisor.peers())
     if (!worker) throw new CommandError('no worker is ready to do it', 503)
-    const answer = await worker.channel.ask(question, args, WORKER_MS)
+    const answer = await worker.channel.ask(question, args, this.#options.askMs)
     if (isRefusal(answer)) throw new CommandError(answer.refused.message, answer.refused.statusCode)
     return answer as Exclude<typeof answer, Refusal>
   }
 }
 
-export interface WhyArguments {
-  slot?: unknown
-  /** How many entries, the newest ones; 50 when not given. */
-  limit?: unknown
-}
-
-/**
- * What the journal says, of one slot or of all; the command line asks it where no primary runs.
- * @throws CommandError for what is no slot or no limit
- */
-export function readWhy(journal: Journal, { slot, limit = 50 }: WhyArguments): Entry[] {
-  const isCount = (value: unknown): value is number => Number.isInteger(value) && (value as number) >= 0
-  if (slot !== undefined && !(isCount(slot) && slot < MAX_WORKERS)) {
-    throw new CommandError(`slot: a number from 0 to ${MAX_WORKERS - 1}, not ${JSON.stringify(slot)}`)
-  }
-  if (!isCount(limit) || limit === 0) throw new CommandError(`limit: a number from 1, not ${JSON.stringify(limit)}`)
+/** What the journal says, of one slot or of all; the command line asks it where no primary runs. */
+export function readWhy(journal: Journal, { slot, limit = 50 }: { slot?: number; limit?: number }): Entry[] {
   return journal.read({ ...(slot !== undefined && { slot }), limit })
 }
+
+const ackOf = ({ slot, pid }: { slot: number; pid: number }): Ack => ({ host: hostname(), slot, pid })
+
 const isRefusal = (answer: unknown): answer is Refusal =>
   typeof answer === 'object' && answer !== null && 'refused' in answer
-
-/** @throws CommandError */
-function name(of: string, value: unknown): string {
-  if (typeof value === 'string' && value !== '') return value
-  throw new CommandError(`${of}: a name, not ${JSON.stringify(value) ?? 'nothing'}`)
-}
 
 const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms).unref())

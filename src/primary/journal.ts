@@ -34,6 +34,7 @@ export class Journal {
   /** The last line may be without its end: after a crash, or after a write that failed half-way. */
   #maybeTorn = true
   #failed = false
+  readonly #listeners = new Set<(entry: Entry) => void>()
 
   /** @param log not needed for reading */
   constructor(path: string, maxBytes = MAX_BYTES, log?: Logger) {
@@ -45,8 +46,10 @@ export class Journal {
 
   /** Never throws; the first failure is logged. */
   record(happening: Happening): void {
+    const entry = { at: new Date().toISOString(), ...happening }
+    for (const listener of this.#listeners) listener(entry)
     try {
-      const line = `${JSON.stringify({ at: new Date().toISOString(), ...happening })}\n`
+      const line = `${JSON.stringify(entry)}\n`
       const size = statSync(this.#path, { throwIfNoEntry: false })?.size ?? 0
       const full = size > 0 && size + Buffer.byteLength(line) > this.#maxBytes
       if (full) renameSync(this.#path, this.#olderPath)
@@ -58,6 +61,12 @@ export class Journal {
       if (!this.#failed) this.#log?.error({ err: error }, 'the journal cannot be written')
       this.#failed = true
     }
+  }
+
+  /** Told of every entry from now on. @returns ends that */
+  watch(listener: (entry: Entry) => void): () => void {
+    this.#listeners.add(listener)
+    return () => void this.#listeners.delete(listener)
   }
 
   /** The newest last; of the slot, when one is given, and at most `limit`. @throws when a file is there but not readable */

@@ -2,6 +2,7 @@ import {
   type Action,
   endOfAge,
   isLive,
+  isOnErrand,
   type Limits,
   liveIn,
   type RecycleReason,
@@ -123,7 +124,9 @@ function planReplacements(state: State, limits: Limits, now: number): Action[] {
       candidates.push({ slot, why, waits: !old.some(serves) || (why !== RELOAD && why !== GO_BACK) })
     }
   }
-  const leaving = state.workers.some((worker) => !isLive(worker) || worker.killed || worker.slot >= state.desired)
+  const leaving = state.workers.some(
+    (worker) => !isOnErrand(worker) && (!isLive(worker) || worker.killed || worker.slot >= state.desired)
+  )
   const double = slotsOf(state).some((slot) => liveIn(state, slot).length > 1)
   const next = candidates.find(({ slot, waits }) => !waits || mayFork(state, slot, now))
   if (!next || leaving || double || ends.length > 0) return ends
@@ -157,7 +160,9 @@ function planRollEnd(state: State, limits: Limits): Action[] {
   const { generation, failure } = roll
   if (failure === undefined) {
     const busy = state.workers.some(
-      (worker) => !isLive(worker) || worker.killed || worker.generation < generation || worker.slot >= state.desired
+      (worker) =>
+        !isOnErrand(worker) &&
+        (!isLive(worker) || worker.killed || worker.generation < generation || worker.slot >= state.desired)
     )
     return busy || rollCursor(state) !== undefined ? [] : [{ type: 'end-roll', outcome: 'done', generation }]
   }
@@ -214,10 +219,11 @@ const hasProved = ({ roll, workers }: State, worker: Worker, limits: Limits, now
 
 const firstFor = (actions: Action[], id: number) => actions.findIndex((action) => 'id' in action && action.id === id)
 const mayFork = (state: State, slot: number, now: number) => now >= (state.slots[slot]?.notBefore ?? 0)
-const deadlineOf = (worker: Worker, limits: Limits) =>
-  worker.status === 'ready' || worker.lost
-    ? Number.POSITIVE_INFINITY
-    : worker.since + (worker.status === 'starting' ? limits.bootMs : limits.drainMs)
+function deadlineOf(worker: Worker, limits: Limits): number {
+  if (worker.status === 'ready' || worker.lost || isOnErrand(worker)) return Number.POSITIVE_INFINITY
+  if (worker.status === 'starting') return worker.since + limits.bootMs
+  return worker.since + limits.drainMs + (worker.snapshot === undefined ? 0 : limits.snapshotMs)
+}
 /** When a worker that stays silent is to be looked at (again). */
 const lookAt = (worker: Worker, limits: Limits) =>
   limits.heartbeatMs === 0

@@ -10,8 +10,8 @@ export interface Peer {
   channel: WorkerChannel
 }
 
-/** A worker that is well answers this at once. */
-const PING_MS = 1000
+/** A worker that is well answers a ping at once; in ms. */
+export const PING_MS = 1000
 
 /**
  * Brings a broadcast to every worker. Accounted for are those that are ready: one that starts hears it as soon as it has

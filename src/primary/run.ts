@@ -5,11 +5,13 @@ import { join } from 'node:path'
 import { type Config, withholdFromChildren, workerEnvironment } from '../config.ts'
 import { EXIT_CONFIG } from '../errors.ts'
 import { createLog } from '../log.ts'
+import { Admin } from './admin.ts'
 import { openAdminSocket } from './admin-socket.ts'
 import { Clients } from './clients.ts'
 import { createCollector } from './collect.ts'
 import { Commands } from './commands.ts'
 import { type EmbeddedRedis, startEmbeddedRedis } from './embedded-redis.ts'
+import { Feed } from './feed.ts'
 import { isDebugged, setupWorkers } from './forking.ts'
 import { JOURNAL_FILE, Journal } from './journal.ts'
 import { PrimaryMetrics } from './metrics.ts'
@@ -24,6 +26,9 @@ import { startWatchdog } from './watchdog.ts'
 
 /** What a worker needs after its own drain deadline to say so and leave, in ms. */
 const DRAIN_MARGIN_MS = 2000
+
+/** Whoever begins to watch over HTTP sees so many entries of the journal first. */
+const LAST_ENTRIES = 50
 
 const EXIT_CODES = { drained: 0, 'crash-loop': 1, 'cannot-boot': EXIT_CONFIG } as const
 
@@ -55,6 +60,11 @@ export async function runPrimary(config: Config): Promise<void> {
       () => supervisor.live(),
       () => metrics.read(supervisor)
     ),
+    command: (name, args, caller) => admin.run(name, args, caller),
+    watch: ({ id, channel }, on) => {
+      if (on) feed.add(id, (event) => channel.tell({ type: 'admin-event', event }), LAST_ENTRIES)
+      else feed.remove(id)
+    },
     log
   })
   metrics.watch(supervisor)
@@ -64,9 +74,16 @@ export async function runPrimary(config: Config): Promise<void> {
     journal,
     version,
     scheduling: config.scheduling,
+    variables: config.variables,
+    runDir: config.runDir,
+    maxWorkers: config.maxWorkers,
+    askMs: config.admin.askMs,
+    bootMs: config.limits.bootMs,
     lameDuckMs: config.lameDuckMs,
     drainMs: config.drainMs
   })
+  const admin: Admin = new Admin(commands, journal, log)
+  const feed: Feed = new Feed(commands, journal)
 
   if (config.systemd.notifySocket) {
     tellSystemd(supervisor, {
@@ -93,14 +110,14 @@ export async function runPrimary(config: Config): Promise<void> {
     if (code !== 'drained') process.stderr.write(`muster: ${why}\n`)
     void leave(EXIT_CODES[code], why)
   })
-  handleSignals(commands, (why) => void leave(1, why), log)
+  handleSignals(admin, (why) => void leave(1, why), log)
   process.on('uncaughtException', (error) => {
     log.fatal({ err: error }, 'a fault of the primary')
     void leave(1, 'a fault of the primary')
   })
 
   try {
-    const closeAdminSocket = await openAdminSocket(config.adminSocket, commands)
+    const closeAdminSocket = await openAdminSocket(config.adminSocket, admin, feed)
     supervisor.once('exit', closeAdminSocket)
     if (!redisUrl) {
       redis = await startEmbeddedRedis({

@@ -45,6 +45,12 @@ export interface Worker {
   killed?: KillReason
   /** It has said that it cannot boot, and is leaving. */
   failed?: true
+  /** Where it writes a heap snapshot when it has drained. */
+  snapshot?: string
+  /** Commands that came through it and are not answered. */
+  errands?: number
+  /** It has drained: it serves nobody any more, but for who waits there for the answer to a command. */
+  emptied?: true
 }
 export type KillReason = 'late' | 'lost' | 'unwanted'
 
@@ -95,6 +101,8 @@ export interface Limits {
   bootAttempts: number
   /** Give up when every slot failed so often in a row and none serves. */
   slotAttempts: number
+  /** A worker that writes a heap snapshot gets so much longer to leave. */
+  snapshotMs: number
   /** Bytes of resident memory. 0: any. */
   maxMemoryBytes: number
   /** So many heartbeats in a row must be over it. */
@@ -112,6 +120,7 @@ export const LIMITS = {
   backoff: { firstMs: 100, maxMs: 30_000 },
   bootAttempts: 3,
   slotAttempts: 10,
+  snapshotMs: 120_000,
   memorySamples: 3
 } as const
 
@@ -141,7 +150,11 @@ export type Event =
   | { type: 'fork-failed'; slot: number; generation: number; how: string; random: number }
   /** The slot's code is being changed on disk: not now. */
   | { type: 'fork-deferred'; slot: number; ms: number }
-  | { type: 'recycle'; id: number }
+  /** With a heap snapshot, to that file, when it has drained. */
+  | { type: 'recycle'; id: number; snapshot?: string }
+  /** A command came through it, or was answered. */
+  | { type: 'errand'; id: number; change: 1 | -1 }
+  | { type: 'emptied'; id: number }
   | { type: 'roll-failed'; why: string }
   | { type: 'release-gone' | 'reload' | 'roll-ended' | 'stop' | 'port-closed' }
   | { type: 'scale'; desired: number }
@@ -178,6 +191,8 @@ export const slotsOf = (state: State) => Array.from({ length: state.desired }, (
 /** It serves, or will: not one that leaves, and not one that hangs. */
 export const isLive = (worker: Worker) => worker.status !== 'draining' && !worker.lost
 export const serves = (worker: Worker) => worker.status === 'ready' && isLive(worker)
+/** It may stay while a command goes on, which may be the very one that replaces it: nothing waits for it. */
+export const isOnErrand = (worker: Worker) => worker.emptied === true && (worker.errands ?? 0) > 0
 export const liveIn = (state: State, slot: number) =>
   state.workers.filter((worker) => worker.slot === slot && isLive(worker))
 

@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events'
 import { EXIT_CONFIG } from '../errors.ts'
-import type { Collection, Ledger, ServiceView } from '../ipc/messages.ts'
+import type { Caller, Collection, CommandAnswer, Ledger, ServiceView } from '../ipc/messages.ts'
 import type { Logger } from '../log.ts'
 import { apply } from './apply.ts'
 import { keepBlackBox } from './black-box.ts'
@@ -33,6 +33,10 @@ export interface SupervisorOptions {
   onPid: (pid: number, alive: boolean) => void
   /** Metrics of every process that answers in time. */
   collect: () => Promise<Collection>
+  /** A command that came through a worker. */
+  command: (name: string, args: object, caller: Caller) => Promise<CommandAnswer>
+  /** A worker that wants what operators see, or no longer. */
+  watch: (worker: WorkerProcess, on: boolean) => void
   log: Logger
 }
 
@@ -43,14 +47,15 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1
 /**
  * Performs what {@link plan} decides, with node:cluster. Whatever happens becomes an event and ends in `reconcile`.
  * Emits `exit` once, when the service has ended, `roll` when a rolling restart has, `drained` with the ledger of every
- * worker that leaves in order, `change` when the service is no longer as it was told, and `journal` for whatever
- * happens to a worker, with its reason.
+ * worker that leaves in order, `change` when the service is no longer as it was told, `reconciled` whenever the state
+ * may be another, and `journal` for whatever happens to a worker, with its reason.
  */
 export class Supervisor extends EventEmitter<{
   exit: [code: Extract<Action, { type: 'exit' }>['code'], why: string]
   roll: [RollOutcome]
   drained: [Ledger]
   change: [ServiceView]
+  reconciled: []
   journal: [Happening]
 }> {
   readonly dispatcher: Dispatcher
@@ -112,6 +117,7 @@ export class Supervisor extends EventEmitter<{
     }
     this.#reconciling = false
     this.#tellService()
+    this.emit('reconciled')
     clearTimeout(this.#wake)
     // Of the same moment as the last plan: a deadline between two moments would be in neither.
     const at = wakeAt(this.#state, limits, time)
@@ -182,7 +188,14 @@ export class Supervisor extends EventEmitter<{
         this.#note('drains', action.id, action.why)
         this.#apply({ type: 'drain-sent', id: action.id, recycled: action.recycled })
         const { handOver } = action
-        void this.#workers.get(action.id)?.channel.tell({ type: 'drain', handOver, deadlineMs: this.#options.drainMs })
+        const snapshot = find(this.#state, action.id)?.snapshot
+        const order = {
+          type: 'drain',
+          handOver,
+          deadlineMs: this.#options.drainMs,
+          ...(snapshot && { snapshot })
+        } as const
+        void this.#workers.get(action.id)?.channel.tell(order)
         return
       }
       case 'examine':
@@ -270,13 +283,23 @@ export class Supervisor extends EventEmitter<{
       if (handle) this.dispatcher.take(handle, idleMs, slot, moved)
       else this.#log.error(this.#describe(id), 'a connection that was handed over did not arrive')
     },
-    drained: (_, ledger) => {
+    drained: ({ id }, ledger) => {
       this.#rolls.add(ledger)
       this.emit('drained', ledger)
+      this.dispatch({ type: 'emptied', id })
     },
     port: ({ channel }) => void channel.tell({ type: 'port' }, this.port?.shared),
     collect: () => this.#options.collect(),
     broadcast: (message) => relay(this.peers(), message),
+    command: async ({ id }, { name, args, caller }) => {
+      this.dispatch({ type: 'errand', id, change: 1 })
+      try {
+        return await this.#options.command(name, args, caller)
+      } finally {
+        this.dispatch({ type: 'errand', id, change: -1 })
+      }
+    },
+    watch: (worker, on) => this.#options.watch(worker, on),
     notUnderstood: ({ id }, message) =>
       this.#log.warn({ ...this.#describe(id), message }, 'a message that is not understood'),
     misused: ({ id }, why) => {
@@ -303,12 +326,14 @@ export class Supervisor extends EventEmitter<{
     this.dispatch({ type: 'hung', id: worker.id, why })
   }
 
-  #gone({ id, pid, slot }: WorkerProcess, code: number | null, { how, reason }: Death): void {
+  #gone(worker: WorkerProcess, code: number | null, { how, reason }: Death): void {
+    const { id, pid, slot } = worker
     const described = this.#describe(id)
     const expected = described.status === 'draining' && code === 0
     this.#log[expected ? 'info' : 'error']({ ...described, how }, 'worker is gone')
     this.#note('gone', id, how)
     if (pid) this.#options.onPid(pid, false)
+    this.#options.watch(worker, false)
     this.#workers.delete(id)
     if (code === EXIT_CONFIG) this.#apply({ type: 'boot-failed', id, why: `worker ${slot} cannot boot` })
     this.#apply({ type: 'exit', id, how, random: Math.random(), oom: reason === 'oom' })

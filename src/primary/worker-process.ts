@@ -1,5 +1,5 @@
 import type { Worker as ClusterWorker } from 'node:cluster'
-import type { Broadcast, Collection, Ledger, Told, Vitals } from '../ipc/messages.ts'
+import type { Broadcast, Caller, Collection, CommandAnswer, Ledger, Told, Vitals } from '../ipc/messages.ts'
 import { type Death, nameDeath } from './death.ts'
 import { type Diagnosis, diagnose } from './diagnosis.ts'
 import type { Given, Target, TcpHandle } from './dispatch.ts'
@@ -21,6 +21,9 @@ export interface WorkerListener {
   port(worker: WorkerProcess): void
   collect(): Promise<Collection>
   broadcast(message: Broadcast & { deadlineMs: number }): Promise<Told>
+  command(worker: WorkerProcess, command: { name: string; args: object; caller: Caller }): Promise<CommandAnswer>
+  /** It wants what operators see, or no longer. */
+  watch(worker: WorkerProcess, on: boolean): void
   /** A newer version may have something to say that this one does not know; told once a worker. */
   notUnderstood(worker: WorkerProcess, message: string): void
   /** It sends what no worker of ours sends; it is not listened to any more. */
@@ -116,6 +119,7 @@ export class WorkerProcess implements Target {
       this.redisUp = up
       listener.redis(this)
     })
+    channel.on('watch', ({ on }) => listener.watch(this, on))
     channel.on('adopted', ({ id }) => listener.adopted(this, id))
     channel.on('hand-over', ({ id, idleMs }, handle) =>
       listener.handedOver(
@@ -127,6 +131,7 @@ export class WorkerProcess implements Target {
     )
     channel.answer('collect', () => listener.collect())
     channel.answer('broadcast', (message) => listener.broadcast(message))
+    channel.answer('command', (command) => listener.command(this, command))
     channel.answer('drained', (ledger) => {
       listener.drained(this, ledger)
       return null

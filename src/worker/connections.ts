@@ -80,6 +80,8 @@ const BACKLOG = 1024
 export class Connections {
   readonly server: Server
   readonly all = new Set<Connection>()
+  /** Those whose client waits for the answer to a command of the admin plane: a drain does not wait for them. */
+  readonly onErrand = new Set<Connection>()
   readonly #keepAliveMs: number
   readonly #bySocket = new WeakMap<Socket, Connection>()
   #requests = 0
@@ -144,6 +146,15 @@ export class Connections {
     let inFlight = 0
     for (const { busy } of this.all) inFlight += busy
     return { connections: this.all.size, inFlight, requests: this.#requests }
+  }
+
+  /** The client of this socket waits for the primary. @returns to be called when it does no longer */
+  errand(socket: Socket): () => void {
+    const connection = this.#bySocket.get(socket)
+    if (!connection) return () => {}
+    this.onErrand.add(connection)
+    this.watcher?.quiet(connection)
+    return () => void this.onErrand.delete(connection)
   }
 
   /** From now on the last answer on each connection says that it is the last. */
@@ -269,6 +280,7 @@ export class Connections {
     this.watcher?.opened(connection)
     socket.once('close', () => {
       this.all.delete(connection)
+      this.onErrand.delete(connection)
       this.watcher?.closed(connection)
     })
   }

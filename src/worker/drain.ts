@@ -33,6 +33,9 @@ export class Drain implements Watcher {
   readonly #ledger: Ledger = { held: 0, handedOver: 0, answered: 0, idle: 0, left: 0, cut: 0 }
   readonly #finished: Promise<void>
   #finish!: () => void
+  /** No connection is left at all. */
+  readonly left: Promise<void>
+  #leave!: () => void
   /** Idle connections of the last look, with the bytes they had sent by then. */
   #candidates: { connection: Connection; bytesRead: number }[] = []
   /** Handed to the primary, and not yet at another worker. */
@@ -46,9 +49,12 @@ export class Drain implements Watcher {
     this.#finished = new Promise((resolve) => {
       this.#finish = resolve
     })
+    this.left = new Promise((resolve) => {
+      this.#leave = resolve
+    })
   }
 
-  /** Resolves when no connection is left. */
+  /** Resolves when no connection is left but those of clients that wait for the primary: they may outlast the deadline. */
   async run(): Promise<Ledger> {
     this.#ledger.held = this.#connections.all.size
     this.#connections.watcher = this
@@ -57,8 +63,8 @@ export class Drain implements Watcher {
     const interval = setInterval(() => this.#lookSoon(), LOOK_MS)
     this.#deadline = setTimeout(() => this.#cut(), this.#options.deadlineMs)
     this.#lookSoon()
+    void this.left.then(() => clearInterval(interval))
     await this.#finished
-    clearInterval(interval)
     clearTimeout(this.#deadline)
     return this.#ledger
   }
@@ -97,7 +103,7 @@ export class Drain implements Watcher {
 
   closed(connection: Connection): void {
     this.#ledger[connection.end]++
-    if (this.#connections.all.size === 0) this.#lookSoon()
+    if (this.#isEmpty()) this.#lookSoon()
   }
 
   #lookSoon(): void {
@@ -110,7 +116,8 @@ export class Drain implements Watcher {
   }
 
   #look(): void {
-    if (this.#connections.all.size === 0) this.#finish()
+    if (this.#isEmpty()) this.#finish()
+    if (this.#connections.all.size === 0) this.#leave()
     else if (this.#options.handOver) {
       if (this.#candidates.length === 0) {
         const idle = this.#connections.idle()
@@ -120,6 +127,10 @@ export class Drain implements Watcher {
     } else if (performance.now() - this.#startedAt >= this.#options.graceMs) {
       for (const connection of this.#connections.idle()) this.#end(connection)
     }
+  }
+
+  #isEmpty(): boolean {
+    return this.#connections.all.size === this.#connections.onErrand.size
   }
 
   #handOverNext(): void {
@@ -162,6 +173,7 @@ export class Drain implements Watcher {
 
   #cut(): void {
     for (const connection of this.#connections.all) {
+      if (this.#connections.onErrand.has(connection)) continue
       if (connection.end === 'left') connection.end = 'cut'
       connection.socket.destroy()
     }

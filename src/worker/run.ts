@@ -16,9 +16,11 @@ import type { Settings } from '../state/settings.ts'
 import { Shared } from '../state/shared.ts'
 import { startBeat } from './beat.ts'
 import { Connections } from './connections.ts'
-import { Drain } from './drain.ts'
+import { answerForDiagnostics, writeHeapSnapshot } from './diagnostics.ts'
+import { Drain, type DrainOptions } from './drain.ts'
 import { exposeInFlight } from './in-flight.ts'
 import { listen } from './listen.ts'
+import { primaryOf } from './primary.ts'
 import { answerForSessions, answerForShared } from './shared.ts'
 
 /** The primary answers a scrape after its own deadline for the workers, 1 s; this one only catches a dead primary. */
@@ -101,13 +103,15 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
       connections = new Connections(config.http, handler)
       return connections.server
     },
-    isIdleAdopted: (socket) => connections.isIdleAdopted(socket)
+    isIdleAdopted: (socket) => connections.isIdleAdopted(socket),
+    primary: primaryOf(channel, () => connections)
   })
   exposeInFlight(connections.all)
   booted()
   channel.answer('ping', () => null)
   channel.answer('metrics', async () => (await registry.getMetricsAsJSON()) as unknown as MetricJson[])
   answerForSessions(channel, app.sessions)
+  answerForDiagnostics(channel)
 
   channel.on('connection', ({ id, idleMs, head }, handle) => {
     if (!handle) return
@@ -118,26 +122,30 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
   channel.on('moved', ({ id }) => drain?.moved(id))
 
   /** Empties this worker and leaves. */
-  const leave = async (options: ConstructorParameters<typeof Drain>[1]) => {
+  const leave = async (options: DrainOptions, snapshot?: string) => {
     if (drain) return
     drain = new Drain(connections, options)
     connections.refuseNew()
     draining.abort()
     const [ledger] = await Promise.all([drain.run(), shared.ended(options.deadlineMs)])
     log.info({ ledger }, 'drained')
+    if (snapshot) await writeHeapSnapshot(snapshot).catch((error: unknown) => log.error({ err: error }, 'no snapshot'))
+    if (process.connected) await channel.ask('drained', ledger, 1000).catch(() => {})
+    // Who waits for the primary gets its answer yet: it may be about this very worker.
+    await drain.left
     await app.close().catch((error: unknown) => log.warn({ err: error }, 'closing the app'))
     shared.stop()
     link.stop()
-    if (process.connected) await channel.ask('drained', ledger, 1000).catch(() => {})
     process.exit(0)
   }
-  channel.on('drain', ({ handOver, deadlineMs }) => {
-    void leave({
+  channel.on('drain', ({ handOver, deadlineMs, snapshot }) => {
+    const options = {
       handOver: handOver ? (id, handle, idleMs) => channel.tell({ type: 'hand-over', id, idleMs }, handle) : undefined,
       graceMs: config.http.keepAliveMs + 1000,
       lingerMs: LINGER_MS,
       deadlineMs
-    })
+    } satisfies DrainOptions
+    void leave(options, snapshot)
   })
   cluster.worker!.on('disconnect', () => {
     log.warn('the primary is gone: finishing what is in flight')

@@ -126,6 +126,10 @@ export type Happening =
   | `silent ${number}`
   | `box closed ${number}`
   | `recycle ${number}`
+  | `snapshot ${number}`
+  | `errand ${number}`
+  | `answered ${number}`
+  | `emptied ${number}`
   | `no process for ${number}`
   | 'release gone'
   | 'code changes'
@@ -173,6 +177,14 @@ export function happen(rehearsal: Rehearsal, what: Happening): string[] {
       return rehearsal.happens({ type: 'hung', id, why: 'an endless loop' })
     case 'recycle':
       return rehearsal.happens({ type: 'recycle', id })
+    case 'snapshot':
+      return rehearsal.happens({ type: 'recycle', id, snapshot: '/file' })
+    case 'errand':
+      return rehearsal.happens({ type: 'errand', id, change: 1 })
+    case 'answered':
+      return rehearsal.happens({ type: 'errand', id, change: -1 })
+    case 'emptied':
+      return rehearsal.happens({ type: 'emptied', id })
     case 'no':
       return rehearsal.happens({
         type: 'fork-failed',

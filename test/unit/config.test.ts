@@ -32,7 +32,7 @@ const SECRET = 'correct-horse-battery-staple-2026'
 
 describe('what is not set has a default', () => {
   test('that needs nothing but Node to start', () => {
-    const { runDir, adminSocket, cacheDir, ...config } = loadConfig({})
+    const { runDir, adminSocket, cacheDir, variables, ...config } = loadConfig({})
     assert.deepEqual(config, {
       production: false,
       port: 8080,
@@ -42,6 +42,8 @@ describe('what is not set has a default', () => {
       reusePortLoss: 'refuse',
       listenFd: undefined,
       app: undefined,
+      admin: { controlTokens: undefined, readTokens: undefined, askMs: 10_000 },
+      maxWorkers: 128,
       searchPath: '',
       redis: { url: undefined, timeoutMs: 1000, ca: undefined },
       session: { secrets: undefined, idleMs: 30 * 60_000, maxAgeMs: 12 * 3_600_000 },

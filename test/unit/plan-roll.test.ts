@@ -44,6 +44,42 @@ tell({
         ['dies 1', 'fork #4: slot 1, generation 2']
       ]
     },
+    'a worker through which the reload was asked for does not hold it up, however long it takes': {
+      workers: 2,
+      story: [
+        ...serving(2),
+        ['errand 1'],
+        ['reload', 'fork #3: slot 0, generation 2'],
+        ['ready 3', 'drain #1, handing over'],
+        ['emptied 1', 'fork #4: slot 1, generation 2'],
+        ['ready 4', 'drain #2, handing over'],
+        ['left 2', 'roll 2 done'],
+        ['3600000 ms pass'],
+        ['answered 1'],
+        ['1999 ms pass'],
+        ['1 ms pass', 'kill #1: drain deadline']
+      ]
+    },
+    'without a command under way one that has drained is waited for': {
+      workers: 2,
+      story: [
+        ...serving(2),
+        ['reload', 'fork #3: slot 0, generation 2'],
+        ['ready 3', 'drain #1, handing over'],
+        ['emptied 1'],
+        ['2000 ms pass', 'kill #1: drain deadline']
+      ]
+    },
+    'one that writes a snapshot gets its time': {
+      workers: 1,
+      story: [
+        ...serving(1),
+        ['snapshot 1', 'fork #2: slot 0, generation 1'],
+        ['ready 2', 'drain #1, handing over'],
+        ['121999 ms pass'],
+        ['1 ms pass', 'kill #1: drain deadline']
+      ]
+    },
     'a second and a third reload during one are remembered as one more': {
       workers: 1,
       story: [

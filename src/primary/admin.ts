@@ -1,0 +1,94 @@
+import { refusal } from '../admin/answer.ts'
+import { faultsOf } from '../admin/arguments.ts'
+import { type ArgsOf, COMMAND_NAMES, type Command, type CommandName, find } from '../admin/registry.ts'
+import { AskError } from '../ipc/channel.ts'
+import type { Caller, CommandAnswer } from '../ipc/messages.ts'
+import type { Logger } from '../log.ts'
+import { CommandError } from './command-error.ts'
+import { type Commands, Outcome } from './commands.ts'
+import type { Journal } from './journal.ts'
+
+type Handlers = { [N in CommandName]: (args: ArgsOf<N>, caller: Caller) => unknown }
+
+/** Runs a command by its name, whoever asks: finds it, checks its arguments, keeps the book, and answers as HTTP would. */
+export class Admin {
+  readonly #handlers: Handlers
+  readonly #journal: Journal
+  readonly #log: Logger
+
+  constructor(commands: Commands, journal: Journal, log: Logger) {
+    this.#journal = journal
+    this.#log = log
+    this.#handlers = {
+      status: () => commands.status(),
+      ping: () => commands.ping(),
+      reload: (args, caller) => commands.reload(args, caller),
+      scale: (args) => commands.scale(args),
+      recycle: (args) => commands.recycle(args),
+      stop: () => commands.stop(),
+      why: (args) => commands.why(args),
+      journal: (args) => commands.journal(args),
+      config: () => commands.config(),
+      'settings-get': (args) => commands.settingsGet(args),
+      'settings-set': (args) => commands.settingsSet(args),
+      'log-level': (args) => commands.logLevel(args),
+      'cache-clear': () => commands.cacheClear(),
+      'sessions-list': (args) => commands.sessionsList(args),
+      'sessions-end': (args) => commands.sessionsEnd(args),
+      profile: (args) => commands.profile(args),
+      heap: (args) => commands.heap(args),
+      report: (args) => commands.report(args),
+      diagnose: (args) => commands.diagnose(args)
+    }
+  }
+
+  /** Never rejects. */
+  async run(name: string, args: object, caller: Caller): Promise<CommandAnswer> {
+    const command = find(name)
+    if (!command) return refusal(404, `no such command; there are ${COMMAND_NAMES.join(', ')}`)
+    const begun = performance.now()
+    const book = this.#book(name, command, args, caller)
+    book('asked')
+    const answer = await this.#answer(name as CommandName, command, args, caller)
+    const { body } = answer
+    const outcome = 'message' in body ? { why: body.message } : { acks: body.acks.length, missing: body.missing }
+    book('answered', {
+      ok: body.ok,
+      statusCode: answer.statusCode,
+      ms: Math.round(performance.now() - begun),
+      ...outcome
+    })
+    return answer
+  }
+
+  async #answer(name: CommandName, command: Command, args: object, caller: Caller): Promise<CommandAnswer> {
+    const faults = faultsOf(command, args)
+    if (faults !== undefined) return refusal(400, faults)
+    try {
+      const result = await this.#handlers[name](args as never, caller)
+      const { ok, ...told } = result instanceof Outcome ? result : new Outcome(result)
+      return { statusCode: ok ? 200 : 500, body: { ok, ...told } }
+    } catch (error) {
+      if (error instanceof CommandError) return refusal(error.statusCode, error.message)
+      if (error instanceof AskError) return refusal(503, `the worker that was to do it: ${error.message}`)
+      this.#log.error({ err: error, command: name }, 'a command failed')
+      return refusal(500, `a fault of the primary: ${(error as Error).message}`)
+    }
+  }
+
+  /** What changes something is in the journal too, before and after, whatever LOG_LEVEL is. */
+  #book(name: string, { level, args: { properties } }: Command, args: object, caller: Caller) {
+    const shown = Object.entries(args ?? {}).map(([key, value]) => {
+      const { secret } = (properties[key] ?? { secret: true }) as { secret?: boolean }
+      return [key, secret ? '(not shown)' : value]
+    })
+    const about = { command: name, args: Object.fromEntries(shown) as Record<string, unknown>, ...caller }
+    const slot = about.args.slot
+    return (what: 'asked' | 'answered', more: Record<string, unknown> = {}) => {
+      const text = `command ${what}`
+      this.#log[level === 'read' ? 'debug' : 'info']({ ...about, ...more }, text)
+      if (level === 'read') return
+      this.#journal.record({ event: text, ...(Number.isInteger(slot) && { slot: slot as number }), ...about, ...more })
+    }
+  }
+}

@@ -1,0 +1,55 @@
+import type { AdminEvent } from '../ipc/messages.ts'
+import type { Commands } from './commands.ts'
+import type { Journal } from './journal.ts'
+
+const FRAME_MS = 1000
+
+/** Resolves when it is on its way: until then, who is slow gets no further status. */
+export type Send = (event: AdminEvent) => Promise<unknown>
+
+/** What operators see, as it happens: made once for all who watch, and only while one does. */
+export class Feed {
+  readonly #commands: Commands
+  readonly #journal: Journal
+  readonly #watchers = new Map<unknown, { send: Send; busy: boolean }>()
+  #end: (() => void) | undefined
+
+  constructor(commands: Commands, journal: Journal) {
+    this.#commands = commands
+    this.#journal = journal
+  }
+
+  /** @param who the same one is served once @param last so many entries of the journal come first */
+  add(who: unknown, send: Send, last = 0): void {
+    const watcher = { send, busy: false }
+    this.#watchers.set(who, watcher)
+    this.#status([watcher])
+    if (last > 0) for (const data of this.#journal.read({ limit: last })) void send({ event: 'journal', data })
+    if (this.#end) return
+    const timer = setInterval(() => this.#status(this.#watchers.values()), FRAME_MS)
+    const unwatch = this.#journal.watch((data) => {
+      for (const one of this.#watchers.values()) void one.send({ event: 'journal', data })
+    })
+    this.#end = () => {
+      clearInterval(timer)
+      unwatch()
+    }
+  }
+
+  remove(who: unknown): void {
+    if (!this.#watchers.delete(who) || this.#watchers.size > 0) return
+    this.#end?.()
+    this.#end = undefined
+  }
+
+  #status(watchers: Iterable<{ send: Send; busy: boolean }>): void {
+    const event: AdminEvent = { event: 'status', data: this.#commands.look() }
+    for (const watcher of watchers) {
+      if (watcher.busy) continue
+      watcher.busy = true
+      void watcher.send(event).finally(() => {
+        watcher.busy = false
+      })
+    }
+  }
+}
