@@ -14,6 +14,8 @@ import type { Collection, ServiceView } from '../ipc/messages.ts'
 import type { RedisClient, RedisLink } from '../state/redis.ts'
 import { SafeSessionStore } from '../state/session-store.ts'
 import type { Shared } from '../state/shared.ts'
+import { admin, type Primary } from './admin.ts'
+import { docs } from './docs.ts'
 import { answerClientError, handleErrors } from './errors.ts'
 import { health } from './health.ts'
 import { inFlight } from './in-flight.ts'
@@ -32,7 +34,7 @@ export interface Self {
 
 /** Everything an app needs of the process it runs in. */
 export interface AppDeps {
-  config: Pick<Config, 'http' | 'session'>
+  config: Pick<Config, 'http' | 'session' | 'admin' | 'runDir'>
   log: FastifyBaseLogger
   self: Self
   link: RedisLink
@@ -46,6 +48,7 @@ export interface AppDeps {
   collect: () => Promise<Collection>
   /** Aborted when this worker begins to leave: what would never end by itself ends then. */
   draining: AbortSignal
+  primary: Primary
   /** The routes: those of src/routes/, or the user's own. */
   routes: FastifyPluginAsync
   serverFactory?: FastifyServerFactory
@@ -103,7 +106,9 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   await app.register(inFlight)
   await app.register(requestLog)
   await app.register(metrics, deps)
+  await app.register(docs)
   await app.register(health)
+  await app.register(admin, deps)
   await app.register(withSessions)
   refuseOtherMethods()
   await app.ready()
