@@ -135,6 +135,7 @@ async function openApp(redisUrl: string) {
     service: () => ({ state: 'running', desired: 1, workers: [], redis: true }),
     collect: async () => ({ workers: [], primary: [], missing: [] }),
     draining,
+    primary: { command: () => Promise.reject(new Error('it is alone')), watch: () => () => {} },
     routes: async () => {}
   })
 }

@@ -27,7 +27,7 @@ test('muster steers the service over a socket that only its user can open', asyn
   assert.equal((await muster(service, 'scale', '-2')).code, 0)
   const refused = await muster(service, 'scale', '0')
   assert.equal(refused.code, 1)
-  assert.match(refused.stderr, /a number from 1 to 999/)
+  assert.match(refused.stderr, /a number from 1 to 128/)
 
   const reload = await muster(service, 'reload')
   assert.equal(reload.code, 0)
@@ -85,7 +85,7 @@ test('muster why tells what happened, while the service runs and afterwards', as
     for (const slot of ['999', '-1', 'all']) {
       const { code, stderr } = await muster(service, 'why', slot)
       assert.equal(code, 1)
-      assert.match(stderr, /^muster: slot: a number from 0 to 998, not /)
+      assert.match(stderr, /^muster: slot: must be a number from 0 to 998, not /)
     }
   }
   await refused()

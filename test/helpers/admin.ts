@@ -5,10 +5,34 @@ import type { Service } from './service.ts'
 
 export interface Answer {
   ok: boolean
-  result?: { version?: number; values?: Record<string, unknown>; workers?: number; unanswered?: number } | null
+  // biome-ignore lint/suspicious/noExplicitAny: each command has its own
+  result?: any
   acks?: { host: string; slot: number; pid: number }[]
   missing?: { host: string; slot: number; pid: number; why: string }[]
-  error?: string
+  statusCode?: number
+  message?: string
+}
+
+/** A token that opens everything, and one that only reads. */
+export const TOKENS = { ADMIN_TOKEN: 'control-'.padEnd(40, 'c'), ADMIN_READ_TOKEN: 'read-'.padEnd(40, 'r') }
+
+/** Asks over HTTP, on a connection of its own. @param token none: without one */
+export async function overHttp(
+  url: string,
+  name: string,
+  args?: unknown,
+  token: string | undefined = TOKENS.ADMIN_TOKEN
+): Promise<{ status: number; body: Answer; headers: Headers }> {
+  const response = await fetch(`${url}/admin/commands/${name}`, {
+    method: 'POST',
+    headers: {
+      connection: 'close',
+      ...(args !== undefined && { 'content-type': 'application/json' }),
+      ...(token && { authorization: `Bearer ${token}` })
+    },
+    ...(args !== undefined && { body: JSON.stringify(args) })
+  })
+  return { status: response.status, body: (await response.json()) as Answer, headers: response.headers }
 }
 
 /** Asks as the `muster` command does, without a process for it. */

@@ -4,6 +4,7 @@ import type { FastifyInstance, FastifyPluginAsync, InjectOptions, LightMyRequest
 import type { Redis } from 'ioredis'
 import { type Logger, pino } from 'pino'
 import { type Config, loadConfig } from '../../src/config.ts'
+import { primaryAway } from '../../src/errors.ts'
 import { buildApp } from '../../src/http/app.ts'
 import { createRegistry } from '../../src/http/metrics.ts'
 import type { Collection, MetricJson, ServiceView } from '../../src/ipc/messages.ts'
@@ -102,6 +103,8 @@ export async function startApp(t: TestContext, options: AppOptions = {}): Promis
       return { ...collected, workers: [{ slot, metrics }] }
     },
     draining: draining.signal,
+    // It is alone here: nobody supervises it.
+    primary: { command: () => Promise.reject(primaryAway(undefined)), watch: () => () => {} },
     routes
   })
   close = () => app.close()

@@ -1,0 +1,140 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { request } from 'node:http'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { command, overHttp, TOKENS } from '../helpers/admin.ts'
+import { fixture } from '../helpers/load.ts'
+import { startRedis } from '../helpers/redis.ts'
+import { Deploys } from '../helpers/releases.ts'
+import { muster, startService } from '../helpers/service.ts'
+
+test('the socket works with every worker stopped, and with every worker dead', async (t) => {
+  const { url } = await startRedis(t)
+  // Nobody is replaced: what is to be seen is that nobody answers.
+  const service = await startService(t, { env: { REDIS_URL: url, HEARTBEAT_TIMEOUT: '0', ADMIN_TIMEOUT: '500' } })
+  const pids = [...service.workers().keys()]
+  for (const pid of pids) process.kill(pid, 'SIGSTOP')
+  const begun = performance.now()
+  const { code, stdout, stderr } = await muster(service, 'status')
+  const took = performance.now() - begun
+  assert.ok(took < 3000, `${took} ms`)
+  assert.equal(code, 0)
+  for (const [slot, pid] of pids.entries()) {
+    assert.match(stdout, new RegExp(`^${slot} +${pid} +1 +ready`, 'm'))
+    assert.match(stderr, new RegExp(`^muster: slot ${slot} of \\S+, pid ${pid}: no answer in 1000 ms$`, 'm'))
+  }
+  const late = await command(service, 'diagnose', { slot: 0 })
+  assert.deepEqual([late.status, late.body.message], [503, 'the worker that was to do it: no answer in 500 ms'])
+
+  const from = service.lines.length
+  for (const pid of pids) process.kill(pid, 'SIGKILL')
+  const dead = await command(service, 'status')
+  assert.equal(dead.status, 200)
+  assert.deepEqual(dead.body.result.desired, 2)
+  await service.ready(2, from)
+})
+
+test('a worker that dies before it has done what it was told is named; so is a slot that nobody serves', async (t) => {
+  const { url } = await startRedis(t)
+  const service = await startService(t, { env: { REDIS_URL: url, CANARY_TIME: '0' } })
+  const [first] = service.workers().keys()
+  const from = service.lines.length
+  const profiled = command(service, 'profile', { slot: 0, seconds: 30 })
+  await service.line(({ msg, command: name }) => msg === 'command asked' && name === 'profile', from)
+  const second = await command(service, 'report', { slot: 1 })
+  assert.deepEqual([second.status, second.body.message], [409, 'another profile, report or snapshot is being written'])
+  process.kill(first!, 'SIGKILL')
+  const { status, body } = await profiled
+  assert.deepEqual([status, body.message], [503, 'the worker that was to do it: the process asked went away'])
+  await service.ready(1, from)
+  assert.equal((await command(service, 'report', { slot: 1 })).status, 200, 'the next one may')
+
+  // Who asked has hung up in the middle: the roll goes on to its end.
+  const socketPath = join(service.runDir, 'admin.sock')
+  const call = request({ socketPath, path: '/commands/reload', method: 'POST' }).end()
+  call.on('error', () => {})
+  await service.line(({ msg }) => msg === 'rolling restart begins', from)
+  call.destroy()
+  await service.line(({ msg }) => msg === 'rolling restart done', from)
+  await service.line(
+    ({ msg, command: name, ok }) => msg === 'command answered' && name === 'reload' && ok === true,
+    from
+  )
+
+  // Of a killed primary the socket stays behind; the next one takes the folder.
+  process.kill(service.pid, 'SIGKILL')
+  await once(service.child, 'exit')
+  assert.equal((await muster(service, 'ping')).code, 1)
+  const next = await startService(t, { env: { REDIS_URL: url }, runDir: service.runDir })
+  assert.equal((await muster(next, 'ping')).stdout, 'pong\n')
+})
+
+test('muster reload shows how it goes, waits, and says why a release is a bad one', async (t) => {
+  const { url } = await startRedis(t)
+  const deploys = new Deploys(t)
+  deploys.deploy('1.0.0')
+  const service = await startService(t, { env: { REDIS_URL: url, APP: deploys.app, CANARY_TIME: '0', ...TOKENS } })
+  deploys.deploy('2.0.0', "if (app.self.slot === 2) throw new Error('no third')")
+  const good = await muster(service, 'reload')
+  assert.equal(good.code, 0, good.stderr)
+  assert.match(good.stdout, /^outcome +generation/)
+  for (const slot of [0, 1]) {
+    assert.match(good.stderr, new RegExp(`^\\[${slot + 1}/2\\] slot ${slot}, pid \\d+: ready$`, 'm'), good.stderr)
+    assert.match(good.stderr, new RegExp(`^\\[${slot + 1}/2\\] slot ${slot}, pid \\d+: gone`, 'm'), good.stderr)
+  }
+
+  deploys.deploy('3.0.0', "throw new Error('not this one')")
+  const [bad, other] = await Promise.all([muster(service, 'reload', '--json'), overHttp(service.url, 'reload', {})])
+  assert.equal(bad.code, 1)
+  const answer = JSON.parse(bad.stdout) as { ok: boolean; result: { outcome: string; why: string } }
+  assert.equal(answer.ok, false)
+  assert.equal(answer.result.outcome, 'failed')
+  assert.match(answer.result.why, /not this one/)
+  assert.deepEqual([other.status, other.body.ok, other.body.result.outcome], [500, false, 'failed'])
+  assert.equal(other.body.acks?.length, 2, 'both slots are served by the release before')
+
+  const scaled = await command(service, 'scale', { workers: 3 })
+  assert.deepEqual([scaled.body.ok, scaled.body.result], [false, { workers: 3 }], 'the third does not boot')
+  assert.deepEqual(
+    scaled.body.missing?.map(({ slot, why }) => [slot, why]),
+    [[2, 'no worker serves it: boot-failure']]
+  )
+})
+
+test('a profile taken under load names the hot function, in the format of Chrome DevTools', async (t) => {
+  const { url } = await startRedis(t)
+  const service = await startService(t, { env: { REDIS_URL: url, APP: fixture('hot') }, workers: 1 })
+  let busy = true
+  const load = (async () => {
+    while (busy) await (await fetch(`${service.url}/hot`)).arrayBuffer()
+  })()
+  const { body } = await command(service, 'profile', { slot: 0, seconds: 1 })
+  busy = false
+  await load
+  interface Node {
+    id: number
+    hitCount: number
+    callFrame: { functionName: string; url: string; scriptId: string; lineNumber: number; columnNumber: number }
+    children?: number[]
+  }
+  const profile = JSON.parse(readFileSync(body.result.path, 'utf8')) as {
+    nodes: Node[]
+    startTime: number
+    endTime: number
+    samples: number[]
+    timeDeltas: number[]
+  }
+  const micros = profile.endTime - profile.startTime
+  assert.ok(micros > 900_000 && micros < 10_000_000, `${micros} µs`)
+  assert.equal(profile.samples.length, profile.timeDeltas.length)
+  const ids = new Set(profile.nodes.map(({ id }) => id))
+  assert.ok(profile.samples.every((id) => ids.has(id)))
+  assert.ok(profile.nodes.every(({ children = [] }) => children.every((id) => ids.has(id))))
+  assert.equal(profile.nodes[0]?.callFrame.functionName, '(root)')
+  const own = profile.nodes.filter(({ callFrame }) => !callFrame.functionName.startsWith('('))
+  const hottest = own.reduce((a, b) => (b.hitCount > a.hitCount ? b : a))
+  assert.equal(hottest.callFrame.functionName, 'theHotOne')
+  assert.match(hottest.callFrame.url, /fixtures\/hot\.js$/)
+})

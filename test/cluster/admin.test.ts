@@ -1,0 +1,246 @@
+import assert from 'node:assert/strict'
+import { statSync } from 'node:fs'
+import { basename } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import { Value } from 'typebox/value'
+import { COMMAND_NAMES, COMMANDS, type CommandName } from '../../src/admin/registry.ts'
+import { type Answer, command, overHttp, TOKENS } from '../helpers/admin.ts'
+import { startRedis } from '../helpers/redis.ts'
+import { muster, type Service, startService } from '../helpers/service.ts'
+
+type Door = (name: string, words: string[], args: object) => Promise<Answer>
+
+/** What is typed, and what it is as JSON; `stop` comes last. */
+const CALLS: Record<CommandName, [words: string[], args: object]> = {
+  status: [[], {}],
+  ping: [[], {}],
+  reload: [[], {}],
+  scale: [['2'], { workers: 2 }],
+  recycle: [['0'], { slot: 0 }],
+  why: [['0', '3'], { slot: 0, limit: 3 }],
+  journal: [['2'], { limit: 2 }],
+  config: [[], {}],
+  'settings-get': [['banner'], { key: 'banner' }],
+  'settings-set': [['banner', 'hello'], { key: 'banner', value: 'hello' }],
+  'log-level': [['info'], { level: 'info' }],
+  'cache-clear': [[], {}],
+  'sessions-list': [['ada'], { user: 'ada' }],
+  'sessions-end': [['ada'], { user: 'ada' }],
+  profile: [['1', '0.2'], { slot: 1, seconds: 0.2 }],
+  heap: [['1'], { slot: 1 }],
+  report: [['1'], { slot: 1 }],
+  diagnose: [['1'], { slot: 1 }],
+  stop: [[], {}]
+}
+
+/** What is wrong, and what is said of it. */
+const FAULTS: [name: string, words: string[], args: unknown, status: number, message: RegExp][] = [
+  ['recycle', ['one'], { slot: 'one' }, 400, /^slot: must be a number from 0 to 998, not "one"$/],
+  ['recycle', [], {}, 400, /^slot: must be .*, not nothing$/],
+  ['recycle', ['7'], { slot: 7 }, 404, /^slot: no worker serves 7$/],
+  ['reload', ['now'], { 'argument 1': 'now' }, 400, /^argument 1: there is no such argument; there is none$/],
+  ['scale', ['many'], { workers: 'many' }, 400, /^workers: must be a number of workers, or \+1 or -1, not "many"$/],
+  ['scale', ['5'], { workers: 5 }, 400, /^workers: must be a number from 1 to 4, or \+1 or -1 of it, not 5$/],
+  ['log-level', ['loud'], { level: 'loud' }, 400, /^level: must be one of trace, .*, not "loud"$/],
+  ['why', ['0', '0'], { slot: 0, limit: 0 }, 400, /^limit: must be a number from 1 to 10000, not 0$/],
+  ['settings-set', ['colour', 'red'], { key: 'colour', value: 'red' }, 404, /colour/],
+  ['profile', ['0', '61'], { slot: 0, seconds: 61 }, 400, /^seconds: must be a number of seconds, up to 60/],
+  ['sessions-end', [], {}, 400, /^user: must be the name of a user, not nothing$/]
+]
+
+describe('every command through every door', () => {
+  let service: Service
+  let doors: Record<string, Door>
+  const cleanups: (() => unknown)[] = []
+  const context = { after: (cleanup: () => unknown) => cleanups.push(cleanup) } as never
+
+  before(async () => {
+    const { url } = await startRedis(context)
+    service = await startService(context, { env: { REDIS_URL: url, CANARY_TIME: '0', MAX_WORKERS: '4', ...TOKENS } })
+    doors = {
+      socket: async (name, _words, args) => (await command(service, name, args)).body,
+      http: async (name, _words, args) => (await overHttp(service.url, name, args)).body,
+      muster: async (name, words) => {
+        const { stdout, code } = await muster(
+          service,
+          ...COMMANDS[name as CommandName].usage.split(' ').filter((word) => /^[a-z]/.test(word)),
+          ...words,
+          '--json'
+        )
+        const answer = JSON.parse(stdout) as Answer
+        assert.equal(code, answer.ok ? 0 : 1)
+        return answer
+      }
+    }
+  })
+  after(async () => {
+    for (const cleanup of cleanups.reverse()) await cleanup()
+  })
+
+  test('the table has every command', () => {
+    assert.deepEqual(Object.keys(CALLS).sort(), [...COMMAND_NAMES].sort())
+  })
+
+  for (const name of COMMAND_NAMES.filter((name) => name !== 'stop')) {
+    test(`${name}: the same from the socket, over HTTP and typed`, async () => {
+      const shapes: Record<string, unknown> = {}
+      for (const [door, call] of Object.entries(doors)) {
+        const answer = await call(name, ...CALLS[name])
+        assert.equal(answer.ok, true, `${door}: ${JSON.stringify(answer)}`)
+        assert.deepEqual([...Value.Errors(COMMANDS[name].result, answer.result)], [], JSON.stringify(answer.result))
+        assert.deepEqual(answer.missing, [], door)
+        shapes[door] = [Object.keys(answer), keysOf(answer.result), answer.acks?.map(({ slot }) => slot).sort()]
+      }
+      assert.deepEqual(shapes.http, shapes.socket)
+      assert.deepEqual(shapes.muster, shapes.socket)
+    })
+  }
+
+  for (const [name, words, args, status, message] of FAULTS) {
+    test(`${name} ${words.join(' ')}: refused in the same words`, async () => {
+      const refusals = [
+        (await command(service, name, args as object)).body,
+        (await overHttp(service.url, name, args)).body,
+        await doors.muster!(name, words, {})
+      ]
+      for (const refused of refusals) {
+        assert.equal(refused.ok, false)
+        assert.equal(refused.statusCode, status, JSON.stringify(refused))
+        assert.match(refused.message!, message)
+      }
+    })
+  }
+
+  test('no such command, no object, no worker reads it: 404 and 400 from both doors', async () => {
+    for (const call of [
+      (name: string, args: object) => command(service, name, args),
+      (name: string, args: object) => overHttp(service.url, name, args)
+    ]) {
+      const unknown = await call('dance', {})
+      assert.equal(unknown.status, 404)
+      assert.match(unknown.body.message!, /^no such command; there are status, ping, /)
+      for (const args of [[1], 'text', null] as unknown as object[]) {
+        const { status, body } = await call('ping', args)
+        assert.equal(status, 400, JSON.stringify(args))
+        assert.equal(body.message, 'the arguments must be a JSON object')
+      }
+    }
+  })
+
+  test('a worker that replaces itself by the command it carries answers it, and what it wrote can be fetched', async () => {
+    // Each slot is met in turn: the answer comes through the very worker that is to go, or through the other one.
+    const before = [...service.workers().keys()]
+    for (const slot of [0, 1, 0, 1]) {
+      const { status, body } = await overHttp(service.url, 'recycle', { slot })
+      assert.equal(status, 200, JSON.stringify(body))
+    }
+    const { body } = await overHttp(service.url, 'heap', { slot: 0 })
+    assert.equal(body.ok, true)
+    const reload = await overHttp(service.url, 'reload', {})
+    assert.equal(reload.body.result.outcome, 'done')
+    for (const pid of before) assert.equal(service.workers().has(pid), false)
+
+    const { path, bytes } = body.result as { path: string; bytes: number }
+    assert.equal(statSync(path).mode & 0o777, 0o600)
+    const headers = { authorization: `Bearer ${TOKENS.ADMIN_TOKEN}` }
+    const file = await fetch(`${service.url}/admin/files/${basename(path)}`, { headers })
+    const text = await file.text()
+    assert.equal(Buffer.byteLength(text), bytes)
+    const { snapshot } = JSON.parse(text) as { snapshot: { meta: object; node_count: number } }
+    assert.ok(snapshot.node_count > 10_000)
+    for (const name of ['admin.sock', '..%2Fx', 'heap-0-1-x.json']) {
+      assert.equal((await fetch(`${service.url}/admin/files/${name}`, { headers })).status, 404, name)
+    }
+  })
+
+  test('two reloads at once are one; the journal and the log say who asked', async () => {
+    const from = service.lines.length
+    const [first, second] = await Promise.all([command(service, 'reload'), overHttp(service.url, 'reload', {})])
+    assert.deepEqual([first.body.result.outcome, second.body.result.outcome], ['done', 'done'])
+    assert.equal(first.body.result.generation, second.body.result.generation)
+    assert.equal([first, second].filter(({ body }) => body.result.joined).length, 1)
+    await service.line(({ msg }) => msg === 'rolling restart done', from)
+    assert.equal(service.lines.slice(from).filter(({ msg }) => msg === 'rolling restart done').length, 1)
+
+    const isAnswer = (door: string) => (line: { msg: string }) =>
+      line.msg === 'command answered' && 'door' in line && line.door === door
+    await Promise.all([service.line(isAnswer('socket'), from), service.line(isAnswer('http'), from)])
+    const audit = service.lines.slice(from).filter(({ msg }) => msg === 'command answered')
+    assert.deepEqual(new Set(audit.map(({ door }) => door)), new Set(['socket', 'http']))
+    const http = audit.find(({ door }) => door === 'http')
+    assert.match(String(http?.who), /^token [0-9a-f]{8}$/)
+    assert.equal(http?.from, '127.0.0.1')
+    const log = JSON.stringify(service.lines)
+    for (const token of Object.values(TOKENS)) assert.equal(log.includes(token), false)
+    const { body } = await command(service, 'journal', { limit: 10 })
+    assert.ok(
+      body.result.some(
+        ({ event, command: name }: { event: string; command?: string }) =>
+          event === 'command answered' && name === 'reload'
+      )
+    )
+  })
+
+  test('a secret setting is in no book', async () => {
+    await command(service, 'settings-set', { key: 'banner', value: 'not for the log' })
+    const asked = service.lines.findLast(({ msg, command: name }) => msg === 'command asked' && name === 'settings-set')
+    assert.deepEqual(asked?.args, { key: 'banner', value: '(not shown)' })
+    const { body } = await command(service, 'config')
+    assert.equal(body.result.ADMIN_TOKEN, '(set)')
+    assert.equal(body.result.REDIS_URL, '(set)')
+    assert.equal(body.result.WORKERS, '2')
+  })
+
+  test('1,000 commands at once: each is answered, done or refused as too many', async () => {
+    const answers = await Promise.all(
+      Array.from({ length: 1000 }, (_, i) =>
+        i % 2 ? command(service, 'ping') : overHttp(service.url, 'settings-get', {})
+      )
+    )
+    for (const { status, body } of answers) {
+      assert.ok(
+        status === 200 ? body.ok : status === 503 && body.message === 'There are more than 16 commands at once',
+        JSON.stringify(body)
+      )
+    }
+    assert.ok(answers.filter(({ status }) => status === 200).length >= 516)
+    assert.equal((await overHttp(service.url, 'ping')).status, 200)
+  })
+
+  test('events: the status and what happens, as JSON lines and as a stream of HTTP', async () => {
+    const headers = { authorization: `Bearer ${TOKENS.ADMIN_READ_TOKEN}` }
+    const aborted = new AbortController()
+    const response = await fetch(`${service.url}/admin/events`, { headers, signal: aborted.signal })
+    assert.equal(response.headers.get('content-type'), 'text/event-stream; charset=utf-8')
+    const reader = response.body!.pipeThrough(new TextDecoderStream() as never).getReader()
+    let text = ''
+    const until = async (pattern: RegExp) => {
+      while (!pattern.test(text)) {
+        const { value, done } = await reader.read()
+        assert.equal(done, false, text)
+        text += value as unknown as string
+      }
+    }
+    await until(/event: status\ndata: \{"version":.*\}\n\n/)
+    await command(service, 'settings-set', { key: 'banner', value: 'x' })
+    await until(/event: journal\ndata: \{"at":.*"command":"settings-set".*\}\n\n/)
+    aborted.abort()
+    const refused = await fetch(`${service.url}/admin/events`, { headers: { connection: 'close' } })
+    assert.equal(refused.status, 401)
+  })
+
+  test('stop, over HTTP: answered, and then the service ends', async () => {
+    const { status, body } = await overHttp(service.url, 'stop', {})
+    assert.deepEqual([status, body.ok, body.result], [200, true, null])
+    assert.deepEqual(await service.exited, { code: 0, signal: null })
+  })
+})
+
+const keysOf = (value: unknown): unknown =>
+  Array.isArray(value)
+    ? typeof value[0]
+    : typeof value === 'object' && value !== null
+      ? Object.keys(value)
+          .filter((key) => !['joined', 'why', 'to', 'lastReload'].includes(key))
+          .sort()
+      : value

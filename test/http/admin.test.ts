@@ -1,0 +1,153 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { COMMAND_NAMES, COMMANDS } from '../../src/admin/registry.ts'
+import { MOST_ATTEMPTS } from '../../src/state/attempts.ts'
+import { TOKENS } from '../helpers/admin.ts'
+import { startApp } from '../helpers/app.ts'
+import { RedisProxy } from '../helpers/proxy.ts'
+import { startRedis } from '../helpers/redis.ts'
+
+const bearer = (token: string) => ({ authorization: `Bearer ${token}` })
+const STATUS = { method: 'GET', path: '/admin/status' } as const
+const RELOAD = { method: 'POST', path: '/admin/commands/reload' } as const
+
+test('without a token there is no admin plane', async (t) => {
+  const { app } = await startApp(t)
+  for (const request of [STATUS, RELOAD, { method: 'GET', path: '/docs' } as const]) {
+    const { statusCode, headers } = await app.inject({ ...request, headers: bearer(TOKENS.ADMIN_TOKEN) })
+    assert.equal(statusCode, 404, request.path)
+    assert.equal(headers['www-authenticate'], undefined)
+  }
+})
+
+describe('tokens over HTTP', () => {
+  test('none and a wrong one are told the same; one that only reads may not change anything', async (t) => {
+    const { app } = await startApp(t, { env: TOKENS })
+    const answers = await Promise.all(
+      [{}, bearer('x'.repeat(32)), { authorization: 'Basic abc' }, bearer('')].map((headers) =>
+        app.inject({ ...STATUS, headers })
+      )
+    )
+    for (const { statusCode, headers, body } of answers) {
+      assert.equal(statusCode, 401)
+      assert.equal(headers['www-authenticate'], 'Bearer')
+      assert.equal(headers['cache-control'], 'no-store')
+      assert.equal(body, answers[0]!.body)
+    }
+    assert.equal((await app.inject({ ...RELOAD, headers: bearer(TOKENS.ADMIN_READ_TOKEN) })).statusCode, 403)
+    // Nobody supervises this app: who is let in hears that.
+    for (const [request, token] of [
+      [STATUS, TOKENS.ADMIN_READ_TOKEN],
+      [STATUS, TOKENS.ADMIN_TOKEN],
+      [RELOAD, TOKENS.ADMIN_TOKEN]
+    ] as const) {
+      const { statusCode, body } = await app.inject({ ...request, headers: bearer(token) })
+      assert.deepEqual([statusCode, JSON.parse(body).code], [503, 'PRIMARY_AWAY'])
+      if (request === RELOAD) assert.equal(JSON.parse(body).ok, false)
+    }
+    assert.equal((await app.inject({ method: 'GET', path: '/admin/commands/reload' })).statusCode, 405)
+    // Neither in the URL nor in a cookie.
+    const elsewhere = { path: `/admin/status?token=${TOKENS.ADMIN_TOKEN}`, cookies: { token: TOKENS.ADMIN_TOKEN } }
+    assert.equal((await app.inject({ method: 'GET', ...elsewhere })).statusCode, 401)
+  })
+
+  test('several are valid at once, so that one can be changed without a gap', async (t) => {
+    const { app } = await startApp(t, { env: { ADMIN_TOKEN: `${'n'.repeat(32)},${'o'.repeat(32)}` } })
+    for (const token of ['n'.repeat(32), 'o'.repeat(32)]) {
+      assert.equal((await app.inject({ ...STATUS, headers: bearer(token) })).statusCode, 503)
+    }
+  })
+
+  test('pages of other sites are refused, whatever they send', async (t) => {
+    const { app } = await startApp(t, { env: TOKENS })
+    for (const foreign of [
+      { origin: 'https://evil.example' },
+      { origin: 'null' },
+      { 'sec-fetch-site': 'cross-site' },
+      { 'sec-fetch-site': 'same-site' }
+    ]) {
+      const headers = { ...bearer(TOKENS.ADMIN_TOKEN), ...foreign }
+      assert.equal((await app.inject({ ...RELOAD, headers })).statusCode, 403, JSON.stringify(foreign))
+    }
+    const own = { ...bearer(TOKENS.ADMIN_TOKEN), origin: 'http://localhost:80', 'sec-fetch-site': 'same-origin' }
+    assert.equal((await app.inject({ ...RELOAD, headers: { ...own, host: 'localhost:80' } })).statusCode, 503)
+  })
+
+  test('who guesses too often is refused, also with the right one; others are not; it is in the log', async (t) => {
+    const lines: string[] = []
+    const { app, redis } = await startApp(t, { env: TOKENS, onLog: (line) => lines.push(line) })
+    const guess = (remoteAddress: string, token: string) =>
+      app.inject({ ...STATUS, remoteAddress, headers: bearer(token) })
+    const codes: number[] = []
+    for (let i = 0; i < 40; i++) codes.push((await guess('192.0.2.1', `${i}`.padEnd(32, 'x'))).statusCode)
+    assert.deepEqual(codes, [
+      ...Array<number>(MOST_ATTEMPTS.each).fill(401),
+      ...Array<number>(40 - MOST_ATTEMPTS.each).fill(429)
+    ])
+    const right = await guess('192.0.2.1', TOKENS.ADMIN_TOKEN)
+    assert.equal(right.statusCode, 429)
+    assert.equal(right.headers['retry-after'], '60')
+    assert.equal((await guess('192.0.2.2', TOKENS.ADMIN_TOKEN)).statusCode, 503, 'another address')
+    const audit = lines.filter((line) => line.includes('"admin refused"')).map((line) => JSON.parse(line))
+    assert.equal(audit.length, 41)
+    assert.deepEqual([audit[0].from, audit[0].statusCode, audit[0].who], ['192.0.2.1', 401, 'a wrong token'])
+    assert.equal(audit[39].statusCode, 429)
+    assert.equal(lines.join().includes('39xxx'), false, 'no guess is in the log')
+
+    // A crowd of addresses is one attack.
+    const many = Array.from({ length: MOST_ATTEMPTS.all }, (_, i) => guess(`198.51.100.${i}`, 'x'.repeat(32)))
+    await Promise.all(many)
+    assert.equal((await guess('192.0.2.2', TOKENS.ADMIN_TOKEN)).statusCode, 429)
+    for (const key of await redis.keys('muster:attempts:*')) {
+      const ttl = await redis.pttl(key)
+      assert.ok(ttl > 0 && ttl <= 60_000, key)
+    }
+  })
+
+  test('an attack in parallel gets no more guesses', async (t) => {
+    const { app } = await startApp(t, { env: TOKENS })
+    const answers = await Promise.all(
+      Array.from({ length: 100 }, (_, i) => app.inject({ ...STATUS, headers: bearer(`${i}`.padEnd(32, 'x')) }))
+    )
+    assert.equal(answers.filter(({ statusCode }) => statusCode === 401).length, MOST_ATTEMPTS.each)
+  })
+
+  test('without Redis nobody is let in', async (t) => {
+    const redis = await startRedis(t)
+    const proxy = await RedisProxy.start(t, redis.url)
+    const { app } = await startApp(t, { redis, url: proxy.url, env: { ...TOKENS, REDIS_TIMEOUT: '200' } })
+    await proxy.refuse()
+    for (const token of [TOKENS.ADMIN_TOKEN, 'x'.repeat(32)]) {
+      const { statusCode, body } = await app.inject({ ...STATUS, headers: bearer(token) })
+      assert.deepEqual([statusCode, JSON.parse(body).code], [503, 'STATE_UNAVAILABLE'])
+    }
+  })
+})
+
+test('/docs/json is the registry and the routes as OpenAPI; /docs is its page', async (t) => {
+  const { app } = await startApp(t, { env: TOKENS })
+  const { statusCode, body } = await app.inject({ method: 'GET', path: '/docs/json' })
+  assert.equal(statusCode, 200)
+  const { paths, openapi } = JSON.parse(body) as {
+    openapi: string
+    paths: Record<string, Record<string, { summary: string; requestBody?: { content: object } }>>
+  }
+  assert.match(openapi, /^3\.1/)
+  for (const path of ['/', '/hits', '/session', '/metrics', '/livez', '/readyz', '/admin/status', '/admin/events']) {
+    assert.ok(paths[path], path)
+  }
+  const documented = Object.keys(paths).flatMap((path) => /^\/admin\/commands\/(.+)$/.exec(path)?.[1] ?? [])
+  assert.deepEqual(documented.sort(), [...COMMAND_NAMES].sort())
+  for (const name of COMMAND_NAMES) {
+    const operation = paths[`/admin/commands/${name}`]!.post!
+    assert.equal(operation.summary, COMMANDS[name].summary)
+    const schema = (
+      operation.requestBody?.content as Record<string, { schema: { properties?: object } }> | undefined
+    )?.['application/json']?.schema
+    assert.deepEqual(Object.keys(schema?.properties ?? {}), Object.keys(COMMANDS[name].args.properties))
+  }
+  assert.equal((await app.inject({ method: 'GET', path: '/docs' })).statusCode, 401)
+  const page = await app.inject({ method: 'GET', path: '/docs', headers: bearer(TOKENS.ADMIN_READ_TOKEN) })
+  assert.equal(page.statusCode, 200)
+  assert.match(page.body, /POST \/admin\/commands\/reload/)
+})
