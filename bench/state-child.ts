@@ -133,6 +133,7 @@ async function openApp(redisUrl: string) {
     sessionSecrets: config.session.secrets!,
     registry: createRegistry(0),
     service: () => ({ state: 'running', desired: 1, workers: [], redis: true }),
+    pulse: async () => [],
     collect: async () => ({ workers: [], primary: [], missing: [] }),
     draining,
     primary: { command: () => Promise.reject(new Error('it is alone')), watch: () => () => {} },

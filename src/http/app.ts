@@ -10,7 +10,7 @@ import Fastify, {
 } from 'fastify'
 import type { Registry } from 'prom-client'
 import type { Config } from '../config.ts'
-import type { Collection, ServiceView } from '../ipc/messages.ts'
+import type { Collection, Pulse, ServiceView } from '../ipc/messages.ts'
 import type { RedisClient, RedisLink } from '../state/redis.ts'
 import { SafeSessionStore } from '../state/session-store.ts'
 import type { Shared } from '../state/shared.ts'
@@ -46,6 +46,8 @@ export interface AppDeps {
   service: () => ServiceView
   /** Asks every process for its metrics. */
   collect: () => Promise<Collection>
+  /** Asks the primary what every worker has served. */
+  pulse: () => Promise<Pulse[]>
   /** Aborted when this worker begins to leave: what would never end by itself ends then. */
   draining: AbortSignal
   primary: Primary
@@ -68,6 +70,8 @@ declare module 'fastify' {
     draining: AbortSignal
     self: Self
     service: () => ServiceView
+    /** What every worker has served. Rejects when the primary does not say. */
+    pulse: () => Promise<Pulse[]>
   }
 }
 
@@ -94,6 +98,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   app.decorate('draining', deps.draining)
   app.decorate('self', deps.self)
   app.decorate('service', deps.service)
+  app.decorate('pulse', deps.pulse)
 
   const withSessions: FastifyPluginAsync = async (scope) => {
     refuseInMaintenance(scope)

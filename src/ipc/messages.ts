@@ -38,6 +38,13 @@ export interface Vitals {
   heapBytes: number
 }
 
+/** What a worker has served, as it said in its last heartbeat; of the whole service, for who watches it. */
+export interface Pulse {
+  pid: number
+  /** Requests received since its start. */
+  requests: number
+}
+
 /** How one drain went, in connections. It balances: `held` is the sum of the others. */
 export interface Ledger {
   /** Open when the drain began, or opened meanwhile. */
@@ -179,6 +186,7 @@ export type AskOfWorker = {
 }
 export type AskOfPrimary = {
   collect: { args: Record<string, never>; result: Collection }
+  pulse: { args: Record<string, never>; result: Pulse[] }
   /** A worker's last words, answered so that they are heard before its exit is. */
   drained: { args: Ledger; result: null }
   /** Of the admin plane; answered when it is done, however long that takes. */
@@ -242,6 +250,7 @@ const TO_PRIMARY: { [T in ToPrimary['type']]: Shape<Extract<ToPrimary, { type: T
 const ASKS_OF_PRIMARY: { [Q in keyof AskOfPrimary]: Shape<AskOfPrimary[Q]['args']> } = {
   collect: {},
   command: { name: 'string', args: 'object', caller: 'object' },
+  pulse: {},
   broadcast: { topic: 'string', payload: 'string', deadlineMs: 'number' },
   drained: { held: 'number', handedOver: 'number', answered: 'number', idle: 'number', left: 'number', cut: 'number' }
 }

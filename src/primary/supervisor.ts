@@ -284,12 +284,15 @@ export class Supervisor extends EventEmitter<{
       else this.#log.error(this.#describe(id), 'a connection that was handed over did not arrive')
     },
     drained: ({ id }, ledger) => {
+      const { held, handedOver, cut } = ledger
+      this.#note('drained', id, `${handedOver} of ${held} connections handed over`, { held, handedOver, cut })
       this.#rolls.add(ledger)
       this.emit('drained', ledger)
       this.dispatch({ type: 'emptied', id })
     },
     port: ({ channel }) => void channel.tell({ type: 'port' }, this.port?.shared),
     collect: () => this.#options.collect(),
+    pulse: () => [...this.#workers.values()].map(({ pid, vitals }) => ({ pid, requests: vitals?.requests ?? 0 })),
     broadcast: (message) => relay(this.peers(), message),
     command: async ({ id }, { name, args, caller }) => {
       this.dispatch({ type: 'errand', id, change: 1 })

@@ -1,5 +1,5 @@
 import type { Worker as ClusterWorker } from 'node:cluster'
-import type { Broadcast, Caller, Collection, CommandAnswer, Ledger, Told, Vitals } from '../ipc/messages.ts'
+import type { Broadcast, Caller, Collection, CommandAnswer, Ledger, Pulse, Told, Vitals } from '../ipc/messages.ts'
 import { type Death, nameDeath } from './death.ts'
 import { type Diagnosis, diagnose } from './diagnosis.ts'
 import type { Given, Target, TcpHandle } from './dispatch.ts'
@@ -20,6 +20,7 @@ export interface WorkerListener {
   /** It accepts by itself, and asks for the socket. */
   port(worker: WorkerProcess): void
   collect(): Promise<Collection>
+  pulse(): Pulse[]
   broadcast(message: Broadcast & { deadlineMs: number }): Promise<Told>
   command(worker: WorkerProcess, command: { name: string; args: object; caller: Caller }): Promise<CommandAnswer>
   /** It wants what operators see, or no longer. */
@@ -130,6 +131,7 @@ export class WorkerProcess implements Target {
       )
     )
     channel.answer('collect', () => listener.collect())
+    channel.answer('pulse', () => listener.pulse())
     channel.answer('broadcast', (message) => listener.broadcast(message))
     channel.answer('command', (command) => listener.command(this, command))
     channel.answer('drained', (ledger) => {

@@ -1,79 +1,46 @@
-import type { ServerResponse } from 'node:http'
-import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
+import type { FastifyPluginAsync } from 'fastify'
+import { Feed } from '../http/feed.ts'
 
-const FRAME_MS = 1000
-/** How soon a browser comes back when its worker leaves, in ms. */
-const RETRY_MS = 250
+/** Two readings of the counter are a rate when they are so far apart, in ms; nearer than a frame, and it would jump. */
+const NEAR_MS = 500
+const FAR_MS = 5000
 
-/** `/events`: server-sent events, one frame a second, made once for all who watch at this worker and only while one does. */
+/** `/events`: server-sent events for the page, a frame a second: hits, hits per second, the workers and what each has served. */
 export const events: FastifyPluginAsync = async (app) => {
-  const feed = new Feed(app)
-  app.get('/events', { config: { session: false, quiet: true } }, (_request, reply) => {
-    reply.hijack()
-    reply.raw.writeHead(200, {
-      'content-type': 'text/event-stream; charset=utf-8',
-      'cache-control': 'no-store',
-      'x-accel-buffering': 'no'
-    })
-    feed.add(reply.raw)
+  const { slot, pid, generation } = app.self
+  const servedBy = { slot, pid, generation }
+  const rate = new Rate()
+  const feed = new Feed(app, async () => {
+    const [hits, pulse] = await Promise.all([app.shared.hits.read().catch(() => null), app.pulse().catch(() => [])])
+    const { state, desired, workers } = app.service()
+    const requests = new Map(pulse.map((worker) => [worker.pid, worker.requests]))
+    return {
+      hits,
+      hitsPerSecond: rate.of(hits),
+      state,
+      desired,
+      workers: workers.map((worker) => ({ ...worker, requests: requests.get(worker.pid) ?? null })),
+      servedBy,
+      banner: app.shared.settings.get('banner')
+    }
   })
+  const options = { config: { session: false, quiet: true }, exposeHeadRoute: false } as const
+  app.get('/events', options, (_request, reply) => feed.add(reply))
 }
 
-class Feed {
-  readonly #app: FastifyInstance
-  readonly #watchers = new Set<ServerResponse>()
-  #timer: NodeJS.Timeout | undefined
+/** Hits per second, of all workers and hosts: the counter is theirs together. */
+class Rate {
   #last: { hits: number; at: number } | undefined
+  #value: number | null = null
 
-  constructor(app: FastifyInstance) {
-    this.#app = app
-    app.draining.addEventListener('abort', () => {
-      for (const watcher of this.#watchers) this.#end(watcher)
-    })
-  }
-
-  add(watcher: ServerResponse): void {
-    watcher.write(`retry: ${RETRY_MS}\n\n`)
-    if (this.#app.draining.aborted) {
-      this.#end(watcher)
-      return
-    }
-    this.#watchers.add(watcher)
-    watcher.on('close', () => {
-      this.#watchers.delete(watcher)
-      if (this.#watchers.size > 0) return
-      clearInterval(this.#timer)
-      this.#timer = this.#last = undefined
-    })
-    this.#timer ??= setInterval(() => void this.#send(this.#watchers), FRAME_MS)
-    void this.#send([watcher])
-  }
-
-  async #send(watchers: Iterable<ServerResponse>): Promise<void> {
-    const frame = `data: ${JSON.stringify(await this.#frame())}\n\n`
-    // Who does not read is not waited for: a frame that does not fit is left out.
-    for (const watcher of watchers) if (!watcher.writableNeedDrain && !watcher.writableEnded) watcher.write(frame)
-  }
-
-  async #frame() {
-    const { state, desired, workers } = this.#app.service()
-    const { slot, pid, generation } = this.#app.self
-    const hits = await this.#app.shared.hits.read().catch(() => null)
-    const banner = this.#app.shared.settings.get('banner')
-    const servedBy = { slot, pid, generation }
-    return { hits, hitsPerSecond: this.#rate(hits), state, desired, workers, servedBy, banner }
-  }
-
-  /** Of all workers and hosts: the counter is theirs together. */
-  #rate(hits: number | null): number | null {
-    const now = performance.now()
+  /** @returns null where the reading before is unknown, or long ago */
+  of(hits: number | null): number | null {
+    const at = performance.now()
     const last = this.#last
-    if (last && now - last.at < FRAME_MS / 2) return null
-    this.#last = hits === null ? undefined : { hits, at: now }
-    return hits === null || !last ? null : Math.round(((hits - last.hits) * 10_000) / (now - last.at)) / 10
-  }
-
-  #end(watcher: ServerResponse): void {
-    watcher.end(`event: bye\nretry: ${RETRY_MS}\ndata: this worker leaves\n\n`)
+    const ms = last ? at - last.at : Number.POSITIVE_INFINITY
+    if (hits !== null && ms < NEAR_MS) return this.#value
+    this.#last = hits === null ? undefined : { hits, at }
+    this.#value = hits === null || !last || ms > FAR_MS ? null : Math.round(((hits - last.hits) * 10_000) / ms) / 10
+    return this.#value
   }
 }

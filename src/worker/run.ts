@@ -25,6 +25,8 @@ import { answerForSessions, answerForShared } from './shared.ts'
 
 /** The primary answers a scrape after its own deadline for the workers, 1 s; this one only catches a dead primary. */
 const COLLECT_MS = 2000
+/** Whoever watches sees it every second; what is later is not waited for. */
+const PULSE_MS = 500
 /** When the primary is dead, nobody waits for this worker: everything is to be gone within 4 s. */
 const ORPHAN = { graceMs: 1000, lingerMs: 500, deadlineMs: 3000 }
 const LINGER_MS = 2000
@@ -97,6 +99,7 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
     registry,
     service: () => view,
     collect: () => channel.ask('collect', {}, COLLECT_MS),
+    pulse: () => channel.ask('pulse', {}, PULSE_MS),
     draining: draining.signal,
     routes,
     serverFactory: (handler) => {

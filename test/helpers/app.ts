@@ -7,7 +7,7 @@ import { type Config, loadConfig } from '../../src/config.ts'
 import { primaryAway } from '../../src/errors.ts'
 import { buildApp } from '../../src/http/app.ts'
 import { createRegistry } from '../../src/http/metrics.ts'
-import type { Collection, MetricJson, ServiceView } from '../../src/ipc/messages.ts'
+import type { Collection, MetricJson, Pulse, ServiceView } from '../../src/ipc/messages.ts'
 import exampleRoutes from '../../src/routes/index.ts'
 import { RedisLink } from '../../src/state/redis.ts'
 import { sharedSessionSecret } from '../../src/state/session-secret.ts'
@@ -43,6 +43,8 @@ export interface TestApp {
   redis: Redis
   /** What the primary last said of the service; a test may change it. */
   view: ServiceView
+  /** What the primary says that workers have served; a test may change it. */
+  pulse: Pulse[]
   /** What a collection of metrics gives beside this worker's own. */
   collected: Omit<Collection, 'workers'>
   draining: AbortController
@@ -80,6 +82,7 @@ export async function startApp(t: TestContext, options: AppOptions = {}): Promis
   const registry = createRegistry(slot)
   const workers: ServiceView['workers'] = [{ slot, pid: process.pid, generation: 1, status: 'ready' }]
   const view: ServiceView = { state: 'running', desired: 1, workers, redis: true }
+  const pulse: Pulse[] = [{ pid: process.pid, requests: 0 }]
   const collected: TestApp['collected'] = { primary: [], missing: [] }
   let close = async () => {}
   t.after(async () => {
@@ -102,6 +105,7 @@ export async function startApp(t: TestContext, options: AppOptions = {}): Promis
       const metrics = (await registry.getMetricsAsJSON()) as unknown as MetricJson[]
       return { ...collected, workers: [{ slot, metrics }] }
     },
+    pulse: async () => pulse,
     draining: draining.signal,
     // It is alone here: nobody supervises it.
     primary: { command: () => Promise.reject(primaryAway(undefined)), watch: () => () => {} },
@@ -109,7 +113,7 @@ export async function startApp(t: TestContext, options: AppOptions = {}): Promis
   })
   close = () => app.close()
   await shared.start(beatMs)
-  return { app, config, link, server, redis: server.client, view, collected, draining }
+  return { app, config, link, server, redis: server.client, view, pulse, collected, draining }
 }
 
 /** A client that keeps its session cookie, as a browser does. */

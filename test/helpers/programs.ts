@@ -3,15 +3,19 @@ import { delimiter, join } from 'node:path'
 
 /** For `skip`: which of these programs is not on PATH, false when all are. */
 export function missing(...programs: string[]): string | false {
-  const absent = programs.filter(
-    (name) => !(process.env.PATH ?? '').split(delimiter).some((folder) => runs(folder, name))
-  )
+  const absent = programs.filter((name) => fileOf(name) === undefined)
   return absent.length > 0 && `${absent.join(', ')} not installed`
 }
 
-function runs(folder: string, name: string): boolean {
+/** The file of a program on PATH. */
+export function fileOf(name: string): string | undefined {
+  const folders = (process.env.PATH ?? '').split(delimiter)
+  return folders.map((folder) => join(folder, name)).find(runs)
+}
+
+function runs(file: string): boolean {
   try {
-    accessSync(join(folder, name), constants.X_OK)
+    accessSync(file, constants.X_OK)
     return true
   } catch {
     return false

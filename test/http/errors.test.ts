@@ -97,7 +97,7 @@ describe('a method that a path does not have: 405', () => {
     '/hits': ['GET', 'HEAD', 'POST'],
     '/session': ['GET', 'HEAD', 'POST', 'DELETE'],
     '/session/sign-out': ['POST'],
-    '/events': ['GET', 'HEAD'],
+    '/events': ['GET'],
     '/livez': ['GET', 'HEAD'],
     '/readyz': ['GET', 'HEAD'],
     '/healthz': ['GET', 'HEAD'],

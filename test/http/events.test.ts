@@ -56,7 +56,7 @@ async function watch(t: TestContext, options: AppOptions = {}) {
 }
 
 test('/events is a stream that nobody keeps: hits, workers and who serves it, at once', async (t) => {
-  const { app, response, events, view } = await watch(t, { slot: 2 })
+  const { app, response, events, view, pulse } = await watch(t, { slot: 2 })
   assert.equal(response.statusCode, 200)
   assert.equal(response.headers['content-type'], 'text/event-stream; charset=utf-8')
   assert.equal(response.headers['cache-control'], 'no-store')
@@ -67,15 +67,17 @@ test('/events is a stream that nobody keeps: hits, workers and who serves it, at
   assert.deepEqual(service, {
     state: 'running',
     desired: 1,
-    workers: view.workers,
+    workers: view.workers.map((worker) => ({ ...worker, requests: 0 })),
     servedBy: { slot: 2, pid: process.pid, generation: 1 },
     banner: ''
   })
   view.state = 'reloading'
+  pulse[0]!.requests = 7
   await new Visitor(app).post('/hits')
   const counted = await events.frame((frame) => frame.hits === 1)
   assert.ok(counted.hitsPerSecond! > 0 && counted.hitsPerSecond! <= 2, `${counted.hitsPerSecond} a second`)
   assert.equal(counted.state, 'reloading')
+  assert.equal((counted.workers as { requests: number }[])[0]!.requests, 7)
 })
 
 test('a worker that leaves says so and ends its streams, those that come too late as well', async (t) => {
@@ -90,6 +92,7 @@ test('a worker that leaves says so and ends its streams, those that come too lat
   await ended
   const late = await app.inject('/events')
   assert.match(late.body, /event: bye/)
+  assert.equal((await app.inject({ method: 'HEAD', url: '/events' })).statusCode, 405, 'a stream of nothing')
 })
 
 test('the stream goes on while Redis is away, and says that it does not know the hits', async (t) => {

@@ -4,6 +4,8 @@ import { startApp, Visitor } from '../helpers/app.ts'
 
 const CHROME = 'text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8'
 
+const PAGES = ['/']
+
 const accepts: [accept: string | undefined, type: 'html' | 'json', who: string][] = [
   [CHROME, 'html', 'a browser'],
   ['text/html', 'html', 'who wants only HTML'],
@@ -38,7 +40,7 @@ test('the page shows the numbers of this very request', async (t) => {
   const first = await visitor.get('/', { accept: CHROME })
   assert.match(first.body, /value="1234">1234</)
   assert.match(first.body, /slot 5/)
-  assert.match(first.body, new RegExp(`pid ${process.pid}`))
+  assert.match(first.body, new RegExp(`id="pid">${process.pid}<`))
   assert.match((await visitor.get('/', { accept: CHROME })).body, /value="2">2</, 'the second visit')
   assert.doesNotMatch(first.body, /\{\{|undefined/, 'a hole in the page')
 })
@@ -59,15 +61,35 @@ test('scripts and styles of the page are there, and may be kept for ever since t
   const visitor = new Visitor(app)
   const { body } = await visitor.get('/', { accept: CHROME })
   const assets = [...body.matchAll(/(?:src|href)="(\/assets\/[^"]+)"/g)].map((match) => match[1]!)
-  assert.equal(assets.length, 2)
+  const types = { css: 'text/css; charset=utf-8', js: 'text/javascript; charset=utf-8', svg: 'image/svg+xml' }
+  assert.deepEqual(assets.map((path) => path.split('.').at(-1)).sort(), Object.keys(types))
   for (const path of assets) {
-    assert.match(path, /\.[0-9a-f]{12}\.(css|js)$/)
+    const [, extension] = /\.[0-9a-f]{12}\.(css|js|svg)$/.exec(path)!
     const response = await visitor.get(path)
     assert.equal(response.statusCode, 200)
-    assert.match(response.headers['content-type'] as string, path.endsWith('js') ? /^text\/javascript/ : /^text\/css/)
+    assert.equal(response.headers['content-type'], types[extension as keyof typeof types])
     assert.match(response.headers['cache-control'] as string, /max-age=31536000, immutable/)
-    assert.ok(response.body.length > 500)
+    assert.equal(response.headers['set-cookie'], undefined)
+
+    const tag = response.headers.etag as string
+    for (const known of [tag, `W/${tag}`, `"other", ${tag}`]) {
+      const again = await visitor.get(path, { 'if-none-match': known })
+      assert.deepEqual([again.statusCode, again.body, again.headers.etag], [304, '', tag], known)
+    }
+    assert.equal((await visitor.get(path, { 'if-none-match': '"other"' })).statusCode, 200)
+    const head = await visitor.request({ method: 'HEAD', path })
+    assert.deepEqual([head.statusCode, head.headers.etag], [200, tag])
   }
+})
+
+test('everything served for the pages is under 60 KB in all, uncompressed', async (t) => {
+  const { app } = await startApp(t)
+  const visitor = new Visitor(app)
+  const pages = await Promise.all(PAGES.map((path) => visitor.get(path, { accept: CHROME })))
+  const assets = pages.flatMap(({ body }) => [...body.matchAll(/"(\/assets\/[^"]+)"/g)].map((match) => match[1]!))
+  const files = await Promise.all([...new Set(assets)].map((path) => visitor.get(path)))
+  const bytes = [...pages, ...files].reduce((sum, { rawPayload }) => sum + rawPayload.length, 0)
+  assert.ok(bytes > 20_000 && bytes < 60_000, `${bytes} bytes`)
 })
 
 test('a name is text, not a part of the page', async (t) => {

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { Counter, Gauge, Histogram } from 'prom-client'
+import { fill } from '../../src/http/assets.ts'
 import { createRegistry, render } from '../../src/http/metrics.ts'
 import type { MetricJson } from '../../src/ipc/messages.ts'
 import { PrimaryMetrics } from '../../src/primary/metrics.ts'
 import { initialState } from '../../src/primary/state.ts'
 import type { Supervisor } from '../../src/primary/supervisor.ts'
-import { fill } from '../../src/routes/home.ts'
 import { parseMetrics } from '../helpers/metrics.ts'
 
 const BUCKETS = [0.1, 1]

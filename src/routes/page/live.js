@@ -1,9 +1,11 @@
 // Makes the page live. Without it the page shows the numbers of its own request, and every link and form works.
 
-const SECONDS = 180 // what the plot shows, and the most samples kept
+const SPANS = [30, 60, 120, 180] // seconds that the plot shows: no more than it has samples for
+const SECONDS = SPANS.at(-1) // the most samples kept
 const GAP = 4000 // ms without a sample from which on the line is broken rather than drawn across
 const PATIENCE = 1500 // ms; a worker that drains passes its stream on faster than this, and nobody needs to be told
 const UNSEEN = 60_000 // ms after which a hidden tab gives its connection back: browsers allow six a host
+const LIT = 1600 // ms for which a worker that has served is lit
 const SAVED = 'muster.samples'
 
 const $ = (id) => document.getElementById(id)
@@ -20,8 +22,8 @@ for (const data of document.querySelectorAll('data')) show(data, Number(data.val
 // The plot. One unit across is one second. `at` is wall-clock time, so that "Hit again" carries the samples over.
 
 let samples = restore()
-const svg = shape('svg', { viewBox: `0 0 ${SECONDS} 100`, preserveAspectRatio: 'none', role: 'img' })
-svg.setAttribute('aria-label', 'Plot of hits per second over the last three minutes')
+const svg = shape('svg', { preserveAspectRatio: 'none', role: 'img' })
+svg.setAttribute('aria-label', 'Plot of hits per second over the last minutes')
 const crisp = { 'vector-effect': 'non-scaling-stroke' }
 const roll = shape('path', { class: 'roll' })
 const area = shape('path', { class: 'area' })
@@ -58,10 +60,12 @@ function ceiling(peak) {
 
 function draw(now) {
   samples = samples.filter(({ at }) => at <= now && now - at <= SECONDS * 1000).slice(-SECONDS)
+  const age = (now - (samples[0]?.at ?? now)) / 1000
+  const span = SPANS.find((seconds) => seconds >= age) ?? SECONDS
   const top = ceiling(Math.max(0, ...samples.map(({ rate }) => rate)))
   const d = { line: '', area: '', roll: '' }
   samples.forEach(({ at, rate, rolling }, index) => {
-    const x = (SECONDS - (now - at) / 1000).toFixed(2)
+    const x = (span - (now - at) / 1000).toFixed(2)
     const y = (100 - (98 * rate) / top).toFixed(2)
     const first = index === 0 || at - samples[index - 1].at > GAP
     const last = index === samples.length - 1 || samples[index + 1].at - at > GAP
@@ -69,9 +73,11 @@ function draw(now) {
     d.area += `${first ? `M${x} 100` : ''}L${x} ${y}${last ? 'V100Z' : ''}`
     if (rolling) d.roll += `M${x} 0V100`
   })
+  svg.setAttribute('viewBox', `0 0 ${span} 100`)
   line.setAttribute('d', d.line)
   area.setAttribute('d', d.area)
   roll.setAttribute('d', d.roll)
+  $('since').textContent = span < 60 ? `${span} s ago` : `${span / 60} min ago`
   $('scale').textContent = `top line ${whole.format(top)}/s${d.roll ? ', shaded: reload' : ''}`
 }
 
@@ -80,8 +86,16 @@ function draw(now) {
 function cell(key) {
   const item = document.createElement('li')
   item.dataset.key = key
-  item.append(...['b', 'span', 'span', 'span'].map((name) => document.createElement(name)))
+  item.append(...['b', 'span', 'span', 'span', 'span'].map((name) => document.createElement(name)))
   return item
+}
+
+/** It has served since the last look, or a moment ago: its heartbeat and the frames do not keep step. */
+function serves(item, requests, now) {
+  const before = Number(item.dataset.requests)
+  if (requests > before) item.dataset.litUntil = now + LIT
+  if (Number.isFinite(requests)) item.dataset.requests = requests
+  return Number(item.dataset.litUntil ?? 0) > now
 }
 
 function muster({ workers, desired, servedBy, state }) {
@@ -89,15 +103,19 @@ function muster({ workers, desired, servedBy, state }) {
   const slots = Array.from({ length: desired }, (_, slot) => ({ slot, status: 'vacant' }))
   const rows = [...workers, ...slots.filter(({ slot }) => !workers.some((worker) => worker.slot === slot))]
   rows.sort((a, b) => a.slot - b.slot || a.generation - b.generation || a.pid - b.pid)
-  rows.forEach(({ slot, status, pid, generation }, index) => {
+  const now = performance.now()
+  rows.forEach(({ slot, status, pid, generation, requests }, index) => {
     const key = `${slot}/${pid}`
     const item = list.querySelector(`[data-key="${key}"]`) ?? cell(key)
     if (list.children[index] !== item) list.insertBefore(item, list.children[index] ?? null)
     const here = pid !== undefined && pid === servedBy?.pid
     item.dataset.status = status
+    item.dataset.pid = pid ?? ''
     item.toggleAttribute('data-here', here)
     item.title = here ? 'This worker feeds the numbers you see' : ''
-    const texts = pid ? [slot, status, `pid ${pid}`, `gen ${generation}`] : [slot, status, '', '']
+    item.toggleAttribute('data-lit', serves(item, requests, now))
+    const served = Number.isFinite(requests) ? `${whole.format(requests)} served` : ''
+    const texts = pid ? [slot, status, served, `pid ${pid}`, `gen ${generation}`] : [slot, status, '', '', '']
     for (const [at, text] of texts.entries()) item.children[at].textContent = text
   })
   while (list.children.length > rows.length) list.lastElementChild.remove()

@@ -1,0 +1,120 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { openBrowser, Tab } from '../helpers/browser.ts'
+import { missing } from '../helpers/programs.ts'
+import { startRedis } from '../helpers/redis.ts'
+import { startService } from '../helpers/service.ts'
+import { until } from '../helpers/until.ts'
+
+const NAME = '<script>alert("x")</script>'
+
+test('the front page, in a real browser', { skip: missing('chromium') }, async (t) => {
+  const [{ url }, browser] = await Promise.all([startRedis(t), openBrowser(t)])
+  const service = await startService(t, { env: { REDIS_URL: url }, workers: 2 })
+  const tab = await Tab.open(browser, service.url)
+  const { page } = tab
+  const pids = new Set<string>()
+
+  /** The visit that the page shows, and by which worker. */
+  const visit = async () => {
+    pids.add(await tab.text('#pid'))
+    return Number(await tab.text('#visits'))
+  }
+  /** The worker that feeds the page: when it is there, the page is live. */
+  const feeder = async () => {
+    await page.locator('#connection[data-state=live]').waitFor()
+    return Number(await page.locator('#workers [data-here]').getAttribute('data-pid'))
+  }
+  const hit = () =>
+    fetch(`${service.url}/hits`, { method: 'POST' }).then((answer) => answer.json()) as Promise<{ hits: number }>
+
+  await t.test('shows the hit and the visit, and counts both again when it is asked again', async () => {
+    await page.goto('/')
+    assert.equal(await tab.text('#hits'), '1')
+    assert.equal(await visit(), 1)
+    await page.getByRole('link', { name: 'Hit again' }).click()
+    await page.locator('#visits', { hasText: '2' }).waitFor()
+    assert.equal(await tab.text('#hits'), '2')
+    assert.equal(await visit(), 2)
+  })
+
+  await t.test('its numbers move by themselves, and workers that serve light up', async () => {
+    await feeder()
+    let last = 0
+    await until(async () => {
+      last = (await hit()).hits
+      return (await page.locator('#workers [data-lit]').count()) > 0 && /[1-9]/.test(await tab.text('#rate'))
+    }, 'a light, and hits per second')
+    await page.locator('#total', { hasText: String(last) }).waitFor()
+    await page.locator('#plot .line[d*=L]').waitFor({ state: 'attached' })
+  })
+
+  await t.test('keyboard alone signs in and out, and a name is text', async () => {
+    page.once('dialog', () => assert.fail('the name ran'))
+    const tabTo = async (selector: string) => {
+      for (let i = 0; !(await page.locator(`${selector}:focus`).count()); i++) {
+        assert.ok(i < 20, `${selector} cannot be reached`)
+        await page.keyboard.press('Tab')
+      }
+    }
+    await tabTo('#name')
+    await page.keyboard.type(NAME)
+    await page.keyboard.press('Enter')
+    await page.locator('.signed-in strong').waitFor()
+    assert.equal(await tab.text('.signed-in strong'), NAME)
+    assert.equal(await visit(), 3)
+    await tabTo('.signed-in button')
+    await page.keyboard.press('Enter')
+    await page.locator('#name').waitFor()
+    assert.equal(await visit(), 1)
+  })
+
+  await t.test(
+    'it lives through a reload of the service and kill -9 of its worker without being loaded again',
+    async () => {
+      await page.evaluate('window.same = true')
+      const before = await feeder()
+      const roll = service.reload()
+      assert.equal((await roll).outcome, 'done')
+      await page.locator('#workers li', { hasText: 'gen 2' }).nth(1).waitFor()
+      const second = await feeder()
+      assert.notEqual(second, before)
+
+      process.kill(second, 'SIGKILL')
+      await until(async () => (await feeder().catch(() => second)) !== second, 'another worker feeds the page')
+      await service.until(
+        () => [...service.workers().keys()].every((pid) => pid !== second) && service.workers().size === 2
+      )
+      const { hits } = await hit()
+      await page.locator('#total', { hasText: String(hits) }).waitFor()
+      assert.equal(await page.evaluate('window.same'), true)
+      await page.getByRole('link', { name: 'Hit again' }).click()
+      await page.locator('#visits', { hasText: '2' }).waitFor()
+      await visit()
+      assert.ok(pids.size >= 2, 'visits rise over workers')
+    }
+  )
+
+  await t.test('keeps nobody out: no serious fault, light and dark, at 360 and 1,440 px', async () => {
+    await feeder()
+    assert.deepEqual(await tab.faults(), [])
+  })
+
+  await t.test('without JavaScript it counts, shows and signs in', async () => {
+    const plain = await Tab.open(browser, service.url, { javaScriptEnabled: false })
+    await plain.page.goto('/')
+    const hits = Number(await plain.text('#hits'))
+    assert.equal(await plain.text('#visits'), '1')
+    assert.equal(await plain.page.locator('#live').isVisible(), false)
+    await plain.page.locator('#name').fill('ada')
+    await plain.page.getByRole('button', { name: 'Sign in' }).click()
+    assert.equal(await plain.text('.signed-in strong'), 'ada')
+    assert.equal(await plain.text('#visits'), '2')
+    assert.equal(Number(await plain.text('#hits')), hits + 1)
+    await plain.page.getByRole('button', { name: 'Sign out' }).click()
+    await plain.page.locator('#name').waitFor()
+    assert.deepEqual(plain.problems, [])
+  })
+
+  assert.deepEqual(tab.problems, [], 'what the console said')
+})

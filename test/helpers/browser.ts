@@ -1,0 +1,73 @@
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import type { TestContext } from 'node:test'
+import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
+import { fileOf } from './programs.ts'
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+const SIZES = { phone: { width: 360, height: 740 }, desktop: { width: 1440, height: 900 } }
+/** What a browser says of a connection that broke: that is no fault of the page. */
+const BROKEN = /^Failed to load resource: net::ERR_/
+
+/** A real browser, closed after the test. */
+export async function openBrowser(t: TestContext): Promise<Browser> {
+  const args = process.getuid?.() === 0 ? ['--no-sandbox'] : []
+  const browser = await chromium.launch({
+    executablePath: fileOf('chromium')!,
+    args: [...args, '--disable-dev-shm-usage']
+  })
+  t.after(() => browser.close())
+  return browser
+}
+
+/** A visitor with cookies of their own, and one tab. */
+export class Tab {
+  readonly context: BrowserContext
+  readonly page: Page
+  /** What the console says of errors: those of scripts, and what the page's policy forbids. */
+  readonly problems: string[] = []
+
+  private constructor(context: BrowserContext, page: Page) {
+    this.context = context
+    this.page = page
+    page.on('pageerror', (error) => this.problems.push(String(error)))
+    page.on('console', (message) => {
+      if (message.type() === 'error' && !BROKEN.test(message.text())) this.problems.push(message.text())
+    })
+  }
+
+  static async open(browser: Browser, url: string, options: BrowserContextOptions = {}): Promise<Tab> {
+    const context = await browser.newContext({ baseURL: url, viewport: SIZES.desktop, ...options })
+    return new Tab(context, await context.newPage())
+  }
+
+  /** The text of what a selector finds, without waiting. */
+  async text(selector: string): Promise<string> {
+    return (await this.page.locator(selector).allInnerTexts()).join(' ')
+  }
+
+  /** Faults that keep people out, light and dark, on a phone and on a desk. */
+  async faults(): Promise<string[]> {
+    const found = new Set<string>()
+    await this.page.evaluate(AXE)
+    for (const [name, size] of Object.entries(SIZES)) {
+      await this.page.setViewportSize(size)
+      const overflow = await this.page.evaluate('document.documentElement.scrollWidth - innerWidth')
+      if (Number(overflow) > 0) found.add(`${name}: ${overflow} px too wide`)
+      for (const colorScheme of ['dark', 'light'] as const) {
+        await this.page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
+        const { violations } = (await this.page.evaluate('axe.run()')) as { violations: Violation[] }
+        for (const { id, impact, nodes } of violations.filter(({ impact }) => /serious|critical/.test(impact ?? '')))
+          found.add(`${id} (${impact}), ${colorScheme}: ${nodes.map((node) => node.html).join(' ')}`)
+      }
+    }
+    await this.page.emulateMedia({ reducedMotion: null })
+    return [...found]
+  }
+}
+
+interface Violation {
+  id: string
+  impact: string | null
+  nodes: { html: string }[]
+}
