@@ -4,7 +4,7 @@ import { createHistogram } from 'node:perf_hooks'
 import { pino } from 'pino'
 import { loadConfig } from '../src/config.ts'
 import { buildApp } from '../src/http/app.ts'
-import { createRegistry } from '../src/http/metrics.ts'
+import { createRegistry } from '../src/http/registry.ts'
 import { createChannel } from '../src/ipc/channel.ts'
 import { RedisLink } from '../src/state/redis.ts'
 import { Shared } from '../src/state/shared.ts'
@@ -131,7 +131,7 @@ async function openApp(redisUrl: string) {
     link,
     shared,
     sessionSecrets: config.session.secrets!,
-    registry: createRegistry(0),
+    registry: createRegistry(),
     service: () => ({ state: 'running', desired: 1, workers: [], redis: true }),
     pulse: async () => [],
     collect: async () => ({ workers: [], primary: [], missing: [] }),

@@ -48,6 +48,8 @@ export const schema = Type.Object({
     description: 'signs session cookies, 32 characters or more; several by commas: the first signs'
   }),
   SESSION_SECRET_FILE: optional({ description: 'file that holds SESSION_SECRET' }),
+  METRICS_TOKEN: optional({ description: 'bearer token that /metrics asks for, as ADMIN_TOKEN; unset: none' }),
+  METRICS_TOKEN_FILE: optional({ description: 'file that holds METRICS_TOKEN' }),
   SESSION_IDLE: ms(30 * 60_000, 1000, 'a session ends when unused for so long'),
   SESSION_MAX_AGE: ms(12 * 3_600_000, 1000, 'a session ends so long after it began, used or not'),
   ADMIN_TOKEN: optional({
@@ -99,7 +101,7 @@ type Variables = Static<typeof schema>
 
 /** How often a worker says how it is, in ms. */
 export const BEAT_MS = 1000
-const SECRETS = ['SESSION_SECRET', 'ADMIN_TOKEN', 'ADMIN_READ_TOKEN'] as const
+const SECRETS = ['SESSION_SECRET', 'ADMIN_TOKEN', 'ADMIN_READ_TOKEN', 'METRICS_TOKEN'] as const
 /** Whoever has one may do much: none that can be guessed. In characters. */
 const SHORTEST_SECRET = 32
 /** Values that no message shows: a URL may have a password in it. */
@@ -255,6 +257,9 @@ function group(variables: Variables, environment: NodeJS.ProcessEnv, systemd: Re
       headersMs: variables.HEADERS_TIMEOUT,
       requestMs: variables.REQUEST_TIMEOUT
     },
+    /** What /metrics asks for; undefined: nothing. */
+    /** Any of them opens /metrics; undefined: it is open. */
+    metricsTokens: list(variables.METRICS_TOKEN),
     ...systemd,
     drainMs: variables.DRAIN_TIMEOUT,
     lameDuckMs: variables.LAME_DUCK,
@@ -283,7 +288,8 @@ function crossCheck(config: Config, faults: string[]): void {
   const secrets = {
     SESSION_SECRET: config.session.secrets,
     ADMIN_TOKEN: config.admin.controlTokens,
-    ADMIN_READ_TOKEN: config.admin.readTokens
+    ADMIN_READ_TOKEN: config.admin.readTokens,
+    METRICS_TOKEN: config.metricsTokens
   }
   for (const [name, given] of Object.entries(secrets)) {
     if (given?.length === 0 || given?.some((secret) => secret.length < SHORTEST_SECRET)) {

@@ -14,7 +14,7 @@ import { Attempts } from '../state/attempts.ts'
 import type { RedisLink } from '../state/redis.ts'
 import { docsPage } from './docs.ts'
 import { networkOf } from './network.ts'
-import { fingerprint, Tokens } from './tokens.ts'
+import { bearerOf, fingerprint, Tokens } from './tokens.ts'
 
 /** What runs the workers, as much of it as operators reach over HTTP. */
 export interface Primary {
@@ -48,7 +48,7 @@ const UNREAD_LIMIT = 1024 * 1024
 
 /** `/admin/`: what the command line can do, with a bearer token; `/docs` tells of it. Where no token is set there is no such path. */
 export const admin: FastifyPluginAsync<AdminOptions> = async (app, { config, link, primary }) => {
-  const tokens = new Tokens(config.admin)
+  const tokens = new Tokens({ control: config.admin.controlTokens, read: config.admin.readTokens })
   if (!tokens.any) return
   app.decorateRequest('operator')
   app.addHook('onRequest', guard(app, tokens, new Attempts(link, 'admin')))
@@ -116,8 +116,8 @@ function guard(app: FastifyInstance, tokens: Tokens, attempts: Attempts) {
     void reply.header('cache-control', 'no-store')
     refuseCrossSite(request)
     const network = networkOf(request.ip)
-    const token = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1]
-    const level = token === undefined ? undefined : tokens.levelOf(token)
+    const token = bearerOf(request)
+    const level = tokens.levelOf(token)
     try {
       if (level === undefined) {
         void reply.header('www-authenticate', 'Bearer')

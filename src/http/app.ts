@@ -15,11 +15,14 @@ import type { RedisClient, RedisLink } from '../state/redis.ts'
 import { SafeSessionStore } from '../state/session-store.ts'
 import type { Shared } from '../state/shared.ts'
 import { admin, type Primary } from './admin.ts'
+import { completion } from './completion.ts'
 import { docs } from './docs.ts'
 import { answerClientError, handleErrors } from './errors.ts'
 import { health } from './health.ts'
 import { inFlight } from './in-flight.ts'
 import { refuseInMaintenance } from './maintenance.ts'
+import { measure } from './measure.ts'
+import { measureState } from './measure-state.ts'
 import { metrics } from './metrics.ts'
 import { requestLog } from './request-log.ts'
 import { sessions, sessionsOf } from './session.ts'
@@ -34,7 +37,7 @@ export interface Self {
 
 /** Everything an app needs of the process it runs in. */
 export interface AppDeps {
-  config: Pick<Config, 'http' | 'session' | 'admin' | 'runDir'>
+  config: Pick<Config, 'http' | 'session' | 'admin' | 'runDir' | 'metricsTokens'>
   log: FastifyBaseLogger
   self: Self
   link: RedisLink
@@ -108,13 +111,17 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
     await scope.register(deps.routes)
   }
   const refuseOtherMethods = handleErrors(app)
+  await app.register(completion)
   await app.register(inFlight)
+  const startFromZero = measure(app)
+  measureState(deps.registry, { link: deps.link, hits: deps.shared.hits, store })
   await app.register(requestLog)
   await app.register(metrics, deps)
   await app.register(docs)
   await app.register(health)
   await app.register(admin, deps)
   await app.register(withSessions)
+  startFromZero()
   refuseOtherMethods()
   await app.ready()
   return app

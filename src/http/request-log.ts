@@ -9,15 +9,14 @@ declare module 'fastify' {
   }
 }
 
-/** One line a request, when it is answered; its level follows the status. */
+/** One line a request, when it is over; its level follows the status. */
 export const requestLog = fp(async (app: FastifyInstance) => {
-  app.addHook('onResponse', (request, reply, done) => {
+  app.completion.observe((request, reply, { ms, aborted }) => {
     const status = reply.statusCode
     const level = status >= 500 ? 'warn' : request.routeOptions.config.quiet ? 'debug' : 'info'
-    if ((request.log as Logger).isLevelEnabled(level)) {
-      const { method, url, ip } = request
-      request.log[level]({ method, url, status, ms: Math.round(reply.elapsedTime * 1000) / 1000, ip }, 'request')
-    }
-    done()
+    if (!(request.log as Logger).isLevelEnabled(level)) return
+    const { method, url, ip } = request
+    const line = { method, url, status, ms: Math.round(ms * 1000) / 1000, ip, ...(aborted && { aborted }) }
+    request.log[level](line, 'request')
   })
 })

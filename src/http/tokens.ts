@@ -1,4 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
+import type { FastifyRequest } from 'fastify'
 import type { Level } from '../admin/registry.ts'
 
 const digest = (text: string) => createHash('sha256').update(text).digest()
@@ -6,17 +7,17 @@ const digest = (text: string) => createHash('sha256').update(text).digest()
 /** Names a token without telling it: the first 8 hex digits of its SHA-256. */
 export const fingerprint = (token: string) => digest(token).toString('hex').slice(0, 8)
 
+/** The token of a request: from its header, and from nowhere else. */
+export const bearerOf = ({ headers }: FastifyRequest) => /^Bearer +(\S+)$/i.exec(headers.authorization ?? '')?.[1]
+
 /** The bearer tokens that are valid, and what each is good for. */
 export class Tokens {
   readonly #known: { digest: Buffer; level: Level }[]
 
-  constructor({
-    controlTokens = [],
-    readTokens = []
-  }: { controlTokens?: string[] | undefined; readTokens?: string[] | undefined }) {
+  constructor({ control = [], read = [] }: { control?: string[] | undefined; read?: string[] | undefined }) {
     this.#known = [
-      ...controlTokens.map((token) => ({ digest: digest(token), level: 'control' as const })),
-      ...readTokens.map((token) => ({ digest: digest(token), level: 'read' as const }))
+      ...control.map((token) => ({ digest: digest(token), level: 'control' as const })),
+      ...read.map((token) => ({ digest: digest(token), level: 'read' as const }))
     ]
   }
 
@@ -25,7 +26,8 @@ export class Tokens {
   }
 
   /** Takes as long whatever is in the token: digests are compared, in constant time, with all that are known. */
-  levelOf(token: string): Level | undefined {
+  levelOf(token: string | undefined): Level | undefined {
+    if (token === undefined) return undefined
     const given = digest(token)
     let level: Level | undefined
     for (const known of this.#known) if (timingSafeEqual(known.digest, given)) level = known.level

@@ -3,6 +3,8 @@
  * each other during a roll, so fields are only ever added, and a message of an unknown type is dropped by the receiver.
  */
 
+import type { Family } from './series.ts'
+
 /** One worker as everyone may know it. */
 export interface WorkerView {
   slot: number
@@ -61,20 +63,20 @@ export interface Ledger {
   cut: number
 }
 
-/** A series in prom-client's JSON form, which `AggregatorRegistry.aggregate` merges. */
-export interface MetricJson {
-  name: string
-  help: string
-  type: string
-  aggregator?: string
-  values: { value: number; labels: Record<string, string | number>; metricName?: string; exemplar?: unknown }[]
+/** What a worker knows of itself: counts that go on when it ends, and what does not. */
+export interface Metrics {
+  counts: Family[]
+  others: Family[]
 }
 
-/** What every live process answered to one collection. */
+/** What is known of every process at one moment. */
 export interface Collection {
-  /** Newest first within a slot, so that "first wins" gives a gauge of the worker that serves. */
-  workers: { slot: number; metrics: MetricJson[] }[]
-  primary: MetricJson[]
+  /**
+   * The newest first. A worker that did not answer in time has its counts as they were last heard; behind them all come
+   * the counts of workers that are gone, by slot.
+   */
+  workers: ({ slot: number } & Metrics)[]
+  primary: Family[]
   missing: { slot: number; pid: number; why: string }[]
 }
 
@@ -162,7 +164,7 @@ export interface SessionView {
 
 /** Questions and the types of their arguments and answers, for each direction. */
 export type AskOfWorker = {
-  metrics: { args: Record<string, never>; result: MetricJson[] }
+  metrics: { args: Record<string, never>; result: Metrics }
   /** Messages are answered in their order: who answers this has dealt with all before it. */
   ping: { args: Record<string, never>; result: null }
   /** Runs its handlers of the topic; answered when they have ended, with an error when one failed. */
@@ -228,6 +230,8 @@ export type ToPrimary =
   | { type: 'beat'; vitals: Vitals }
   /** Whether it wants what operators see. */
   | { type: 'watch'; on: boolean }
+  /** Counts that have changed since it said them last: all that is left of a worker that is killed. */
+  | { type: 'counts'; families: Family[] }
   /** The connection of this id is being served here. */
   | { type: 'adopted'; id: number }
   /** An idle connection for another worker; the handle comes with the message. */
@@ -244,6 +248,7 @@ const TO_PRIMARY: { [T in ToPrimary['type']]: Shape<Extract<ToPrimary, { type: T
   redis: { up: 'boolean' },
   beat: { vitals: 'object' },
   watch: { on: 'boolean' },
+  counts: { families: 'object' },
   adopted: { id: 'number' },
   'hand-over': { id: 'number', idleMs: 'number' }
 }

@@ -1,30 +1,41 @@
-import type { Collection, MetricJson } from '../ipc/messages.ts'
+import type { Collection, Metrics } from '../ipc/messages.ts'
+import { asFamilies, type Family } from '../ipc/series.ts'
+import type { Counts } from './counts.ts'
 import type { WorkerProcess } from './worker-process.ts'
 
 const DEADLINE_MS = 1000
 
+export interface CollectorOptions {
+  /** Workers to be asked, the newest first. */
+  live: () => WorkerProcess[]
+  counts: Counts
+  /** The primary's own series; `answered` are the ids of the workers that did. */
+  primary: (answered: ReadonlySet<number>) => Family[]
+}
+
 /** Metrics of every process that answers in time. One collection at a time: who asks meanwhile shares it. */
-export function createCollector(
-  live: () => WorkerProcess[],
-  primary: () => Collection['primary']
-): () => Promise<Collection> {
+export function createCollector({ live, counts, primary }: CollectorOptions): () => Promise<Collection> {
   let running: Promise<Collection> | undefined
+  const ask = async ({ id, slot, pid, channel }: WorkerProcess) => {
+    try {
+      const { counts: said, others } = listed(await channel.ask('metrics', {}, DEADLINE_MS))
+      counts.heard(id, said)
+      return { id, others }
+    } catch (error) {
+      return { id, missing: [{ slot, pid, why: (error as Error).message }] }
+    }
+  }
   const collect = async (): Promise<Collection> => {
-    const answers = await Promise.all(
-      live().map(({ slot, pid, channel }) =>
-        channel
-          .ask('metrics', {}, DEADLINE_MS)
-          .then(listed)
-          .then(
-            (metrics) => ({ slot, metrics }),
-            (error: Error) => ({ slot, pid, why: error.message })
-          )
-      )
+    const answers = await Promise.all(live().map(ask))
+    // All counts are read at one moment: a worker that has ended meanwhile is either among the live or among the gone.
+    const others = new Map(
+      answers.flatMap((answer) => ('others' in answer ? [[answer.id, answer.others] as const] : []))
     )
+    const workers = live().map(({ id, slot }) => ({ slot, counts: counts.of(id), others: others.get(id) ?? [] }))
     return {
-      workers: answers.filter((answer) => 'metrics' in answer),
-      missing: answers.filter((answer) => 'why' in answer),
-      primary: primary()
+      workers: [...workers, ...counts.ofGone().map((gone) => ({ ...gone, others: [] }))],
+      missing: answers.flatMap((answer) => ('missing' in answer ? answer.missing : [])),
+      primary: primary(new Set(others.keys()))
     }
   }
   return () => {
@@ -36,7 +47,6 @@ export function createCollector(
 }
 
 /** A worker runs anybody's code. */
-function listed(metrics: MetricJson[]): MetricJson[] {
-  if (!Array.isArray(metrics)) throw new Error('its answer is no list of metrics')
-  return metrics
+function listed({ counts, others }: Partial<Metrics>): Metrics {
+  return { counts: asFamilies(counts), others: asFamilies(others) }
 }

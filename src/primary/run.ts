@@ -4,6 +4,7 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { type Config, withholdFromChildren, workerEnvironment } from '../config.ts'
 import { EXIT_CONFIG } from '../errors.ts'
+import type { Collection } from '../ipc/messages.ts'
 import { createLog } from '../log.ts'
 import { Admin } from './admin.ts'
 import { openAdminSocket } from './admin-socket.ts'
@@ -46,7 +47,7 @@ export async function runPrimary(config: Config): Promise<void> {
   let secretFile: string | undefined
   let redis: EmbeddedRedis | undefined
   const instance = randomUUID()
-  const metrics = new PrimaryMetrics()
+  const metrics = new PrimaryMetrics(version)
   const supervisor: Supervisor = new Supervisor({
     workers: config.workers,
     limits: limitsOf(config),
@@ -56,18 +57,20 @@ export async function runPrimary(config: Config): Promise<void> {
     clients: config.scheduling === 'sticky' ? new Clients(config.http.trustProxy) : undefined,
     environment: (worker) => workerEnvironment({ ...worker, instance, redisUrl, sessionSecretFile: secretFile }),
     onPid: (pid, alive) => watchdog.note('worker', pid, alive),
-    collect: createCollector(
-      () => supervisor.live(),
-      () => metrics.read(supervisor)
-    ),
     command: (name, args, caller) => admin.run(name, args, caller),
     watch: ({ id, channel }, on) => {
       if (on) feed.add(id, (event) => channel.tell({ type: 'admin-event', event }), LAST_ENTRIES)
       else feed.remove(id)
     },
+    collect: () => collect(),
     log
   })
   metrics.watch(supervisor)
+  const collect: () => Promise<Collection> = createCollector({
+    live: () => supervisor.live(),
+    counts: supervisor.counts,
+    primary: (answered) => metrics.read(supervisor, answered)
+  })
   supervisor.on('journal', (entry) => journal.record(entry))
   const commands = new Commands({
     supervisor,

@@ -6,6 +6,7 @@ import { apply } from './apply.ts'
 import { keepBlackBox } from './black-box.ts'
 import type { Clients } from './clients.ts'
 import { Clock } from './clock.ts'
+import { Counts } from './counts.ts'
 import type { Death } from './death.ts'
 import { Dispatcher, type TcpHandle } from './dispatch.ts'
 import type { Happening } from './journal.ts'
@@ -59,6 +60,8 @@ export class Supervisor extends EventEmitter<{
   journal: [Happening]
 }> {
   readonly dispatcher: Dispatcher
+  /** What workers have counted, those that are gone included. */
+  readonly counts = new Counts()
   /** What workers that accept by themselves are given. */
   port: Port | undefined
   readonly #options: SupervisorOptions
@@ -276,6 +279,7 @@ export class Supervisor extends EventEmitter<{
       this.dispatch({ type: 'boot-failed', id, why })
     },
     beat: ({ id }, { rssBytes, requests }) => this.dispatch({ type: 'beat', id, rssBytes, requests }),
+    counts: ({ id }, families) => this.counts.heard(id, families),
     redis: () => this.#tellService(),
     adopted: ({ id }, connection) => this.dispatcher.adopted(connection, id),
     handedOver: ({ id, slot }, handle: TcpHandle | undefined, idleMs, moved) => {
@@ -338,6 +342,7 @@ export class Supervisor extends EventEmitter<{
     if (pid) this.#options.onPid(pid, false)
     this.#options.watch(worker, false)
     this.#workers.delete(id)
+    this.counts.ended(id, slot)
     if (code === EXIT_CONFIG) this.#apply({ type: 'boot-failed', id, why: `worker ${slot} cannot boot` })
     this.#apply({ type: 'exit', id, how, random: Math.random(), oom: reason === 'oom' })
     this.dispatcher.gone(id)

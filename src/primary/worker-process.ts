@@ -1,5 +1,6 @@
 import type { Worker as ClusterWorker } from 'node:cluster'
 import type { Broadcast, Caller, Collection, CommandAnswer, Ledger, Pulse, Told, Vitals } from '../ipc/messages.ts'
+import { asFamilies, type Family } from '../ipc/series.ts'
 import { type Death, nameDeath } from './death.ts'
 import { type Diagnosis, diagnose } from './diagnosis.ts'
 import type { Given, Target, TcpHandle } from './dispatch.ts'
@@ -13,6 +14,7 @@ export interface WorkerListener {
   ready(worker: WorkerProcess): void
   bootFailed(worker: WorkerProcess, why: string): void
   beat(worker: WorkerProcess, vitals: Vitals): void
+  counts(worker: WorkerProcess, families: Family[]): void
   redis(worker: WorkerProcess): void
   adopted(worker: WorkerProcess, connection: number): void
   handedOver(worker: WorkerProcess, handle: TcpHandle | undefined, idleMs: number, moved: () => void): void
@@ -45,6 +47,8 @@ export class WorkerProcess implements Target {
   readonly stderr: Stderr
   redisUp = false
   vitals: Vitals | undefined
+  /** When it said them, in ms of `performance.now()`. */
+  beatAt = 0
   /** A SIGKILL that is not ours is somebody else's doing. */
   #killed = false
   #seen: ProcessState | undefined
@@ -114,7 +118,15 @@ export class WorkerProcess implements Target {
     channel.on('beat', ({ vitals }) => {
       this.#seen = readProcess(this.pid)
       this.vitals = vitals
+      this.beatAt = performance.now()
       listener.beat(this, vitals)
+    })
+    channel.on('counts', ({ families }) => {
+      try {
+        listener.counts(this, asFamilies(families))
+      } catch {
+        listener.notUnderstood(this, 'counts')
+      }
     })
     channel.on('redis', ({ up }) => {
       this.redisUp = up

@@ -82,6 +82,8 @@ export class Counters {
 export class Counter {
   /** The key in Redis: a plain integer. */
   readonly key: string
+  /** Told how many increments a batch was that Redis has counted. */
+  onBatch: ((size: number) => void) | undefined
   /** In one hash slot with it: what is in braces is all that counts. */
   readonly #memory: string
   readonly #memoryMs: number
@@ -159,6 +161,7 @@ export class Counter {
     while (batch.settled < size) {
       try {
         const last = await this.#client.musterIncrementBy(this.key, this.#memory, sequence, size, this.#memoryMs)
+        this.onBatch?.(size)
         this.#queue.waiting -= size - batch.settled
         for (; batch.settled < size; batch.settled++) waiters[batch.settled]!.resolve(last - size + batch.settled + 1)
       } catch (error) {

@@ -41,6 +41,10 @@ export class RedisLink extends EventEmitter<{ change: [up: boolean] }> {
   /** The one client of the worker: commands of a turn are pipelined by themselves. */
   readonly client: RedisClient
   readonly timeoutMs: number
+  /** How often it went down, and how often a connection was made after the first. */
+  readonly counts = { opened: 0, reconnects: 0 }
+  /** Told of every command that was sent. */
+  onCommand: ((name: string, ms: number, failed: boolean) => void) | undefined
   readonly #log: Logger
   readonly #open: (options: { forSubscriptions?: boolean }) => RedisClient
   #prepare: (client: RedisClient) => Promise<void> = async () => {}
@@ -73,6 +77,11 @@ export class RedisLink extends EventEmitter<{ change: [up: boolean] }> {
     this.client = this.#open({})
     this.#guard()
     this.#watch(this.client)
+  }
+
+  /** `open`: commands fail at once. `half-open`: Redis answers again, and what must be read first is read. */
+  get circuit(): 'open' | 'half-open' | 'closed' {
+    return this.#state === 'up' ? 'closed' : this.#state === 'trying' ? 'half-open' : 'open'
   }
 
   get up(): boolean {
@@ -166,8 +175,15 @@ export class RedisLink extends EventEmitter<{ change: [up: boolean] }> {
         command.reject(this.#cause ?? new Error('Redis is away'))
         return command.promise
       }
-      this.#askedAt = performance.now()
-      command.promise.catch((error: Error) => this.#suspect(error))
+      const at = performance.now()
+      this.#askedAt = at
+      command.promise.then(
+        () => this.onCommand?.(command.name, performance.now() - at, false),
+        (error: Error) => {
+          this.onCommand?.(command.name, performance.now() - at, true)
+          this.#suspect(error)
+        }
+      )
       return send(command, ...rest)
     }
   }
@@ -178,7 +194,11 @@ export class RedisLink extends EventEmitter<{ change: [up: boolean] }> {
     on('connect', () => {
       this.#fault = undefined
     })
-    on('ready', () => void this.#probe())
+    let connections = 0
+    on('ready', () => {
+      if (connections++ > 0) this.counts.reconnects++
+      void this.#probe()
+    })
     on('sentinelError', (error) => {
       sentinelSaid = error
     })
@@ -287,7 +307,10 @@ export class RedisLink extends EventEmitter<{ change: [up: boolean] }> {
     if (this.#stopped) return
     const wasUp = this.#state === 'up'
     this.#state = 'down'
-    if (wasUp) this.#downSince = performance.now()
+    if (wasUp) {
+      this.#downSince = performance.now()
+      this.counts.opened++
+    }
     this.#cause = cause
     const text = describe(cause, this.timeoutMs)
     const kind = text.replace(/\d+/g, '')

@@ -4,7 +4,7 @@ import { stateUnavailable } from '../errors.ts'
 import { PREFIX, type RedisClient, type RedisLink } from './redis.ts'
 import { dataOf, decode, handleOf } from './session-data.ts'
 import { SessionIndex } from './session-index.ts'
-import { Base, baseOf, SessionWriter, UNCONFIRMED_MS } from './session-writer.ts'
+import { Base, baseOf, type SessionCounts, SessionWriter, UNCONFIRMED_MS } from './session-writer.ts'
 
 /** Counts in a key that lives and dies with its session: a session that is gone is not brought back. */
 const COUNT = `
@@ -44,6 +44,8 @@ const MAX_UNREADABLE = 1000
  * writes. Of the store, @fastify/session calls get, set and destroy only.
  */
 export class SafeSessionStore extends RedisStore {
+  /** Of this worker, since its start. */
+  readonly counts: SessionCounts = { created: 0, ended: 0, merged: 0 }
   /** Whose session is whose. */
   readonly index: SessionIndex
   readonly #client: Client
@@ -56,7 +58,7 @@ export class SafeSessionStore extends RedisStore {
     options.link.client.defineCommand('musterCount', { numberOfKeys: 2, lua: COUNT })
     this.#client = options.link.client as Client
     this.#options = options
-    this.#writer = new SessionWriter({ ...options, prefix: this.prefix })
+    this.#writer = new SessionWriter({ ...options, prefix: this.prefix, counts: this.counts })
     this.index = new SessionIndex(options.link.client, Math.min(INDEX_SLACK_MS, options.idleMs / 2))
   }
 
@@ -160,6 +162,7 @@ export class SafeSessionStore extends RedisStore {
     const key = this.prefix + id
     // In this order, on one connection: what is gone is not counted any more.
     const [ended, counted] = await Promise.all([this.#client.del(key), this.#client.getdel(counterKey(key))])
+    this.counts.ended += ended
     return { ended: ended === 1, counted: Number(counted ?? 0) }
   }
 

@@ -52,6 +52,13 @@ const ABSENT = -1
 /** A session whose cookie has not come back yet: a crowd without cookies must not fill Redis. */
 export const UNCONFIRMED_MS = 10 * 60_000
 
+/** How many sessions were stored for the first time, ended by somebody, and written while others wrote them. */
+export interface SessionCounts {
+  created: number
+  ended: number
+  merged: number
+}
+
 interface Write {
   session: Session
   /** The session's data as it is to be. */
@@ -64,6 +71,7 @@ export interface SessionWriterOptions {
   link: RedisLink
   /** Of the keys. */
   prefix: string
+  counts: SessionCounts
   idleMs: number
   maxAgeMs: number
 }
@@ -114,7 +122,7 @@ export class SessionWriter {
 
   /** @param latest what was written last, if that is known @returns what is stored now; nothing: the session has ended */
   async #store(id: string, writes: Write[], latest: StoredSession | undefined): Promise<StoredSession | undefined> {
-    const { link, prefix, idleMs, maxAgeMs } = this.#options
+    const { link, prefix, counts, idleMs, maxAgeMs } = this.#options
     const changes = writes.map(({ session, seen }) => ({ base: baseOf(session), seen }))
     const confirmed = changes.some(({ base }) => base?.confirmed)
     let current = latest ?? changes[0]?.base?.stored ?? { data: {}, createdAt: Date.now(), version: ABSENT }
@@ -128,6 +136,8 @@ export class SessionWriter {
       const next = { data, createdAt: current.createdAt, version: Math.max(current.version, 0) + 1 }
       const outcome = await this.#client.musterCompareAndSet(prefix + id, current.version, encode(next), ttlMs)
       if (outcome === 1) {
+        if (current.version === ABSENT) counts.created++
+        counts.merged += writes.length - 1
         for (const { session, seen } of writes) {
           session.createdAt = next.createdAt
           bases.set(session, new Base(seen, next, confirmed))
@@ -136,6 +146,7 @@ export class SessionWriter {
       }
       const theirs = outcome === null ? undefined : decode(outcome)
       if (!theirs) return undefined
+      counts.merged++
       current = theirs
     }
     return undefined

@@ -6,9 +6,9 @@ import type { Config } from '../config.ts'
 import { loadIdentity } from '../config.ts'
 import { EXIT_CONFIG, StartupError } from '../errors.ts'
 import { buildApp } from '../http/app.ts'
-import { createRegistry } from '../http/metrics.ts'
+import { changesOf, createRegistry, readRegistry } from '../http/registry.ts'
 import { type Channel, createChannel } from '../ipc/channel.ts'
-import type { AskOfPrimary, AskOfWorker, MetricJson, ServiceView, ToPrimary, ToWorker } from '../ipc/messages.ts'
+import type { AskOfPrimary, AskOfWorker, ServiceView, ToPrimary, ToWorker } from '../ipc/messages.ts'
 import { createLog, type Logger } from '../log.ts'
 import { RedisLink, warnOfEviction } from '../state/redis.ts'
 import { sharedSessionSecret } from '../state/session-secret.ts'
@@ -80,7 +80,7 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
   if (slot === 0) link.once('change', () => void warnOfEviction(link.client, log))
 
   let connections!: Connections
-  const registry = createRegistry(slot)
+  const registry = createRegistry()
   const [routes] = await Promise.all([
     loadRoutes(config),
     link.start(async (client) => {
@@ -112,7 +112,7 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
   exposeInFlight(connections.all)
   booted()
   channel.answer('ping', () => null)
-  channel.answer('metrics', async () => (await registry.getMetricsAsJSON()) as unknown as MetricJson[])
+  channel.answer('metrics', () => readRegistry(registry))
   answerForSessions(channel, app.sessions)
   answerForDiagnostics(channel)
 
@@ -121,6 +121,12 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
     connections.adopt(handle, idleMs, head)
     void channel.tell({ type: 'adopted', id })
   })
+  const changedCounts = changesOf(registry)
+  /** What this worker has counted is not to end with it. */
+  const tellCounts = async () => {
+    const families = await changedCounts()
+    if (families.length > 0) void channel.tell({ type: 'counts', families })
+  }
   let drain: Drain | undefined
   channel.on('moved', ({ id }) => drain?.moved(id))
 
@@ -139,6 +145,9 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
     await app.close().catch((error: unknown) => log.warn({ err: error }, 'closing the app'))
     shared.stop()
     link.stop()
+    await tellCounts()
+    // An answer is behind all that was said before: an exit may be seen before what is still on its way.
+    if (process.connected) await channel.ask('pulse', {}, 1000).catch(() => {})
     process.exit(0)
   }
   channel.on('drain', ({ handOver, deadlineMs, snapshot }) => {
@@ -160,7 +169,10 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
 
   await shared.start()
   await listen(config, connections, channel, log)
-  startBeat(connections, (vitals) => void channel.tell({ type: 'beat', vitals }))
+  startBeat(connections, (vitals) => {
+    void channel.tell({ type: 'beat', vitals })
+    void tellCounts()
+  })
   await channel.tell({ type: 'redis', up: link.up })
   await channel.tell({ type: 'ready' })
 }

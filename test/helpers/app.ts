@@ -6,8 +6,8 @@ import { type Logger, pino } from 'pino'
 import { type Config, loadConfig } from '../../src/config.ts'
 import { primaryAway } from '../../src/errors.ts'
 import { buildApp } from '../../src/http/app.ts'
-import { createRegistry } from '../../src/http/metrics.ts'
-import type { Collection, MetricJson, Pulse, ServiceView } from '../../src/ipc/messages.ts'
+import { createRegistry, readRegistry } from '../../src/http/registry.ts'
+import type { Collection, Pulse, ServiceView } from '../../src/ipc/messages.ts'
 import exampleRoutes from '../../src/routes/index.ts'
 import { RedisLink } from '../../src/state/redis.ts'
 import { sharedSessionSecret } from '../../src/state/session-secret.ts'
@@ -79,7 +79,7 @@ export async function startApp(t: TestContext, options: AppOptions = {}): Promis
     if (sessionSecrets.length === 0) sessionSecrets.push(await sharedSessionSecret(client))
     await shared.settings.read()
   })
-  const registry = createRegistry(slot)
+  const registry = createRegistry()
   const workers: ServiceView['workers'] = [{ slot, pid: process.pid, generation: 1, status: 'ready' }]
   const view: ServiceView = { state: 'running', desired: 1, workers, redis: true }
   const pulse: Pulse[] = [{ pid: process.pid, requests: 0 }]
@@ -101,10 +101,7 @@ export async function startApp(t: TestContext, options: AppOptions = {}): Promis
     sessionSecrets,
     registry,
     service: () => view,
-    collect: async () => {
-      const metrics = (await registry.getMetricsAsJSON()) as unknown as MetricJson[]
-      return { ...collected, workers: [{ slot, metrics }] }
-    },
+    collect: async () => ({ ...collected, workers: [{ slot, ...(await readRegistry(registry)) }] }),
     pulse: async () => pulse,
     draining: draining.signal,
     // It is alone here: nobody supervises it.

@@ -94,7 +94,7 @@ describe('arguments', () => {
 })
 
 describe('tokens', () => {
-  const tokens = new Tokens({ controlTokens: ['a'.repeat(32), 'b'.repeat(40)], readTokens: ['c'.repeat(32)] })
+  const tokens = new Tokens({ control: ['a'.repeat(32), 'b'.repeat(40)], read: ['c'.repeat(32)] })
   test('any of several is valid, each for its level', () => {
     assert.equal(tokens.levelOf('a'.repeat(32)), 'control')
     assert.equal(tokens.levelOf('b'.repeat(40)), 'control')

@@ -47,6 +47,7 @@ describe('what is not set has a default', () => {
       searchPath: '',
       redis: { url: undefined, timeoutMs: 1000, ca: undefined },
       session: { secrets: undefined, idleMs: 30 * 60_000, maxAgeMs: 12 * 3_600_000 },
+      metricsTokens: undefined,
       http: { trustProxy: undefined, keepAliveMs: 5000, headersMs: 10_000, requestMs: 15_000 },
       drainMs: 20_000,
       lameDuckMs: 0,

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { Counter, Gauge, Histogram } from 'prom-client'
 import { fill } from '../../src/http/assets.ts'
-import { createRegistry, render } from '../../src/http/metrics.ts'
-import type { MetricJson } from '../../src/ipc/messages.ts'
+import { OPENMETRICS, render, TEXT } from '../../src/http/metrics-page.ts'
+import { createRegistry, readRegistry } from '../../src/http/registry.ts'
+import type { Family } from '../../src/ipc/series.ts'
 import { PrimaryMetrics } from '../../src/primary/metrics.ts'
 import { initialState } from '../../src/primary/state.ts'
 import type { Supervisor } from '../../src/primary/supervisor.ts'
@@ -16,20 +17,21 @@ async function worker(
   slot: number,
   served: { seconds: number[]; connections: number; pages?: Record<string, number> }
 ) {
-  const registry = createRegistry(slot)
+  const registry = createRegistry()
   const registers = [registry]
   const seconds = new Histogram({ name: 'test_seconds', help: 'Time.', buckets: BUCKETS, registers })
   for (const value of served.seconds) seconds.observe(value)
   new Gauge({ name: 'test_connections', help: 'Open now.', registers }).set(served.connections)
   const pages = new Counter({ name: 'test_pages_total', help: 'Served.', labelNames: ['page'], registers })
   for (const [page, count] of Object.entries(served.pages ?? {})) pages.inc({ page }, count)
-  return { slot, metrics: (await registry.getMetricsAsJSON()) as unknown as MetricJson[] }
+  return { slot, ...(await readRegistry(registry)) }
 }
 
 /** The primary's own series, of a service with these workers wanted. */
-function primary(desired = 2): MetricJson[] {
+function primary(desired = 2): Family[] {
   const dispatcher = { redispatched: 3, lost: 1 }
-  return new PrimaryMetrics().read({ state: initialState(desired), dispatcher } as unknown as Supervisor)
+  const supervisor = { state: initialState(desired), dispatcher, live: () => [], view: () => ({ state: 'running' }) }
+  return new PrimaryMetrics('1.2.3').read(supervisor as unknown as Supervisor, new Set())
 }
 
 describe('the metrics page', () => {
@@ -38,7 +40,7 @@ describe('the metrics page', () => {
       await worker(0, { seconds: [0.05], connections: 3, pages: { home: 2 } }),
       await worker(1, { seconds: [0.5, 5], connections: 4, pages: { home: 5, about: 1 } })
     ]
-    const series = parseMetrics(await render({ workers, primary: primary(), missing: [] }))
+    const series = parseMetrics(render({ workers, primary: primary(), missing: [] }, TEXT))
     assert.equal(series.get('test_connections{worker="0"}'), 3)
     assert.equal(series.get('test_connections{worker="1"}'), 4)
     assert.equal(series.get('test_pages_total{page="home",worker="0"}'), 2)
@@ -59,7 +61,7 @@ describe('the metrics page', () => {
       await worker(0, { seconds: [0.05, 0.5], connections: 10, pages: { home: 1, about: 7 } }),
       await worker(0, { seconds: [0.05, 5], connections: 99, pages: { home: 20 } })
     ]
-    const series = parseMetrics(await render({ workers, primary: primary(), missing: [] }))
+    const series = parseMetrics(render({ workers, primary: primary(), missing: [] }, TEXT))
     assert.equal(series.get('test_pages_total{page="home",worker="0"}'), 21)
     assert.equal(series.get('test_pages_total{page="about",worker="0"}'), 7)
     assert.equal(series.get('test_seconds_bucket{le="0.1",worker="0"}'), 2)
@@ -76,7 +78,7 @@ describe('the metrics page', () => {
       await worker(0, { seconds: [1], connections: 1, pages: { home: 1 } }),
       await worker(0, { seconds: [1], connections: 1, pages: { home: 1 } })
     ]
-    const page = await render({ workers, primary: primary(), missing: [] })
+    const page = render({ workers, primary: primary(), missing: [] }, TEXT)
     // parseMetrics refuses a series that comes twice.
     assert.ok(parseMetrics(page).size > 100)
     for (const kind of ['HELP', 'TYPE']) {
@@ -86,11 +88,14 @@ describe('the metrics page', () => {
   })
 
   test('has no name that promtool refuses: a gauge does not end in _total', async () => {
-    const page = await render({
-      workers: [await worker(0, { seconds: [], connections: 0 })],
-      primary: primary(),
-      missing: []
-    })
+    const page = render(
+      {
+        workers: [await worker(0, { seconds: [], connections: 0 })],
+        primary: primary(),
+        missing: []
+      },
+      TEXT
+    )
     assert.deepEqual(
       [...page.matchAll(/^# TYPE (\S+_total) gauge$/gm)].flatMap((match) => match[1]!),
       []
@@ -98,15 +103,27 @@ describe('the metrics page', () => {
     assert.match(page, /^# TYPE nodejs_eventloop_lag_seconds gauge$/m, "node's own metrics are there")
   })
 
+  test('in OpenMetrics names counters without their ending, and says where it ends', async () => {
+    const workers = [
+      await worker(0, { seconds: [0.5], connections: Number.POSITIVE_INFINITY, pages: { 'a "b"\\': 2 } })
+    ]
+    const page = render({ workers, primary: [], missing: [] }, OPENMETRICS)
+    assert.match(page, /^# TYPE test_pages counter\ntest_pages_total\{page="a \\"b\\"\\\\",worker="0"\} 2$/m)
+    assert.match(page, /^test_seconds_bucket\{worker="0",le="\+Inf"\} 1$/m)
+    assert.match(page, /^test_connections\{worker="0"\} \+Inf$/m)
+    assert.ok(page.endsWith('\n# EOF\n'))
+    assert.ok(!page.includes('\n\n'), 'no empty line')
+  })
+
   test("is the primary's alone while no worker answers", async () => {
-    const series = parseMetrics(await render({ workers: [], primary: primary(3), missing: [] }))
+    const series = parseMetrics(render({ workers: [], primary: primary(3), missing: [] }, TEXT))
     assert.equal(series.get('cluster_workers_desired{worker="primary"}'), 3)
   })
 
   test('changes nothing of what was collected', async () => {
     const collection = { workers: [await worker(0, { seconds: [1], connections: 1 })], primary: primary(), missing: [] }
     const before = JSON.stringify(collection)
-    await render(collection)
+    render(collection, TEXT)
     assert.equal(JSON.stringify(collection), before)
   })
 })

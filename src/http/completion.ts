@@ -1,0 +1,58 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+
+/** How a request ended. */
+export interface Completion {
+  /** From the first hook to the end of the answer, in ms. */
+  ms: number
+  /** The client left before it had the whole answer. */
+  aborted: boolean
+}
+
+type Observer = (request: FastifyRequest, reply: FastifyReply, completion: Completion) => void
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    completion: {
+      /** Requests that are not answered yet. */
+      inFlight(): number
+      /** Calls it once for every request, when it is over, however it ends. */
+      observe(observer: Observer): void
+    }
+  }
+  interface FastifyReply {
+    /** It has been observed. */
+    over: boolean
+  }
+}
+
+/** What is done when a request is over. Fastify's `onResponse` is not called for one whose client has left. */
+export const completion = fp(async (app) => {
+  const observers: Observer[] = []
+  let inFlight = 0
+  app.decorate('completion', { inFlight: () => inFlight, observe: (observer) => void observers.push(observer) })
+  app.decorateReply('over', false)
+  const end = (request: FastifyRequest, reply: FastifyReply, aborted: boolean) => {
+    reply.over = true
+    const ended = { ms: reply.elapsedTime, aborted }
+    for (const observer of observers) observer(request, reply, ended)
+  }
+  app.addHook('onRequest', ({ raw: { socket } }, reply, done) => {
+    inFlight++
+    const { raw } = reply
+    const close = () => {
+      raw.off('close', close)
+      socket.off('close', close)
+      inFlight--
+      if (!reply.over) end(reply.request, reply, true)
+    }
+    raw.once('close', close)
+    // An answer that waits behind those of a pipeline has no socket yet, and hears nothing of its end.
+    if (!raw.socket) socket.once('close', close)
+    done()
+  })
+  app.addHook('onResponse', (request, reply, done) => {
+    end(request, reply, false)
+    done()
+  })
+})

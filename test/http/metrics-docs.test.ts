@@ -1,0 +1,57 @@
+import assert from 'node:assert/strict'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { test } from 'node:test'
+import { workersMissing } from '../../src/http/metrics-page.ts'
+import { readRegistry } from '../../src/http/registry.ts'
+import type { Family } from '../../src/ipc/series.ts'
+import { PrimaryMetrics } from '../../src/primary/metrics.ts'
+import { initialState } from '../../src/primary/state.ts'
+import type { Supervisor } from '../../src/primary/supervisor.ts'
+import { startApp } from '../helpers/app.ts'
+
+const PAGE = new URL('../../../docs/metrics.md', import.meta.url)
+const BEGIN = '<!-- the tables are generated: UPDATE=1 node scripts/test.mjs metrics-docs -->\n'
+/** prom-client's own: they are in its documentation. */
+const OF_PROCESS = /^(process|nodejs)_/
+
+function primaryFamilies(): Family[] {
+  const vitals = { inFlight: 0, connections: 0, requests: 0, loopDelayMs: 0, utilization: 0, rssBytes: 0, heapBytes: 0 }
+  const process = { id: 1, slot: 0, pid: 1, vitals, beatAt: 0 }
+  const worker = { ...process, generation: 1, status: 'ready' }
+  const state = { ...initialState(1), workers: [worker] }
+  const supervisor = {
+    state,
+    dispatcher: { redispatched: 0, lost: 0 },
+    live: () => [process],
+    view: () => ({ state: 'running' })
+  }
+  return new PrimaryMetrics('1.2.3').read(supervisor as unknown as Supervisor, new Set([1]))
+}
+
+const labelsOf = (family: Family) =>
+  [...new Set(family.series.flatMap(([labels]) => [...labels.matchAll(/(\w+)="/g)].map((match) => match[1]!)))].sort()
+
+function table(families: Family[], labels: (family: Family) => readonly string[]): string {
+  const rows = families
+    .filter(({ name }) => !OF_PROCESS.test(name))
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+    .map((family) => {
+      const names = labels(family).map((label) => `\`${label}\``)
+      return `| \`${family.name}\` | ${family.type} | ${names.join(', ')} | ${family.help} |\n`
+    })
+  return `| name | type | labels | what it is |\n|---|---|---|---|\n${rows.join('')}`
+}
+
+test('docs/metrics.md lists every metric there is, as it is', async (t) => {
+  const { app } = await startApp(t)
+  const { counts, others } = await readRegistry(app.metrics)
+  const ofWorkers = table([...counts, ...others], ({ name }) => {
+    const { labelNames = [] } = app.metrics.getSingleMetric(name) as unknown as { labelNames?: string[] }
+    return labelNames
+  })
+  const text = `### Of each worker\n\n${ofWorkers}\n### Of the primary\n\n${table([...primaryFamilies(), workersMissing(0)], labelsOf)}`
+  const page = readFileSync(PAGE, 'utf8')
+  const [before = '', after] = page.split(BEGIN)
+  if (process.env.UPDATE) writeFileSync(PAGE, `${before}${BEGIN}\n${text}`)
+  else assert.equal(after, `\n${text}`)
+})
