@@ -4,8 +4,9 @@ import { appendFileSync, statSync } from 'node:fs'
 import { type IncomingMessage, request } from 'node:http'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { command } from '../helpers/admin.ts'
 import { startRedis } from '../helpers/redis.ts'
-import { muster, startService, temporaryFolder } from '../helpers/service.ts'
+import { muster, musterStream, startService, temporaryFolder } from '../helpers/service.ts'
 
 test('muster steers the service over a socket that only its user can open', async (t) => {
   const { url } = await startRedis(t)
@@ -34,6 +35,27 @@ test('muster steers the service over a socket that only its user can open', asyn
   assert.match(reload.stdout, /done/)
   assert.equal((await muster(service, 'stop')).stdout, 'ok\n')
   assert.deepEqual(await service.exited, { code: 0, signal: null })
+})
+
+test('muster status --watch and muster events go on until they are ended, or the service ends', async (t) => {
+  const { url } = await startRedis(t)
+  const service = await startService(t, { env: { REDIS_URL: url }, workers: 1 })
+  const watch = musterStream(t, service, 'status', '--watch', '--json')
+  const states = [await watch.next(), await watch.next()].map(({ value }) => JSON.parse(value as string))
+  for (const { ok, result } of states) assert.deepEqual([ok, result.workers.length], [true, 1])
+  assert.ok(states[1].result.uptimeSeconds >= states[0].result.uptimeSeconds)
+
+  const events = musterStream(t, service, 'events')
+  // Its first line is of the command that comes after it has begun to listen: so that is given until it is seen.
+  const line = events.next()
+  let seen = false
+  void line.then(() => (seen = true))
+  while (!seen) await command(service, 'settings-set', { key: 'banner', value: 'x' })
+  assert.match(String((await line).value), /^\S+Z {2}command (asked|answered) {2}settings-set, uid \d+ \(\S+\)$/)
+  await service.stop()
+  let last = ''
+  for await (const text of events) last = text
+  assert.match(last, /^\S+Z {2}stop {2}pid \d+/)
 })
 
 test('muster says what it cannot do', async (t) => {

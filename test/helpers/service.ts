@@ -203,6 +203,16 @@ export function muster(
   return once(child, 'close').then(([code]) => ({ code: code as number | null, ...output }))
 }
 
+/** Lines of a `muster` command that does not end by itself; it is ended after the test. */
+export function musterStream(t: TestContext, service: Pick<Service, 'runDir'>, ...args: string[]) {
+  const child = spawn(process.execPath, [CLI, ...args], {
+    env: { ...cleanEnvironment(), RUN_DIR: service.runDir },
+    stdio: ['ignore', 'pipe', 'inherit']
+  })
+  t.after(() => child.kill('SIGKILL'))
+  return createInterface({ input: child.stdout })[Symbol.asyncIterator]()
+}
+
 /** A folder that is gone after the test. Short, since Unix sockets are in it. */
 export function temporaryFolder(t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), 'muster-'))

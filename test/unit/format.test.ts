@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { stripVTControlCharacters, styleText } from 'node:util'
+import { format, line } from '../../src/cli/format.ts'
+
+const STATUS = {
+  version: '1.0.0',
+  state: 'running',
+  workers: [
+    { slot: 0, status: 'ready' },
+    { slot: 1, status: 'draining', rssBytes: 7 }
+  ],
+  lastReload: null,
+  restarts: {}
+}
+
+describe('what the command line shows', () => {
+  test('the status: the service, then its workers, one a line', () => {
+    assert.equal(
+      format('status', STATUS, false),
+      'version  state\n1.0.0    running\n\nslot  status    rssBytes\n0     ready\n1     draining  7\n'
+    )
+  })
+
+  test('colours are for terminals, and move nothing', () => {
+    const coloured = format('status', STATUS, true)
+    assert.ok(coloured.includes(`${styleText('green', 'ready   ', { validateStream: false })}`), coloured)
+    assert.ok(coloured.includes(styleText('yellow', 'draining', { validateStream: false })), coloured)
+    const plain = stripVTControlCharacters(coloured).replace(/ +$/gm, '')
+    assert.equal(plain, format('status', STATUS, false))
+  })
+
+  for (const [command, result, shown] of [
+    ['stop', null, 'ok\n'],
+    ['ping', 'pong', 'pong\n'],
+    ['scale', { workers: 3 }, 'workers\n3\n'],
+    ['sessions-list', [], 'none\n'],
+    ['journal', [], 'nothing is recorded\n'],
+    ['settings-get', { version: 1, values: { banner: 'x' } }, 'setting  value\nbanner   x\n'],
+    ['config', { PORT: 8080, APP: null }, 'variable  value\nPORT      8080\nAPP       null\n']
+  ] as const) {
+    test(`${command}: ${JSON.stringify(result)}`, () => assert.equal(format(command, result, false), shown))
+  }
+
+  test('an entry of the journal is one line, whatever is in it', () => {
+    const entry = { at: '2026-01-01T00:00:00.000Z', event: 'killed', slot: 1, pid: 42, why: 'it\nhung \u001b[2J' }
+    assert.equal(line(entry), '2026-01-01T00:00:00.000Z  killed  slot 1  pid 42  it hung [2J\n')
+    assert.equal(
+      line({ at: '2026-01-01T00:00:00.000Z', event: 'command answered', command: 'reload', who: 'uid 0 (root)' }),
+      '2026-01-01T00:00:00.000Z  command answered  reload, uid 0 (root)\n'
+    )
+  })
+})
