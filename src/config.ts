@@ -2,10 +2,10 @@ import { X509Certificate } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { isIP } from 'node:net'
-import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import envSchema from 'env-schema'
 import { type Static, Type } from 'typebox'
+import { cacheDirOf } from './compile-cache.ts'
 import { usableCpus } from './cpu-quota.ts'
 import { StartupError } from './errors.ts'
 import { parseRedisUrl, REDIS_URL_FORMS } from './redis-url.ts'
@@ -236,7 +236,7 @@ function group(variables: Variables, environment: NodeJS.ProcessEnv, systemd: Re
         return [name, HIDDEN.has(name) && value !== undefined ? '(set)' : (value ?? null)]
       })
     ),
-    cacheDir: join(environment.XDG_CACHE_HOME || join(homedir(), '.cache'), 'muster'),
+    cacheDir: cacheDirOf(environment),
     searchPath: environment.PATH ?? '',
     redis: {
       /** In one of the forms of {@link parseRedisUrl}. */

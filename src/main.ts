@@ -1,4 +1,5 @@
 import cluster from 'node:cluster'
+import { keepCompiledCode } from './compile-cache.ts'
 import { EXIT_CONFIG, StartupError } from './errors.ts'
 
 // Before anything else is loaded. Workers: a terminal and docker send signals to the whole group, and the primary alone
@@ -10,6 +11,7 @@ for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
   })
 }
 
+keepCompiledCode()
 try {
   const config = (await import('./config.ts')).loadConfig()
   if (cluster.isPrimary) await (await import('./primary/run.ts')).runPrimary(config)
