@@ -17,6 +17,8 @@ const ms = (fallback: number, minimum: number, description: string) =>
   Type.Integer({ default: fallback, minimum, maximum: 2 ** 31 - 1, description: `${description}, in ms` })
 const orOff = (fallback: number, description: string) =>
   Type.Integer({ default: fallback, minimum: 0, maximum: 2 ** 31 - 1, description: `${description}; 0 is off` })
+const kib = (fallback: number, description: string) =>
+  Type.Integer({ default: fallback, minimum: 1, maximum: 2 ** 20, description: `${description}, in KiB` })
 const optional = (options: { pattern?: string; description: string }) => Type.Optional(Type.String(options))
 
 /** The one schema: what a variable is called, what it may be, what it is when unset. Nothing else reads the environment. */
@@ -69,6 +71,19 @@ export const schema = Type.Object({
   KEEP_ALIVE_TIMEOUT: ms(5000, 1, 'an idle connection is kept for so long'),
   HEADERS_TIMEOUT: ms(10_000, 1, 'the headers of a request must arrive within this'),
   REQUEST_TIMEOUT: ms(15_000, 1, 'a whole request must arrive within this'),
+  SEND_TIMEOUT: orOff(30_000, 'a client that takes nothing of its answer for so long, in ms, is cut'),
+  HEADER_LIMIT: kib(16, 'most that the head of a request may have'),
+  BODY_LIMIT: kib(64, 'most that the body of a request may have'),
+  MAX_CONNECTIONS: orOff(10_000, 'connections of one worker; further ones are refused with 503'),
+  MAX_REQUESTS_PER_CONNECTION: orOff(0, 'a connection is closed, in order, after so many requests'),
+  MAX_LOOP_DELAY: orOff(1000, 'a worker whose event loop is late by so much, in ms, refuses requests with 503'),
+  RATE_WINDOW: ms(60_000, 100, 'what RATE_LIMIT and SIGN_IN_LIMIT are counted in'),
+  RATE_LIMIT: orOff(60_000, 'requests of one address in a RATE_WINDOW, of all workers and hosts'),
+  SIGN_IN_LIMIT: orOff(60, 'attempts of one address to sign in, in a RATE_WINDOW'),
+  RATE_EXEMPT: Type.String({
+    default: '127.0.0.0/8,::1',
+    description: 'addresses or CIDR ranges that no rate limit holds for, by commas'
+  }),
   DRAIN_TIMEOUT: ms(20_000, 1, 'a draining worker cuts what is left after this'),
   LAME_DUCK: ms(0, 0, 'after SIGTERM go on accepting for so long, while /readyz already says 503'),
   BOOT_TIMEOUT: ms(20_000, 1, 'a worker must be ready within this'),
@@ -255,7 +270,21 @@ function group(variables: Variables, environment: NodeJS.ProcessEnv, systemd: Re
       trustProxy: list(variables.TRUST_PROXY),
       keepAliveMs: variables.KEEP_ALIVE_TIMEOUT,
       headersMs: variables.HEADERS_TIMEOUT,
-      requestMs: variables.REQUEST_TIMEOUT
+      requestMs: variables.REQUEST_TIMEOUT,
+      /** 0: a client may take as long as it likes. */
+      sendMs: variables.SEND_TIMEOUT,
+      headerBytes: variables.HEADER_LIMIT * 1024,
+      bodyBytes: variables.BODY_LIMIT * 1024,
+      /** 0 is no limit, here and in what follows. */
+      maxConnections: variables.MAX_CONNECTIONS,
+      maxRequests: variables.MAX_REQUESTS_PER_CONNECTION,
+      maxLoopDelayMs: variables.MAX_LOOP_DELAY,
+      rate: {
+        windowMs: variables.RATE_WINDOW,
+        limit: variables.RATE_LIMIT,
+        signInLimit: variables.SIGN_IN_LIMIT,
+        exempt: list(variables.RATE_EXEMPT) ?? []
+      }
     },
     /** What /metrics asks for; undefined: nothing. */
     /** Any of them opens /metrics; undefined: it is open. */
@@ -307,8 +336,11 @@ function crossCheck(config: Config, faults: string[]): void {
   if (heartbeatMs > 0 && heartbeatMs < 2 * BEAT_MS) {
     faults.push(`HEARTBEAT_TIMEOUT: must be 0 or at least ${2 * BEAT_MS}: workers are heard every ${BEAT_MS} ms`)
   }
-  for (const range of config.http.trustProxy ?? []) {
-    if (!isRange(range)) faults.push(`TRUST_PROXY: "${range}" is no address or CIDR range`)
+  for (const [name, ranges] of [
+    ['TRUST_PROXY', config.http.trustProxy ?? []],
+    ['RATE_EXEMPT', config.http.rate.exempt]
+  ] as const) {
+    for (const range of ranges) if (!isRange(range)) faults.push(`${name}: "${range}" is no address or CIDR range`)
   }
   const length = Buffer.byteLength(config.adminSocket)
   if (length > SOCKET_PATH_LIMIT) {

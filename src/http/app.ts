@@ -20,11 +20,14 @@ import { docs } from './docs.ts'
 import { answerClientError, handleErrors } from './errors.ts'
 import { health } from './health.ts'
 import { inFlight } from './in-flight.ts'
+import { limits } from './limits.ts'
 import { refuseInMaintenance } from './maintenance.ts'
 import { measure } from './measure.ts'
 import { measureState } from './measure-state.ts'
 import { metrics } from './metrics.ts'
+import { rateLimit } from './rate-limit.ts'
 import { requestLog } from './request-log.ts'
+import { refuseCrossSite } from './same-origin.ts'
 import { sessions, sessionsOf } from './session.ts'
 
 /** Who serves; part of the answers so that people see which worker they met. */
@@ -84,7 +87,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   const app = Fastify({
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true }),
-    bodyLimit: 64 * 1024,
+    bodyLimit: config.http.bodyBytes,
     trustProxy: config.http.trustProxy ?? false,
     keepAliveTimeout: config.http.keepAliveMs,
     requestTimeout: config.http.requestMs,
@@ -105,6 +108,9 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
 
   const withSessions: FastifyPluginAsync = async (scope) => {
     refuseInMaintenance(scope)
+    refuseCrossSite(scope)
+    // What a form of another site can send, and no route here means.
+    scope.removeContentTypeParser('text/plain')
     await scope.register(accepts)
     await scope.register(cookie)
     await scope.register(sessions, { ...deps, store })
@@ -115,6 +121,8 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   await app.register(inFlight)
   const startFromZero = measure(app)
   measureState(deps.registry, { link: deps.link, hits: deps.shared.hits, store })
+  await app.register(limits, deps)
+  await app.register(rateLimit, deps)
   await app.register(requestLog)
   await app.register(metrics, deps)
   await app.register(docs)

@@ -1,13 +1,17 @@
-import { STATUS_CODES } from 'node:http'
+import { type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from 'fastify'
 import { HttpError, MethodNotAllowedError, notFound } from '../errors.ts'
+import { METHODS } from './request-rules.ts'
+import { SECURITY_HEADERS } from './security-headers.ts'
 
-const METHODS: HTTPMethods[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']
+const LINGER_MS = 500
 
 /**
  * Answers for what goes wrong, all in Fastify's JSON shape; nothing of Redis' text and no stack ever leaves.
- * @returns to be called once all routes are there: methods that a path does not have then answer 405 instead of 404
+ * @returns to be called once all routes are there: methods that a path does not have then answer 405 instead of 404, and
+ * OPTIONS says which it has
  */
 export function handleErrors(app: FastifyInstance): () => void {
   app.setErrorHandler(answerError)
@@ -23,10 +27,17 @@ export function handleErrors(app: FastifyInstance): () => void {
   })
   return () => {
     for (const [url, known] of [...methodsOf]) {
-      const others = METHODS.filter((method) => !known.has(method))
-      if (others.length > 0 && !url.includes('*')) refuse(app, url, others, [...known].join(', '))
+      if (url.includes('*')) continue
+      const allow = [...new Set([...known, 'OPTIONS'])].join(', ')
+      if (!known.has('OPTIONS')) tellMethods(app, url, allow)
+      const others = METHODS.filter((method) => !known.has(method) && method !== 'OPTIONS')
+      if (others.length > 0) refuse(app, url, others, allow)
     }
   }
+}
+
+function tellMethods(app: FastifyInstance, url: string, allow: string): void {
+  app.options(url, (_request, reply) => reply.header('allow', allow).code(204).send())
 }
 
 function refuse(app: FastifyInstance, url: string, methods: HTTPMethods[], allow: string): void {
@@ -57,24 +68,69 @@ const pathOf = (request: FastifyRequest) => request.url.split('?', 1)[0] as stri
 /** What the HTTP parser refuses, by node's codes; everything else is 400. */
 const CLIENT_ERRORS: Record<string, [status: number, message: string]> = {
   ERR_HTTP_REQUEST_TIMEOUT: [408, 'The request did not arrive in time'],
-  HPE_HEADER_OVERFLOW: [431, 'The headers are too large']
+  HPE_HEADER_OVERFLOW: [431, 'The headers are too large'],
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: [413, 'The chunk extensions are too large'],
+  HPE_INVALID_VERSION: [505, 'This is served as HTTP/1.1 only']
 }
 
-/** Answers a request that never became one, in the same JSON shape, and closes. */
+type ParserError = Error & { code?: string; rawPacket?: unknown }
+type HttpSocket = Socket & { _httpMessage?: ServerResponse | null }
+
+/**
+ * Answers a request that never became one, in the same JSON shape, and closes. Answers to requests before it on the
+ * connection come first.
+ */
 export function answerClientError(
-  error: Error & { code?: string },
-  socket: Socket,
+  error: ParserError,
+  socket: HttpSocket,
   isIdleAdopted?: (socket: Socket) => boolean
 ): void {
   if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && isIdleAdopted?.(socket)) return
-  if (error.code === 'ECONNRESET' || !socket.writable) {
+  // The rest of what was refused already.
+  if (socket.writableEnded && error.code?.startsWith('HPE_')) return
+  const answer = socket._httpMessage
+  if (error.code === 'ECONNRESET' || !socket.writable || (answer?.headersSent && !answer.req.complete)) {
     socket.destroy()
     return
   }
-  const [statusCode, message] = CLIENT_ERRORS[error.code ?? ''] ?? [400, 'This is no HTTP request']
-  const body = JSON.stringify({ statusCode, code: 'CLIENT_ERROR', error: STATUS_CODES[statusCode], message })
-  const head = `HTTP/1.1 ${statusCode} ${STATUS_CODES[statusCode]}\r\nContent-Type: application/json; charset=utf-8\r\n`
-  socket.end(`${head}Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`, () =>
-    socket.destroy()
-  )
+  if (answer?.req.complete) {
+    answer.once('close', () => answerClientError(error, socket, isIdleAdopted))
+    return
+  }
+  const known = CLIENT_ERRORS[error.code ?? ''] ?? [400, 'This is no HTTP request']
+  const [statusCode, message] = isTargetTooLong(error, socket) ? [414, 'The address is too long'] : known
+  endWith(socket, statusCode as number, 'CLIENT_ERROR', message as string)
+}
+
+/** The head was too large before its first line had an end. */
+function isTargetTooLong({ code, rawPacket }: ParserError, socket: Socket): boolean {
+  if (code !== 'HPE_HEADER_OVERFLOW' || !Buffer.isBuffer(rawPacket)) return false
+  return rawPacket.length === socket.bytesRead && !rawPacket.includes('\n')
+}
+
+/** An answer where there is no request to answer to: the last on its connection. */
+export function endWith(
+  socket: Duplex,
+  statusCode: number,
+  code: string,
+  message: string,
+  headers: Record<string, string> = {}
+): void {
+  const body = JSON.stringify({ statusCode, code, error: STATUS_CODES[statusCode], message })
+  const all = {
+    ...SECURITY_HEADERS,
+    'content-type': 'application/json; charset=utf-8',
+    'content-length': Buffer.byteLength(body),
+    ...headers,
+    connection: 'close'
+  }
+  const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`)
+  socket.end(`HTTP/1.1 ${statusCode} ${STATUS_CODES[statusCode]}\r\n${lines.join('')}\r\n${body}`)
+  linger(socket)
+}
+
+/** Reads on for a moment: bytes that come after the end would reset the connection before the answer was read. */
+function linger(socket: Duplex): void {
+  const timer = setTimeout(() => socket.destroy(), LINGER_MS)
+  socket.once('close', () => clearTimeout(timer)).once('end', () => socket.destroy())
 }

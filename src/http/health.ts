@@ -3,20 +3,24 @@ import type { ServiceView } from '../ipc/messages.ts'
 
 /** Liveness is about this process only; readiness is one answer for the service, whichever worker is asked. */
 export const health: FastifyPluginAsync = async (app) => {
-  app.get('/livez', { config: { quiet: true } }, async () => ({ status: 'ok' }))
+  app.get('/livez', { config: { quiet: true, probe: true } }, async () => ({ status: 'ok' }))
 
   for (const url of ['/readyz', '/healthz']) {
-    app.get<{ Querystring: { verbose?: string } }>(url, { config: { quiet: true } }, async (request, reply) => {
-      const view = app.service()
-      const verbose = request.query.verbose !== undefined && { checks: checksOf(view) }
-      const why = whyNotReady(view)
-      if (why === undefined) return { status: 'ok', ...verbose }
-      const error = { statusCode: 503, code: 'NOT_READY', error: 'Service Unavailable', message: why }
-      return reply
-        .code(503)
-        .header('retry-after', 1)
-        .send({ ...error, ...verbose })
-    })
+    app.get<{ Querystring: { verbose?: string } }>(
+      url,
+      { config: { quiet: true, probe: true } },
+      async (request, reply) => {
+        const view = app.service()
+        const verbose = request.query.verbose !== undefined && { checks: checksOf(view) }
+        const why = whyNotReady(view)
+        if (why === undefined) return { status: 'ok', ...verbose }
+        const error = { statusCode: 503, code: 'NOT_READY', error: 'Service Unavailable', message: why }
+        return reply
+          .code(503)
+          .header('retry-after', 1)
+          .send({ ...error, ...verbose })
+      }
+    )
   }
 }
 

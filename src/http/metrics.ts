@@ -27,7 +27,7 @@ export const metrics = fp<MetricsOptions>(async (app, { config, collect }) => {
     (running ??= collect().finally(() => {
       running = undefined
     }))
-  app.get('/metrics', { config: { quiet: true }, onRequest: guard }, async (request, reply) => {
+  app.get('/metrics', { config: { quiet: true, probe: true }, onRequest: guard }, async (request, reply) => {
     const collection = await share().catch((cause: unknown) => {
       throw new HttpError(503, 'METRICS_UNAVAILABLE', 'The primary does not answer', { cause, retryAfter: 1 })
     })

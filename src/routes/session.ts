@@ -19,12 +19,10 @@ export const session: FastifyPluginAsyncTypebox = async (app) => {
     done(null, Object.fromEntries(new URLSearchParams(body as string)))
   })
 
-  // A string is no body of these routes: text/plain is refused like every other kind.
-  app.removeContentTypeParser('text/plain')
-
   app.get('/session', { schema: { response: { 200: View } } }, view)
 
-  app.post('/session', { schema: { body: SignIn, response: { 200: View } } }, async (request, reply) => {
+  const signIn = { schema: { body: SignIn, response: { 200: View } }, config: { rateLimit: app.signInLimit } }
+  app.post('/session', signIn, async (request, reply) => {
     await app.sessions.signIn(request, request.body.name)
     if (isForm(request)) return reply.redirect('/', 303)
     return view(request)

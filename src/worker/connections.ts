@@ -1,12 +1,15 @@
 import { createServer, type IncomingMessage, type RequestListener, type Server, ServerResponse } from 'node:http'
 import { type ListenOptions, Server as NetServer, Socket } from 'node:net'
 import { getSystemErrorName } from 'node:util'
+import { endWith } from '../http/errors.ts'
 
 /** One client connection as the worker knows it. */
 export interface Connection {
   readonly socket: Socket
   /** Requests received and not answered yet. */
   busy: number
+  /** Requests received here. */
+  requests: number
   /** The last request received: only its answer may say `Connection: close`. */
   lastRequest?: IncomingMessage | undefined
   /** When the last answer was complete, or when the connection came, in ms of `performance.now()`. */
@@ -35,6 +38,11 @@ export interface ServerOptions {
   keepAliveMs: number
   headersMs: number
   requestMs: number
+  headerBytes: number
+  /** 0 is no limit. */
+  maxConnections: number
+  /** Of one connection; 0 is no limit. */
+  maxRequests: number
 }
 
 /** Node's own TCP handle, the part of it that a connection needs to change hands. */
@@ -83,8 +91,12 @@ export class Connections {
   /** Those whose client waits for the answer to a command of the admin plane: a drain does not wait for them. */
   readonly onErrand = new Set<Connection>()
   readonly #keepAliveMs: number
+  readonly #maxConnections: number
+  readonly #maxRequests: number
   readonly #bySocket = new WeakMap<Socket, Connection>()
   #requests = 0
+  /** The connection that comes now was let in by another worker. */
+  #handedOver = false
   #port: PortHandle | undefined
   /** Every answer that is the last on its connection says `Connection: close`. */
   #closing = false
@@ -92,21 +104,28 @@ export class Connections {
 
   constructor(options: ServerOptions, handler: RequestListener) {
     this.#keepAliveMs = options.keepAliveMs
+    this.#maxConnections = options.maxConnections || Number.POSITIVE_INFINITY
+    this.#maxRequests = options.maxRequests || Number.POSITIVE_INFINITY
     this.server = createServer(
       {
         keepAliveTimeout: options.keepAliveMs,
         headersTimeout: options.headersMs,
         requestTimeout: options.requestMs,
         connectionsCheckingInterval: 1000,
-        ServerResponse: responseClass((request) => this.#closing && this.#endsWith(request))
+        maxHeaderSize: options.headerBytes,
+        // The app refuses what has none, with an answer like every other.
+        requireHostHeader: false,
+        ServerResponse: responseClass((request) => this.#endsWith(request))
       },
       (request, response) => {
-        this.#received(request, response)
+        if (!this.#received(request, response)) return
         // One turn later, so that a pipelined burst is known whole before its first answer.
         if (this.#closing) setImmediate(handler, request, response)
         else handler(request, response)
       }
     )
+    // Fields past a number of node's own would be dropped without a word; the app counts them.
+    this.server.maxHeadersCount = 0
     this.server.prependListener('connection', (socket: Socket) => this.#opened(socket))
   }
 
@@ -191,7 +210,9 @@ export class Connections {
     ;(socket as Socket & { server: Server }).server = this.server
     // Before node's HTTP parser takes to the handle itself: it reads what is in front of it first.
     if (head) socket.unshift(Buffer.from(head, 'base64'))
+    this.#handedOver = idleMs !== undefined
     this.server.emit('connection', socket)
+    this.#handedOver = false
     const connection = this.#bySocket.get(socket)
     if (connection && head) connection.headed = true
     if (idleMs === undefined || !connection) return
@@ -256,18 +277,24 @@ export class Connections {
     return named
   }
 
-  /** The connection ends with the answer to this request, unless another one came behind it. */
+  /** The connection is to end, and does with the answer to this request, unless another one came behind it. */
   #endsWith(request: IncomingMessage): boolean {
     const connection = this.#bySocket.get(request.socket)
+    if (!this.#closing && (connection?.requests ?? 0) < this.#maxRequests) return false
     const last = connection === undefined || connection.lastRequest === request
     if (connection && last) connection.end = 'answered'
     return last
   }
 
   #opened(socket: Socket): void {
+    if (this.all.size >= this.#maxConnections && !this.#handedOver) {
+      endWith(socket, 503, 'TOO_MANY_CONNECTIONS', 'There are too many connections', { 'retry-after': '1' })
+      return
+    }
     const connection: Connection = {
       socket,
       busy: 0,
+      requests: 0,
       idleSince: performance.now(),
       adopted: false,
       headed: false,
@@ -285,10 +312,12 @@ export class Connections {
     })
   }
 
-  #received(request: IncomingMessage, response: ServerResponse): void {
+  /** @returns whether it is to be answered: not on a connection that was refused */
+  #received(request: IncomingMessage, response: ServerResponse): boolean {
     const connection = this.#bySocket.get(request.socket)
-    if (!connection) return
+    if (!connection) return !request.socket.writableEnded
     this.#requests++
+    connection.requests++
     connection.busy++
     connection.lastRequest = request
     response.once('close', () => {
@@ -299,5 +328,6 @@ export class Connections {
       if (connection.busy === 0 && !connection.leaving) request.socket.setTimeout(this.#keepAliveMs + KEPT_LONGER_MS)
       this.watcher?.quiet(connection)
     })
+    return true
   }
 }

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import type { AddressInfo } from 'node:net'
 import type { TestContext } from 'node:test'
 import type { FastifyInstance, FastifyPluginAsync, InjectOptions, LightMyRequestResponse } from 'fastify'
 import type { Redis } from 'ioredis'
@@ -12,6 +13,7 @@ import exampleRoutes from '../../src/routes/index.ts'
 import { RedisLink } from '../../src/state/redis.ts'
 import { sharedSessionSecret } from '../../src/state/session-secret.ts'
 import { Shared } from '../../src/state/shared.ts'
+import { Connections } from '../../src/worker/connections.ts'
 import { startRedis } from './redis.ts'
 
 type AnyRedis = Pick<Awaited<ReturnType<typeof startRedis>>, 'url' | 'client' | 'pid'>
@@ -26,6 +28,8 @@ export interface AppOptions {
   /** In place of the example's routes. */
   routes?: FastifyPluginAsync
   slot?: number
+  /** On a port, with the server of a worker; else there is only `app.inject`. */
+  listen?: boolean
   /** How often it sees that no change of settings was missed, in ms; default: never, so that Redis gets no command unasked. */
   beatMs?: number
   log?: Logger
@@ -48,6 +52,10 @@ export interface TestApp {
   /** What a collection of metrics gives beside this worker's own. */
   collected: Omit<Collection, 'workers'>
   draining: AbortController
+  /** Where it listens, if it does. */
+  port: number
+  /** The connections that it has, if it listens. */
+  connections: Connections | undefined
 }
 
 /** The real app on a real Redis, wired as a worker does it; closed after the test. */
@@ -92,7 +100,15 @@ export async function startApp(t: TestContext, options: AppOptions = {}): Promis
     shared.stop()
     link.stop()
   })
+  let connections: Connections | undefined
   const app = await buildApp({
+    ...(options.listen && {
+      serverFactory: (handler) => {
+        connections = new Connections(config.http, handler)
+        return connections.server
+      },
+      isIdleAdopted: (socket) => connections?.isIdleAdopted(socket) === true
+    }),
     config,
     log,
     self,
@@ -110,7 +126,9 @@ export async function startApp(t: TestContext, options: AppOptions = {}): Promis
   })
   close = () => app.close()
   await shared.start(beatMs)
-  return { app, config, link, server, redis: server.client, view, pulse, collected, draining }
+  if (connections) await connections.startReusePort(0, '127.0.0.1')
+  const port = (app.server.address() as AddressInfo | null)?.port ?? 0
+  return { app, config, link, server, redis: server.client, view, pulse, collected, draining, port, connections }
 }
 
 /** A client that keeps its session cookie, as a browser does. */

@@ -93,19 +93,21 @@ for (const [promise, requests] of Object.entries(refusals)) {
 describe('a method that a path does not have: 405', () => {
   const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const
   const allowed: Record<string, (typeof METHODS)[number][]> = {
-    '/': ['GET', 'HEAD'],
-    '/hits': ['GET', 'HEAD', 'POST'],
-    '/session': ['GET', 'HEAD', 'POST', 'DELETE'],
-    '/session/sign-out': ['POST'],
-    '/events': ['GET'],
-    '/livez': ['GET', 'HEAD'],
-    '/readyz': ['GET', 'HEAD'],
-    '/healthz': ['GET', 'HEAD'],
-    '/metrics': ['GET', 'HEAD']
+    '/': ['GET', 'HEAD', 'OPTIONS'],
+    '/hits': ['GET', 'HEAD', 'POST', 'OPTIONS'],
+    '/session': ['GET', 'HEAD', 'POST', 'DELETE', 'OPTIONS'],
+    '/session/sign-out': ['POST', 'OPTIONS'],
+    '/events': ['GET', 'OPTIONS'],
+    '/livez': ['GET', 'HEAD', 'OPTIONS'],
+    '/readyz': ['GET', 'HEAD', 'OPTIONS'],
+    '/healthz': ['GET', 'HEAD', 'OPTIONS'],
+    '/metrics': ['GET', 'HEAD', 'OPTIONS']
   }
   test('and Allow says which it has', async (t) => {
     const { app } = await startApp(t)
     for (const [url, allow] of Object.entries(allowed)) {
+      const options = await app.inject({ method: 'OPTIONS', url })
+      assert.equal(options.statusCode, 204)
       for (const method of METHODS.filter((one) => !allow.includes(one))) {
         const response = await app.inject({ method, url })
         if (method === 'HEAD') assert.equal(response.statusCode, 405)
@@ -130,7 +132,7 @@ describe('a method that a path does not have: 405', () => {
     const { app } = await startApp(t, { routes })
     const response = await app.inject({ method: 'DELETE', url: '/things/7' })
     assertRefused(response, 405, 'METHOD_NOT_ALLOWED')
-    assert.equal(response.headers.allow, 'PUT')
+    assert.equal(response.headers.allow, 'PUT, OPTIONS')
   })
 })
 

@@ -48,7 +48,19 @@ describe('what is not set has a default', () => {
       redis: { url: undefined, timeoutMs: 1000, ca: undefined },
       session: { secrets: undefined, idleMs: 30 * 60_000, maxAgeMs: 12 * 3_600_000 },
       metricsTokens: undefined,
-      http: { trustProxy: undefined, keepAliveMs: 5000, headersMs: 10_000, requestMs: 15_000 },
+      http: {
+        trustProxy: undefined,
+        keepAliveMs: 5000,
+        headersMs: 10_000,
+        requestMs: 15_000,
+        sendMs: 30_000,
+        headerBytes: 16 * 1024,
+        bodyBytes: 64 * 1024,
+        maxConnections: 10_000,
+        maxRequests: 0,
+        maxLoopDelayMs: 1000,
+        rate: { windowMs: 60_000, limit: 60_000, signInLimit: 60, exempt: ['127.0.0.0/8', '::1'] }
+      },
       drainMs: 20_000,
       lameDuckMs: 0,
       limits: {
@@ -163,6 +175,7 @@ describe('a fault names the variable and what it may be', () => {
     // Fastify refuses to trust everybody.
     [{ TRUST_PROXY: '0.0.0.0/0' }, /^TRUST_PROXY: "0.0.0.0\/0" is no address/],
     [{ TRUST_PROXY: '::/0' }, /^TRUST_PROXY: "::\/0" is no address/],
+    [{ RATE_EXEMPT: '10.0.0.0/8 nobody' }, /^RATE_EXEMPT: "nobody" is no address/],
     [{ TRUST_PROXY: 'deadbeef' }, /^TRUST_PROXY: "deadbeef" is no address/],
     [{ RUN_DIR: `/tmp/${'x'.repeat(100)}` }, /^RUN_DIR: too long for a Unix socket/]
   ]

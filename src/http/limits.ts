@@ -1,0 +1,49 @@
+import type { IncomingMessage, Server } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { FastifyInstance } from 'fastify'
+import fp from 'fastify-plugin'
+import type { Config } from '../config.ts'
+import { HttpError } from '../errors.ts'
+import { endWith } from './errors.ts'
+import { Overload } from './overload.ts'
+import { METHODS, refusalOf } from './request-rules.ts'
+import { setSecurityHeaders } from './security-headers.ts'
+
+/** What every request passes first: headers that every answer has, the rules of HTTP, and whether there is time for it. */
+export const limits = fp<{ config: Pick<Config, 'http'> }>(async (app, { config }) => {
+  const { maxLoopDelayMs } = config.http
+  const overload = maxLoopDelayMs > 0 ? new Overload(maxLoopDelayMs) : undefined
+  app.addHook('onClose', async () => overload?.stop())
+  const supported = new Set(app.supportedMethods)
+  const isMethod = (method: string) => supported.has(method)
+
+  app.addHook('onRequest', (request, reply, done) => {
+    setSecurityHeaders(reply.raw, request.protocol === 'https')
+    const refused = refusalOf(request.raw, isMethod)
+    if (refused) {
+      void reply.header('connection', 'close')
+      return done(refused)
+    }
+    if (overload?.on && !request.routeOptions.config.probe) return done(overloaded())
+    if (request.raw.url !== '*') return done()
+    void reply.header('allow', METHODS.join(', ')).code(204).send()
+  })
+  refuseOddRequests(app)
+})
+
+const overloaded = () =>
+  new HttpError(503, 'OVERLOADED', 'There is more to do here than can be done', { retryAfter: 1 })
+
+/** What node answers by itself, without a body or a header of ours, or not at all. */
+function refuseOddRequests(app: FastifyInstance): void {
+  const server = app.server as Server
+  server.on('connect', (_request: IncomingMessage, socket: Duplex) => {
+    endWith(socket, 405, 'METHOD_NOT_ALLOWED', 'This is no proxy', { allow: METHODS.join(', ') })
+  })
+  server.on('checkExpectation', (_request, response) => {
+    const message = 'Only 100-continue can be expected'
+    const body = JSON.stringify({ statusCode: 417, code: 'EXPECTATION', error: 'Expectation Failed', message })
+    setSecurityHeaders(response, false)
+    response.writeHead(417, { 'content-type': 'application/json; charset=utf-8', connection: 'close' }).end(body)
+  })
+}

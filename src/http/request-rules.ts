@@ -1,0 +1,58 @@
+import type { IncomingMessage } from 'node:http'
+import { HttpError, MethodNotAllowedError } from '../errors.ts'
+
+/** Longest request target, in bytes: RFC 9112 asks for 8000 at least. */
+const MAX_TARGET = 8192
+/** Most header fields: past some number of its own, node drops them without a word. */
+const MAX_FIELDS = 100
+/** Where a second one was let through, whoever reads the first and whoever reads the last would see two requests. */
+const ONCE = new Set(['host', 'content-type', 'authorization', 'origin', 'sec-fetch-site', 'x-forwarded-proto'])
+/** uri-host [ ":" port ] of RFC 3986. */
+const HOST = /^(?:\[[\da-f:.]+\]|(?:[\w.~!$&'()*+,;=-]|%[\da-f]{2})+)(?::\d{0,5})?$/i
+
+/** The methods that routes have here. */
+export const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const
+
+/** The absolute form that proxies use: this service, whatever it is called there. */
+const ABSOLUTE = /^https?:\/\/[\w.~!$&'()*+,;=:@%[\]-]+(?:[/?]|$)/i
+
+const bad = (message: string) => new HttpError(400, 'BAD_REQUEST', message)
+
+/**
+ * What HTTP asks of a request and node's parser does not see to.
+ * @param isMethod whether a method is one that the app can route
+ * @returns why it is refused; the connection is to be closed with it, as the next request may not be where it seems
+ */
+export function refusalOf(request: IncomingMessage, isMethod: (method: string) => boolean): HttpError | undefined {
+  const { method = '', url = '', headers, httpVersionMajor, httpVersionMinor } = request
+  if (httpVersionMajor !== 1) return new HttpError(505, 'HTTP_VERSION', 'This is served as HTTP/1.1 only')
+  if (url.length > MAX_TARGET) return new HttpError(414, 'URI_TOO_LONG', 'The address is too long')
+  if (method === 'TRACE' || method === 'CONNECT') return new MethodNotAllowedError(method, url, METHODS.join(', '))
+  if (!isMethod(method)) return new HttpError(501, 'NOT_IMPLEMENTED', `${method} is no method of this service`)
+  const doubt = repeated(request.rawHeaders)
+  if (doubt) return doubt
+  const coding = headers['transfer-encoding']
+  if (coding !== undefined) {
+    if (httpVersionMinor === 0) return bad('HTTP/1.0 has no Transfer-Encoding')
+    if (!/^chunked$/i.test(coding)) return new HttpError(501, 'NOT_IMPLEMENTED', 'Only chunked is read')
+  }
+  const { host } = headers
+  if (host === undefined ? httpVersionMinor > 0 : !HOST.test(host)) return bad('Host must name this service')
+  if (url === '*' && method !== 'OPTIONS') return bad('Only OPTIONS is about the whole service')
+  if (url[0] !== '/' && url !== '*' && !ABSOLUTE.test(url)) return bad('This is no address of this service')
+  return undefined
+}
+
+/** @param fields names and values in turn, as they came */
+function repeated(fields: string[]): HttpError | undefined {
+  if (fields.length > 2 * MAX_FIELDS) return new HttpError(431, 'TOO_MANY_HEADERS', 'There are too many header fields')
+  let seen: string[] | undefined
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = fields[i]!.toLowerCase()
+    if (!ONCE.has(name)) continue
+    if (seen?.includes(name)) return bad(`There is more than one ${name}`)
+    if (seen) seen.push(name)
+    else seen = [name]
+  }
+  return undefined
+}

@@ -1,0 +1,31 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { HttpError } from '../errors.ts'
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Pages of other sites may use the route, though it changes something: it must not trust the session alone. */
+    crossSite?: true
+  }
+}
+
+const SAFE = new Set(['GET', 'HEAD', 'OPTIONS'])
+
+/**
+ * Refuses what changes something and comes from a page of another site, beside what SameSite cookies do. Browsers say
+ * where a request comes from and no page can make them lie; who says nothing is no browser, and has nobody's cookies.
+ */
+export function refuseCrossSite(scope: FastifyInstance): void {
+  scope.addHook('onRequest', (request, _reply, done) => {
+    if (SAFE.has(request.method) || request.routeOptions.config.crossSite || isOwn(request)) return done()
+    done(new HttpError(403, 'CROSS_SITE', 'This cannot be done from a page of another site'))
+  })
+}
+
+function isOwn({ headers, host }: FastifyRequest): boolean {
+  const site = headers['sec-fetch-site']
+  if (site !== undefined) return site === 'same-origin' || site === 'none'
+  const { origin } = headers
+  if (origin === undefined) return true
+  // By host: a proxy that takes TLS off and is not trusted makes the scheme another one.
+  return URL.canParse(origin) && new URL(origin).host === host.toLowerCase()
+}
