@@ -3,7 +3,7 @@ import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from 'fastify'
 import { HttpError, MethodNotAllowedError, notFound } from '../errors.ts'
-import { METHODS } from './request-rules.ts'
+import { MAX_TARGET, METHODS } from './request-rules.ts'
 import { SECURITY_HEADERS } from './security-headers.ts'
 
 const LINGER_MS = 500
@@ -105,7 +105,8 @@ export function answerClientError(
 /** The head was too large before its first line had an end. */
 function isTargetTooLong({ code, rawPacket }: ParserError, socket: Socket): boolean {
   if (code !== 'HPE_HEADER_OVERFLOW' || !Buffer.isBuffer(rawPacket)) return false
-  return rawPacket.length === socket.bytesRead && !rawPacket.includes('\n')
+  const end = rawPacket.indexOf('\n')
+  return rawPacket.length === socket.bytesRead && (end < 0 || end > MAX_TARGET)
 }
 
 /** An answer where there is no request to answer to: the last on its connection. */

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { HttpError, MethodNotAllowedError } from '../errors.ts'
 
 /** Longest request target, in bytes: RFC 9112 asks for 8000 at least. */
-const MAX_TARGET = 8192
+export const MAX_TARGET = 8192
 /** Most header fields: past some number of its own, node drops them without a word. */
 const MAX_FIELDS = 100
 /** Where a second one was let through, whoever reads the first and whoever reads the last would see two requests. */

@@ -120,7 +120,7 @@ export class Connections {
       (request, response) => {
         if (!this.#received(request, response)) return
         // One turn later, so that a pipelined burst is known whole before its first answer.
-        if (this.#closing) setImmediate(handler, request, response)
+        if (this.#isEnding(request.socket)) setImmediate(handler, request, response)
         else handler(request, response)
       }
     )
@@ -277,10 +277,14 @@ export class Connections {
     return named
   }
 
+  #isEnding(socket: Socket): boolean {
+    return this.#closing || (this.#bySocket.get(socket)?.requests ?? 0) >= this.#maxRequests
+  }
+
   /** The connection is to end, and does with the answer to this request, unless another one came behind it. */
   #endsWith(request: IncomingMessage): boolean {
+    if (!this.#isEnding(request.socket)) return false
     const connection = this.#bySocket.get(request.socket)
-    if (!this.#closing && (connection?.requests ?? 0) < this.#maxRequests) return false
     const last = connection === undefined || connection.lastRequest === request
     if (connection && last) connection.end = 'answered'
     return last

@@ -1,0 +1,157 @@
+import assert from 'node:assert/strict'
+import { connect } from 'node:net'
+import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { FastifyPluginAsync } from 'fastify'
+import { SECURITY_HEADERS } from '../../src/http/security-headers.ts'
+import { cutSlowReaders } from '../../src/worker/slow-readers.ts'
+import { startApp } from '../helpers/app.ts'
+import { Connection, head, NoAnswer, once } from '../helpers/http.ts'
+import { until } from '../helpers/until.ts'
+
+/** What comes back for these bytes, sent at once, until the server closes. */
+function exchange(port: number, text: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let answer = ''
+    const socket = connect(port, '127.0.0.1', () => socket.write(text))
+    socket.setEncoding('latin1').on('data', (chunk: string) => {
+      answer += chunk
+    })
+    socket.on('close', () => resolve(answer)).on('error', reject)
+  })
+}
+
+test('what is too much, too slow or not done here: its own status, in the same shape, and the end of the connection', async (t) => {
+  const { port } = await startApp(t, { listen: true, env: { HEADERS_TIMEOUT: '500', REQUEST_TIMEOUT: '500' } })
+  const fields = Array.from({ length: 101 }, (_, i) => `x${i}: 1\r\n`).join('')
+  const post = 'POST /hits HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n'
+  const refused: Record<string, [status: number, text: string, header?: RegExp]> = {
+    'nothing at all': [408, ''],
+    'half a head': [408, 'GET / HTTP/1.1\r\nHost: x\r\nX-Half'],
+    'half a body': [408, `${post}Content-Length: 10\r\n\r\n{"a"`],
+    'half a chunk': [408, `${post}Transfer-Encoding: chunked\r\n\r\n5\r\n{"a`],
+    'a body past 64 KiB': [413, `${post}Content-Length: 65537\r\n\r\n`],
+    'chunks past 64 KiB': [413, `${post}Transfer-Encoding: chunked\r\n\r\n10001\r\n${'x'.repeat(0x10001)}\r\n`],
+    'a target past 8 KiB': [414, head('GET', `/${'x'.repeat(8192)}`)],
+    'a target past the whole head': [414, head('GET', `/${'x'.repeat(20_000)}`)],
+    'a head past 16 KiB': [431, head('GET', '/', { long: 'x'.repeat(17_000) })],
+    'more than 100 fields': [431, `GET / HTTP/1.1\r\nHost: x\r\n${fields}\r\n`],
+    'a method of others': [501, head('PROPFIND', '/')],
+    TRACE: [405, head('TRACE', '/'), /^allow: GET, HEAD/im],
+    CONNECT: [405, head('CONNECT', 'example.com:443'), /^allow: GET, HEAD/im],
+    'an expectation': [417, head('GET', '/livez', { expect: 'a miracle' })],
+    'a bare line feed in the head': [400, 'GET / HTTP/1.1\nHost: x\n\n'],
+    'an empty Host': [400, head('GET', '/', { host: '' })],
+    'a Host with a path': [400, head('GET', '/', { host: 'a/b' })],
+    'a Host with a name before it': [400, head('GET', '/', { host: 'me@a' })]
+  }
+  await Promise.all(
+    Object.entries(refused).map(async ([what, [status, text, header]]) => {
+      const answer = await exchange(port, text)
+      const [start = '', body = ''] = answer.split('\r\n\r\n')
+      assert.match(start, new RegExp(`^HTTP/1.1 ${status} `), `${what}: ${answer}`)
+      assert.match(start, /^connection: close\r?$/im, what)
+      if (header) assert.match(start, header, what)
+      assert.equal(JSON.parse(body).statusCode, status, what)
+      for (const name of Object.keys(SECURITY_HEADERS)) assert.match(start, new RegExp(`^${name}: `, 'im'), what)
+    })
+  )
+})
+
+test('HEAD is GET without the body; OPTIONS says what there is; the absolute form is what it names', async (t) => {
+  const { app, port } = await startApp(t, { listen: true })
+  const dated = ({ date: _, ...rest }: Record<string, unknown>) => rest
+  for (const url of ['/livez', '/hits', '/session', '/digest/a']) {
+    const [get, headed] = [await app.inject({ url }), await app.inject({ method: 'HEAD', url })]
+    assert.deepEqual([headed.statusCode, headed.body], [get.statusCode, ''])
+    assert.deepEqual(dated(headed.headers), dated(get.headers), url)
+  }
+  const everything = await once(port, 'OPTIONS', '*')
+  assert.deepEqual([everything.status, everything.headers.allow], [204, 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS'])
+  const hits = await once(port, 'OPTIONS', '/hits')
+  assert.deepEqual([hits.status, hits.headers.allow?.split(', ').sort()], [204, ['GET', 'HEAD', 'OPTIONS', 'POST']])
+  assert.equal((await once(port, 'GET', 'http://anything.example/livez')).status, 200)
+  assert.equal((await once(port, 'GET', 'ftp://anything.example/livez')).status, 400)
+})
+
+test('what is garbage after good requests does not spoil their answers', async (t) => {
+  const routes: FastifyPluginAsync = async (app) => {
+    app.get('/slow', async () => sleep(100, 'slow'))
+  }
+  const { port } = await startApp(t, { listen: true, routes })
+  const answer = await exchange(port, `${head('GET', '/slow')}${head('GET', '/livez')}nonsense\r\n\r\n`)
+  assert.deepEqual(
+    [...answer.matchAll(/HTTP\/1\.1 (\d+)/g)].map((match) => match[1]),
+    ['200', '200', '400']
+  )
+})
+
+test('a connection past MAX_CONNECTIONS is told so, and costs the others nothing', async (t) => {
+  const { port, connections } = await startApp(t, { listen: true, env: { MAX_CONNECTIONS: '3' } })
+  const held = await Promise.all([1, 2, 3].map(() => Connection.open(port)))
+  for (const connection of held) assert.equal((await connection.request('GET', '/livez')).status, 200)
+  const text = await exchange(port, head('GET', '/livez'))
+  assert.match(text, /^HTTP\/1\.1 503 .*retry-after: 1\r\n.*TOO_MANY_CONNECTIONS/s)
+  assert.equal(text.match(/HTTP\//g)?.length, 1)
+  for (const connection of held) assert.equal((await connection.request('GET', '/livez')).status, 200)
+  held[0]!.close()
+  await until(() => connections!.all.size < 3, 'a free place')
+  assert.equal((await once(port, 'GET', '/livez')).status, 200)
+})
+
+test('a connection ends in order after MAX_REQUESTS_PER_CONNECTION: a burst is answered whole', async (t) => {
+  const { port } = await startApp(t, { listen: true, env: { MAX_REQUESTS_PER_CONNECTION: '3' } })
+  const connection = await Connection.open(port)
+  for (const last of [false, false, true]) {
+    const { headers } = await connection.request('GET', '/livez')
+    assert.equal(headers.connection === 'close', last)
+  }
+  await assert.rejects(connection.request('GET', '/livez'), NoAnswer)
+
+  const burst = await exchange(port, head('GET', '/livez').repeat(7))
+  assert.equal(burst.match(/HTTP\/1\.1 200/g)?.length, 7)
+  assert.equal(burst.match(/^connection: close/gim)?.length, 1)
+})
+
+test('who takes nothing of an answer is cut after SEND_TIMEOUT, who takes it slowly is not', async (t) => {
+  const { port, connections, config } = await startApp(t, {
+    listen: true,
+    env: { SEND_TIMEOUT: '700' },
+    routes: async (app) => {
+      app.get('/much', async () => Buffer.alloc(32 << 20))
+    }
+  })
+  const sweep = cutSlowReaders(connections!.all, config.http.sendMs)
+  t.after(() => clearInterval(sweep))
+  const started = performance.now()
+  const stuck = connect(port, '127.0.0.1', () => stuck.write(head('GET', '/much')))
+  stuck.pause()
+  let taken = 0
+  const slow = connect(port, '127.0.0.1', () => slow.write(head('GET', '/much')))
+  t.after(() => [stuck, slow].map((socket) => socket.destroy()))
+  slow.on('data', (chunk) => {
+    taken += chunk.length
+    slow.pause()
+    if (taken < 32 << 20) setTimeout(() => slow.resume(), 4)
+  })
+  await until(() => connections!.all.size === 2, 'both')
+  await until(() => connections!.all.size === 1, 'the cut')
+  assert.ok(performance.now() - started < 700 + 2000 + 500, 'in time')
+  await until(() => taken > 32 << 20, 'all of the answer')
+})
+
+test('while the event loop cannot keep up, requests are refused and probes are not', async (t) => {
+  const { app } = await startApp(t, { env: { MAX_LOOP_DELAY: '150' } })
+  const block = async () => {
+    for (const end = performance.now() + 400; performance.now() < end; );
+    await sleep(1)
+  }
+  await block()
+  await sleep(150)
+  assert.equal((await app.inject('/hits')).statusCode, 200, 'one hiccup')
+  for (let i = 0; i < 3; i++) await block()
+  const refused = await app.inject('/hits')
+  assert.deepEqual([refused.statusCode, refused.json().code, refused.headers['retry-after']], [503, 'OVERLOADED', '1'])
+  for (const url of ['/livez', '/readyz', '/metrics']) assert.equal((await app.inject(url)).statusCode, 200, url)
+  await until(async () => (await app.inject('/hits')).statusCode === 200, 'the end of it')
+})

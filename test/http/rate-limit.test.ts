@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import type { FastifyInstance } from 'fastify'
+import { startApp } from '../helpers/app.ts'
+import { startRedis } from '../helpers/redis.ts'
+import { until } from '../helpers/until.ts'
+
+/** One window that no test sees the end of. */
+const WINDOW = { RATE_WINDOW: String(2 ** 31 - 1), RATE_EXEMPT: '192.0.2.0/24,2001:db8:ffff::/48' }
+
+const start = (t: TestContext, env: Record<string, string>, redis?: Awaited<ReturnType<typeof startRedis>>) =>
+  startApp(t, { env: { ...WINDOW, ...env }, ...(redis && { redis }) })
+
+const ask = async (app: FastifyInstance, remoteAddress: string, headers: Record<string, string> = {}) =>
+  (await app.inject({ url: '/digest/a', remoteAddress, headers })).statusCode
+
+/** How many of so many requests got through. */
+async function through(requests: number, request: () => Promise<number>): Promise<number> {
+  let passed = 0
+  for (let i = 0; i < requests; i++) if ((await request()) === 200) passed++
+  return passed
+}
+
+test('RATE_LIMIT holds for an address, or for the /64 of an IPv6 one, and for nobody else', async (t) => {
+  const { app } = await start(t, { RATE_LIMIT: '10' })
+  assert.equal(await through(15, () => ask(app, '198.51.100.1')), 10)
+  const refused = await app.inject({ url: '/nowhere', remoteAddress: '198.51.100.1' })
+  assert.deepEqual([refused.statusCode, refused.json().code], [429, 'RATE_LIMITED'])
+  assert.ok(Number(refused.headers['retry-after']) > 0)
+  assert.equal(await ask(app, '198.51.100.2'), 200)
+  let last = 0
+  assert.equal(await through(15, () => ask(app, `2001:db8:1:2:${(++last).toString(16)}::1`)), 10, 'one /64')
+  assert.equal(await ask(app, '2001:db8:1:3::1'), 200, 'the next /64')
+  assert.equal(await through(3, () => ask(app, '::ffff:198.51.100.1')), 0, 'the same address in IPv6')
+  for (const exempt of ['192.0.2.7', '2001:db8:ffff:1::1']) assert.equal(await through(15, () => ask(app, exempt)), 15)
+  for (const url of ['/livez', '/readyz', '/healthz', '/metrics']) {
+    assert.equal((await app.inject({ url, remoteAddress: '198.51.100.1' })).statusCode, 200, url)
+  }
+})
+
+test('X-Forwarded-For makes nobody another one, but what a trusted proxy says does', async (t) => {
+  const { app } = await start(t, { RATE_LIMIT: '10', TRUST_PROXY: '203.0.113.1' })
+  let last = 0
+  const forged = () => ask(app, '198.51.100.1', { 'x-forwarded-for': `10.0.0.${++last}` })
+  assert.equal(await through(15, forged), 10)
+  const behind = (client: string) => () => ask(app, '203.0.113.1', { 'x-forwarded-for': `10.9.9.${++last}, ${client}` })
+  assert.equal(await through(15, behind('198.51.100.2')), 10, 'what the client itself put in front is not looked at')
+  assert.equal(await through(5, behind('198.51.100.3')), 5)
+})
+
+test('workers and hosts count together: soon for all requests, at once for sign-ins; without Redis each for itself', async (t) => {
+  const redis = await startRedis(t)
+  const env = { RATE_LIMIT: '40', SIGN_IN_LIMIT: '3' }
+  const [{ app: one }, { app: other }] = [await start(t, env, redis), await start(t, env, redis)]
+  const client = '198.51.100.1'
+  const signIn = (app: FastifyInstance) => () =>
+    app
+      .inject({ method: 'POST', url: '/session', payload: { name: 'ada' }, remoteAddress: '198.51.100.9' })
+      .then((answer) => answer.statusCode)
+  assert.equal(await through(2, signIn(one)), 2)
+  assert.equal(await through(3, signIn(other)), 1)
+
+  assert.equal(await through(30, () => ask(one, client)), 30)
+  await ask(other, client)
+  await ask(other, client)
+  await ask(other, client)
+  await until(async () => (await redis.client.keys('muster:rate:198.51.100.1:*')).length > 0, 'word in Redis')
+  await until(
+    async () => Number(await redis.client.get((await redis.client.keys('muster:rate:198.51.100.1:*'))[0]!)) > 32,
+    'both'
+  )
+  assert.ok((await through(20, () => ask(other, client))) <= 7, 'what the other worker let through counts')
+  assert.ok((await redis.client.pttl((await redis.client.keys('muster:rate:198.51.100.1:*'))[0]!)) > 0, 'it ends')
+
+  await redis.server.stop()
+  assert.equal(await through(45, () => ask(one, '198.51.100.2')), 40)
+})
+
+test('0 is no limit', async (t) => {
+  const { app } = await start(t, { RATE_LIMIT: '0', SIGN_IN_LIMIT: '0' })
+  assert.equal(await through(50, () => ask(app, '198.51.100.1')), 50)
+  const request = { method: 'POST', url: '/session', payload: { name: 'ada' }, remoteAddress: '198.51.100.1' } as const
+  assert.equal(await through(10, async () => (await app.inject(request)).statusCode), 10)
+})
