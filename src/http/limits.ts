@@ -44,6 +44,7 @@ function refuseOddRequests(app: FastifyInstance): void {
     const message = 'Only 100-continue can be expected'
     const body = JSON.stringify({ statusCode: 417, code: 'EXPECTATION', error: 'Expectation Failed', message })
     setSecurityHeaders(response, false)
-    response.writeHead(417, { 'content-type': 'application/json; charset=utf-8', connection: 'close' }).end(body)
+    const type = { 'content-type': 'application/json; charset=utf-8', 'content-length': Buffer.byteLength(body) }
+    response.writeHead(417, { ...type, connection: 'close' }).end(body)
   })
 }

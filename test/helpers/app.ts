@@ -124,7 +124,12 @@ export async function startApp(t: TestContext, options: AppOptions = {}): Promis
     primary: { command: () => Promise.reject(primaryAway(undefined)), watch: () => () => {} },
     routes
   })
-  close = () => app.close()
+  close = () => {
+    // Fastify knows nothing of a port that it did not open itself.
+    connections?.refuseNew()
+    for (const { socket } of connections?.all ?? []) socket.destroy()
+    return app.close()
+  }
   await shared.start(beatMs)
   if (connections) await connections.startReusePort(0, '127.0.0.1')
   const port = (app.server.address() as AddressInfo | null)?.port ?? 0

@@ -40,7 +40,7 @@ test('what is too much, too slow or not done here: its own status, in the same s
     TRACE: [405, head('TRACE', '/'), /^allow: GET, HEAD/im],
     CONNECT: [405, head('CONNECT', 'example.com:443'), /^allow: GET, HEAD/im],
     'an expectation': [417, head('GET', '/livez', { expect: 'a miracle' })],
-    'a bare line feed in the head': [400, 'GET / HTTP/1.1\nHost: x\n\n'],
+    'a bare line feed in the head': [400, 'GET / HTTP/1.1\r\nHost: x\nA: b\r\n\r\n'],
     'an empty Host': [400, head('GET', '/', { host: '' })],
     'a Host with a path': [400, head('GET', '/', { host: 'a/b' })],
     'a Host with a name before it': [400, head('GET', '/', { host: 'me@a' })]

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import { startApp } from '../helpers/app.ts'
 import { startRedis } from '../helpers/redis.ts'
-import { until } from '../helpers/until.ts'
 
 /** One window that no test sees the end of. */
 const WINDOW = { RATE_WINDOW: String(2 ** 31 - 1), RATE_EXEMPT: '192.0.2.0/24,2001:db8:ffff::/48' }
@@ -61,15 +61,12 @@ test('workers and hosts count together: soon for all requests, at once for sign-
   assert.equal(await through(3, signIn(other)), 1)
 
   assert.equal(await through(30, () => ask(one, client)), 30)
-  await ask(other, client)
-  await ask(other, client)
-  await ask(other, client)
-  await until(async () => (await redis.client.keys('muster:rate:198.51.100.1:*')).length > 0, 'word in Redis')
-  await until(
-    async () => Number(await redis.client.get((await redis.client.keys('muster:rate:198.51.100.1:*'))[0]!)) > 32,
-    'both'
-  )
-  assert.ok((await through(20, () => ask(other, client))) <= 7, 'what the other worker let through counts')
+  let passed = 0
+  while ((await ask(other, client)) === 200) {
+    passed++
+    await sleep(50)
+  }
+  assert.ok(passed < 35, `the other let ${passed} more through: what the first did does not count there`)
   assert.ok((await redis.client.pttl((await redis.client.keys('muster:rate:198.51.100.1:*'))[0]!)) > 0, 'it ends')
 
   await redis.server.stop()
