@@ -14,6 +14,7 @@ import { Attempts } from '../state/attempts.ts'
 import type { RedisLink } from '../state/redis.ts'
 import { docsPage } from './docs.ts'
 import { networkOf } from './network.ts'
+import { isOwnSite } from './same-origin.ts'
 import { bearerOf, fingerprint, Tokens } from './tokens.ts'
 
 /** What runs the workers, as much of it as operators reach over HTTP. */
@@ -114,7 +115,8 @@ export const admin: FastifyPluginAsync<AdminOptions> = async (app, { config, lin
 function guard(app: FastifyInstance, tokens: Tokens, attempts: Attempts) {
   return async (request: FastifyRequest, reply: FastifyReply) => {
     void reply.header('cache-control', 'no-store')
-    refuseCrossSite(request)
+    // A page of another site cannot give commands through the browser of somebody who may.
+    if (!isOwnSite(request)) throw forbidden('Requests of other sites are refused')
     const network = networkOf(request.ip)
     const token = bearerOf(request)
     const level = tokens.levelOf(token)
@@ -153,18 +155,6 @@ function guard(app: FastifyInstance, tokens: Tokens, attempts: Attempts) {
       from: request.ip,
       requestId: request.id
     }
-  }
-}
-
-/** A page of another site cannot give commands through the browser of somebody who may. */
-function refuseCrossSite({ headers }: FastifyRequest): void {
-  const { origin, host } = headers
-  const site = headers['sec-fetch-site']
-  const from = origin !== undefined && URL.canParse(origin) ? new URL(origin) : undefined
-  // As a URL, so that the port that goes without saying goes without saying in both.
-  const foreign = origin !== undefined && from?.host !== new URL(`${from?.protocol ?? 'http:'}//${host}`).host
-  if (foreign || (site !== undefined && site !== 'same-origin' && site !== 'none')) {
-    throw forbidden('Requests of other sites are refused')
   }
 }
 

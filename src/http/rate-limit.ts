@@ -1,10 +1,11 @@
 import { BlockList, isIPv6 } from 'node:net'
-import fastifyRateLimit, { normalizeIP } from '@fastify/rate-limit'
+import fastifyRateLimit from '@fastify/rate-limit'
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import type { Config } from '../config.ts'
 import { HttpError } from '../errors.ts'
 import type { RedisLink } from '../state/redis.ts'
+import { networkOf } from './network.ts'
 import { RateStore } from './rate-store.ts'
 
 declare module 'fastify' {
@@ -76,7 +77,7 @@ function clients(exempt: readonly string[]): (ip: string) => { key: string; exem
     const found = known.get(ip)
     if (found) return found
     if (known.size >= CACHED_ADDRESSES) known.clear()
-    const client = { key: normalizeIP(ip, 64), exempt: list.check(ip, isIPv6(ip) ? 'ipv6' : 'ipv4') }
+    const client = { key: networkOf(ip), exempt: list.check(ip, isIPv6(ip) ? 'ipv6' : 'ipv4') }
     known.set(ip, client)
     return client
   }

@@ -10,22 +10,27 @@ declare module 'fastify' {
 
 const SAFE = new Set(['GET', 'HEAD', 'OPTIONS'])
 
-/**
- * Refuses what changes something and comes from a page of another site, beside what SameSite cookies do. Browsers say
- * where a request comes from and no page can make them lie; who says nothing is no browser, and has nobody's cookies.
- */
+/** Refuses what changes something and comes from a page of another site, beside what SameSite cookies do. */
 export function refuseCrossSite(scope: FastifyInstance): void {
   scope.addHook('onRequest', (request, _reply, done) => {
-    if (SAFE.has(request.method) || request.routeOptions.config.crossSite || isOwn(request)) return done()
+    if (SAFE.has(request.method) || request.routeOptions.config.crossSite || isOwnSite(request)) return done()
     done(new HttpError(403, 'CROSS_SITE', 'This cannot be done from a page of another site'))
   })
 }
 
-function isOwn({ headers, host }: FastifyRequest): boolean {
+/**
+ * Whether a request comes from a page of this service, or from no page: browsers say where from, and no page can make them
+ * lie. Who says nothing is no browser, and has nobody's cookies.
+ */
+export function isOwnSite({ headers, host }: FastifyRequest): boolean {
   const site = headers['sec-fetch-site']
   if (site !== undefined) return site === 'same-origin' || site === 'none'
   const { origin } = headers
   if (origin === undefined) return true
-  // By host: a proxy that takes TLS off and is not trusted makes the scheme another one.
-  return URL.canParse(origin) && new URL(origin).host === host.toLowerCase()
+  if (!URL.canParse(origin)) return false
+  // By host: a proxy that takes TLS off and is not trusted makes the scheme another one. As URLs, so that the port that
+  // goes without saying goes without saying in both.
+  const from = new URL(origin)
+  const here = `${from.protocol}//${host}`
+  return URL.canParse(here) && from.host === new URL(here).host
 }
