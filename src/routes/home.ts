@@ -1,4 +1,5 @@
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
+import { Type } from 'typebox'
 import { fill, readAsset, serveAssets } from '../http/assets.ts'
 import { countVisit } from '../http/session.ts'
 
@@ -14,6 +15,14 @@ const CSP = [
   "frame-ancestors 'none'"
 ].join('; ')
 
+/** What those get who want JSON. */
+const View = Type.Object({
+  hits: Type.Integer(),
+  visits: Type.Integer(),
+  worker: Type.Object({ slot: Type.Integer(), pid: Type.Integer(), generation: Type.Integer() }),
+  host: Type.String()
+})
+
 /** `/`: counts one hit and one visit of the session, and shows them: a page for browsers, JSON for everybody else. */
 export const home: FastifyPluginAsync = async (app) => {
   const page = readAsset(new URL('page.html', FOLDER))
@@ -21,7 +30,7 @@ export const home: FastifyPluginAsync = async (app) => {
   const assets = { css: css!, js: js!, icon: icon! }
   const { slot, pid, generation, host } = app.self
 
-  app.get('/', async (request: FastifyRequest, reply: FastifyReply) => {
+  app.get('/', { schema: { response: { 200: View } } }, async (request: FastifyRequest, reply: FastifyReply) => {
     const [hits, visits] = await Promise.all([app.shared.hits.increment(), countVisit(request)])
     void reply.header('vary', 'accept').header('cache-control', 'no-store')
     if (request.accepts().type(['application/json', 'text/html']) !== 'text/html') {
