@@ -43,16 +43,16 @@ export class Load {
     this.#port = port
     this.#addresses = addresses
     const kinds = {
-      tight: () => this.#kept(async (connection) => this.#check(await this.#echo(connection))),
+      tight: () => this.#kept((connection) => this.#echo(connection)),
       fresh: () => this.#fresh(),
       slow: () =>
         this.#kept(async (connection) => {
-          this.#check(await this.#echo(connection, `/slow?ms=${Math.round(50 + Math.random() * 800)}`))
+          await this.#echo(connection, `/slow?ms=${Math.round(50 + Math.random() * 800)}`)
         }),
       pipelined: () => this.#kept((connection) => this.#burst(connection)),
       idle: () =>
         this.#kept(async (connection) => {
-          this.#check(await this.#echo(connection))
+          await this.#echo(connection)
           await sleep(Math.random() * 1500)
         }),
       streams: () => this.#streams()
@@ -107,12 +107,12 @@ export class Load {
     }
   }
 
-  async #echo(connection: Connection, path = '/echo?'): Promise<boolean> {
+  async #echo(connection: Connection, path = '/echo?'): Promise<void> {
     const id = String(++this.#lastId)
     const started = performance.now()
-    const { status, body } = await connection.request('GET', `${path}&id=${id}`)
+    const answer = await connection.request('GET', `${path}&id=${id}`)
     if (path === '/echo?') this.#latencies.push(performance.now() - started)
-    return status === 200 && (JSON.parse(body) as { id: string }).id === id
+    this.#check(answer, id)
   }
 
   async #burst(connection: Connection): Promise<void> {
@@ -122,15 +122,13 @@ export class Load {
     const cut = Math.random() < 0.5 ? text.length : Math.round(text.length * Math.random())
     connection.socket.write(text.slice(0, cut))
     if (cut < text.length) setTimeout(() => connection.socket.write(text.slice(cut)), Math.random() * 5)
-    for (const [i, { status, body }] of (await answers).entries()) {
-      this.#check(status === 200 && (JSON.parse(body) as { id: string }).id === ids[i])
-    }
+    for (const [i, answer] of (await answers).entries()) this.#check(answer, ids[i]!)
   }
 
   async #fresh(): Promise<void> {
     const connection = await Connection.open(this.#port, this.#address())
     try {
-      this.#check(await this.#echo(connection))
+      await this.#echo(connection)
     } finally {
       connection.close()
     }
@@ -161,8 +159,9 @@ export class Load {
     return `127.0.0.${1 + (this.#opened++ % this.#addresses)}`
   }
 
-  #check(right: boolean): void {
-    if (!right) throw new Error('a wrong answer')
+  #check({ status, body }: { status: number; body: string }, id: string): void {
+    const right = status === 200 && (JSON.parse(body) as { id: string }).id === id
+    if (!right) throw new Error(`a wrong answer: ${status} ${body.slice(0, 200)}`)
     this.answered++
     this.#onAnswer?.()
   }
