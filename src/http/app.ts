@@ -26,7 +26,7 @@ import { measure } from './measure.ts'
 import { measureState } from './measure-state.ts'
 import { metrics } from './metrics.ts'
 import { rateLimit } from './rate-limit.ts'
-import { requestLog } from './request-log.ts'
+import { identifyRequests, requestLog } from './request-log.ts'
 import { refuseCrossSite } from './same-origin.ts'
 import { sessions, sessionsOf } from './session.ts'
 
@@ -87,6 +87,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   const app = Fastify({
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true }),
+    ...identifyRequests,
     bodyLimit: config.http.bodyBytes,
     trustProxy: config.http.trustProxy ?? false,
     keepAliveTimeout: config.http.keepAliveMs,

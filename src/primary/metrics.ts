@@ -1,4 +1,5 @@
 import type { Family } from '../ipc/series.ts'
+import { DROPPED, droppedLines } from '../log.ts'
 import { serves } from './state.ts'
 import type { Supervisor } from './supervisor.ts'
 import type { WorkerProcess } from './worker-process.ts'
@@ -87,7 +88,8 @@ export class PrimaryMetrics {
         'cluster_connections_lost_total',
         'Connections closed because no worker was left to take them.',
         [[dispatcher.lost]]
-      )
+      ),
+      family('counter', DROPPED.name, DROPPED.help, [[droppedLines()]])
     ]
   }
 }

@@ -1,0 +1,139 @@
+import assert from 'node:assert/strict'
+import { execFileSync, spawn } from 'node:child_process'
+import { once as event } from 'node:events'
+import { closeSync, constants, openSync } from 'node:fs'
+import { Socket } from 'node:net'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { Connection, freePort, once } from '../helpers/http.ts'
+import { parseMetrics } from '../helpers/metrics.ts'
+import { startRedis } from '../helpers/redis.ts'
+import { cleanEnvironment, type Line, startService, temporaryFolder } from '../helpers/service.ts'
+import { until } from '../helpers/until.ts'
+
+const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url))
+const SOAK_MS = 8000
+const TRACE = '0af7651916cd43dd8448eb211c80319c'
+
+test('under load, through a reload: one line a request, from the worker that answered, and no secret in any', async (t) => {
+  const { url } = await startRedis(t)
+  const secrets = ['SESSION_SECRET', 'ADMIN_TOKEN', 'METRICS_TOKEN'].map((name) => [
+    name,
+    `${name}-hush-`.padEnd(40, 'x')
+  ])
+  const env = { REDIS_URL: url, ...Object.fromEntries(secrets) }
+  const service = await startService(t, { env })
+  const bearer = (token: string) => ({ authorization: `Bearer ${token}` })
+  const hidden = new Set(secrets.map(([, secret]) => secret!))
+  const answered = new Map<string, { slot: number; pid: number; generation: number }>()
+  const end = performance.now() + SOAK_MS
+  let reloaded = false
+  /** One that comes back with its cookie, and signs in and out. */
+  const visit = async (visitor: number) => {
+    const connection = await Connection.open(service.port)
+    let cookie = ''
+    for (let i = 0; !reloaded || performance.now() < end; i++) {
+      const id = `${visitor}.${i}`
+      const headers = { 'x-request-id': id, traceparent: `00-${TRACE}-b7ad6b7169203331-01`, cookie }
+      const [method, path] =
+        i % 10 === 5 ? ['DELETE', '/session'] : i % 10 === 7 ? ['GET', '/nope?sid=hush'] : ['GET', '/']
+      const answer = await connection.request(method, path, headers)
+      assert.equal(answer.headers['x-request-id'], id)
+      if (path === '/')
+        answered.set(
+          id,
+          (JSON.parse(answer.body) as { worker: { slot: number; pid: number; generation: number } }).worker
+        )
+      const [, value] = /^sid=([^;]*)/.exec(answer.headers['set-cookie'] ?? '') ?? []
+      if (value) {
+        hidden.add(value.split('.')[0]!)
+        cookie = `sid=${value}`
+      }
+      if (i % 50 === 3)
+        await once(service.port, 'GET', '/admin/status', bearer(i % 100 === 3 ? env.ADMIN_TOKEN : 'x'.repeat(40)))
+      if (i % 50 === 4) await once(service.port, 'GET', '/metrics', bearer(env.METRICS_TOKEN))
+      await sleep(2)
+    }
+    connection.close()
+  }
+  const visitors = Array.from({ length: 6 }, (_, visitor) => visit(visitor))
+  await service.reload()
+  reloaded = true
+  await Promise.all(visitors)
+  assert.equal((await service.stop()).code, 0)
+
+  const lines = new Map<string, Line[]>()
+  for (const line of service.lines.filter(({ msg }) => msg === 'request')) {
+    const id = String(line.reqId)
+    lines.set(id, [...(lines.get(id) ?? []), line])
+  }
+  assert.ok(answered.size > 200 && hidden.size > 20, `${answered.size} answers, ${hidden.size} secrets`)
+  for (const [id, { slot, pid, generation }] of answered) {
+    const found = (lines.get(id) ?? []).map((line) => [line.worker, line.pid, line.generation, line.trace_id])
+    assert.deepEqual(found, [[slot, pid, generation, TRACE]], id)
+  }
+  assert.equal(new Set([...answered.values()].map(({ generation }) => generation)).size, 2)
+  const log = service.lines.map((line) => JSON.stringify(line)).join('\n')
+  for (const secret of hidden) assert.ok(!log.includes(secret), `${secret} is in the log`)
+  assert.doesNotMatch(log, /hush/)
+})
+
+test('nobody reads standard output: the service goes on, says later what it dropped, and ends when it is to', async (t) => {
+  const { url } = await startRedis(t)
+  const runDir = temporaryFolder(t)
+  const pipe = join(runDir, 'pipe')
+  execFileSync('mkfifo', [pipe])
+  const reading = openSync(pipe, constants.O_RDONLY | constants.O_NONBLOCK)
+  const writing = openSync(pipe, constants.O_WRONLY)
+  const port = await freePort()
+  const env = { ...cleanEnvironment(), PORT: String(port), WORKERS: '2', RUN_DIR: runDir, REDIS_URL: url }
+  const child = spawn(process.execPath, [MAIN], { env, stdio: ['ignore', writing, 'inherit'] })
+  closeSync(writing)
+  t.after(() => child.kill('SIGQUIT'))
+  await until(async () => (await once(port, 'GET', '/readyz').catch(() => undefined))?.status === 200, 'it is ready')
+
+  const dropped = async () => {
+    const page = parseMetrics((await once(port, 'GET', '/metrics')).body)
+    return [...page].filter(([name]) => name.startsWith('log_lines_dropped_total')).map(([, value]) => value)
+  }
+  /** @returns how long the slowest took, in ms */
+  const burst = async (requests: number) => {
+    let slowest = 0
+    const client = async () => {
+      const connection = await Connection.open(port)
+      for (let i = 0; i < requests / 16; i++) {
+        const started = performance.now()
+        assert.equal((await connection.request('GET', `/${'x'.repeat(800)}`)).status, 404)
+        slowest = Math.max(slowest, performance.now() - started)
+      }
+      connection.close()
+    }
+    await Promise.all(Array.from({ length: 16 }, client))
+    return slowest
+  }
+  let slowest = 0
+  await until(async () => {
+    slowest = Math.max(slowest, await burst(1600))
+    return (await dropped()).filter((lines) => lines > 0).length === 2
+  }, 'lines of both workers are dropped')
+  assert.ok(slowest < 2000, `an answer took ${slowest} ms`)
+
+  const lines: Line[] = []
+  const source = new Socket({ fd: reading, writable: false })
+  createInterface({ input: source }).on('line', (text) => lines.push(JSON.parse(text) as Line))
+  const said = () =>
+    lines.filter(({ msg }) => msg.startsWith('log lines were dropped')).map((line) => Number(line.lines))
+  await until(() => said().length === 2, 'both workers have said how many')
+  assert.deepEqual(said().sort(), (await dropped()).filter((count) => count > 0).sort())
+  const told = lines.filter(({ url }) => String(url).startsWith('/x')).length + said().reduce((a, b) => a + b)
+  assert.equal(told % 1600, 0, `${told} requests are told of, or said to have been dropped`)
+
+  source.pause()
+  await burst(1600)
+  const exited = event(child, 'exit')
+  child.kill('SIGTERM')
+  assert.deepEqual(await exited, [0, null])
+})

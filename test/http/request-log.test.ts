@@ -1,0 +1,151 @@
+import assert from 'node:assert/strict'
+import { describe, type TestContext, test } from 'node:test'
+import type { FastifyPluginAsync } from 'fastify'
+import { pino } from 'pino'
+import { traceOf } from '../../src/http/request-log.ts'
+import { logOptions } from '../../src/log.ts'
+import { startApp } from '../helpers/app.ts'
+
+interface RequestLine {
+  msg: string
+  level: number
+  worker: number
+  generation: number
+  reqId: string
+  url: string
+  status: number
+  trace_id?: string
+  span_id?: string
+}
+
+const [DEBUG, INFO, WARN] = [20, 30, 40]
+const TRACE = '0af7651916cd43dd8448eb211c80319c'
+const SPAN = 'b7ad6b7169203331'
+
+const routes: FastifyPluginAsync = async (app) => {
+  const config = { session: false } as const
+  app.get('/say', { config }, async (request) => {
+    request.log.info('said')
+    request.log.debug('whispered')
+    return {}
+  })
+  app.get('/loud', { config, logLevel: 'debug' }, async (request) => {
+    request.log.debug('whispered')
+    return {}
+  })
+  app.get('/silent', { config, logLevel: 'warn' }, async () => ({}))
+  app.get('/fails', { config }, async () => {
+    throw new Error('no')
+  })
+}
+
+/** An app whose log is as a worker's. */
+async function start(t: TestContext, logLevel = 'info') {
+  const lines: RequestLine[] = []
+  const write = (text: string) => void lines.push(JSON.parse(text))
+  const log = pino(logOptions({ logLevel }, { role: 'worker', worker: 3, generation: 7 }), { write })
+  return {
+    ...(await startApp(t, { routes, log, slot: 3 })),
+    log,
+    lines,
+    of: (msg: string) => lines.filter((one) => one.msg === msg)
+  }
+}
+
+test('a request is one line when it is over, with its worker, and its level follows the status', async (t) => {
+  const { app, of } = await start(t)
+  for (const url of ['/say?token=hush', '/nope', '/fails', '/livez', '/metrics']) await app.inject(url)
+  assert.deepEqual(
+    of('request').map(({ url, status, level, worker, generation }) => [url, status, level, worker, generation]),
+    [
+      ['/say', 200, INFO, 3, 7],
+      ['/nope', 404, INFO, 3, 7],
+      ['/fails', 500, WARN, 3, 7]
+    ]
+  )
+})
+
+describe('the level', () => {
+  test('changes while it runs, and probes are there at debug', async (t) => {
+    const { app, log, of } = await start(t)
+    log.level = 'debug'
+    for (const url of ['/livez', '/say']) await app.inject(url)
+    assert.deepEqual(
+      of('request').map(({ url, level }) => [url, level]),
+      [
+        ['/livez', DEBUG],
+        ['/say', INFO]
+      ]
+    )
+    assert.equal(of('whispered').length, 1)
+    log.level = 'error'
+    await app.inject('/fails')
+    assert.equal(of('request').length, 2)
+    assert.equal(of('a handler failed').length, 1)
+  })
+
+  test('of a route is its own', async (t) => {
+    const { app, of } = await start(t)
+    for (const url of ['/loud', '/silent']) await app.inject(url)
+    assert.deepEqual(
+      of('request').map(({ url }) => url),
+      ['/loud']
+    )
+    assert.equal(of('whispered').length, 1)
+  })
+})
+
+test('the id of a request is the one of its client where that is fit for it, is in its lines and in its answer', async (t) => {
+  const { app, lines, of } = await start(t)
+  const ask = async (given: string[]) => {
+    lines.length = 0
+    const headers = given.length === 0 ? {} : { 'x-request-id': given.length > 1 ? given : given[0]! }
+    const answers = [await app.inject({ url: '/say', headers }), await app.inject({ url: '/nope', headers })]
+    const ids = answers.map((answer) => answer.headers['x-request-id'])
+    assert.deepEqual(
+      of('request').map(({ reqId }) => reqId),
+      ids
+    )
+    assert.equal(of('said')[0]?.reqId, ids[0])
+    return ids
+  }
+  for (const id of ['abc.1', 'Root=1-67891233-abcdef012345678912345678', 'a'.repeat(128)]) {
+    assert.deepEqual(await ask([id]), [id, id])
+  }
+  const unfit = [[], [''], ['a b'], ['a"b'], ['a\\b'], ['é'], ['<script>'], ['a'.repeat(129)], ['a', 'b']]
+  for (const given of unfit) {
+    const [first, second] = await ask(given)
+    assert.match(String(first), /^[0-9a-f]{8}-[0-9a-f-]{27}$/, JSON.stringify(given))
+    assert.notEqual(first, second)
+  }
+})
+
+describe('a trace', () => {
+  test('is in every line of its request', async (t) => {
+    const { app, lines } = await start(t)
+    await app.inject({ url: '/say', headers: { traceparent: `00-${TRACE}-${SPAN}-01` } })
+    assert.deepEqual(
+      lines.slice(-2).map(({ msg, trace_id, span_id }) => [msg, trace_id, span_id]),
+      [
+        ['said', TRACE, SPAN],
+        ['request', TRACE, SPAN]
+      ]
+    )
+  })
+
+  const valid = [`00-${TRACE}-${SPAN}-00`, `cc-${TRACE}-${SPAN}-01`, `cc-${TRACE}-${SPAN}-01-what-comes-later`]
+  for (const header of valid) test(`is one: ${header}`, () => assert.equal(traceOf(header)?.trace_id, TRACE))
+  const invalid = [
+    '',
+    undefined,
+    `ff-${TRACE}-${SPAN}-01`,
+    `00-${'0'.repeat(32)}-${SPAN}-01`,
+    `00-${TRACE}-${'0'.repeat(16)}-01`,
+    `00-${TRACE.toUpperCase()}-${SPAN}-01`,
+    `00-${TRACE}-${SPAN}-01-more`,
+    `00-${TRACE}-${SPAN}-01.`,
+    `00-${TRACE}-${SPAN}`,
+    ` 00-${TRACE}-${SPAN}-01`
+  ]
+  for (const header of invalid) test(`is none: ${header}`, () => assert.equal(traceOf(header), undefined))
+})
