@@ -119,12 +119,12 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   }
   const refuseOtherMethods = handleErrors(app)
   await app.register(completion)
+  await app.register(requestLog)
   await app.register(inFlight)
   const startFromZero = measure(app)
   measureState(deps.registry, { link: deps.link, hits: deps.shared.hits, store })
   await app.register(limits, deps)
   await app.register(rateLimit, deps)
-  await app.register(requestLog)
   await app.register(metrics, deps)
   await app.register(docs)
   await app.register(health)

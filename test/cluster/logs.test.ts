@@ -24,8 +24,12 @@ test('under load, through a reload: one line a request, from the worker that ans
     name,
     `${name}-hush-`.padEnd(40, 'x')
   ])
-  const env = { REDIS_URL: url, ...Object.fromEntries(secrets) }
+  // As the instrumentation of traces comes in: before everything else, in each process.
+  const NODE_OPTIONS = `--import=data:text/javascript,process.stderr.write(%22preloaded%20%22+process.pid+%22%5Cn%22)`
+  const env = { REDIS_URL: url, NODE_OPTIONS, ...Object.fromEntries(secrets) }
   const service = await startService(t, { env })
+  const processes = [service.pid, ...service.workers().keys()].map((pid) => `preloaded ${pid}`)
+  assert.deepEqual(service.stderr.match(/preloaded \d+/g)?.sort(), processes.sort())
   const bearer = (token: string) => ({ authorization: `Bearer ${token}` })
   const hidden = new Set(secrets.map(([, secret]) => secret!))
   const answered = new Map<string, { slot: number; pid: number; generation: number }>()
