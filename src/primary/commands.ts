@@ -1,7 +1,5 @@
-import { hostname } from 'node:os'
 import type { ArgsOf } from '../admin/registry.ts'
 import type {
-  Ack,
   AskOfWorker,
   Caller,
   Refusal,
@@ -13,8 +11,9 @@ import type {
 } from '../ipc/messages.ts'
 import { CommandError } from './command-error.ts'
 import { Diagnostician } from './diagnostician.ts'
+import { ackOf, Fleet } from './fleet.ts'
 import type { Entry, Journal } from './journal.ts'
-import { anyOf, type Peer, PING_MS } from './relay.ts'
+import { anyOf } from './relay.ts'
 import type { RollOutcome } from './rolls.ts'
 import { isOnErrand, liveIn, type State, serves, slotsOf } from './state.ts'
 import type { Supervisor } from './supervisor.ts'
@@ -73,12 +72,14 @@ export interface CommandsOptions {
 export class Commands {
   readonly #options: CommandsOptions
   readonly #supervisor: Supervisor
+  readonly #fleet: Fleet
   readonly #diagnostician: Diagnostician
   #lastReload: RollOutcome | null = null
 
   constructor(options: CommandsOptions) {
     this.#options = options
     this.#supervisor = options.supervisor
+    this.#fleet = new Fleet(options.supervisor)
     this.#diagnostician = new Diagnostician(options)
     this.#supervisor.on('roll', (outcome) => {
       this.#lastReload = outcome
@@ -86,11 +87,11 @@ export class Commands {
   }
 
   async ping(): Promise<Outcome> {
-    return new Outcome('pong', await this.#roll())
+    return new Outcome('pong', await this.#fleet.answering())
   }
 
   async status(): Promise<Outcome> {
-    const { missing } = await this.#roll()
+    const { missing } = await this.#fleet.answering()
     return new Outcome(this.look(), { missing })
   }
 
@@ -139,7 +140,7 @@ export class Commands {
     if (!joined) this.#supervisor.dispatch({ type: 'reload' })
     const outcome = await ended
     return new Outcome(joined ? { ...outcome, joined } : outcome, {
-      ...this.#serving(),
+      ...this.#fleet.serving(),
       ok: outcome.outcome === 'done'
     })
   }
@@ -155,7 +156,7 @@ export class Commands {
     if (state.phase !== 'running') throw new CommandError('the service is draining', 409)
     this.#supervisor.dispatch({ type: 'scale', desired: workers })
     const failed = (now: State, slot: number) => (now.slots[slot]?.failures ?? 0) > (state.slots[slot]?.failures ?? 0)
-    await this.#until((now) => {
+    await this.#fleet.until((now) => {
       if (now.desired !== workers || now.phase !== 'running') return true
       const wanted = slotsOf(now).every((slot) => liveIn(now, slot).some(serves) || failed(now, slot))
       return wanted && !now.workers.some((worker) => worker.slot >= workers && !isOnErrand(worker))
@@ -163,13 +164,14 @@ export class Commands {
     const { desired, phase } = this.#supervisor.state
     if (desired !== workers) throw new CommandError(`another command asked for ${desired} workers meanwhile`, 409)
     if (phase !== 'running') throw new CommandError('the service drains meanwhile', 409)
-    const told = this.#serving()
+    const told = this.#fleet.serving()
     return new Outcome({ workers }, { ...told, ok: told.missing.length === 0 })
   }
 
   /** Answered when the new worker serves and the old one has left. */
   async recycle({ slot }: ArgsOf<'recycle'>): Promise<Outcome> {
-    return this.#replace(this.#inSlot(slot))
+    const next = await this.#fleet.replace(this.#fleet.inSlot(slot))
+    return new Outcome({ slot, pid: next.pid }, { acks: [next] })
   }
 
   /** Drains: readiness says no at once, the port is kept for the lame duck time, then every worker finishes and leaves. */
@@ -226,93 +228,27 @@ export class Commands {
   }
 
   async profile({ slot, seconds = 5 }: ArgsOf<'profile'>): Promise<Outcome> {
-    const worker = this.#inSlot(slot)
+    const worker = this.#fleet.inSlot(slot)
     return new Outcome(await this.#diagnostician.profile(worker, seconds * 1000), { acks: [ackOf(worker)] })
   }
 
   async report({ slot }: ArgsOf<'report'>): Promise<Outcome> {
-    const worker = this.#inSlot(slot)
+    const worker = this.#fleet.inSlot(slot)
     return new Outcome(await this.#diagnostician.report(worker), { acks: [ackOf(worker)] })
   }
 
   /** V8 stops a worker for seconds while it takes the snapshot: so another one serves in its place first. */
   async heap({ slot }: ArgsOf<'heap'>): Promise<Outcome> {
-    const worker = this.#inSlot(slot)
-    const file = await this.#diagnostician.heap(worker, (path) => this.#replace(worker, path))
+    const worker = this.#fleet.inSlot(slot)
+    const file = await this.#diagnostician.heap(worker, (path) => this.#fleet.replace(worker, path))
     return new Outcome(file, { acks: [ackOf(worker)] })
   }
 
   async diagnose({ slot }: ArgsOf<'diagnose'>): Promise<Outcome> {
-    const worker = this.#inSlot(slot)
+    const worker = this.#fleet.inSlot(slot)
     const { pid, channel } = worker
     const told = await channel.ask('diagnose', {}, this.#options.askMs)
     return new Outcome({ slot, pid, ...told }, { acks: [ackOf(worker)] })
-  }
-
-  /** Who of the ready workers answers. */
-  async #roll(): Promise<Told> {
-    const answers = this.#supervisor
-      .peers()
-      .filter(({ status }) => status === 'ready')
-      .map(async (peer) =>
-        peer.channel.ask('ping', {}, PING_MS).then(
-          () => ackOf(peer),
-          (error: Error) => ({ ...ackOf(peer), why: error.message })
-        )
-      )
-    const told = await Promise.all(answers)
-    return { acks: told.filter((one) => !('why' in one)), missing: told.filter((one) => 'why' in one) }
-  }
-
-  /** The worker of each slot that is wanted, and the slots that have none. */
-  #serving(): Told {
-    const { state } = this.#supervisor
-    const slots = slotsOf(state).map((slot) => ({ slot, worker: liveIn(state, slot).find(serves) }))
-    return {
-      acks: slots.flatMap(({ worker }) => (worker ? [ackOf(worker)] : [])),
-      missing: slots
-        .filter(({ worker }) => !worker)
-        .map(({ slot }) => {
-          const why = `no worker serves it${state.slots[slot] ? `: ${state.slots[slot].reason}` : ''}`
-          return { ...ackOf({ slot, pid: liveIn(state, slot)[0]?.pid ?? 0 }), why }
-        })
-    }
-  }
-
-  #inSlot(slot: number): Peer & { id: number } {
-    const { state } = this.#supervisor
-    const worker = liveIn(state, slot).find(serves)
-    const peer = worker && this.#supervisor.peers().find(({ pid }) => pid === worker.pid)
-    if (!peer || state.phase !== 'running') throw new CommandError(`slot: no worker serves ${slot}`, 404)
-    return { ...peer, id: worker.id }
-  }
-
-  async #replace({ id, slot }: { id: number; slot: number }, snapshot?: string): Promise<Outcome> {
-    this.#supervisor.dispatch({ type: 'recycle', id, ...(snapshot && { snapshot }) })
-    await this.#until(({ workers, phase }) => {
-      return phase !== 'running' || !workers.some((worker) => worker.id === id && !isOnErrand(worker))
-    })
-    const next = liveIn(this.#supervisor.state, slot).find(serves)
-    if (!next) throw new CommandError(`slot ${slot}: its worker has left, and none serves in its place`, 500)
-    return new Outcome({ slot, pid: next.pid }, { acks: [ackOf(next)] })
-  }
-
-  /** Resolves when the state is so, or after `deadlineMs`. */
-  #until(isSo: (state: State) => boolean, deadlineMs?: number): Promise<void> {
-    return new Promise((resolve) => {
-      const look = () => {
-        if (!isSo(this.#supervisor.state)) return
-        settle()
-      }
-      const settle = () => {
-        clearTimeout(timer)
-        this.#supervisor.off('reconciled', look)
-        resolve()
-      }
-      const timer = deadlineMs === undefined ? undefined : setTimeout(settle, deadlineMs)
-      this.#supervisor.on('reconciled', look)
-      look()
-    })
   }
 
   async #stop(): Promise<void> {
@@ -340,8 +276,6 @@ export class Commands {
 export function readWhy(journal: Journal, { slot, limit = 50 }: { slot?: number; limit?: number }): Entry[] {
   return journal.read({ ...(slot !== undefined && { slot }), limit })
 }
-
-const ackOf = ({ slot, pid }: { slot: number; pid: number }): Ack => ({ host: hostname(), slot, pid })
 
 const isRefusal = (answer: unknown): answer is Refusal =>
   typeof answer === 'object' && answer !== null && 'refused' in answer

@@ -78,6 +78,8 @@ export class Supervisor extends EventEmitter<{
 
   constructor(options: SupervisorOptions) {
     super()
+    // Every command that waits for something listens.
+    this.setMaxListeners(0)
     this.#options = options
     this.#log = options.log
     this.#clock = new Clock((ms) => this.#log.warn({ ms: Math.round(ms) }, 'the primary itself stood still'))
