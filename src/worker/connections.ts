@@ -64,7 +64,7 @@ export const handleOf = (socket: Socket): TcpHandle | null => (socket as Socket 
 
 const KEPT = Symbol('kept')
 /** An idle connection is kept so much longer than its client was told, who may use it to the last moment. In ms. */
-const KEPT_LONGER_MS = 1000
+export const KEPT_LONGER_MS = 1000
 
 /** Whether the connection is kept is decided when the header block is written, not when the request came. */
 function responseClass(isLast: (request: IncomingMessage) => boolean): typeof ServerResponse {

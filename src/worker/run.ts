@@ -22,7 +22,7 @@ import { exposeInFlight } from './in-flight.ts'
 import { listen } from './listen.ts'
 import { primaryOf } from './primary.ts'
 import { answerForSessions, answerForShared } from './shared.ts'
-import { cutSlowReaders } from './slow-readers.ts'
+import { cutSlowClients } from './slow-clients.ts'
 
 /** The primary answers a scrape after its own deadline for the workers, 1 s; this one only catches a dead primary. */
 const COLLECT_MS = 2000
@@ -111,7 +111,7 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
     primary: primaryOf(channel, () => connections)
   })
   exposeInFlight(connections.all)
-  if (config.http.sendMs > 0) cutSlowReaders(connections.all, config.http.sendMs)
+  cutSlowClients(connections.all, config.http)
   booted()
   channel.answer('ping', () => null)
   channel.answer('metrics', () => readRegistry(registry))

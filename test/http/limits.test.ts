@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyPluginAsync } from 'fastify'
 import { SECURITY_HEADERS } from '../../src/http/security-headers.ts'
-import { cutSlowReaders } from '../../src/worker/slow-readers.ts'
+import { cutSlowClients } from '../../src/worker/slow-clients.ts'
 import { startApp } from '../helpers/app.ts'
 import { Connection, head, NoAnswer, once } from '../helpers/http.ts'
 import { until } from '../helpers/until.ts'
@@ -121,7 +121,7 @@ test('who takes nothing of an answer is cut after SEND_TIMEOUT, who takes it slo
       app.get('/much', async () => Buffer.alloc(32 << 20))
     }
   })
-  const sweep = cutSlowReaders(connections!.all, config.http.sendMs)
+  const sweep = cutSlowClients(connections!.all, config.http)
   t.after(() => clearInterval(sweep))
   const started = performance.now()
   const stuck = connect(port, '127.0.0.1', () => stuck.write(head('GET', '/much')))
@@ -138,6 +138,20 @@ test('who takes nothing of an answer is cut after SEND_TIMEOUT, who takes it slo
   await until(() => connections!.all.size === 1, 'the cut')
   assert.ok(performance.now() - started < 700 + 2000 + 500, 'in time')
   await until(() => taken > 32 << 20, 'all of the answer')
+})
+
+test('line feeds between two requests do not keep a connection', async (t) => {
+  const env = { KEEP_ALIVE_TIMEOUT: '300', HEADERS_TIMEOUT: '300' }
+  const { port, connections, config } = await startApp(t, { listen: true, env })
+  const sweep = cutSlowClients(connections!.all, config.http)
+  t.after(() => clearInterval(sweep))
+  const started = performance.now()
+  const idler = await Connection.open(port)
+  assert.equal((await idler.request('GET', '/livez')).status, 200)
+  const again = setInterval(() => idler.socket.write('\r\n'), 100)
+  t.after(() => clearInterval(again))
+  await until(() => connections!.all.size === 0, 'the cut')
+  assert.ok(performance.now() - started < 2600 + 2000, 'in time')
 })
 
 test('while the event loop cannot keep up, requests are refused and probes are not', async (t) => {

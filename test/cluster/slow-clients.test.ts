@@ -1,0 +1,86 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { Ledger } from '../../src/ipc/messages.ts'
+import { Connection } from '../helpers/http.ts'
+import { fixture } from '../helpers/load.ts'
+import { startRedis } from '../helpers/redis.ts'
+import { startService } from '../helpers/service.ts'
+import { type Kind, SlowClients } from '../helpers/slow-clients.ts'
+import { until } from '../helpers/until.ts'
+
+/** How many of each kind on fresh connections; half as many again are on connections that changed hands. */
+const CLIENTS: Record<Kind, number> = { head: 100, body: 100, read: 50 }
+const TIMEOUTS = { HEADERS_TIMEOUT: '1500', REQUEST_TIMEOUT: '2500', SEND_TIMEOUT: '2000', KEEP_ALIVE_TIMEOUT: '60000' }
+/** How long each may be kept, in ms: its time-out, and 2 s until that is seen. */
+const KEPT: Record<Kind, number> = { head: 1500 + 2000, body: 2500 + 2000, read: 2000 + 2000 }
+
+test('slow heads, bodies and readers are cut in time, on connections that changed hands too, and the others are served', async (t) => {
+  const { url } = await startRedis(t)
+  const service = await startService(t, { env: { REDIS_URL: url, APP: fixture('much'), ...TIMEOUTS } })
+  const kinds = Object.keys(CLIENTS) as Kind[]
+  const handed = await Promise.all(
+    kinds.flatMap((kind) =>
+      Array.from({ length: CLIENTS[kind] / 2 }, async () => {
+        const connection = await Connection.open(service.port)
+        await connection.request('GET', '/livez')
+        return { kind, connection }
+      })
+    )
+  )
+  const { ledger } = await service.reload()
+  assert.ok((ledger as Ledger).handedOver >= handed.length, 'all of them changed hands')
+
+  const good = new Good(t, service.port)
+  const slow = new SlowClients(t, service.port)
+  for (const { kind, connection } of handed) slow.begin(kind, connection.socket)
+  await Promise.all(kinds.map((kind) => slow.add(kind, CLIENTS[kind])))
+  await until(() => slow.held === 0, 'the end of all slow clients').catch(() => {})
+  await good.stop()
+
+  for (const kind of kinds) {
+    const kept = [...slow.all.values()].filter((client) => client.kind === kind).map(({ keptMs = Infinity }) => keptMs)
+    t.diagnostic(
+      `${kind}: ${kept.length} kept for ${Math.round(Math.min(...kept))} to ${Math.round(Math.max(...kept))} ms`
+    )
+    assert.ok(Math.max(...kept) <= KEPT[kind], `${kind}: ${Math.max(...kept)} ms`)
+    assert.ok(Math.min(...kept) >= 1400, `${kind}: cut early, after ${Math.min(...kept)} ms`)
+  }
+  t.diagnostic(`${good.answered} good requests, p99 ${Math.round(good.p99())} ms`)
+  assert.deepEqual(good.failures, [])
+  assert.ok(good.answered > 100 && good.p99() < 1000, `p99 of ${good.answered}: ${good.p99()} ms`)
+})
+
+/** Two clients that ask all the time, and wait for each answer. */
+class Good {
+  answered = 0
+  readonly failures: string[] = []
+  readonly #latencies: number[] = []
+  readonly #clients: Promise<void>[]
+  #stopping = false
+
+  constructor(t: { after(fn: () => unknown): void }, port: number) {
+    this.#clients = [this.#client(port, 'GET', '/livez'), this.#client(port, 'POST', '/hits')]
+    t.after(() => this.stop())
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true
+    await Promise.all(this.#clients)
+  }
+
+  p99(): number {
+    return this.#latencies.sort((a, b) => a - b)[Math.floor(this.#latencies.length * 0.99)] ?? 0
+  }
+
+  async #client(port: number, method: string, path: string): Promise<void> {
+    const connection = await Connection.open(port)
+    while (!this.#stopping) {
+      const started = performance.now()
+      const answer = await connection.request(method, path).catch((error: Error) => error)
+      this.#latencies.push(performance.now() - started)
+      if ('status' in answer && answer.status === 200) this.answered++
+      else return void this.failures.push(`${method} ${path}: ${JSON.stringify(answer)} ${answer}`)
+    }
+    connection.close()
+  }
+}

@@ -1,0 +1,83 @@
+import { readFileSync } from 'node:fs'
+import { connect, type Socket } from 'node:net'
+import { head } from './http.ts'
+
+/** What a slow client sends at first, and then again and again. */
+const KINDS = {
+  /** A head without an end. */
+  head: ['GET /livez HTTP/1.1\r\nhost: test\r\n', 'x: y\r\n'],
+  body: [head('POST', '/hits', { 'content-type': 'application/json', 'content-length': '60000' }), ' '],
+  /** Takes nothing of a large answer. */
+  read: [head('GET', '/much'), '']
+} as const
+
+export type Kind = keyof typeof KINDS
+
+const EVERY_MS = 400
+const LOOK_MS = 100
+
+export interface SlowClient {
+  kind: Kind
+  /** In ms of `performance.now()`. */
+  since: number
+  /** How long the server kept it, in ms. */
+  keptMs?: number
+}
+
+/** Clients that take their time; each of them notes how long the server puts up with it. */
+export class SlowClients {
+  readonly all = new Map<Socket, SlowClient>()
+  readonly #port: number
+  readonly #timers: NodeJS.Timeout[] = []
+
+  /** Ends with the test. */
+  constructor(t: { after(fn: () => void): void }, port: number) {
+    this.#port = port
+    this.#timers.push(setInterval(() => this.#look(), LOOK_MS))
+    t.after(() => {
+      for (const timer of this.#timers) clearInterval(timer)
+      for (const socket of this.all.keys()) socket.destroy()
+    })
+  }
+
+  async add(kind: Kind, count: number): Promise<void> {
+    await Promise.all(
+      Array.from({ length: count }, async () => {
+        const socket = connect(this.#port, '127.0.0.1')
+        await new Promise((resolve, reject) => socket.once('connect', resolve).once('error', reject))
+        this.begin(kind, socket)
+      })
+    )
+  }
+
+  /** Makes a slow client of a connection that is there. */
+  begin(kind: Kind, socket: Socket): void {
+    const [first, again] = KINDS[kind]
+    socket.on('error', () => {})
+    if (kind === 'read') socket.pause()
+    socket.write(first)
+    this.all.set(socket, { kind, since: performance.now() })
+    if (again === '') return
+    const timer = setInterval(() => socket.writable && socket.write(again), EVERY_MS)
+    this.#timers.push(timer)
+    socket.once('close', () => clearInterval(timer))
+  }
+
+  get held(): number {
+    return [...this.all.values()].filter(({ keptMs }) => keptMs === undefined).length
+  }
+
+  /** What the kernel says: a client that does not read does not learn that its connection is gone. */
+  #look(): void {
+    const established = new Set<number>()
+    for (const [, local = '', remote = ''] of readFileSync('/proc/net/tcp', 'latin1').matchAll(
+      /^ *\d+: \w+:(\w+) \w+:(\w+) 01 /gm
+    )) {
+      if (Number.parseInt(local, 16) === this.#port) established.add(Number.parseInt(remote, 16))
+    }
+    const now = performance.now()
+    for (const [socket, client] of this.all) {
+      if (client.keptMs === undefined && !established.has(socket.localPort ?? 0)) client.keptMs = now - client.since
+    }
+  }
+}
