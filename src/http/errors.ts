@@ -125,6 +125,8 @@ export function endWith(
     ...headers,
     connection: 'close'
   }
+  // Node takes its own listener away from a socket that it gives to others, and an error without one ends the process.
+  socket.on('error', () => socket.destroy())
   const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`)
   socket.end(`HTTP/1.1 ${statusCode} ${STATUS_CODES[statusCode]}\r\n${lines.join('')}\r\n${body}`)
   linger(socket)

@@ -159,7 +159,7 @@ export interface StartOptions {
 }
 
 /** Starts a muster on a free port and an own RUN_DIR; what is left of it after the test is killed. */
-export async function startService(t: TestContext, options: StartOptions = {}): Promise<Service> {
+export async function startService(t: Pick<TestContext, 'after'>, options: StartOptions = {}): Promise<Service> {
   const { env = {}, workers = 2, runDir = temporaryFolder(t), wait = true, detached = true } = options
   // Node raises the soft limit to the hard one at its start, so the hard one it is.
   const limit = options.maxDescriptors === undefined ? '' : `ulimit -n ${options.maxDescriptors}; `
@@ -214,7 +214,7 @@ export function musterStream(t: TestContext, service: Pick<Service, 'runDir'>, .
 }
 
 /** A folder that is gone after the test. Short, since Unix sockets are in it. */
-export function temporaryFolder(t: TestContext): string {
+export function temporaryFolder(t: Pick<TestContext, 'after'>): string {
   const folder = mkdtempSync(join(tmpdir(), 'muster-'))
   t.after(() => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }))
   return folder

@@ -67,17 +67,18 @@ export class SlowClients {
     return [...this.all.values()].filter(({ keptMs }) => keptMs === undefined).length
   }
 
-  /** What the kernel says: a client that does not read does not learn that its connection is gone. */
   #look(): void {
-    const established = new Set<number>()
-    for (const [, local = '', remote = ''] of readFileSync('/proc/net/tcp', 'latin1').matchAll(
-      /^ *\d+: \w+:(\w+) \w+:(\w+) 01 /gm
-    )) {
-      if (Number.parseInt(local, 16) === this.#port) established.add(Number.parseInt(remote, 16))
-    }
+    const kept = clientsOf(this.#port)
     const now = performance.now()
     for (const [socket, client] of this.all) {
-      if (client.keptMs === undefined && !established.has(socket.localPort ?? 0)) client.keptMs = now - client.since
+      if (client.keptMs === undefined && !kept.has(socket.localPort ?? 0)) client.keptMs = now - client.since
     }
   }
+}
+
+/** Ports of the clients that are connected to this one, as the kernel says: who does not read does not learn of the end. */
+export function clientsOf(port: number): Set<number> {
+  const lines = readFileSync('/proc/net/tcp', 'latin1').matchAll(/^ *\d+: \w+:(\w+) \w+:(\w+) 01 /gm)
+  const pairs = [...lines].map((found) => found.slice(1).map((hex) => Number.parseInt(hex, 16)))
+  return new Set(pairs.flatMap(([local, remote]) => (local === port ? remote! : [])))
 }

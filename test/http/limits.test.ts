@@ -58,6 +58,25 @@ test('what is too much, too slow or not done here: its own status, in the same s
   )
 })
 
+test('a client that resets its connection with a refusal on the way ends nobody but itself', async (t) => {
+  const { port, connections } = await startApp(t, { listen: true, env: { MAX_CONNECTIONS: '30' } })
+  for (const text of [
+    head('CONNECT', 'example.com:443'),
+    head('TRACE', '/'),
+    'nonsense\r\n\r\n',
+    head('GET', '/livez')
+  ]) {
+    for (const delay of [0, 5, 20]) {
+      const socket = connect(port, '127.0.0.1', () => socket.write(text))
+      socket.on('error', () => {})
+      await Promise.race([sleep(delay), new Promise((resolve) => socket.once('readable', resolve))])
+      socket.resetAndDestroy()
+    }
+  }
+  await until(() => connections!.all.size === 0, 'the end of all')
+  assert.equal((await once(port, 'GET', '/livez')).status, 200)
+})
+
 test('HEAD is GET without the body; OPTIONS says what there is; the absolute form is what it names', async (t) => {
   const { app, port } = await startApp(t, { listen: true })
   const lasting = ({ date: _, 'x-request-id': __, ...rest }: Record<string, unknown>) => rest

@@ -1,0 +1,37 @@
+import { Connection } from './http.ts'
+
+/** Two clients that ask all the time, and wait for each answer. */
+export class Good {
+  answered = 0
+  readonly failures: string[] = []
+  readonly #latencies: number[] = []
+  readonly #clients: Promise<void>[]
+  #stopping = false
+
+  constructor(t: { after(fn: () => unknown): void }, port: number) {
+    this.#clients = [this.#client(port, 'GET', '/livez'), this.#client(port, 'POST', '/hits')]
+    t.after(() => this.stop())
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true
+    await Promise.all(this.#clients)
+  }
+
+  /** In ms. */
+  p99(): number {
+    return this.#latencies.sort((a, b) => a - b)[Math.floor(this.#latencies.length * 0.99)] ?? 0
+  }
+
+  async #client(port: number, method: string, path: string): Promise<void> {
+    const connection = await Connection.open(port)
+    while (!this.#stopping) {
+      const started = performance.now()
+      const answer = await connection.request(method, path).catch((error: Error) => error)
+      this.#latencies.push(performance.now() - started)
+      if ('status' in answer && answer.status === 200) this.answered++
+      else return void this.failures.push(`${method} ${path}: ${JSON.stringify(answer)} ${answer}`)
+    }
+    connection.close()
+  }
+}
