@@ -1,6 +1,6 @@
 // Slow heads, slow bodies and slow readers by slowhttptest (Debian: apt-get install slowhttptest) against a service of its
 // own with its default time-outs, while others ask: how long they are kept, and what it costs the others.
-// After `npm run build`.
+// Run by `npm run slowhttptest`.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
