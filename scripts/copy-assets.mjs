@@ -1,5 +1,5 @@
-// What tsc does not compile: the page's own files go beside the compiled code that serves them.
+// What tsc does not compile: the pages' own files go beside the compiled code that serves them.
 import { chmodSync, cpSync } from 'node:fs'
 
-cpSync('src/routes/page', 'dist/src/routes/page', { recursive: true })
+for (const folder of ['src/routes/page', 'src/http/console']) cpSync(folder, `dist/${folder}`, { recursive: true })
 chmodSync('dist/src/cli.js', 0o755)

@@ -16,6 +16,7 @@ import { SafeSessionStore } from '../state/session-store.ts'
 import type { Shared } from '../state/shared.ts'
 import { admin, type Primary } from './admin.ts'
 import { completion } from './completion.ts'
+import { consolePage } from './console.ts'
 import { docs } from './docs.ts'
 import { answerClientError, handleErrors } from './errors.ts'
 import { health } from './health.ts'
@@ -129,6 +130,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   await app.register(docs)
   await app.register(health)
   await app.register(admin, deps)
+  await app.register(consolePage, deps)
   await app.register(withSessions)
   startFromZero()
   refuseOtherMethods()

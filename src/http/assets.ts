@@ -9,6 +9,17 @@ const TYPES: Record<string, string> = {
   '.js': 'text/javascript; charset=utf-8',
   '.svg': 'image/svg+xml'
 }
+/** The policy of every page: nothing but its own files, and no inline code. */
+export const PAGE_POLICY = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "connect-src 'self'",
+  "img-src 'self'",
+  "form-action 'self'",
+  "base-uri 'none'",
+  "frame-ancestors 'none'"
+].join('; ')
 const FOREVER = 'public, max-age=31536000, immutable'
 
 /** A file of the project, read once. */
@@ -24,27 +35,49 @@ export function readAsset(url: URL): Asset {
   const content = readFileSync(url, 'utf8')
   const type = TYPES[extname(url.pathname)]
   if (!type) throw new Error(`${url}: no type is known for it`)
-  return { content, type, hash: createHash('sha256').update(content).digest('hex').slice(0, 12) }
+  return assetOf(content, type)
 }
+
+export const assetOf = (content: string, type: string): Asset => ({
+  content,
+  type,
+  hash: createHash('sha256').update(content).digest('hex').slice(0, 12)
+})
 
 /**
  * Serves files beside a page, each under a name that changes with its content, so that it may be kept for ever.
  * @param folder ends with a slash
+ * @param files a script may import those in front of it
+ * @param base where they are, in front of their names
  * @returns the path of each file, by its name without the extension
  */
-export function serveAssets(app: FastifyInstance, folder: URL, files: string[]): Record<string, string> {
-  const paths = files.map((file) => {
-    const asset = readAsset(new URL(file, folder))
+export function serveAssets(
+  app: FastifyInstance,
+  folder: URL,
+  files: string[],
+  base = '/assets/'
+): Record<string, string> {
+  const paths = new Map<string, string>()
+  const named = files.map((file) => {
+    const { content, type } = readAsset(new URL(file, folder))
+    const asset = assetOf(importByPath(content, paths), type)
     const extension = extname(file)
     const name = file.slice(0, -extension.length)
-    const path = `/assets/${name}.${asset.hash}${extension}`
-    app.get(path, { config: { session: false, quiet: true } }, (request, reply) =>
+    const path = `${base}${name}.${asset.hash}${extension}`
+    paths.set(file, path)
+    app.get(path, { config: { session: false, quiet: true }, schema: { hide: true } }, (request, reply) =>
       sendAsset(request, reply, asset, FOREVER)
     )
     return [name, path]
   })
-  return Object.fromEntries(paths)
+  return Object.fromEntries(named)
 }
+
+/** `from './other.js'` as the path under which that file is. */
+const importByPath = (content: string, paths: Map<string, string>) =>
+  content.replace(/ from '\.\/([\w.-]+)'/g, (all, file: string) =>
+    paths.has(file) ? ` from '${paths.get(file)}'` : all
+  )
 
 /** Sends it, or 304 to who has it. */
 export function sendAsset(request: FastifyRequest, reply: FastifyReply, asset: Asset, cacheControl: string) {

@@ -1,19 +1,9 @@
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
-import { fill, readAsset, serveAssets } from '../http/assets.ts'
+import { fill, PAGE_POLICY, readAsset, serveAssets } from '../http/assets.ts'
 import { countVisit } from '../http/session.ts'
 
 const FOLDER = new URL('page/', import.meta.url)
-const CSP = [
-  "default-src 'none'",
-  "script-src 'self'",
-  "style-src 'self'",
-  "connect-src 'self'",
-  "img-src 'self'",
-  "form-action 'self'",
-  "base-uri 'none'",
-  "frame-ancestors 'none'"
-].join('; ')
 
 /** What those get who want JSON. */
 const View = Type.Object({
@@ -39,6 +29,6 @@ export const home: FastifyPluginAsync = async (app) => {
     const name = request.session.name ?? ''
     const banner = app.shared.settings.get('banner')
     const values = { ...assets, hits, visits, slot, pid, generation, host, name, banner, signedIn: name ? 'yes' : 'no' }
-    return reply.type(page.type).header('content-security-policy', CSP).send(fill(page.content, values))
+    return reply.type(page.type).header('content-security-policy', PAGE_POLICY).send(fill(page.content, values))
   })
 }

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { LightMyRequestResponse } from 'fastify'
+import { TOKENS } from '../helpers/admin.ts'
 import { startApp, Visitor } from '../helpers/app.ts'
 
 const CHROME = 'text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8'
 
-const PAGES = ['/']
+const PAGES = ['/', '/admin']
 
 const accepts: [accept: string | undefined, type: 'html' | 'json', who: string][] = [
   [CHROME, 'html', 'a browser'],
@@ -45,51 +47,87 @@ test('the page shows the numbers of this very request', async (t) => {
   assert.doesNotMatch(first.body, /\{\{|undefined/, 'a hole in the page')
 })
 
-test('the page allows nothing but its own scripts and styles', async (t) => {
-  const { app } = await startApp(t)
-  const response = await new Visitor(app).get('/', { accept: CHROME })
-  const policy = response.headers['content-security-policy'] as string
-  assert.match(policy, /default-src 'none'/)
-  assert.match(policy, /script-src 'self'/)
-  assert.match(policy, /frame-ancestors 'none'/)
-  assert.doesNotMatch(policy, /unsafe|\*/)
-  assert.doesNotMatch(response.body, /<script>|<style|style="| on\w+="/, 'what the policy would stop')
-})
-
-test('scripts and styles of the page are there, and may be kept for ever since their names change with them', async (t) => {
-  const { app } = await startApp(t)
-  const visitor = new Visitor(app)
-  const { body } = await visitor.get('/', { accept: CHROME })
-  const assets = [...body.matchAll(/(?:src|href)="(\/assets\/[^"]+)"/g)].map((match) => match[1]!)
-  const types = { css: 'text/css; charset=utf-8', js: 'text/javascript; charset=utf-8', svg: 'image/svg+xml' }
-  assert.deepEqual(assets.map((path) => path.split('.').at(-1)).sort(), Object.keys(types))
-  for (const path of assets) {
-    const [, extension] = /\.[0-9a-f]{12}\.(css|js|svg)$/.exec(path)!
-    const response = await visitor.get(path)
-    assert.equal(response.statusCode, 200)
-    assert.equal(response.headers['content-type'], types[extension as keyof typeof types])
-    assert.match(response.headers['cache-control'] as string, /max-age=31536000, immutable/)
-    assert.equal(response.headers['set-cookie'], undefined)
-
-    const tag = response.headers.etag as string
-    for (const known of [tag, `W/${tag}`, `"other", ${tag}`]) {
-      const again = await visitor.get(path, { 'if-none-match': known })
-      assert.deepEqual([again.statusCode, again.body, again.headers.etag], [304, '', tag], known)
+/** A page, and every file that it names, or that one of those names. */
+async function filesOf(visitor: Visitor, page: string) {
+  const html = await visitor.get(page, { accept: CHROME })
+  const files = new Map<string, LightMyRequestResponse>()
+  const follow = async (text: string) => {
+    for (const [, path = ''] of text.matchAll(/["']((?:\/admin)?\/assets\/[^"']+)["']/g)) {
+      if (files.has(path)) continue
+      files.set(path, await visitor.get(path))
+      await follow(files.get(path)!.body)
     }
-    assert.equal((await visitor.get(path, { 'if-none-match': '"other"' })).statusCode, 200)
-    const head = await visitor.request({ method: 'HEAD', path })
-    assert.deepEqual([head.statusCode, head.headers.etag], [200, tag])
   }
-})
+  await follow(html.body)
+  return { html, files }
+}
+
+for (const page of PAGES) {
+  test(`${page} allows nothing but its own scripts and styles`, async (t) => {
+    const { app } = await startApp(t, { env: TOKENS })
+    const response = await new Visitor(app).get(page, { accept: CHROME })
+    const policy = response.headers['content-security-policy'] as string
+    assert.match(policy, /default-src 'none'/)
+    assert.match(policy, /script-src 'self'/)
+    assert.match(policy, /frame-ancestors 'none'/)
+    assert.doesNotMatch(policy, /unsafe|\*/)
+    assert.doesNotMatch(response.body, /<script>|<style|style="| on\w+="/, 'what the policy would stop')
+  })
+
+  test(`scripts and styles of ${page} may be kept for ever, since their names change with them`, async (t) => {
+    const { app } = await startApp(t, { env: TOKENS })
+    const visitor = new Visitor(app)
+    const { files } = await filesOf(visitor, page)
+    const types = { css: 'text/css; charset=utf-8', js: 'text/javascript; charset=utf-8', svg: 'image/svg+xml' }
+    assert.deepEqual(
+      [...new Set([...files.keys()].map((path) => path.split('.').at(-1)))].sort(),
+      Object.keys(types),
+      'the kinds of files'
+    )
+    for (const [path, response] of files) {
+      const [, extension] = /\.[0-9a-f]{12}\.(css|js|svg)$/.exec(path)!
+      assert.equal(response.statusCode, 200)
+      assert.equal(response.headers['content-type'], types[extension as keyof typeof types])
+      assert.match(response.headers['cache-control'] as string, /max-age=31536000, immutable/)
+      assert.equal(response.headers['set-cookie'], undefined)
+
+      const tag = response.headers.etag as string
+      for (const known of [tag, `W/${tag}`, `"other", ${tag}`]) {
+        const again = await visitor.get(path, { 'if-none-match': known })
+        assert.deepEqual([again.statusCode, again.body, again.headers.etag], [304, '', tag], known)
+      }
+      assert.equal((await visitor.get(path, { 'if-none-match': '"other"' })).statusCode, 200)
+      const head = await visitor.request({ method: 'HEAD', path })
+      assert.deepEqual([head.statusCode, head.headers.etag], [200, tag])
+    }
+  })
+}
 
 test('everything served for the pages is under 60 KB in all, uncompressed', async (t) => {
-  const { app } = await startApp(t)
+  const { app } = await startApp(t, { env: TOKENS })
+  const all = await Promise.all(PAGES.map((page) => filesOf(new Visitor(app), page)))
+  const answers = all.flatMap(({ html, files }) => [html, ...files.values()])
+  const bytes = answers.reduce((sum, { rawPayload }) => sum + rawPayload.length, 0)
+  assert.equal(answers.length, 12)
+  assert.ok(bytes > 40_000 && bytes < 60_000, `${bytes} bytes`)
+})
+
+test('the console is there where a token is set, also in maintenance; it needs none itself and has no data in it', async (t) => {
+  const { app, view } = await startApp(t, { env: TOKENS })
   const visitor = new Visitor(app)
-  const pages = await Promise.all(PAGES.map((path) => visitor.get(path, { accept: CHROME })))
-  const assets = pages.flatMap(({ body }) => [...body.matchAll(/"(\/assets\/[^"]+)"/g)].map((match) => match[1]!))
-  const files = await Promise.all([...new Set(assets)].map((path) => visitor.get(path)))
-  const bytes = [...pages, ...files].reduce((sum, { rawPayload }) => sum + rawPayload.length, 0)
-  assert.ok(bytes > 20_000 && bytes < 60_000, `${bytes} bytes`)
+  await app.shared.settings.set('maintenance', true)
+  assert.equal((await visitor.get('/')).statusCode, 503)
+  const first = await visitor.get('/admin')
+  assert.deepEqual([first.statusCode, first.headers['content-type']], [200, 'text/html; charset=utf-8'])
+  assert.equal(first.headers['set-cookie'], undefined)
+  assert.doesNotMatch(first.body, /\{\{|undefined/, 'a hole in the page')
+  view.workers.push({ slot: 1, pid: 4711, generation: 1, status: 'ready' })
+  assert.equal((await visitor.get('/admin/')).body, first.body)
+  assert.equal((await visitor.get('/admin', { 'if-none-match': first.headers.etag as string })).statusCode, 304)
+
+  const { app: without } = await startApp(t)
+  const [asset] = /\/admin\/assets\/[^"]+/.exec(first.body)!
+  for (const path of ['/admin', asset]) assert.equal((await new Visitor(without).get(path)).statusCode, 404, path)
 })
 
 test('a name is text, not a part of the page', async (t) => {
