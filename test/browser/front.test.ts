@@ -77,8 +77,11 @@ test('the front page, in a real browser', { skip: missing('chromium') }, async (
       const roll = service.reload()
       assert.equal((await roll).outcome, 'done')
       await page.locator('#workers li', { hasText: 'gen 2' }).nth(1).waitFor()
-      const second = await feeder()
-      assert.notEqual(second, before)
+      let second = before
+      await until(async () => {
+        second = await feeder()
+        return service.workers().get(second)?.generation === 2
+      }, 'a new worker feeds the page')
 
       process.kill(second, 'SIGKILL')
       await until(async () => (await feeder().catch(() => second)) !== second, 'another worker feeds the page')
