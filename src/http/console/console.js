@@ -14,6 +14,7 @@ let token = read()
 let following
 let status
 let refreshing
+let asksSettings = false
 
 function read() {
   try {
@@ -61,7 +62,7 @@ function enter(response) {
   $('controls').hidden = !mayCommand
   document.body.toggleAttribute('data-read-only', !mayCommand)
   keep(token)
-  if (mayCommand) void showSettings()
+  asksSettings = mayCommand
 }
 
 $('enter').addEventListener('submit', (event) => {
@@ -141,6 +142,10 @@ function show(now) {
   })
   put($('workers'), desired)
   status = now
+  if (asksSettings && now.state !== 'draining') {
+    asksSettings = false
+    void showSettings()
+  }
 }
 
 function figures(values) {
