@@ -47,6 +47,7 @@ const Settings = Type.Object({ version: count, values: row })
 const File = Type.Object({ slot: count, pid: count, path: text, bytes: count })
 const Status = Type.Object({
   version: text,
+  host: text,
   pid: count,
   uptimeSeconds: count,
   generation: count,

@@ -64,16 +64,24 @@ export const admin: FastifyPluginAsync<AdminOptions> = async (app, { config, lin
   for (const name of COMMAND_NAMES) {
     const command: Command = COMMANDS[name]
     const { level } = command
-    app.post(`/admin/commands/${name}`, { config: { level }, schema: schemaOf(command) }, async (request, reply) => {
-      const { statusCode, body } = await run(name, request.body === undefined ? {} : request.body, request)
-      return reply.code(statusCode).send(body)
-    })
+    app.post(
+      `/admin/commands/${name}`,
+      { config: { level, probe: true }, schema: schemaOf(command) },
+      async (request, reply) => {
+        const { statusCode, body } = await run(name, request.body === undefined ? {} : request.body, request)
+        return reply.code(statusCode).send(body)
+      }
+    )
   }
-  app.all('/admin/commands/*', { config: { level: 'read' }, schema: { hide: true } }, async (request, reply) => {
-    const { statusCode, body } = await run(String((request.params as { '*': string })['*']), {}, request)
-    return reply.code(statusCode).send(body)
-  })
-  const readable = { config: { level: 'read', quiet: true } as const }
+  app.all(
+    '/admin/commands/*',
+    { config: { level: 'read', probe: true }, schema: { hide: true } },
+    async (request, reply) => {
+      const { statusCode, body } = await run(String((request.params as { '*': string })['*']), {}, request)
+      return reply.code(statusCode).send(body)
+    }
+  )
+  const readable = { config: { level: 'read', quiet: true, probe: true } as const }
   app.get(
     '/admin/status',
     { ...readable, schema: { summary: COMMANDS.status.summary, tags: ['admin'] } },
@@ -94,7 +102,10 @@ export const admin: FastifyPluginAsync<AdminOptions> = async (app, { config, lin
   )
   app.get<{ Params: { file: string } }>(
     '/admin/files/:file',
-    { config: { level: 'control' }, schema: { summary: 'a file that profile, heap or report wrote', tags: ['admin'] } },
+    {
+      config: { level: 'control', probe: true },
+      schema: { summary: 'a file that profile, heap or report wrote', tags: ['admin'] }
+    },
     async (request, reply) => {
       const { file } = request.params
       const path = join(config.runDir, file)

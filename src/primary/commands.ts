@@ -1,3 +1,4 @@
+import { hostname } from 'node:os'
 import type { ArgsOf } from '../admin/registry.ts'
 import type {
   AskOfWorker,
@@ -13,7 +14,6 @@ import { CommandError } from './command-error.ts'
 import { Diagnostician } from './diagnostician.ts'
 import { ackOf, Fleet } from './fleet.ts'
 import type { Entry, Journal } from './journal.ts'
-import { anyOf } from './relay.ts'
 import type { RollOutcome } from './rolls.ts'
 import { isOnErrand, liveIn, type State, serves, slotsOf } from './state.ts'
 import type { Supervisor } from './supervisor.ts'
@@ -35,6 +35,8 @@ export class Outcome {
 
 export interface Status {
   version: string
+  /** Its name: behind a balancer the next answer may be another's. */
+  host: string
   pid: number
   uptimeSeconds: number
   generation: number
@@ -101,6 +103,7 @@ export class Commands {
     const uptime = (since: number) => Math.round((this.#supervisor.now() - since) / 1000)
     return {
       version: this.#options.version,
+      host: hostname(),
       pid: process.pid,
       uptimeSeconds: Math.round(process.uptime()),
       generation: state.generation,
@@ -264,8 +267,7 @@ export class Commands {
     question: Q,
     args: AskOfWorker[Q]['args']
   ): Promise<Exclude<AskOfWorker[Q]['result'], Refusal>> {
-    const worker = await anyOf(this.#supervisor.peers())
-    if (!worker) throw new CommandError('no worker is ready to do it', 503)
+    const worker = await this.#fleet.any()
     const answer = await worker.channel.ask(question, args, this.#options.askMs)
     if (isRefusal(answer)) throw new CommandError(answer.refused.message, answer.refused.statusCode)
     return answer as Exclude<typeof answer, Refusal>

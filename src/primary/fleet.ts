@@ -1,7 +1,7 @@
 import { hostname } from 'node:os'
 import type { Ack, Told } from '../ipc/messages.ts'
 import { CommandError } from './command-error.ts'
-import { type Peer, PING_MS } from './relay.ts'
+import { anyOf, type Peer, PING_MS } from './relay.ts'
 import { isOnErrand, liveIn, type State, serves, slotsOf } from './state.ts'
 import type { Supervisor } from './supervisor.ts'
 
@@ -10,13 +10,30 @@ export const ackOf = ({ slot, pid }: { slot: number; pid: number }): Ack => ({ h
 /** The workers as commands see them: who serves which slot, who answers, and when the state is as it was asked for. */
 export class Fleet {
   readonly #supervisor: Supervisor
+  #rolling: Promise<Told> | undefined
+  #choosing: Promise<Peer | undefined> | undefined
 
   constructor(supervisor: Supervisor) {
     this.#supervisor = supervisor
   }
 
-  /** Who of the ready workers answers. */
-  async answering(): Promise<Told> {
+  /** Who of the ready workers answers. Who asks at once shares one roll. */
+  answering(): Promise<Told> {
+    return (this.#rolling ??= this.#roll().finally(() => {
+      this.#rolling = undefined
+    }))
+  }
+
+  /** The ready worker that answers first, for what any of them can do. @throws CommandError 503 when none does */
+  async any(): Promise<Peer> {
+    const worker = await (this.#choosing ??= anyOf(this.#supervisor.peers()).finally(() => {
+      this.#choosing = undefined
+    }))
+    if (!worker) throw new CommandError('no worker is ready to do it', 503)
+    return worker
+  }
+
+  async #roll(): Promise<Told> {
     const answers = this.#supervisor
       .peers()
       .filter(({ status }) => status === 'ready')
