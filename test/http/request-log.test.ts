@@ -4,6 +4,7 @@ import type { FastifyPluginAsync } from 'fastify'
 import { pino } from 'pino'
 import { traceOf } from '../../src/http/request-log.ts'
 import { logOptions } from '../../src/log.ts'
+import { TOKENS } from '../helpers/admin.ts'
 import { startApp } from '../helpers/app.ts'
 
 interface RequestLine {
@@ -117,6 +118,19 @@ test('the id of a request is the one of its client where that is fit for it, is 
     const [first, second] = await ask(given)
     assert.match(String(first), /^[0-9a-f]{8}-[0-9a-f-]{27}$/, JSON.stringify(given))
     assert.notEqual(first, second)
+  }
+})
+
+test('streams, which Fastify does not answer, have the id of their request too', async (t) => {
+  const { app, draining } = await startApp(t, { env: TOKENS })
+  // The streams of a worker that leaves end at once.
+  draining.abort()
+  const headers = { authorization: `Bearer ${TOKENS.ADMIN_READ_TOKEN}`, 'x-request-id': 'stream-1' }
+  for (const url of ['/events', '/admin/events']) {
+    const answer = await app.inject({ url, headers })
+    assert.equal(answer.headers['content-type'], 'text/event-stream; charset=utf-8')
+    assert.match(answer.body, /event: bye/)
+    assert.equal(answer.headers['x-request-id'], 'stream-1', url)
   }
 })
 
