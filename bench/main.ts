@@ -1,11 +1,12 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util'
 import { BenchError, type Command, type Flags } from './command.ts'
+import { overhead } from './overhead.ts'
 import { reload } from './reload.ts'
 import { scheduling } from './scheduling.ts'
 import { state } from './state.ts'
 import { throughput } from './throughput.ts'
 
-const commands: Readonly<Record<string, Command>> = { throughput, reload, scheduling, state }
+const commands: Readonly<Record<string, Command>> = { throughput, overhead, reload, scheduling, state }
 const byDefault = 'throughput'
 
 function help(): string {

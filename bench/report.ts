@@ -12,8 +12,8 @@ export interface RunSettings {
 }
 
 /** One server's measurement in one round of one row. */
-export interface Sample extends LoadResult {
-  readonly server: ServerName
+export interface Sample<Name extends string = ServerName> extends LoadResult {
+  readonly server: Name
   readonly row: Case
   readonly round: number
   readonly perSecond: number
@@ -27,12 +27,16 @@ export interface Memory {
   readonly pssMiB: number
 }
 
-export interface Report {
+/** What is compared, and what was measured of it. */
+export interface Compared<Name extends string> {
+  readonly servers: readonly Name[]
+  readonly samples: readonly Sample<Name>[]
+}
+
+export interface Report extends Compared<ServerName> {
   readonly machine: Machine
   readonly settings: RunSettings
-  readonly servers: readonly ServerName[]
   readonly rows: readonly Case[]
-  readonly samples: readonly Sample[]
   readonly memory: readonly Memory[]
 }
 
@@ -61,12 +65,13 @@ export function toMarkdown(report: Report): string {
     'CPU is that of all processes of the server, Redis not counted.'
   ]
   const legend = report.servers.map((server) => `- ${server}: ${recipes[server].about}`)
-  const tables = report.rows.map((row) => caseTable(report, row))
+  const tables = report.rows.map((row) => caseTable(report, row, base))
   return [how.join('\n'), legend.join('\n'), ...tables, memoryTable(report)].join('\n\n')
 }
 
-function caseTable(report: Report, row: Case): string {
-  const head = ['server', 'req/s', '× bare', 'p50 ms', 'p99 ms', 'CPU µs/req', '× bare', 'errors']
+/** A row as Markdown. @param base what the ratios refer to */
+export function caseTable<Name extends string>(report: Compared<Name>, row: Case, base: Name): string {
+  const head = ['server', 'req/s', `× ${base}`, 'p50 ms', 'p99 ms', 'CPU µs/req', `× ${base}`, 'errors']
   const lines = report.servers.map((server) => {
     const samples = of(report, row, server)
     const middle = (field: 'perSecond' | 'p50Ms' | 'p99Ms' | 'cpu') => median(samples.map((sample) => sample[field]))
@@ -87,18 +92,18 @@ function memoryTable(report: Report): string {
   return `### Memory\n\n${table(['server', 'processes', 'PSS MiB', '× bare'], lines)}\n\n${note}`
 }
 
-function of(report: Report, row: Case, server: ServerName): Sample[] {
+function of<Name extends string>(report: Compared<Name>, row: Case, server: Name): Sample<Name>[] {
   return report.samples.filter((sample) => sample.row === row && sample.server === server)
 }
 
-function ratio(samples: Sample[], floor: Sample[], field: 'perSecond' | 'cpu'): string {
+function ratio(samples: Sample<string>[], floor: Sample<string>[], field: 'perSecond' | 'cpu'): string {
   const all = samples.map((sample, round) => sample[field] / (floor[round]?.[field] ?? Number.NaN))
   const ratios = all.filter(Number.isFinite)
   if (ratios.length === 0) return '–'
   return `${fixed(median(ratios), 2)} (${fixed(Math.min(...ratios), 2)}–${fixed(Math.max(...ratios), 2)})`
 }
 
-function errors(samples: Sample[]): string {
+function errors(samples: Sample<string>[]): string {
   const kinds = new Map<string, number>()
   for (const { failures } of samples) {
     for (const [kind, times] of Object.entries(failures)) kinds.set(kind, (kinds.get(kind) ?? 0) + times)

@@ -34,8 +34,8 @@ export const recipes = {
 
 export type ServerName = keyof typeof recipes
 
-export interface Server {
-  readonly name: ServerName
+export interface Server<Name extends string = string> {
+  readonly name: Name
   readonly url: string
   readonly shared: boolean
   /** All its processes as of now, primary first. */
@@ -69,9 +69,14 @@ export interface Running {
 }
 
 /** Starts one of the servers that are compared. */
-export async function startServer(name: ServerName, settings: ServerSettings): Promise<Server> {
+export async function startServer(name: ServerName, settings: ServerSettings): Promise<Server<ServerName>> {
   const { file, shared } = recipes[name]
-  const { url, child, stop } = await startProgram({ name, file }, settings)
+  return serverOf(await startProgram({ name, file }, settings), name, shared)
+}
+
+/** A program that runs, as one of those that are compared. */
+export function serverOf<Name extends string>(running: Running, name: Name, shared: boolean): Server<Name> {
+  const { url, child, stop } = running
   return { name, url, shared, pids: () => descendants(child.pid ?? 0), stop }
 }
 

@@ -42,7 +42,7 @@ async function run(flags: Flags): Promise<void> {
   const folder = scratchFolder()
   const shared = only.some((name) => recipes[name].shared)
   const redis = shared ? await provideRedis(text(flags, 'redis'), folder) : undefined
-  const servers: Server[] = []
+  const servers: Server<ServerName>[] = []
   for (const name of only) {
     servers.push(await startServer(name, { workers: settings.workers, redisUrl: redis?.url, folder }))
   }
@@ -55,14 +55,19 @@ async function run(flags: Flags): Promise<void> {
   if (file !== undefined) writeFileSync(resolve(file), `${JSON.stringify(report, null, 2)}\n`)
 }
 
-function warnIfBusy(): void {
+export function warnIfBusy(): void {
   const [lastMinute = 0] = loadavg()
   if (lastMinute > 0.5) console.error(`The load average is ${lastMinute.toFixed(1)} already: expect wide spreads.`)
 }
 
-async function measureAll(servers: Server[], rows: Case[], settings: RunSettings): Promise<Sample[]> {
+/** Every server once in each round, after a second of each that does not count. */
+export async function measureAll<Name extends string>(
+  servers: Server<Name>[],
+  rows: Case[],
+  settings: RunSettings
+): Promise<Sample<Name>[]> {
   const load = new Load()
-  const samples: Sample[] = []
+  const samples: Sample<Name>[] = []
   try {
     for (const row of rows)
       for (const server of servers) await load.run(jobFor(server, row, settings, 1), () => undefined)
@@ -77,7 +82,13 @@ async function measureAll(servers: Server[], rows: Case[], settings: RunSettings
   return samples
 }
 
-async function measure(load: Load, server: Server, row: Case, round: number, settings: RunSettings): Promise<Sample> {
+async function measure<Name extends string>(
+  load: Load,
+  server: Server<Name>,
+  row: Case,
+  round: number,
+  settings: RunSettings
+): Promise<Sample<Name>> {
   // what the one before left to be closed and collected belongs to nobody's window
   await sleep(200)
   const job = jobFor(server, row, settings, settings.seconds)
@@ -85,7 +96,7 @@ async function measure(load: Load, server: Server, row: Case, round: number, set
   const { micros, gone } = cpuBetween(before, after)
   const failures = gone > 0 ? { ...result.failures, 'server process gone': gone } : result.failures
   const perSecond = result.requests / result.seconds
-  const sample: Sample = {
+  const sample: Sample<Name> = {
     ...result,
     failures,
     server: server.name,
@@ -102,7 +113,7 @@ function jobFor(server: Server, row: Case, settings: RunSettings, seconds: numbe
   return { row, url: server.url, connections: settings.connections, seconds, shared: server.shared }
 }
 
-async function memoryOf(servers: Server[]): Promise<Memory[]> {
+async function memoryOf(servers: Server<ServerName>[]): Promise<Memory[]> {
   await sleep(1000)
   return servers.map((server) => {
     const pids = server.pids()

@@ -37,18 +37,24 @@ export const completion = fp(async (app) => {
     const ended = { ms: reply.elapsedTime, aborted }
     for (const observer of observers) observer(request, reply, ended)
   }
-  app.addHook('onRequest', ({ raw: { socket } }, reply, done) => {
+  app.addHook('onRequest', (request, reply, done) => {
     inFlight++
     const { raw } = reply
+    let open = true
     const close = () => {
-      raw.off('close', close)
-      socket.off('close', close)
+      if (!open) return
+      open = false
       inFlight--
-      if (!reply.over) end(reply.request, reply, true)
+      if (!reply.over) end(request, reply, true)
     }
-    raw.once('close', close)
-    // An answer that waits behind those of a pipeline has no socket yet, and hears nothing of its end.
-    if (!raw.socket) socket.once('close', close)
+    // It is emitted once, and goes with the answer: to take the listener off again would only cost.
+    raw.on('close', close)
+    if (!raw.socket) {
+      // An answer that waits behind those of a pipeline has no socket yet, and hears nothing of its end.
+      const { socket } = request.raw
+      socket.once('close', close)
+      raw.on('close', () => socket.off('close', close))
+    }
     done()
   })
   app.addHook('onResponse', (request, reply, done) => {

@@ -1,7 +1,8 @@
-import { Counter, type CounterConfiguration, Gauge, Histogram, type Registry } from 'prom-client'
+import { Counter, type CounterConfiguration, Gauge, type Registry } from 'prom-client'
 import type { Counter as SharedCounter } from '../state/hits.ts'
 import type { RedisLink } from '../state/redis.ts'
 import type { SafeSessionStore } from '../state/session-store.ts'
+import { type Distribution, KeptHistogram } from './histogram.ts'
 
 const COMMAND_SECONDS = [0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5]
 const BATCH_SIZES = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000]
@@ -40,7 +41,7 @@ export function measureState(
   })
   counter('redis_circuit_opened_total', 'How often Redis was lost.', () => link.counts.opened)
   counter('redis_reconnects_total', 'Connections to Redis after the first.', () => link.counts.reconnects)
-  const seconds = new Histogram({
+  const seconds = new KeptHistogram({
     name: 'redis_command_duration_seconds',
     help: 'Time from a Redis command to its reply, or to its failure, by command.',
     labelNames: ['command'],
@@ -52,7 +53,7 @@ export function measureState(
     help: 'Redis commands that were sent and failed.',
     registers
   })
-  const children = new Map<string, ReturnType<typeof seconds.labels>>()
+  const children = new Map<string, Distribution>()
   link.onCommand = (name, ms, failed) => {
     let child = children.get(name)
     if (!child) children.set(name, (child = seconds.labels(name)))
@@ -60,12 +61,12 @@ export function measureState(
     if (failed) failures.inc()
   }
 
-  const batches = new Histogram({
+  const batches = new KeptHistogram({
     name: 'hits_batch_size',
     help: 'Hits that went to Redis as one command.',
     buckets: BATCH_SIZES,
     registers
-  })
+  }).labels()
   const counted = new Counter({ name: 'hits_total', help: 'Hits that Redis has counted for this worker.', registers })
   hits.onBatch = (size) => {
     batches.observe(size)

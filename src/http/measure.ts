@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
-import { Counter, Gauge, Histogram } from 'prom-client'
+import { Counter, Gauge } from 'prom-client'
+import { type Distribution, KeptHistogram } from './histogram.ts'
 
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10]
 const BYTES = [100, 1000, 10_000, 100_000, 1_000_000, 10_000_000]
@@ -14,21 +15,21 @@ const ASKED_FOR = new Set(['GET', 'POST', 'PUT', 'PATCH', 'DELETE'])
  */
 export function measure(app: FastifyInstance): () => void {
   const registers = [app.metrics]
-  const duration = new Histogram({
+  const duration = new KeptHistogram({
     name: 'http_request_duration_seconds',
     help: 'Time from the request to the end of its answer, by route template; an empty route: none matched.',
     labelNames: [...OF_ROUTE, 'status_code'],
     buckets: SECONDS,
     registers
   })
-  const received = new Histogram({
+  const received = new KeptHistogram({
     name: 'http_request_size_bytes',
     help: 'Size of request bodies, where the client said it.',
     labelNames: OF_ROUTE,
     buckets: BYTES,
     registers
   })
-  const sent = new Histogram({
+  const sent = new KeptHistogram({
     name: 'http_response_size_bytes',
     help: 'Size of answers without their headers, streams of unknown length left out.',
     labelNames: OF_ROUTE,
@@ -51,15 +52,17 @@ export function measure(app: FastifyInstance): () => void {
   })
 
   const childrenOf = (method: string, route: string) => {
-    const durations = new Map<number, ReturnType<typeof duration.labels>>()
+    const durations = new Map<number, Distribution>()
+    let sizes: Distribution | undefined
+    let lengths: Distribution | undefined
     return {
       duration: (status: number) => {
         let child = durations.get(status)
         if (!child) durations.set(status, (child = duration.labels(method, route, String(status))))
         return child
       },
-      received: received.labels(method, route),
-      sent: sent.labels(method, route),
+      received: () => (sizes ??= received.labels(method, route)),
+      sent: () => (lengths ??= sent.labels(method, route)),
       aborted: aborted.labels(method, route)
     }
   }
@@ -78,20 +81,21 @@ export function measure(app: FastifyInstance): () => void {
   })
 
   app.completion.observe((request, reply, ended) => {
-    const of = children(request.method, request.is404 ? '' : (request.routeOptions.url ?? ''))
+    const of = children(request.method, request.routeOptions.url ?? '')
     if (ended.aborted) return of.aborted.inc()
     of.duration(reply.statusCode).observe(ended.ms / 1000)
     if (request.headers['transfer-encoding'] === undefined) {
-      of.received.observe(bytes(request.headers['content-length'] ?? 0))
+      of.received().observe(bytes(request.headers['content-length'] ?? 0))
     }
-    const length = reply.raw.getHeader('content-length')
-    if (length !== undefined && request.method !== 'HEAD') of.sent.observe(bytes(length))
+    const length = reply.getHeader('content-length')
+    if (length !== undefined && request.method !== 'HEAD') of.sent().observe(bytes(length))
   })
 
   return () => {
-    for (const labels of known.splice(0)) {
-      duration.zero({ ...labels, status_code: '200' })
-      aborted.inc(labels, 0)
+    for (const { method, route } of known.splice(0)) {
+      const of = children(method, route)
+      of.duration(200)
+      of.aborted.inc(0)
     }
   }
 }
