@@ -7,7 +7,7 @@ import { HttpError } from '../errors.ts'
 import { endWith } from './errors.ts'
 import { Overload } from './overload.ts'
 import { METHODS, refusalOf } from './request-rules.ts'
-import { setSecurityHeaders } from './security-headers.ts'
+import { securityHeaders } from './security-headers.ts'
 
 /** What every request passes first: headers that every answer has, the rules of HTTP, and whether there is time for it. */
 export const limits = fp<{ config: Pick<Config, 'http'> }>(async (app, { config }) => {
@@ -18,7 +18,7 @@ export const limits = fp<{ config: Pick<Config, 'http'> }>(async (app, { config 
   const isMethod = (method: string) => supported.has(method)
 
   app.addHook('onRequest', (request, reply, done) => {
-    setSecurityHeaders(reply.raw, request.protocol === 'https')
+    void reply.headers(securityHeaders(request.protocol === 'https'))
     const refused = refusalOf(request.raw, isMethod)
     if (refused) {
       void reply.header('connection', 'close')
@@ -43,8 +43,7 @@ function refuseOddRequests(app: FastifyInstance): void {
   server.on('checkExpectation', (_request, response) => {
     const message = 'Only 100-continue can be expected'
     const body = JSON.stringify({ statusCode: 417, code: 'EXPECTATION', error: 'Expectation Failed', message })
-    setSecurityHeaders(response, false)
     const type = { 'content-type': 'application/json; charset=utf-8', 'content-length': Buffer.byteLength(body) }
-    response.writeHead(417, { ...type, connection: 'close' }).end(body)
+    response.writeHead(417, { ...securityHeaders(false), ...type, connection: 'close' }).end(body)
   })
 }

@@ -36,12 +36,12 @@ function collect(): Record<string, string> {
   return headers
 }
 
-const ENTRIES = Object.entries(SECURITY_HEADERS)
 /** Two years, and not for subdomains, which are not ours to speak for. Browsers heed it over TLS only. */
-const HSTS = 'max-age=63072000'
+const OVER_TLS = Object.freeze({ ...SECURITY_HEADERS, 'strict-transport-security': 'max-age=63072000' })
 
-/** On the bare response, so that streams that bypass Fastify have them too. */
-export function setSecurityHeaders(response: ServerResponse, isHttps: boolean): void {
-  for (const [name, value] of ENTRIES) response.setHeader(name, value)
-  if (isHttps) response.setHeader('strict-transport-security', HSTS)
-}
+/**
+ * Those of a request. To be set on Fastify's reply: node writes a head at once where all of its headers come together, and
+ * checks them one by one where some were set on the bare response before.
+ */
+export const securityHeaders = (isHttps: boolean): Readonly<Record<string, string>> =>
+  isHttps ? OVER_TLS : SECURITY_HEADERS
