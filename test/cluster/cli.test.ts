@@ -99,7 +99,11 @@ test('muster why tells what happened, while the service runs and afterwards', as
 
   const table = (await muster(service, 'why')).stdout.split('\n')
   assert.match(table[0]!, /^time +event +slot +pid +generation +why$/)
-  assert.match(table.at(-2)!, /^2026-01-01T00:00:00\.000Z +killed +7 +42 +2 +it hung$/)
+  const killed = /^2026-01-01T00:00:00\.000Z +killed +7 +42 +2 +it hung$/
+  assert.ok(
+    table.some((line) => killed.test(line)),
+    table.join('\n')
+  )
   assert.equal((await events('7')).length, 1)
   assert.equal((await muster(service, 'why', '6')).stdout, 'nothing is recorded\n')
 
