@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import type { Config } from '../config.ts'
 import { HttpError } from '../errors.ts'
+import { isTooDeep, MAX_DEPTH } from '../json-depth.ts'
 import { endWith } from './errors.ts'
 import { Overload } from './overload.ts'
 import { METHODS, refusalOf } from './request-rules.ts'
@@ -29,6 +30,12 @@ export const limits = fp<{ config: Pick<Config, 'http'> }>(async (app, { config 
     void reply.header('allow', METHODS.join(', ')).code(204).send()
   })
   refuseOddRequests(app)
+
+  const parse = app.getDefaultJsonParser('error', 'error')
+  app.addContentTypeParser<string>('application/json', { parseAs: 'string' }, (request, body, done) => {
+    if (isTooDeep(body)) done(new HttpError(400, 'TOO_DEEP', `JSON nested deeper than ${MAX_DEPTH} is not read`))
+    else void parse(request, body, done)
+  })
 })
 
 const overloaded = () =>

@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { userInfo } from 'node:os'
 import { refusal } from '../admin/answer.ts'
 import type { Caller, CommandAnswer } from '../ipc/messages.ts'
+import { isTooDeep } from '../json-depth.ts'
 import type { Admin } from './admin.ts'
 import { CommandError } from './command-error.ts'
 import type { Feed } from './feed.ts'
@@ -65,5 +66,6 @@ async function readArguments(request: IncomingMessage): Promise<object> {
     text += chunk
     if (text.length > BODY_LIMIT) throw new CommandError('the arguments are too long', 413)
   }
+  if (isTooDeep(text)) throw new CommandError('the arguments are nested too deep')
   return text === '' ? {} : (JSON.parse(text) as object)
 }

@@ -14,8 +14,15 @@ import { until } from '../helpers/until.ts'
 const SECONDS = Number(process.env.SOAK_SECONDS ?? 15)
 const isLong = SECONDS >= 120
 const RELOAD_EVERY_MS = isLong ? 20_000 : 4000
-/** What may be gained a minute, after the first third. A short soak is all warming up: that nothing is left counts there. */
-const MOST_GROWTH = isLong ? { rssMiB: 1, descriptors: 1 } : { rssMiB: 250, descriptors: Number.POSITIVE_INFINITY }
+/** Without the first third, which is warming up. */
+const MEASURED_MINUTES = (SECONDS / 60) * (2 / 3)
+/**
+ * What the growth a minute may add up to, so that which slow clients a process had when does not count for much. A short
+ * soak is all warming up: that nothing is left counts there.
+ */
+const MOST_GROWTH = isLong
+  ? { rssMiB: 20 / MEASURED_MINUTES, descriptors: 20 / MEASURED_MINUTES }
+  : { rssMiB: 250, descriptors: Number.POSITIVE_INFINITY }
 
 const descriptors = (pid: number) => readdirSync(`/proc/${pid}/fd`).length
 const rssMiB = (pid: number) =>

@@ -1,0 +1,131 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { Value } from 'typebox/value'
+import { faultsOf, fromWords } from '../../src/admin/arguments.ts'
+import { COMMAND_NAMES, COMMANDS, type Command, find } from '../../src/admin/registry.ts'
+import { loadConfig, schema } from '../../src/config.ts'
+import { StartupError } from '../../src/errors.ts'
+import { OPENMETRICS, render, TEXT } from '../../src/http/metrics-page.ts'
+import { createChannel, type Peer } from '../../src/ipc/channel.ts'
+import { isToPrimary } from '../../src/ipc/messages.ts'
+import { asFamilies, Book, type Family } from '../../src/ipc/series.ts'
+import { anyJson, fuzz, mutated } from '../helpers/fuzz.ts'
+
+const command = fc.constantFrom(...COMMAND_NAMES).map((name): Command => COMMANDS[name])
+
+test('arguments of admin commands: taken as their schema says, or refused in words', async (t) => {
+  const names = [...new Set(Object.values(COMMANDS).flatMap((one) => Object.keys(one.args.properties)))]
+  const args = fc.dictionary(fc.oneof(fc.constantFrom(...names), fc.string()), anyJson, { maxKeys: 3 })
+  const runs = await fuzz(0.1, fc.tuple(command, fc.oneof(args, anyJson)), ([of, given]) => {
+    assert.equal(faultsOf(of, given) === undefined, Value.Check(of.args, given))
+  })
+  const typed = await fuzz(0.05, fc.tuple(command, fc.array(fc.string(), { maxLength: 4 })), ([of, given]) => {
+    const said = fromWords(of, given)
+    const faults = faultsOf(of, said)
+    assert.ok(given.length <= of.positional.length || faults !== undefined, 'an argument too many')
+  })
+  await fuzz(0.05, fc.string(), (name) =>
+    assert.equal(find(name) === undefined, !COMMAND_NAMES.includes(name as 'ping'))
+  )
+  t.diagnostic(`${runs + typed} inputs`)
+})
+
+const messages = fc.constantFrom<object>(
+  { type: 'port' },
+  { type: 'boot-failed', why: 'x' },
+  { type: 'redis', up: true },
+  { type: 'beat', vitals: {} },
+  { type: 'counts', families: [] },
+  { type: 'hand-over', id: 1, idleMs: 5 },
+  { ask: 'drained', id: 1, args: { held: 1, handedOver: 1, answered: 0, idle: 0, left: 0, cut: 0 } },
+  { ask: 'command', id: 2, args: { name: 'ping', args: {}, caller: {} } },
+  { ask: 'broadcast', id: 3, args: { topic: 't', payload: '1', deadlineMs: 1 } },
+  { answer: 1, result: 1 }
+)
+
+test('IPC messages: the primary takes none with fields of another type, and dies of none', async (t) => {
+  let receive: (message: unknown, handle?: unknown) => void = () => {}
+  let taken: Record<string, unknown> | undefined
+  const peer: Peer = {
+    connected: true,
+    send: (_message, _handle, _options, done) => {
+      done(null)
+      return true
+    },
+    on: (_event, listener) => (receive = listener),
+    once: () => {}
+  }
+  const channel = createChannel<{ type: string }, { type: string; id?: unknown; why?: unknown; up?: unknown }>(
+    peer,
+    isToPrimary
+  )
+  for (const type of ['boot-failed', 'redis', 'hand-over', 'from-the-future']) {
+    channel.on(type, (message) => (taken = message))
+  }
+  const runs = await fuzz(0.1, fc.oneof(mutated(messages), anyJson), (message) => {
+    taken = undefined
+    receive(message)
+    const { type, id, idleMs, why, up } = (taken ?? {}) as Record<string, unknown>
+    assert.ok(type !== 'boot-failed' || typeof why === 'string')
+    assert.ok(type !== 'redis' || typeof up === 'boolean')
+    assert.ok(type !== 'hand-over' || ((id as number) >= 0 && (idleMs as number) >= 0))
+    assert.notEqual(type, 'from-the-future')
+  })
+  t.diagnostic(`${runs} inputs`)
+})
+
+const sample = fc.oneof(fc.double(), fc.constantFrom('NaN', 'Infinity', '-Infinity'))
+const family = fc.record({
+  name: fc.oneof(fc.constantFrom('a', 'b'), fc.string()),
+  help: fc.string(),
+  type: fc.constantFrom('counter', 'gauge', 'histogram', 'summary'),
+  bounds: fc.option(fc.array(fc.double()), { nil: undefined }),
+  series: fc.array(fc.tuple(fc.string(), fc.array(sample, { maxLength: 5 })), { maxLength: 3 })
+})
+
+test("a worker's metrics: refused with a TypeError, or added up and shown", async (t) => {
+  const [book, counts] = [new Book(1000), new Book(1000)]
+  let accepted = 0
+  const families = fc.array(fc.oneof(family, mutated(family)), { maxLength: 3 })
+  const runs = await fuzz(
+    0.1,
+    fc.oneof({ weight: 9, arbitrary: families }, { weight: 1, arbitrary: anyJson }),
+    (said) => {
+      let known: Family[]
+      try {
+        known = asFamilies(said)
+      } catch (error) {
+        assert.ok(error instanceof TypeError)
+        return
+      }
+      accepted++
+      counts.renew(known)
+      book.add(known)
+      for (const type of [TEXT, OPENMETRICS] as const) {
+        const worker = { slot: 0, counts: known, others: book.read() }
+        assert.equal(typeof render({ workers: [worker], primary: counts.read(), missing: [] }, type), 'string')
+      }
+    }
+  )
+  t.diagnostic(`${runs} inputs, ${accepted} of them taken`)
+  assert.ok(accepted > 0)
+})
+
+test('the environment: a configuration, or faults in words that show no secret', async (t) => {
+  const names = Object.keys(schema.properties).filter((name) => !name.endsWith('_FILE'))
+  const text = fc.string({ unit: 'binary' }).map((value) => value.replaceAll('\0', ''))
+  const url = fc.webUrl({ withQueryParameters: true }).map((value) => value.replace(/^https?/, 'redis'))
+  const value = fc.oneof(text, fc.nat().map(String), fc.double().map(String), fc.ipV4(), fc.ipV6(), url)
+  const environment = fc.dictionary(fc.constantFrom(...names), value, { maxKeys: 8, noNullPrototype: true })
+  const runs = await fuzz(0.1, environment, (given) => {
+    const secret = `<${'secret'.repeat(2)}>`
+    try {
+      assert.ok(Object.isFrozen(loadConfig({ ...given, ADMIN_TOKEN: secret })), 'a short token is no token')
+    } catch (error) {
+      assert.ok(error instanceof StartupError, String(error))
+      assert.ok(!error.message.includes(secret), error.message)
+    }
+  })
+  t.diagnostic(`${runs} inputs`)
+})
