@@ -59,10 +59,16 @@ equal 'PID 1 runs as node, without capabilities, and can gain none' \
 equal 'the root is read-only, RUN_DIR is not' \
   "$(inside 'for (const folder of ["/app", "/tmp", "/run/muster"]) try { fs.writeFileSync(folder + "/probe", ""); console.log("written") } catch (error) { console.log(error.code) }' | xargs)" \
   'EROFS EROFS written'
+equal 'the password of Redis is read-only there' \
+  "$(inside 'try { fs.writeFileSync("/run/secrets/url", "") } catch (error) { console.log(error.code) }')" EROFS
 container=$(docker compose ps -q app)
 equal 'Docker says the same' \
   "$(docker inspect -f '{{.Config.User}} {{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{.HostConfig.SecurityOpt}}' "$container")" \
   'node true [ALL] [no-new-privileges:true]'
+equal 'so it is with Redis' \
+  "$(docker inspect -f '{{.Config.User}} {{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{.HostConfig.SecurityOpt}}' "$(docker compose ps -q redis)")" \
+  'redis true [ALL] [no-new-privileges:true]'
+equal 'Redis asks for its password' "$(docker compose exec -T redis redis-cli get muster:hits | cut -d' ' -f1)" NOAUTH
 equal 'Redis is not published' "$(docker inspect -f '{{range .HostConfig.PortBindings}}published{{end}}' "$(docker compose ps -q redis)")" ''
 
 # SIGHUP while clients on kept and on fresh connections ask all the time; every failure counts, nothing is asked twice.
@@ -172,7 +178,8 @@ JS
 equal 'stop ends with exit code 0, not killed' "$(docker inspect -f '{{.State.ExitCode}} {{.State.OOMKilled}}' "$container")" '0 false'
 
 # Down and up: new containers, the same volume.
-hits=$(docker compose exec -T redis redis-cli get muster:hits)
+in_redis() { docker compose exec -T redis sh -c "REDISCLI_AUTH=\$(cat /run/secrets/password) redis-cli $1"; }
+hits=$(in_redis 'get muster:hits')
 docker compose down >&2
 up
 equal 'hits are kept' "$(get "$URL/" | json hits)" $((hits + 1))

@@ -31,6 +31,7 @@ export const schema = Type.Object({
   }),
   APP: optional({ description: 'module whose default export is a Fastify plugin, in place of src/routes/' }),
   REDIS_URL: optional({ description: `${REDIS_URL_FORMS}; unset: the embedded Redis` }),
+  REDIS_URL_FILE: optional({ description: 'file that holds REDIS_URL' }),
   REDIS_CA: optional({ description: 'file of the certificates that sign that of Redis, where it is reached by TLS' }),
   REDIS_TIMEOUT: ms(1000, 10, 'how long a Redis command may take'),
   RUN_DIR: Type.String({

@@ -18,6 +18,8 @@ const FIRST_LISTEN_FD = 3
 /** How often a worker says how it is, in ms. */
 export const BEAT_MS = 1000
 const SECRETS = ['SESSION_SECRET', 'ADMIN_TOKEN', 'ADMIN_READ_TOKEN', 'METRICS_TOKEN'] as const
+/** What may be in a file that NAME_FILE names. */
+const FROM_FILES = [...SECRETS, 'REDIS_URL'] as const
 /** Whoever has one may do much: none that can be guessed. In characters. */
 const SHORTEST_SECRET = 32
 /** Values that no message shows: a URL may have a password in it. */
@@ -35,7 +37,7 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
   const faults: string[] = []
   const given: Record<string, unknown> = {}
   for (const name of Object.keys(schema.properties)) if (environment[name]) given[name] = environment[name]
-  for (const name of SECRETS) readSecretFile(given, name, faults)
+  for (const name of FROM_FILES) readSecretFile(given, name, faults)
   readCertificates(given, faults)
 
   const config = group(coerce(given, faults), environment, readSystemd(environment, faults))
@@ -274,7 +276,7 @@ function readCertificates(given: Record<string, unknown>, faults: string[]): voi
   }
 }
 
-function readSecretFile(given: Record<string, unknown>, name: (typeof SECRETS)[number], faults: string[]): void {
+function readSecretFile(given: Record<string, unknown>, name: (typeof FROM_FILES)[number], faults: string[]): void {
   const file = given[`${name}_FILE`]
   if (typeof file !== 'string') return
   if (given[name]) {

@@ -208,6 +208,8 @@ describe('a fault names the variable and what it may be', () => {
 describe('a secret', () => {
   test('may be in a file, whose line end is none of it', () => {
     assert.deepEqual(loadConfig({ SESSION_SECRET_FILE: file('good', `${SECRET}\n`) }).session.secrets, [SECRET])
+    const url = 'redis://:hunter2@redis:6379'
+    assert.equal(loadConfig({ REDIS_URL_FILE: file('url', `${url}\n`) }).redis.url, url)
   })
 
   test('is set once, here or in a file', () => {

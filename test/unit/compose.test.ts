@@ -1,0 +1,61 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { describe, test } from 'node:test'
+import { parse } from 'yaml'
+
+const read = (file: string) => readFileSync(new URL(`../../../${file}`, import.meta.url), 'utf8')
+interface Service {
+  user?: string
+  read_only?: boolean
+  tmpfs?: string[]
+  cap_drop?: string[]
+  cap_add?: string[]
+  privileged?: boolean
+  security_opt?: string[]
+  mem_limit?: string
+  pids_limit?: number
+  ports?: string[]
+  network_mode?: string
+  command?: string[]
+  environment?: Record<string, string>
+  volumes?: string[]
+}
+const { services } = parse(read('docker-compose.yml')) as { services: Record<string, Service> }
+const { app, redis, secrets } = services as Record<'app' | 'redis' | 'secrets', Service>
+
+describe('docker-compose.yml', () => {
+  for (const [name, service] of Object.entries(services)) {
+    test(`${name} can write to no file system of the image, has no capability and gains none`, () => {
+      assert.equal(service.read_only, true)
+      assert.deepEqual([service.cap_drop, service.cap_add, service.privileged], [['ALL'], undefined, undefined])
+      assert.deepEqual(service.security_opt, ['no-new-privileges:true'])
+      for (const volume of service.volumes ?? [])
+        assert.doesNotMatch(volume, /^\/|docker\.sock/, 'nothing of the machine')
+    })
+    test(`${name} has its limits of memory and of processes`, () => {
+      assert.match(service.mem_limit ?? '', /^[1-9]\d*[mg]$/)
+      assert.ok(service.pids_limit !== undefined && service.pids_limit > 0 && service.pids_limit <= 1024)
+    })
+  }
+
+  test('only what makes the password is root, and nobody reaches it', () => {
+    assert.equal(redis.user, 'redis')
+    assert.match(read('Dockerfile'), /^USER node$/m)
+    assert.equal(app.user, undefined, 'the user is the image’s')
+    assert.deepEqual([secrets.network_mode, secrets.ports], ['none', undefined])
+  })
+
+  test('Redis is not published, and asks for a password that no file of the project has', () => {
+    assert.equal(redis.ports, undefined)
+    assert.equal(redis.command?.[1], '/run/secrets/redis.conf')
+    assert.ok(!redis.command.some((word) => /protected-mode|requirepass/.test(word)))
+    for (const { volumes } of [app, redis]) assert.ok(volumes?.includes('secrets:/run/secrets:ro'))
+    assert.equal(app.environment?.REDIS_URL_FILE, '/run/secrets/url')
+    assert.match(secrets.command?.join('\n') ?? '', /-N32 .*\/dev\/urandom/)
+  })
+
+  test('what the service writes goes to a tmpfs that is its own', () => {
+    assert.deepEqual(app.tmpfs, ['/run/muster:uid=1000,gid=1000,mode=0700'])
+    assert.equal(app.environment?.RUN_DIR, '/run/muster')
+  })
+})
