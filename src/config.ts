@@ -89,7 +89,8 @@ export function workerEnvironment(worker: {
     MUSTER_GENERATION: String(worker.generation),
     ...(worker.app && { APP: worker.app }),
     MUSTER_INSTANCE: worker.instance,
-    ...(worker.redisUrl && { REDIS_URL: worker.redisUrl }),
+    // The primary has read the file.
+    ...(worker.redisUrl && { REDIS_URL: worker.redisUrl, REDIS_URL_FILE: '' }),
     ...(worker.sessionSecretFile && { SESSION_SECRET_FILE: worker.sessionSecretFile })
   }
 }

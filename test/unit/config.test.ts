@@ -307,7 +307,7 @@ describe('what the primary gives a worker', () => {
   test('carries the Redis and the secret that the primary has settled', () => {
     const sessionSecretFile = file('settled', SECRET)
     const settled = workerEnvironment({ ...identity, redisUrl: 'unix:///run/redis.sock', sessionSecretFile })
-    const config = loadConfig({ ...settled })
+    const config = loadConfig({ REDIS_URL_FILE: file('url', 'redis://a'), ...settled })
     assert.equal(config.redis.url, 'unix:///run/redis.sock')
     assert.deepEqual(config.session.secrets, [SECRET])
   })
