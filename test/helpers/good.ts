@@ -18,9 +18,9 @@ export class Good {
     await Promise.all(this.#clients)
   }
 
-  /** In ms. */
-  p99(): number {
-    return this.#latencies.sort((a, b) => a - b)[Math.floor(this.#latencies.length * 0.99)] ?? 0
+  /** So much of the answers took at most this, in ms. */
+  percentile(part: number): number {
+    return this.#latencies.sort((a, b) => a - b)[Math.floor(this.#latencies.length * part)] ?? 0
   }
 
   async #client(port: number, method: string, path: string): Promise<void> {
