@@ -1,31 +1,122 @@
-import { X509Certificate } from 'node:crypto'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { isIP } from 'node:net'
 import { join, resolve } from 'node:path'
 import envSchema from 'env-schema'
+import { type Static, Type } from 'typebox'
 import { cacheDirOf } from './compile-cache.ts'
-import { schema, type Variables } from './config-schema.ts'
+import { crossCheck, readCertificates, readSecretFile, readSystemd } from './config-checks.ts'
 import { usableCpus } from './cpu-quota.ts'
 import { StartupError } from './errors.ts'
-import { parseRedisUrl } from './redis-url.ts'
+import { REDIS_URL_FORMS } from './redis-url.ts'
+
+/** Pino's, the one that says most first. */
+export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
+
+const ms = (fallback: number, minimum: number, description: string) =>
+  Type.Integer({ default: fallback, minimum, maximum: 2 ** 31 - 1, description: `${description}, in ms` })
+const orOff = (fallback: number, description: string) =>
+  Type.Integer({ default: fallback, minimum: 0, maximum: 2 ** 31 - 1, description: `${description}; 0 is off` })
+const kib = (fallback: number, description: string) =>
+  Type.Integer({ default: fallback, minimum: 1, maximum: 2 ** 20, description: `${description}, in KiB` })
+const optional = (options: { pattern?: string; description: string }) => Type.Optional(Type.String(options))
+
+/** The one schema: what a variable is called, what it may be, what it is when unset. Nothing else reads the environment. */
+export const schema = Type.Object({
+  PORT: Type.Integer({ default: 8080, minimum: 0, maximum: 65535, description: 'TCP port; 0 takes a free one' }),
+  HOST: Type.String({ default: '127.0.0.1', description: 'address to listen on' }),
+  WORKERS: Type.String({
+    default: 'auto',
+    pattern: '^(auto|[1-9][0-9]{0,2})$',
+    description: 'a number of worker processes from 1 to 999, or auto for one per available core'
+  }),
+  SCHEDULING: Type.Union(
+    (['rr', 'shared', 'reuseport', 'sticky'] as const).map((mode) => Type.Literal(mode)),
+    { default: 'rr', description: 'how connections come to workers: docs/scheduling.md' }
+  ),
+  REUSEPORT_LOSS: Type.Union([Type.Literal('refuse'), Type.Literal('allow')], {
+    default: 'refuse',
+    description: 'whether reuseport may lose connections, where the kernel does not move them'
+  }),
+  APP: optional({ description: 'module whose default export is a Fastify plugin, in place of src/routes/' }),
+  REDIS_URL: optional({ description: `${REDIS_URL_FORMS}; unset: the embedded Redis` }),
+  REDIS_URL_FILE: optional({ description: 'file that holds REDIS_URL' }),
+  REDIS_CA: optional({ description: 'file of the certificates that sign that of Redis, where it is reached by TLS' }),
+  REDIS_TIMEOUT: ms(1000, 10, 'how long a Redis command may take'),
+  RUN_DIR: Type.String({
+    default: '.run',
+    description: 'folder of the pid file, the admin socket and the embedded Redis'
+  }),
+  SESSION_SECRET: optional({
+    description: 'signs session cookies, 32 characters or more; several by commas: the first signs'
+  }),
+  SESSION_SECRET_FILE: optional({ description: 'file that holds SESSION_SECRET' }),
+  METRICS_TOKEN: optional({ description: 'bearer token that /metrics asks for, as ADMIN_TOKEN; unset: none' }),
+  METRICS_TOKEN_FILE: optional({ description: 'file that holds METRICS_TOKEN' }),
+  SESSION_IDLE: ms(30 * 60_000, 1000, 'a session ends when unused for so long'),
+  SESSION_MAX_AGE: ms(12 * 3_600_000, 1000, 'a session ends so long after it began, used or not'),
+  ADMIN_TOKEN: optional({
+    description: 'opens /admin/ over HTTP, 32 characters or more; several by commas are all valid; unset: no /admin/'
+  }),
+  ADMIN_TOKEN_FILE: optional({ description: 'file that holds ADMIN_TOKEN' }),
+  ADMIN_READ_TOKEN: optional({ description: 'opens what only looks, as ADMIN_TOKEN' }),
+  ADMIN_READ_TOKEN_FILE: optional({ description: 'file that holds ADMIN_READ_TOKEN' }),
+  ADMIN_TIMEOUT: ms(10_000, 100, 'a worker gets so long for what a command asks of it'),
+  MAX_WORKERS: Type.Integer({
+    default: 128,
+    minimum: 1,
+    maximum: 999,
+    description: 'more workers than this are refused'
+  }),
+  TRUST_PROXY: optional({ description: 'addresses or CIDR ranges of proxies whose X-Forwarded-* count, by commas' }),
+  KEEP_ALIVE_TIMEOUT: ms(5000, 1, 'an idle connection is kept for so long'),
+  HEADERS_TIMEOUT: ms(10_000, 1, 'the headers of a request must arrive within this'),
+  REQUEST_TIMEOUT: ms(15_000, 1, 'a whole request must arrive within this'),
+  SEND_TIMEOUT: orOff(30_000, 'a client that takes nothing of its answer for so long, in ms, is cut'),
+  HEADER_LIMIT: kib(16, 'most that the head of a request may have'),
+  BODY_LIMIT: kib(64, 'most that the body of a request may have'),
+  MAX_CONNECTIONS: orOff(10_000, 'connections of one worker; further ones are refused with 503'),
+  MAX_REQUESTS_PER_CONNECTION: orOff(0, 'a connection is closed, in order, after so many requests'),
+  MAX_LOOP_DELAY: orOff(1000, 'a worker whose event loop is late by so much, in ms, refuses requests with 503'),
+  RATE_WINDOW: ms(60_000, 100, 'what RATE_LIMIT and SIGN_IN_LIMIT are counted in'),
+  RATE_LIMIT: orOff(60_000, 'requests of one address in a RATE_WINDOW, of all workers and hosts'),
+  SIGN_IN_LIMIT: orOff(60, 'attempts of one address to sign in, in a RATE_WINDOW'),
+  RATE_EXEMPT: Type.String({
+    default: '127.0.0.0/8,::1',
+    description: 'addresses or CIDR ranges that no rate limit holds for, by commas'
+  }),
+  DRAIN_TIMEOUT: ms(20_000, 1, 'a draining worker cuts what is left after this'),
+  LAME_DUCK: ms(0, 0, 'after SIGTERM go on accepting for so long, while /readyz already says 503'),
+  BOOT_TIMEOUT: ms(20_000, 1, 'a worker must be ready within this'),
+  CANARY_TIME: ms(
+    1000,
+    0,
+    'the first worker of a new release serves beside the old one for so long before that leaves'
+  ),
+  HEARTBEAT_TIMEOUT: orOff(
+    10_000,
+    'a ready worker that is silent for so long, in ms, is looked at, and replaced if it hangs'
+  ),
+  RESTART_BACKOFF: ms(30_000, 1, 'longest pause before a slot that fails again and again is tried again'),
+  MAX_MEMORY: orOff(0, 'a worker that uses more resident memory is replaced, in MiB'),
+  MAX_REQUESTS: orOff(0, 'a worker is replaced after so many requests, and up to a tenth more'),
+  MAX_AGE: orOff(0, 'a worker is replaced after so long, and up to a tenth more, in ms'),
+  LOG_LEVEL: Type.Union(
+    LOG_LEVELS.map((level) => Type.Literal(level)),
+    { default: 'info', description: 'lowest level that is logged' }
+  ),
+  NODE_ENV: optional({ description: 'production warns of settings that are fine only for a try' })
+})
+
+type Variables = Static<typeof schema>
 
 /** What systemd says to the process it starts, and to no other: not settings, so not in the schema. */
 const OF_SYSTEMD = ['NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID', 'LISTEN_FDS', 'LISTEN_PID', 'LISTEN_FDNAMES']
-/** SD_LISTEN_FDS_START of sd_listen_fds(3). */
-const FIRST_LISTEN_FD = 3
 
-/** How often a worker says how it is, in ms. */
-export const BEAT_MS = 1000
 const SECRETS = ['SESSION_SECRET', 'ADMIN_TOKEN', 'ADMIN_READ_TOKEN', 'METRICS_TOKEN'] as const
 /** What may be in a file that NAME_FILE names. */
 const FROM_FILES = [...SECRETS, 'REDIS_URL'] as const
-/** Whoever has one may do much: none that can be guessed. In characters. */
-const SHORTEST_SECRET = 32
 /** Values that no message shows: a URL may have a password in it. */
 const HIDDEN = new Set<string>([...SECRETS, 'REDIS_URL', 'REDIS_CA'])
-/** The longest path a Unix socket can have: sun_path of 104 bytes on macOS, 108 on Linux, one for the end. */
-const SOCKET_PATH_LIMIT = process.platform === 'linux' ? 107 : 103
 
 export type Config = ReturnType<typeof group>
 
@@ -98,33 +189,6 @@ export function workerEnvironment(worker: {
 /** Takes what systemd says to this process out of the environment, which every child process gets a copy of. */
 export function withholdFromChildren(environment: NodeJS.ProcessEnv = process.env): void {
   for (const name of OF_SYSTEMD) delete environment[name]
-}
-
-/**
- * What systemd says to the process that it starts: sd_notify(3), sd_watchdog_enabled(3), sd_listen_fds(3). What a pid
- * says is meant for another process is left alone.
- */
-function readSystemd(environment: NodeJS.ProcessEnv, faults: string[]) {
-  const { NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID, LISTEN_FDS, LISTEN_PID, LISTEN_FDNAMES } = environment
-  const self = String(process.pid)
-  const micros = WATCHDOG_USEC && (!WATCHDOG_PID || WATCHDOG_PID === self) ? WATCHDOG_USEC : undefined
-  if (micros !== undefined && !/^[1-9]\d*$/.test(micros)) {
-    faults.push(`WATCHDOG_USEC: must be a number of microseconds, not ${JSON.stringify(micros)}`)
-  }
-  const passed = (LISTEN_PID === self && LISTEN_FDS) || '0'
-  if (passed !== '0' && passed !== '1') {
-    faults.push(`LISTEN_FDS: muster takes one stream socket, not ${passed} (${LISTEN_FDNAMES || 'unnamed'})`)
-  }
-  return {
-    /** A socket that listens already, in place of HOST and PORT. */
-    listenFd: passed === '1' ? FIRST_LISTEN_FD : undefined,
-    systemd: {
-      /** Where it is told how the service is: a path, or "@" and an abstract name. */
-      notifySocket: NOTIFY_SOCKET || undefined,
-      /** It restarts a service that gives no sign of life for so long. */
-      watchdogMs: micros === undefined ? undefined : Number(micros) / 1000
-    }
-  }
 }
 
 function group(variables: Variables, environment: NodeJS.ProcessEnv, systemd: ReturnType<typeof readSystemd>) {
@@ -209,90 +273,6 @@ function group(variables: Variables, environment: NodeJS.ProcessEnv, systemd: Re
   }
 }
 
-function crossCheck(config: Config, faults: string[]): void {
-  if (config.scheduling === 'reuseport' && config.port === 0) {
-    faults.push('PORT: 0 would be another port for each worker with SCHEDULING=reuseport: name one')
-  }
-  if (config.scheduling === 'reuseport' && config.listenFd !== undefined) {
-    faults.push('SCHEDULING: reuseport cannot listen on a socket given from outside; rr, shared and sticky can')
-  }
-  checkRedis(config.redis, faults)
-  if (config.app && !existsSync(config.app)) faults.push(`APP: there is no module "${config.app}"`)
-  const secrets = {
-    SESSION_SECRET: config.session.secrets,
-    ADMIN_TOKEN: config.admin.controlTokens,
-    ADMIN_READ_TOKEN: config.admin.readTokens,
-    METRICS_TOKEN: config.metricsTokens
-  }
-  for (const [name, given] of Object.entries(secrets)) {
-    if (given?.length === 0 || given?.some((secret) => secret.length < SHORTEST_SECRET)) {
-      faults.push(`${name}: must have ${SHORTEST_SECRET} characters or more; \`openssl rand -hex 32\` makes one`)
-    }
-  }
-  if (config.admin.controlTokens?.some((token) => config.admin.readTokens?.includes(token))) {
-    faults.push('ADMIN_READ_TOKEN: must not be one of ADMIN_TOKEN')
-  }
-  if (config.workers > config.maxWorkers)
-    faults.push(`WORKERS: must not exceed MAX_WORKERS, which is ${config.maxWorkers}`)
-  if (config.session.idleMs > config.session.maxAgeMs) faults.push('SESSION_IDLE: must not exceed SESSION_MAX_AGE')
-  if (config.http.headersMs > config.http.requestMs) faults.push('HEADERS_TIMEOUT: must not exceed REQUEST_TIMEOUT')
-  const { heartbeatMs } = config.limits
-  if (heartbeatMs > 0 && heartbeatMs < 2 * BEAT_MS) {
-    faults.push(`HEARTBEAT_TIMEOUT: must be 0 or at least ${2 * BEAT_MS}: workers are heard every ${BEAT_MS} ms`)
-  }
-  for (const [name, ranges] of [
-    ['TRUST_PROXY', config.http.trustProxy ?? []],
-    ['RATE_EXEMPT', config.http.rate.exempt]
-  ] as const) {
-    for (const range of ranges) if (!isRange(range)) faults.push(`${name}: "${range}" is no address or CIDR range`)
-  }
-  const length = Buffer.byteLength(config.adminSocket)
-  if (length > SOCKET_PATH_LIMIT) {
-    faults.push(
-      `RUN_DIR: too long for a Unix socket (${length} bytes, ${SOCKET_PATH_LIMIT} at most): ${config.adminSocket}`
-    )
-  }
-}
-
-function checkRedis({ url, ca }: Config['redis'], faults: string[]): void {
-  try {
-    const target = url && parseRedisUrl(url)
-    if (ca && !(target && 'tls' in target && target.tls)) faults.push('REDIS_CA: REDIS_URL does not say rediss')
-  } catch (error) {
-    faults.push(`REDIS_URL: ${(error as Error).message}`)
-  }
-}
-
-/** The variable holds a path; what it becomes is the content. */
-function readCertificates(given: Record<string, unknown>, faults: string[]): void {
-  const file = given.REDIS_CA
-  if (typeof file !== 'string') return
-  try {
-    const pem = readFileSync(file, 'utf8')
-    new X509Certificate(pem)
-    given.REDIS_CA = pem
-  } catch (error) {
-    faults.push(`REDIS_CA: ${file} holds no certificate: ${(error as Error).message}`)
-    delete given.REDIS_CA
-  }
-}
-
-function readSecretFile(given: Record<string, unknown>, name: (typeof FROM_FILES)[number], faults: string[]): void {
-  const file = given[`${name}_FILE`]
-  if (typeof file !== 'string') return
-  if (given[name]) {
-    faults.push(`${name}: set once, here or as ${name}_FILE, not both`)
-    return
-  }
-  try {
-    const secret = readFileSync(file, 'utf8').trim()
-    if (secret) given[name] = secret
-    else faults.push(`${name}_FILE: ${file} is empty`)
-  } catch (error) {
-    faults.push(`${name}_FILE: cannot be read: ${(error as Error).message}`)
-  }
-}
-
 interface SchemaFault {
   instancePath: string
   message?: string
@@ -319,14 +299,6 @@ function describe(error: unknown, given: Record<string, unknown>): Map<string, s
     described.set(name, `${name}: ${what}${HIDDEN.has(name) ? '' : `, not ${JSON.stringify(given[name])}`}`)
   }
   return described
-}
-
-/** An IP address, or a CIDR range of them. */
-function isRange(text: string): boolean {
-  const [address = '', prefix, ...more] = text.split('/')
-  const bits = isIP(address) === 4 ? 32 : 128
-  const right = prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) >= 1 && Number(prefix) <= bits)
-  return isIP(address) !== 0 && more.length === 0 && right
 }
 
 /** A path is taken from the working directory; what is not there may be the name of a package. */

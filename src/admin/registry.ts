@@ -1,5 +1,5 @@
 import { type Static, type TObject, type TSchema, Type } from 'typebox'
-import { LOG_LEVELS } from '../config-schema.ts'
+import { LOG_LEVELS } from '../config.ts'
 
 /** What a token must be good for: to look, or to change something and to see what is personal. */
 export type Level = 'read' | 'control'

@@ -24,6 +24,9 @@ export interface ServiceView {
   redis: boolean
 }
 
+/** How often a worker says how it is, in ms. */
+export const BEAT_MS = 1000
+
 /** How a worker is; said by its event loop every second. */
 export interface Vitals {
   /** Requests not answered yet. */

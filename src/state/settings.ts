@@ -1,7 +1,6 @@
 import { type Static, type TSchema, Type } from 'typebox'
 import { Value } from 'typebox/value'
-import { deepFreeze } from '../config.ts'
-import { LOG_LEVELS } from '../config-schema.ts'
+import { deepFreeze, LOG_LEVELS } from '../config.ts'
 import { HttpError, stateUnavailable } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { toJson } from './json.ts'

@@ -1,6 +1,6 @@
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks'
-import { BEAT_MS } from '../config.ts'
 import type { Vitals } from '../ipc/messages.ts'
+import { BEAT_MS } from '../ipc/messages.ts'
 import type { Connections } from './connections.ts'
 
 /**
