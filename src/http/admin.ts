@@ -177,6 +177,8 @@ function stream(app: FastifyInstance, reply: FastifyReply, primary: Primary): vo
     'content-type': 'text/event-stream; charset=utf-8',
     'x-accel-buffering': 'no'
   })
+  // Node sends a head with the first of a body: whoever asks is to know at once that it is a stream.
+  response.write('retry: 250\n\n')
   const bye = () => response.end('event: bye\nretry: 250\ndata: this worker leaves\n\n')
   if (app.draining.aborted) {
     bye()

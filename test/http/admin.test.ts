@@ -151,3 +151,11 @@ test('/docs/json is the registry and the routes as OpenAPI; /docs is its page', 
   assert.equal(page.statusCode, 200)
   assert.match(page.body, /POST \/admin\/commands\/reload/)
 })
+
+test('/admin/events begins at once, also while there is nothing to tell', async (t) => {
+  const { port } = await startApp(t, { env: TOKENS, listen: true })
+  const response = await fetch(`http://127.0.0.1:${port}/admin/events`, { headers: bearer(TOKENS.ADMIN_READ_TOKEN) })
+  assert.equal(response.headers.get('content-type'), 'text/event-stream; charset=utf-8')
+  assert.equal(response.headers.get('x-admin-access'), 'read')
+  await response.body?.cancel()
+})
