@@ -131,7 +131,8 @@ test('whatever somebody asks: an answer in time, and none of them says that the 
     const headers = { cookie: `sid=${other}` }
     const { statusCode, text } = await send({ method: 'GET', path: '/session', headers, body: '' })
     assert.equal(statusCode, 200)
-    if (other !== cookie) assert.equal((JSON.parse(text) as { name: unknown }).name, null, other)
+    // "%2f" is "%2F": what is signed is what they stand for.
+    if (decoded(other) !== decoded(cookie)) assert.equal((JSON.parse(text) as { name: unknown }).name, null, other)
   })
   const [tooDeep] = fc.sample(
     deep.filter((text) => text.length > 1000),
@@ -142,3 +143,11 @@ test('whatever somebody asks: an answer in time, and none of them says that the 
   assert.deepEqual(wrong, [])
   assert.equal((await ada.get('/session')).json().name, 'ada')
 })
+
+function decoded(cookie: string): string {
+  try {
+    return decodeURIComponent(cookie)
+  } catch {
+    return cookie
+  }
+}
