@@ -111,7 +111,7 @@ export class Connections {
         keepAliveTimeout: options.keepAliveMs,
         headersTimeout: options.headersMs,
         requestTimeout: options.requestMs,
-        connectionsCheckingInterval: 1000,
+        connectionsCheckingInterval: 500,
         maxHeaderSize: options.headerBytes,
         // The app refuses what has none, with an answer like every other.
         requireHostHeader: false,

@@ -12,8 +12,8 @@ import { until } from '../helpers/until.ts'
 /** How many of each kind on fresh connections; half as many again are on connections that changed hands. */
 const CLIENTS: Record<Kind, number> = { head: 100, body: 100, read: 50 }
 const TIMEOUTS = { HEADERS_TIMEOUT: '1500', REQUEST_TIMEOUT: '2500', SEND_TIMEOUT: '2000', KEEP_ALIVE_TIMEOUT: '60000' }
-/** How long each may be kept, in ms: its time-out, and 2 s until that is seen; 3 s more where others keep the machine busy. */
-const KEPT: Record<Kind, number> = { head: 1500 + 5000, body: 2500 + 5000, read: 2000 + 5000 }
+/** How long each may be kept, in ms: its time-out, and 2 s until that is seen. */
+const KEPT: Record<Kind, number> = { head: 1500 + 2000, body: 2500 + 2000, read: 2000 + 2000 }
 
 test('slow heads, bodies and readers are cut in time, on connections that changed hands too, and the others are served', async (t) => {
   const { url } = await startRedis(t)
@@ -43,7 +43,8 @@ test('slow heads, bodies and readers are cut in time, on connections that change
     t.diagnostic(
       `${kind}: ${kept.length} kept for ${Math.round(Math.min(...kept))} to ${Math.round(Math.max(...kept))} ms`
     )
-    assert.ok(Math.max(...kept) <= KEPT[kind], `${kind}: ${Math.max(...kept)} ms`)
+    // An end is seen with the next look, which a busy machine delays.
+    assert.ok(Math.max(...kept) <= KEPT[kind] + slow.longestGapMs, `${kind}: ${Math.max(...kept)} ms`)
     assert.ok(Math.min(...kept) >= 1400, `${kind}: cut early, after ${Math.min(...kept)} ms`)
   }
   const [median, p99] = [good.percentile(0.5), good.percentile(0.99)]

@@ -27,6 +27,9 @@ export interface SlowClient {
 /** Clients that take their time; each of them notes how long the server puts up with it. */
 export class SlowClients {
   readonly all = new Map<Socket, SlowClient>()
+  /** Between two looks at them: by so much what they note may be late. */
+  longestGapMs = 0
+  #lookedAt = performance.now()
   readonly #port: number
   readonly #timers: NodeJS.Timeout[] = []
 
@@ -70,6 +73,8 @@ export class SlowClients {
   #look(): void {
     const kept = clientsOf(this.#port)
     const now = performance.now()
+    this.longestGapMs = Math.max(this.longestGapMs, now - this.#lookedAt)
+    this.#lookedAt = now
     for (const [socket, client] of this.all) {
       if (client.keptMs === undefined && !kept.has(socket.localPort ?? 0)) client.keptMs = now - client.since
     }
