@@ -1,7 +1,26 @@
-// Runs the compiled tests, all or those whose path contains one of the arguments, a few files at a time.
+// Runs the compiled tests, all or those whose path contains one of the arguments: first one file at a time those that hold
+// the service to a time, then the others, a few at a time. The last line counts the tests of both.
 import { spawn } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+
+/** What is promised in milliseconds is not measured beside tests that take what the machine has. */
+const TIMED = [
+  'cluster/admin-faults',
+  'cluster/death',
+  'cluster/handover',
+  'cluster/logs',
+  'cluster/metrics',
+  'cluster/prometheus',
+  'cluster/settings',
+  'cluster/slow-clients',
+  'cluster/watchers',
+  'http/limits',
+  'http/redis-away',
+  'http/redis-failures',
+  'http/settings'
+].map((name) => join('dist/test', `${name}.test.js`))
 
 const wanted = process.argv.slice(2)
 const files = readdirSync('dist/test', { recursive: true })
@@ -9,10 +28,36 @@ const files = readdirSync('dist/test', { recursive: true })
   .map((file) => join('dist/test', file))
   .filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)))
   .sort()
-const reporters = ['--test-reporter=spec', '--test-reporter-destination=stdout']
-const child = spawn(
-  process.execPath,
-  ['--test', '--test-concurrency=3', '--test-timeout=300000', ...reporters, ...files],
-  { stdio: 'inherit' }
+
+const totals = { pass: 0, fail: 0, cancelled: 0, skipped: 0, todo: 0 }
+let code = 0
+
+/** Its output goes on as it comes; what it counts is added to the totals. */
+function run(some, atATime) {
+  if (some.length === 0) return
+  const options = [`--test-concurrency=${atATime}`, '--test-timeout=300000', '--test-reporter=spec']
+  const child = spawn(process.execPath, ['--test', ...options, ...some], { stdio: ['inherit', 'pipe', 'inherit'] })
+  createInterface({ input: child.stdout }).on('line', (line) => {
+    console.log(line)
+    const [, kind, count] = /^ℹ (pass|fail|cancelled|skipped|todo) (\d+)$/.exec(line) ?? []
+    if (kind) totals[kind] += Number(count)
+  })
+  return new Promise((resolve) => {
+    child.on('close', (status) => {
+      code ||= status ?? 1
+      resolve()
+    })
+  })
+}
+
+await run(
+  files.filter((file) => TIMED.includes(file)),
+  1
 )
-child.on('exit', (code) => process.exit(code ?? 1))
+await run(
+  files.filter((file) => !TIMED.includes(file)),
+  3
+)
+const { pass, fail, cancelled, skipped, todo } = totals
+console.log(`${pass} passed, ${fail + cancelled} failed, ${skipped + todo} skipped`)
+process.exit(code || (fail + cancelled > 0 ? 1 : 0))

@@ -44,7 +44,8 @@ class Writer {
 async function start(t: TestContext) {
   const { url, client } = await startRedis(t)
   const service = await startService(t, { env: { REDIS_URL: url, APP: fixture('session-writer') }, workers: 4 })
-  const { headers } = await once(service.port, 'POST', '/sign-in')
+  const { status, headers, body } = await once(service.port, 'POST', '/sign-in')
+  assert.equal(status, 200, body)
   const cookie = headers['set-cookie']!.split(';')[0]!
   const [key = ''] = await client.keys('muster:session:*')
   const writers = Array.from({ length: WRITERS }, (_, i) => new Writer(`writer-${i}`))
