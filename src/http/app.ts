@@ -2,7 +2,6 @@ import type { Socket } from 'node:net'
 import accepts from '@fastify/accepts'
 import cookie from '@fastify/cookie'
 import Fastify, {
-  type FastifyBaseLogger,
   type FastifyInstance,
   type FastifyPluginAsync,
   type FastifyServerFactory,
@@ -11,6 +10,7 @@ import Fastify, {
 import type { Registry } from 'prom-client'
 import type { Config } from '../config.ts'
 import type { Collection, Pulse, ServiceView } from '../ipc/messages.ts'
+import type { Logger } from '../log.ts'
 import type { RedisClient, RedisLink } from '../state/redis.ts'
 import { SafeSessionStore } from '../state/session-store.ts'
 import type { Shared } from '../state/shared.ts'
@@ -28,6 +28,7 @@ import { measureState } from './measure-state.ts'
 import { metrics } from './metrics.ts'
 import { rateLimit } from './rate-limit.ts'
 import { identifyRequests, requestLog } from './request-log.ts'
+import { withLateChildren } from './request-logger.ts'
 import { refuseCrossSite } from './same-origin.ts'
 import { sessions, sessionsOf } from './session.ts'
 
@@ -42,7 +43,7 @@ export interface Self {
 /** Everything an app needs of the process it runs in. */
 export interface AppDeps {
   config: Pick<Config, 'http' | 'session' | 'admin' | 'runDir' | 'metricsTokens'>
-  log: FastifyBaseLogger
+  log: Logger
   self: Self
   link: RedisLink
   shared: Shared
@@ -86,7 +87,7 @@ declare module 'fastify' {
 export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   const { config, log } = deps
   const app = Fastify({
-    loggerInstance: log,
+    loggerInstance: withLateChildren(log),
     logController: new LogController({ disableRequestLogging: true }),
     ...identifyRequests,
     bodyLimit: config.http.bodyBytes,

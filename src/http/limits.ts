@@ -8,7 +8,8 @@ import { isTooDeep, MAX_DEPTH } from '../json-depth.ts'
 import { endWith } from './errors.ts'
 import { Overload } from './overload.ts'
 import { METHODS, refusalOf } from './request-rules.ts'
-import { securityHeaders } from './security-headers.ts'
+import { SECURITY_HEADERS, securityHeaders } from './security-headers.ts'
+import { setStanding } from './standing-headers.ts'
 
 /** What every request passes first: headers that every answer has, the rules of HTTP, and whether there is time for it. */
 export const limits = fp<{ config: Pick<Config, 'http'> }>(async (app, { config }) => {
@@ -19,7 +20,7 @@ export const limits = fp<{ config: Pick<Config, 'http'> }>(async (app, { config 
   const isMethod = (method: string) => supported.has(method)
 
   app.addHook('onRequest', (request, reply, done) => {
-    void reply.headers(securityHeaders(request.protocol === 'https'))
+    setStanding(reply, securityHeaders(request.protocol === 'https'))
     const refused = refusalOf(request.raw, isMethod)
     if (refused) {
       void reply.header('connection', 'close')
@@ -51,6 +52,6 @@ function refuseOddRequests(app: FastifyInstance): void {
     const message = 'Only 100-continue can be expected'
     const body = JSON.stringify({ statusCode: 417, code: 'EXPECTATION', error: 'Expectation Failed', message })
     const type = { 'content-type': 'application/json; charset=utf-8', 'content-length': Buffer.byteLength(body) }
-    response.writeHead(417, { ...securityHeaders(false), ...type, connection: 'close' }).end(body)
+    response.writeHead(417, { ...SECURITY_HEADERS, ...type, connection: 'close' }).end(body)
   })
 }

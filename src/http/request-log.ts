@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
-import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
+import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { Counter } from 'prom-client'
 import { DROPPED, droppedLines, type Logger, together } from '../log.ts'
@@ -20,22 +20,16 @@ const MAX_URL = 1000
 /** W3C Trace Context, level 1: version, trace id, id of the caller's span, flags. Later versions may have more behind it. */
 const TRACEPARENT = /^(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:$|-)/
 
-/** Of `Fastify()`: what every line of a request says beside its own. */
+/** Of `Fastify()`: every line of a request has its id. */
 export const identifyRequests = {
   /** The client's `x-request-id` where it is fit for it, else a new one. */
   genReqId: ({ headers }: { headers: IncomingMessage['headers'] }): string => {
     const given = headers[REQUEST_ID]
     return typeof given === 'string' && VALID_ID.test(given) ? given : randomUUID()
-  },
-  childLoggerFactory: (
-    log: FastifyBaseLogger,
-    bindings: object,
-    options: object,
-    { headers }: { headers: IncomingMessage['headers'] }
-  ): FastifyBaseLogger => log.child({ ...bindings, ...traceOf(headers.traceparent) }, options)
+  }
 }
 
-/** In OpenTelemetry's names; nothing when the header is absent or not valid. */
+/** What every line of a request says of its trace, in OpenTelemetry's names; nothing when the header is absent or not valid. */
 export function traceOf(header: unknown): { trace_id: string; span_id: string; trace_flags: string } | undefined {
   const [, version, trace_id, span_id, trace_flags] = TRACEPARENT.exec(typeof header === 'string' ? header : '') ?? []
   if (!trace_id || !span_id || !trace_flags || (version === '00' && String(header).length > 55)) return undefined
@@ -54,6 +48,8 @@ export const requestLog = fp(async (app: FastifyInstance) => {
   })
   app.addHook('onRequest', (request, reply, done) => {
     reply.header(REQUEST_ID, request.id)
+    const trace = traceOf(request.headers.traceparent)
+    if (trace) request.log = reply.log = request.log.child(trace)
     done()
   })
   app.completion.observe((request, reply, { ms, aborted }) => {

@@ -41,6 +41,10 @@ const emptyBatch = (): Batch => ({ waiters: [], settled: 0 })
 
 /** Requests that may wait for a number at one worker; past it they are refused at once. */
 const MAX_WAITING = 10_000
+/**
+ * After an answer of Redis the next batch waits so long, in ms, for as many as there were before. A timer's shortest.
+ */
+const REGROUP_MS = 1
 /** How much longer than an idle session a worker's last batch is remembered. */
 const REMEMBERED_MS = 3_600_000
 
@@ -76,8 +80,8 @@ export class Counters {
 
 /**
  * A counter that every process shares and no request shares its number of. All increments of one turn of the event loop
- * go to Redis as one; one batch is in flight at a time, and what comes meanwhile is the next. A cut connection costs
- * time, not errors, and never counts twice.
+ * go to Redis as one; one batch is in flight at a time, and what comes meanwhile is the next, together with those who
+ * have just been answered and ask again. A cut connection costs time, not errors, and never counts twice.
  */
 export class Counter {
   /** The key in Redis: a plain integer. */
@@ -94,6 +98,9 @@ export class Counter {
   #flying = emptyBatch()
   #next = emptyBatch()
   #underWay = false
+  /** With so many the next batch is complete, and leaves; 0: it does not wait for anybody. */
+  #expected = 0
+  #leave = () => {}
   #timer: NodeJS.Timeout | undefined
   /** What Redis last said, should the connection itself be fine. */
   #fault: unknown
@@ -130,7 +137,7 @@ export class Counter {
     }
     const deadline = performance.now() + this.#link.timeoutMs
     return new Promise((resolve, reject) => {
-      this.#next.waiters.push({ resolve, reject, deadline })
+      if (this.#next.waiters.push({ resolve, reject, deadline }) === this.#expected) this.#leave()
     })
   }
 
@@ -148,20 +155,44 @@ export class Counter {
       // Who is late already was never sent, and is not counted.
       this.#flying = { waiters: this.#next.waiters.slice(this.#next.settled), settled: 0 }
       this.#next = emptyBatch()
-      await this.#send(this.#flying)
+      await this.#regroup(await this.#send(this.#flying))
+      this.#expected = 0
     }
     this.#underWay = false
   }
 
-  /** Again and again, until there is an answer or nobody waits for it any more. */
-  async #send(batch: Batch): Promise<void> {
+  /**
+   * Who asks without a pause comes back right after the answer. Without this there would be two groups for ever, each of
+   * which waits while the other is in flight: twice the batches for the same requests.
+   * @param expected how many asked during one flight: nobody waits for more
+   */
+  #regroup(expected: number): Promise<void> {
+    if (this.#next.waiters.length >= expected) return Promise.resolve()
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, REGROUP_MS)
+      this.#expected = expected
+      this.#leave = () => {
+        clearTimeout(timer)
+        // The rest of this turn comes along.
+        setImmediate(resolve)
+      }
+    })
+  }
+
+  /**
+   * Again and again, until there is an answer or nobody waits for it any more.
+   * @returns how many had asked by then, those of the batch and those behind it
+   */
+  async #send(batch: Batch): Promise<number> {
     const { waiters } = batch
     const size = waiters.length
     const sequence = ++this.#sequence
+    let asked = size
     while (batch.settled < size) {
       try {
         const last = await this.#client.musterIncrementBy(this.key, this.#memory, sequence, size, this.#memoryMs)
         this.onBatch?.(size)
+        asked += this.#next.waiters.length
         this.#queue.waiting -= size - batch.settled
         for (; batch.settled < size; batch.settled++) waiters[batch.settled]!.resolve(last - size + batch.settled + 1)
       } catch (error) {
@@ -169,6 +200,7 @@ export class Counter {
         await sleep(RETRY_MS)
       }
     }
+    return asked
   }
 
   /** One timer for all who wait. Who waits keeps a connection or a retry alive, so the timer itself need not. */

@@ -1,7 +1,8 @@
-import { createServer, type IncomingMessage, type RequestListener, type Server, ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http'
 import { type ListenOptions, Server as NetServer, Socket } from 'node:net'
 import { getSystemErrorName } from 'node:util'
 import { endWith } from '../http/errors.ts'
+import { StandingResponse } from '../http/standing-headers.ts'
 
 /** One client connection as the worker knows it. */
 export interface Connection {
@@ -68,7 +69,7 @@ export const KEPT_LONGER_MS = 1000
 
 /** Whether the connection is kept is decided when the header block is written, not when the request came. */
 function responseClass(isLast: (request: IncomingMessage) => boolean): typeof ServerResponse {
-  class Response<Request extends IncomingMessage = IncomingMessage> extends ServerResponse<Request> {
+  class Response<Request extends IncomingMessage = IncomingMessage> extends StandingResponse<Request> {
     declare [KEPT]: boolean
   }
   Object.defineProperty(Response.prototype, 'shouldKeepAlive', {

@@ -53,6 +53,26 @@ test('workers share one counter: no two of them give the same number', async (t)
   assert.equal(await client.get('muster:hits'), '200')
 })
 
+test('who asks again right after the answer shares a batch with all who do', async (t) => {
+  const { url } = await startRedis(t)
+  const counter = await openCounter(t, url)
+  const sizes: number[] = []
+  counter.onBatch = (size) => sizes.push(size)
+  const [clients, rounds] = [32, 30]
+  await Promise.all(
+    times(clients, async () => {
+      // Not all at once at first, and then each with one request after the other, as clients of HTTP do.
+      for (let turns = Math.random() * 5; turns > 0; turns--) await new Promise(setImmediate)
+      for (let round = 0; round < rounds; round++) {
+        await counter.increment()
+        await new Promise(setImmediate)
+      }
+    })
+  )
+  const most = (clients * rounds * 40) / 1000
+  assert.ok(sizes.length <= most, `${sizes.length} batches for ${clients * rounds} hits: ${sizes}`)
+})
+
 test('somebody else who increments the key in between gets numbers that no request gets', async (t) => {
   const { url, client } = await startRedis(t)
   const workers = [await openCounter(t, url), await openCounter(t, url)]
