@@ -54,10 +54,7 @@ export const sessions = fp<SessionOptions>(async (app, { link, sessionSecrets, s
   const decryptSession = withoutHooks(app, { secret: cachedSigner(sessionSecrets, link), store: store as never })
 
   const begin = (request: FastifyRequest, _reply: FastifyReply, done: (error?: Error) => void) =>
-    decryptSession(request.cookies[cookieName(request)] ?? '', request, (error?: Error) => {
-      if (!error) store.track(request.session)
-      done(error)
-    })
+    decryptSession(request.cookies[cookieName(request)] ?? '', request, done)
 
   const keep = async (request: FastifyRequest, reply: FastifyReply) => {
     const { session } = request

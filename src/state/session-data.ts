@@ -29,7 +29,7 @@ export function decode(text: string): StoredSession | undefined {
 
 /** What a handler has put into `session`: without the members that belong to the store and to @fastify/session. */
 export function dataOf(session: object): SessionData {
-  const { cookie, createdAt, _v, _base, ...data } = session as SessionData
+  const { cookie, createdAt, _v, ...data } = session as SessionData
   return data
 }
 

@@ -1,19 +1,39 @@
 import { RedisStore } from 'connect-redis'
 import type { FastifyBaseLogger, Session } from 'fastify'
 import { stateUnavailable } from '../errors.ts'
+import { Bulk } from './bulk.ts'
 import { PREFIX, type RedisClient, type RedisLink } from './redis.ts'
-import { dataOf, decode, handleOf } from './session-data.ts'
+import { Base, baseOf, isChanged, withBase } from './session-base.ts'
+import { decode, handleOf } from './session-data.ts'
 import { SessionIndex } from './session-index.ts'
-import { Base, baseOf, type SessionCounts, SessionWriter, UNCONFIRMED_MS } from './session-writer.ts'
+import { type SessionCounts, SessionWriter, UNCONFIRMED_MS } from './session-writer.ts'
 
-/** Counts in a key that lives and dies with its session: a session that is gone is not brought back. */
+/** Reads sessions, each of which then lives for ARGV[1] ms more; '' where a key holds something else than text. */
+const READ = `
+local found = {}
+for i, key in ipairs(KEYS) do
+  local value = redis.pcall('GETEX', key, 'PX', ARGV[1])
+  if type(value) == 'table' then value = '' end
+  found[i] = value
+end
+return found`
+
+/**
+ * Counts for sessions, each in a key that lives and dies with it: a session that is gone is not brought back. KEYS are
+ * sessions and their counters in turn.
+ */
 const COUNT = `
-if redis.call('EXISTS', KEYS[1]) == 0 then return nil end
-local value = redis.call('INCR', KEYS[2])
-redis.call('PEXPIRE', KEYS[2], ARGV[1])
-return value`
+local counted = {}
+for i = 1, #KEYS, 2 do
+  local value = false
+  if redis.call('EXISTS', KEYS[i]) == 1 then
+    value = redis.call('INCR', KEYS[i + 1])
+    redis.call('PEXPIRE', KEYS[i + 1], ARGV[1])
+  end
+  counted[(i + 1) / 2] = value
+end
+return counted`
 
-type Client = RedisClient & { musterCount(key: string, counter: string, ttlMs: number): Promise<number | null> }
 type Callback<T> = (error: unknown, result?: T | null) => void
 
 declare module 'fastify' {
@@ -40,7 +60,7 @@ const INDEX_SLACK_MS = 5 * 60_000
 const MAX_UNREADABLE = 1000
 
 /**
- * connect-redis, safe for concurrent requests of one session: one GETEX reads and keeps alive, and {@link SessionWriter}
+ * connect-redis, safe for concurrent requests of one session: one GETEX reads and keeps alive, for all requests of a turn together, and {@link SessionWriter}
  * writes. Of the store, @fastify/session calls get, set and destroy only.
  */
 export class SafeSessionStore extends RedisStore {
@@ -48,15 +68,18 @@ export class SafeSessionStore extends RedisStore {
   readonly counts: SessionCounts = { created: 0, ended: 0, merged: 0 }
   /** Whose session is whose. */
   readonly index: SessionIndex
-  readonly #client: Client
+  readonly #client: RedisClient
   readonly #options: SessionStoreOptions
+  readonly #reads: Bulk<string | null>
+  readonly #visits: Bulk<number | null>
   readonly #writer: SessionWriter
   readonly #unreadable = new Set<string>()
 
   constructor(options: SessionStoreOptions) {
     super({ client: options.link.client, prefix: `${PREFIX}session:` })
-    options.link.client.defineCommand('musterCount', { numberOfKeys: 2, lua: COUNT })
-    this.#client = options.link.client as Client
+    this.#client = options.link.client
+    this.#reads = new Bulk(options.link, 'musterReadSessions', READ)
+    this.#visits = new Bulk(options.link, 'musterCountVisits', COUNT)
     this.#options = options
     this.#writer = new SessionWriter({ ...options, prefix: this.prefix, counts: this.counts })
     this.index = new SessionIndex(options.link.client, Math.min(INDEX_SLACK_MS, options.idleMs / 2))
@@ -74,11 +97,6 @@ export class SafeSessionStore extends RedisStore {
     return answer(this.#end(id), done)
   }
 
-  /** Before a handler gets the session: emptied, or with a body copied into it, it is still the one that was read. */
-  track(session: Session): void {
-    baseOf(session)
-  }
-
   /** Whether Redis has the session, as far as this request knows. */
   isStored(session: Session): boolean {
     return baseOf(session) !== undefined
@@ -86,7 +104,7 @@ export class SafeSessionStore extends RedisStore {
 
   /** Whether the handler has put anything into the session, or changed what is there. */
   isChanged(session: Session): boolean {
-    return JSON.stringify(dataOf(session)) !== (baseOf(session)?.seen ?? '{}')
+    return isChanged(session)
   }
 
   /** When a session that is stored ends at the latest. */
@@ -103,7 +121,7 @@ export class SafeSessionStore extends RedisStore {
   count(id: string): Promise<number | null> {
     const key = this.prefix + id
     // It may outlive its session, whose life is slid by requests that do not count; nothing reads it then.
-    return available(this.#client.musterCount(key, counterKey(key), this.#options.maxAgeMs))
+    return available(this.#visits.ask([key, counterKey(key)], this.#options.maxAgeMs))
   }
 
   /** The session's counter as it is. @throws HttpError 503 */
@@ -136,7 +154,7 @@ export class SafeSessionStore extends RedisStore {
   /** Nothing where the data is no session of ours, or older than a session may become. */
   async #read(id: string): Promise<object | null> {
     const { idleMs } = this.#options
-    const text = await this.#client.getex(this.prefix + id, 'PX', idleMs).catch(wrongTypeAsText)
+    const text = await this.#reads.ask([this.prefix + id], idleMs)
     if (text === null) return null
     const stored = decode(text)
     if (!stored) {
@@ -150,7 +168,7 @@ export class SafeSessionStore extends RedisStore {
       return null
     }
     if (typeof data.name === 'string') this.index.keep(data.name, id, Math.min(idleMs, leftMs))
-    return { ...data, createdAt, _base: new Base(JSON.stringify(data), stored, true) }
+    return withBase({ ...data, createdAt }, new Base(JSON.stringify(data), stored, true))
   }
 
   /** Until its absolute end, used or not. */

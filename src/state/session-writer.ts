@@ -1,5 +1,6 @@
 import type { Session } from 'fastify'
 import type { RedisClient, RedisLink } from './redis.ts'
+import { Base, baseOf, setBase } from './session-base.ts'
 import { dataOf, decode, encode, merge, type StoredSession } from './session-data.ts'
 
 /**
@@ -16,35 +17,6 @@ return 1`
 
 type Client = RedisClient & {
   musterCompareAndSet(key: string, version: number, value: string, ttlMs: number): Promise<1 | string | null>
-}
-
-/** What a request knows of its session in Redis. */
-export class Base {
-  /** Its data as the handler last saw it: what differs from it, the handler has changed. */
-  readonly seen: string
-  /** As it was last read or written; it has what others wrote meanwhile. */
-  readonly stored: StoredSession
-  /** Its cookie has come back at least once. */
-  readonly confirmed: boolean
-
-  constructor(seen: string, stored: StoredSession, confirmed: boolean) {
-    this.seen = seen
-    this.stored = stored
-    this.confirmed = confirmed
-  }
-}
-/** @fastify/session makes the session of a request by copying enumerable properties, so a base travels as one. */
-type Carrier = Session & { _base?: unknown }
-const bases = new WeakMap<object, Base>()
-
-/** What is known of a session in Redis; undefined: there is none. */
-export function baseOf(session: Session): Base | undefined {
-  const carrier = session as Carrier
-  if (carrier._base instanceof Base) {
-    bases.set(session, carrier._base)
-    delete carrier._base
-  }
-  return bases.get(session)
 }
 
 /** The version of no session. */
@@ -140,7 +112,7 @@ export class SessionWriter {
         counts.merged += writes.length - 1
         for (const { session, seen } of writes) {
           session.createdAt = next.createdAt
-          bases.set(session, new Base(seen, next, confirmed))
+          setBase(session, new Base(seen, next, confirmed))
         }
         return next
       }
