@@ -119,7 +119,7 @@ export const admin: FastifyPluginAsync<AdminOptions> = async (app, { config, lin
   app.get(
     '/docs',
     { ...readable, schema: { summary: 'this document as a page', tags: ['docs'] } },
-    async (_request, reply) => reply.type('text/html; charset=utf-8').send(docsPage(app.swagger()))
+    async (_request, reply) => reply.type('text/html; charset=utf-8').send(docsPage(await app.openapi()))
   )
 }
 
