@@ -227,6 +227,7 @@ function group(variables: Variables, environment: NodeJS.ProcessEnv, systemd: Re
     ),
     cacheDir: cacheDirOf(environment),
     searchPath: environment.PATH ?? '',
+    nodeOptions: environment.NODE_OPTIONS ?? '',
     redis: {
       /** In one of the forms of {@link parseRedisUrl}. */
       url: variables.REDIS_URL,
