@@ -1,5 +1,4 @@
-import type { TSchema } from 'typebox'
-import { Value } from 'typebox/value'
+import { faultOf } from '../schema-check.ts'
 import type { Command } from './registry.ts'
 
 /** What is wrong with the arguments of a command, all of it; undefined: nothing. */
@@ -13,8 +12,8 @@ export function faultsOf(command: Command, given: unknown): string | undefined {
     .map((name) => `${name}: there is no such argument; there is ${names.join(', ') || 'none'}`)
   for (const [name, schema] of Object.entries(properties)) {
     const value = (given as Record<string, unknown>)[name]
-    if (value === undefined ? !required.includes(name) : Value.Check(schema, value)) continue
-    const { description = 'right' } = schema as { description?: string }
+    if (value === undefined ? !required.includes(name) : !faultOf(schema, value)) continue
+    const { description = 'right' } = schema
     faults.push(`${name}: must be ${description}, not ${JSON.stringify(value) ?? 'nothing'}`)
   }
   return faults.length > 0 ? faults.join('; ') : undefined
@@ -25,7 +24,7 @@ export function fromWords(command: Command, words: readonly string[]): Record<st
   const { positional, args } = command
   const given = words.map((word, i) => {
     const name = positional[i] ?? `argument ${i + 1}`
-    const schema: (TSchema & { type?: string }) | undefined = args.properties[name]
+    const schema = args.properties[name]
     const isNumber = schema !== undefined && schema.type !== 'string' && /^\d+(\.\d+)?$/.test(word)
     return [name, isNumber ? Number(word) : word] as const
   })

@@ -1,10 +1,17 @@
-import { type Static, type TObject, type TSchema, Type } from 'typebox'
 import { LOG_LEVELS } from '../config.ts'
+import { array, object, oneOf, type Properties, type Schema, type Static } from '../schema.ts'
 
 /** What a token must be good for: to look, or to change something and to see what is personal. */
 export type Level = 'read' | 'control'
 
-export interface Command<Args extends TObject = TObject, Result extends TSchema = TSchema> {
+export interface Arguments extends Schema {
+  readonly type: 'object'
+  readonly properties: Properties
+  readonly required?: readonly string[]
+  readonly additionalProperties: false
+}
+
+export interface Command<Args extends Arguments = Arguments> {
   /** One line for the help, the documentation and OpenAPI. */
   readonly summary: string
   readonly level: Level
@@ -12,40 +19,46 @@ export interface Command<Args extends TObject = TObject, Result extends TSchema 
   readonly runs: 'primary' | 'every worker' | 'any worker' | 'one slot'
   /** Each argument's description completes "must be …": it is the message for what is wrong. No book shows a `secret`. */
   readonly args: Args
-  readonly result: Result
+  readonly result: Schema
   /** What is typed after `muster`: the words of the name, then the arguments in this order. */
   readonly usage: string
   /** The arguments that the capital words of `usage` are. */
   readonly positional: readonly string[]
 }
 
-const command = <Args extends TObject, Result extends TSchema>(entry: Command<Args, Result>): Command<Args, Result> =>
-  entry
+const command = <const Args extends Arguments>(entry: Command<Args>): Command<Args> => entry
 
 /** Slots are numbered from 0. */
 export const MAX_SLOT = 998
 
-const none = Type.Object({}, { additionalProperties: false })
-const args = <P extends Record<string, TSchema>>(properties: P) =>
-  Type.Object(properties, { additionalProperties: false })
-const slot = Type.Integer({ minimum: 0, maximum: MAX_SLOT, description: `a number from 0 to ${MAX_SLOT}` })
-const name = (of: string) => Type.String({ minLength: 1, maxLength: 256, description: `the name of ${of}` })
-const limit = Type.Optional(Type.Integer({ minimum: 1, maximum: 10_000, description: 'a number from 1 to 10000' }))
-const text = Type.String()
-const count = Type.Integer({ minimum: 0 })
-const row = Type.Record(Type.String(), Type.Unknown())
+const args = <const R extends Properties, const O extends Properties = Record<never, never>>(
+  required: R,
+  optional?: O
+) => ({ ...object(required, optional), additionalProperties: false }) as const
+const none = args({})
+const slot = {
+  type: 'integer',
+  minimum: 0,
+  maximum: MAX_SLOT,
+  description: `a number from 0 to ${MAX_SLOT}`
+} as const
+const name = (of: string) =>
+  ({ type: 'string', minLength: 1, maxLength: 256, description: `the name of ${of}` }) as const
+const limit = { type: 'integer', minimum: 1, maximum: 10_000, description: 'a number from 1 to 10000' } as const
+const text = { type: 'string' } as const
+const count = { type: 'integer', minimum: 0 } as const
+const nothing = { type: 'null' } as const
+const each = (of: Schema) => ({ type: 'object', patternProperties: { '^.*$': of } }) as const
+const row = each({})
 
-const Entry = Type.Object({ at: text, event: text, slot: Type.Optional(count), why: Type.Optional(text) })
-const Outcome = Type.Object({
-  outcome: Type.Union([Type.Literal('done'), Type.Literal('failed'), Type.Literal('stopped')]),
-  generation: count,
-  durationMs: count,
-  why: Type.Optional(text),
-  joined: Type.Optional(Type.Literal(true, { description: 'It was under way already.' }))
-})
-const Settings = Type.Object({ version: count, values: row })
-const File = Type.Object({ slot: count, pid: count, path: text, bytes: count })
-const Status = Type.Object({
+const Entry = object({ at: text, event: text }, { slot: count, why: text })
+const Outcome = object(
+  { outcome: oneOf('done', 'failed', 'stopped'), generation: count, durationMs: count },
+  { why: text, joined: { type: 'boolean', const: true, description: 'It was under way already.' } }
+)
+const Settings = object({ version: count, values: row })
+const File = object({ slot: count, pid: count, path: text, bytes: count })
+const Status = object({
   version: text,
   host: text,
   pid: count,
@@ -54,11 +67,11 @@ const Status = Type.Object({
   desired: count,
   scheduling: text,
   state: text,
-  workers: Type.Array(Type.Object({ slot: count, pid: count, generation: count, status: text, uptimeSeconds: count })),
-  lastReload: Type.Union([Outcome, Type.Null()]),
-  restarts: Type.Record(Type.String(), count)
+  workers: array(object({ slot: count, pid: count, generation: count, status: text, uptimeSeconds: count })),
+  lastReload: { anyOf: [Outcome, nothing] },
+  restarts: each(count)
 })
-const one = Type.Object({ slot: count, pid: count })
+const one = object({ slot: count, pid: count })
 
 /**
  * Everything that the service can be told, once. The admin socket, HTTP and the `muster` command, their help, their
@@ -79,7 +92,7 @@ export const COMMANDS = {
     level: 'read',
     runs: 'every worker',
     args: none,
-    result: Type.Literal('pong'),
+    result: { type: 'string', const: 'pong' },
     usage: 'ping',
     positional: []
   }),
@@ -97,11 +110,12 @@ export const COMMANDS = {
     level: 'control',
     runs: 'primary',
     args: args({
-      workers: Type.Union([Type.Integer(), Type.String({ pattern: '^[+-]\\d{1,3}$' })], {
+      workers: {
+        anyOf: [{ type: 'integer' }, { type: 'string', pattern: '^[+-]\\d{1,3}$' }],
         description: 'a number of workers, or +1 or -1'
-      })
+      }
     }),
-    result: Type.Object({ workers: count }),
+    result: object({ workers: count }),
     usage: 'scale WORKERS',
     positional: ['workers']
   }),
@@ -119,7 +133,7 @@ export const COMMANDS = {
     level: 'control',
     runs: 'primary',
     args: none,
-    result: Type.Null(),
+    result: nothing,
     usage: 'stop',
     positional: []
   }),
@@ -127,8 +141,8 @@ export const COMMANDS = {
     summary: 'what happened to the workers, or to one, and why; also when nothing runs',
     level: 'read',
     runs: 'primary',
-    args: args({ slot: Type.Optional(slot), limit }),
-    result: Type.Array(Entry),
+    args: args({}, { slot, limit }),
+    result: array(Entry),
     usage: 'why [SLOT] [LIMIT]',
     positional: ['slot', 'limit']
   }),
@@ -136,8 +150,8 @@ export const COMMANDS = {
     summary: 'everything that happened last, with its reasons',
     level: 'read',
     runs: 'primary',
-    args: args({ limit }),
-    result: Type.Array(Entry),
+    args: args({}, { limit }),
+    result: array(Entry),
     usage: 'journal [LIMIT]',
     positional: ['limit']
   }),
@@ -154,7 +168,7 @@ export const COMMANDS = {
     summary: 'what all workers share, or one of it',
     level: 'read',
     runs: 'any worker',
-    args: args({ key: Type.Optional(name('a setting')) }),
+    args: args({}, { key: name('a setting') }),
     result: Settings,
     usage: 'settings get [KEY]',
     positional: ['key']
@@ -163,11 +177,13 @@ export const COMMANDS = {
     summary: 'for every worker of every host',
     level: 'control',
     runs: 'every worker',
-    args: args({
-      key: name('a setting'),
-      value: Type.Optional(Type.Unknown({ description: 'a value', secret: true })),
-      text: Type.Optional(Type.String({ description: 'the value as somebody types it', secret: true }))
-    }),
+    args: args(
+      { key: name('a setting') },
+      {
+        value: { description: 'a value', secret: true },
+        text: { type: 'string', description: 'the value as somebody types it', secret: true }
+      }
+    ),
     result: Settings,
     usage: 'settings set KEY VALUE',
     positional: ['key', 'text']
@@ -177,10 +193,7 @@ export const COMMANDS = {
     level: 'control',
     runs: 'every worker',
     args: args({
-      level: Type.Union(
-        LOG_LEVELS.map((level) => Type.Literal(level)),
-        { description: `one of ${LOG_LEVELS.join(', ')}` }
-      )
+      level: { ...oneOf(...LOG_LEVELS), description: `one of ${LOG_LEVELS.join(', ')}` }
     }),
     result: Settings,
     usage: 'log-level LEVEL',
@@ -191,7 +204,7 @@ export const COMMANDS = {
     level: 'control',
     runs: 'every worker',
     args: none,
-    result: Type.Object({ workers: count, unanswered: count }),
+    result: object({ workers: count, unanswered: count }),
     usage: 'cache-clear',
     positional: []
   }),
@@ -200,7 +213,7 @@ export const COMMANDS = {
     level: 'control',
     runs: 'any worker',
     args: args({ user: name('a user') }),
-    result: Type.Array(Type.Object({ handle: text, createdAt: count, idleLeftMs: Type.Integer() })),
+    result: array(object({ handle: text, createdAt: count, idleLeftMs: { type: 'integer' } })),
     usage: 'sessions list USER',
     positional: ['user']
   }),
@@ -208,8 +221,8 @@ export const COMMANDS = {
     summary: 'ends them, or the one that the list calls so',
     level: 'control',
     runs: 'any worker',
-    args: args({ user: name('a user'), handle: Type.Optional(name('a session, as the list has it')) }),
-    result: Type.Object({ ended: count }),
+    args: args({ user: name('a user') }, { handle: name('a session, as the list has it') }),
+    result: object({ ended: count }),
     usage: 'sessions end USER [HANDLE]',
     positional: ['user', 'handle']
   }),
@@ -217,16 +230,17 @@ export const COMMANDS = {
     summary: 'a CPU profile of a worker while it serves: a .cpuprofile in RUN_DIR',
     level: 'control',
     runs: 'one slot',
-    args: args({
-      slot,
-      seconds: Type.Optional(
-        Type.Number({
+    args: args(
+      { slot },
+      {
+        seconds: {
+          type: 'number',
           exclusiveMinimum: 0,
           maximum: 60,
           description: 'a number of seconds, up to 60; 5 when not given'
-        })
-      )
-    }),
+        }
+      }
+    ),
     result: File,
     usage: 'profile SLOT [SECONDS]',
     positional: ['slot', 'seconds']
@@ -254,7 +268,7 @@ export const COMMANDS = {
     level: 'read',
     runs: 'one slot',
     args: args({ slot }),
-    result: Type.Object({ slot: count, pid: count, loopDelayMs: row, memoryBytes: row, cpuMs: row, active: row }),
+    result: object({ slot: count, pid: count, loopDelayMs: row, memoryBytes: row, cpuMs: row, active: row }),
     usage: 'diagnose SLOT',
     positional: ['slot']
   })
@@ -262,7 +276,6 @@ export const COMMANDS = {
 
 export type CommandName = keyof typeof COMMANDS
 export type ArgsOf<N extends CommandName> = Static<(typeof COMMANDS)[N]['args']>
-export type ResultOf<N extends CommandName> = Static<(typeof COMMANDS)[N]['result']>
 
 export const COMMAND_NAMES = Object.keys(COMMANDS) as CommandName[]
 

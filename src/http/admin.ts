@@ -4,12 +4,12 @@ import type { OutgoingHttpHeaders } from 'node:http'
 import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
-import { Type } from 'typebox'
 import { refusal } from '../admin/answer.ts'
 import { COMMAND_NAMES, COMMANDS, type Command, type Level } from '../admin/registry.ts'
 import type { Config } from '../config.ts'
 import { forbidden, type HttpError, notFound, unauthorized } from '../errors.ts'
 import type { AdminEvent, Caller, CommandAnswer } from '../ipc/messages.ts'
+import { array, object } from '../schema.ts'
 import { Attempts } from '../state/attempts.ts'
 import type { RedisLink } from '../state/redis.ts'
 import { docsPage } from './docs.ts'
@@ -119,7 +119,7 @@ export const admin: FastifyPluginAsync<AdminOptions> = async (app, { config, lin
   app.get(
     '/docs',
     { ...readable, schema: { summary: 'this document as a page', tags: ['docs'] } },
-    async (_request, reply) => reply.type('text/html; charset=utf-8').send(docsPage(app.swagger()))
+    async (_request, reply) => reply.type('text/html; charset=utf-8').send(docsPage(await app.openapi()))
   )
 }
 
@@ -201,25 +201,22 @@ const refusalOf = ({ statusCode = 500, message, code }: Error & { statusCode?: n
 
 /** For the documentation; nothing is checked or left out by it. */
 function schemaOf({ summary, args, result, level }: Command) {
-  const acks = Type.Array(Type.Object({ host: Type.String(), slot: Type.Integer(), pid: Type.Integer() }))
-  const missing = Type.Array(
-    Type.Object({ host: Type.String(), slot: Type.Integer(), pid: Type.Integer(), why: Type.String() })
+  const [text, integer] = [{ type: 'string' }, { type: 'integer' }] as const
+  const who = { host: text, slot: integer, pid: integer }
+  const acks = array(object(who))
+  const missing = array(object({ ...who, why: text }))
+  const answer = object({ ok: { type: 'boolean' }, result, acks, missing })
+  const refused = object(
+    { statusCode: integer, code: text, error: text, message: text },
+    { ok: { type: 'boolean', const: false } }
   )
-  const answer = Type.Object({ ok: Type.Boolean(), result, acks, missing })
-  const refused = Type.Object({
-    ok: Type.Optional(Type.Literal(false)),
-    statusCode: Type.Integer(),
-    code: Type.String(),
-    error: Type.String(),
-    message: Type.String()
-  })
   return {
     summary,
     description: `Needs a ${level} token.`,
     tags: ['admin'],
     security: [{ bearer: [] }],
     body: args,
-    response: { 200: answer, '4xx': refused, '5xx': Type.Union([answer, refused]) }
+    response: { 200: answer, '4xx': refused, '5xx': { anyOf: [answer, refused] } }
   }
 }
 

@@ -1,5 +1,4 @@
 import type { Socket } from 'node:net'
-import accepts from '@fastify/accepts'
 import cookie from '@fastify/cookie'
 import Fastify, {
   type FastifyInstance,
@@ -114,7 +113,6 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
     refuseCrossSite(scope)
     // What a form of another site can send, and no route here means.
     scope.removeContentTypeParser('text/plain')
-    await scope.register(accepts)
     await scope.register(cookie)
     await scope.register(sessions, { ...deps, store })
     await scope.register(deps.routes)

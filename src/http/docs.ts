@@ -1,19 +1,58 @@
 import { createRequire } from 'node:module'
-import swagger from '@fastify/swagger'
+import Fastify, { type FastifyInstance, type RouteOptions } from 'fastify'
 import fp from 'fastify-plugin'
 
-/** `/docs/json`: every route of the service as OpenAPI, made of the schemas that the routes have anyway. */
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** Every route of the service as OpenAPI, made of the schemas that the routes have anyway. */
+    openapi: () => Promise<object>
+  }
+}
+
+/** `/docs/json`: the service as OpenAPI. */
 export const docs = fp(async (app) => {
+  const routes: RouteOptions[] = []
+  const scopes: FastifyInstance[] = [app]
+  app.addHook('onRoute', (route) => void routes.push(route))
+  app.addHook('onRegister', (scope) => void scopes.push(scope))
+  let made: Promise<object> | undefined
+  app.decorate('openapi', () => {
+    made ??= describe(routes, scopes).catch((error: unknown) => {
+      made = undefined
+      throw error
+    })
+    return made
+  })
+  app.get('/docs/json', { schema: { summary: 'this document', tags: ['docs'] } }, () => app.openapi())
+})
+
+/** What makes the document is loaded for who asks for it: hardly any worker ever needs it. */
+async function describe(routes: readonly RouteOptions[], scopes: readonly FastifyInstance[]): Promise<object> {
   const { version } = createRequire(import.meta.url)('muster/package.json') as { version: string }
-  await app.register(swagger, {
+  const { default: swagger } = await import('@fastify/swagger')
+  const twin = Fastify({ exposeHeadRoutes: false })
+  await twin.register(swagger, {
     openapi: {
       openapi: '3.1.0',
       info: { title: 'muster', version, description: 'A clustered web service: its routes, and its admin plane.' },
       components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } } }
     }
   })
-  app.get('/docs/json', { schema: { summary: 'this document', tags: ['docs'] } }, async () => app.swagger())
-})
+  twin.setValidatorCompiler(() => () => true)
+  twin.setSerializerCompiler(() => JSON.stringify)
+  const shared = Object.assign({}, ...scopes.map((scope) => scope.getSchemas())) as Record<string, unknown>
+  for (const schema of Object.values(shared)) twin.addSchema(schema)
+  for (const { url, method: given, schema = {}, config = {} } of routes) {
+    // Of routes that differ in their constraints only, the first one tells of all.
+    const methods = [given].flat().filter((method) => !twin.hasRoute({ method, url }))
+    for (const method of methods)
+      if (!twin.supportedMethods.includes(method)) twin.addHttpMethod(method, { hasBody: true })
+    const method = Array.isArray(given) ? methods : given
+    if (methods.length > 0) twin.route({ method, url, schema, config, handler: () => {} })
+  }
+  await twin.ready()
+  return twin.swagger()
+}
 
 type Operation = { summary?: string; description?: string; requestBody?: unknown }
 

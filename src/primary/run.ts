@@ -138,7 +138,7 @@ export async function runPrimary(config: Config): Promise<void> {
     }
     // node:cluster's own round robin is not used: it forgets connections of a worker that dies and lets go of the port with the last.
     cluster.schedulingPolicy = cluster.SCHED_NONE
-    setupWorkers()
+    setupWorkers(config.nodeOptions)
     supervisor.port = await takePort(config, (handle) => supervisor.dispatcher.accept(handle), log)
     log.info(
       {

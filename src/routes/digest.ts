@@ -1,14 +1,14 @@
 import { scrypt } from 'node:crypto'
 import { promisify } from 'node:util'
-import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { type Static, Type } from 'typebox'
+import type { TypedRoutes } from '../http/typed.ts'
+import { object, type Static } from '../schema.ts'
 
 const derive = promisify(scrypt) as (text: string, salt: string, length: number) => Promise<Buffer>
-const Params = Type.Object({ text: Type.String({ maxLength: 64 }) })
-const Digest = Type.Object({ digest: Type.String(), computedAt: Type.String(), slot: Type.Integer() })
+const Params = object({ text: { type: 'string', maxLength: 64 } })
+const Digest = object({ digest: { type: 'string' }, computedAt: { type: 'string' }, slot: { type: 'integer' } })
 
 /** Slow on purpose, and always the same: each worker computes it once a minute and remembers it, until `cache-clear`. */
-export const digest: FastifyPluginAsyncTypebox = async (app) => {
+export const digest: TypedRoutes = async (app) => {
   const cache = app.shared.cache<Static<typeof Digest>>('digests', { max: 1000, ttlMs: 60_000 })
   const schema = { params: Params, response: { 200: Digest } }
   app.get('/digest/:text', { schema, config: { session: false } }, ({ params: { text } }) =>

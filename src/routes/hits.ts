@@ -1,10 +1,10 @@
-import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { Type } from 'typebox'
+import type { TypedRoutes } from '../http/typed.ts'
+import { object } from '../schema.ts'
 
-const schema = { response: { 200: Type.Object({ hits: Type.Integer() }) } }
+const schema = { response: { 200: object({ hits: { type: 'integer' } }) } }
 
 /** The counter alone: no session, no cookie. */
-export const hits: FastifyPluginAsyncTypebox = async (app) => {
+export const hits: TypedRoutes = async (app) => {
   const config = { session: false } as const
   app.post('/hits', { schema, config }, async () => ({ hits: await app.shared.hits.increment() }))
   app.get('/hits', { schema, config }, async () => ({ hits: await app.shared.hits.read() }))

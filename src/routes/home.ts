@@ -1,16 +1,18 @@
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
-import { Type } from 'typebox'
+import Negotiator from 'negotiator'
 import { fill, PAGE_POLICY, readAsset, serveAssets } from '../http/assets.ts'
 import { countVisit } from '../http/session.ts'
+import { object } from '../schema.ts'
 
 const FOLDER = new URL('page/', import.meta.url)
 
+const integer = { type: 'integer' } as const
 /** What those get who want JSON. */
-const View = Type.Object({
-  hits: Type.Integer(),
-  visits: Type.Integer(),
-  worker: Type.Object({ slot: Type.Integer(), pid: Type.Integer(), generation: Type.Integer() }),
-  host: Type.String()
+const View = object({
+  hits: integer,
+  visits: integer,
+  worker: object({ slot: integer, pid: integer, generation: integer }),
+  host: { type: 'string' }
 })
 
 /** `/`: counts one hit and one visit of the session, and shows them: a page for browsers, JSON for everybody else. */
@@ -23,7 +25,7 @@ export const home: FastifyPluginAsync = async (app) => {
   app.get('/', { schema: { response: { 200: View } } }, async (request: FastifyRequest, reply: FastifyReply) => {
     const [hits, visits] = await Promise.all([app.shared.hits.increment(), countVisit(request)])
     void reply.header('vary', 'accept').header('cache-control', 'no-store')
-    if (request.accepts().type(['application/json', 'text/html']) !== 'text/html') {
+    if (new Negotiator(request.raw).mediaType(['application/json', 'text/html']) !== 'text/html') {
       return { hits, visits, worker: { slot, pid, generation }, host }
     }
     const name = request.session.name ?? ''

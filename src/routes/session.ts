@@ -1,20 +1,20 @@
-import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
-import { Type } from 'typebox'
 import { visitsOf } from '../http/session.ts'
+import type { TypedRoutes } from '../http/typed.ts'
+import { object } from '../schema.ts'
 
-const View = Type.Object({
-  visits: Type.Integer(),
-  name: Type.Union([Type.String(), Type.Null()]),
-  createdAt: Type.Union([Type.Integer(), Type.Null()])
+const View = object({
+  visits: { type: 'integer' },
+  name: { anyOf: [{ type: 'string' }, { type: 'null' }] },
+  createdAt: { anyOf: [{ type: 'integer' }, { type: 'null' }] }
 })
-const SignIn = Type.Object(
-  { name: Type.String({ minLength: 1, maxLength: 64, pattern: '\\S' }) },
-  { additionalProperties: false }
-)
+const SignIn = {
+  ...object({ name: { type: 'string', minLength: 1, maxLength: 64, pattern: '\\S' } }),
+  additionalProperties: false
+} as const
 
 /** Who you are here: read, sign in, sign out. Forms of the page are sent back to it; everybody else gets JSON. */
-export const session: FastifyPluginAsyncTypebox = async (app) => {
+export const session: TypedRoutes = async (app) => {
   app.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string' }, (_request, body, done) => {
     done(null, Object.fromEntries(new URLSearchParams(body as string)))
   })

@@ -1,20 +1,21 @@
-import { type Static, type TSchema, Type } from 'typebox'
-import { Value } from 'typebox/value'
 import { deepFreeze, LOG_LEVELS } from '../config.ts'
 import { HttpError, stateUnavailable } from '../errors.ts'
 import type { Logger } from '../log.ts'
+import { object, oneOf, type Schema, type Static } from '../schema.ts'
+import { type Fault, faultOf } from '../schema-check.ts'
 import { toJson } from './json.ts'
 import { PREFIX, type RedisClient, type RedisLink } from './redis.ts'
 import { channelOf, type Subscription } from './subscription.ts'
 
 /** The settings of the service itself: what each may be, and what it is when it was never set. */
-export const SERVICE_SETTINGS = Type.Object({
-  maintenance: Type.Boolean({ default: false, description: 'every route answers 503 MAINTENANCE' }),
-  banner: Type.String({ maxLength: 500, default: '', description: 'text on top of the page' }),
-  logLevel: Type.Union([...LOG_LEVELS.map((level) => Type.Literal(level)), Type.Null()], {
+export const SERVICE_SETTINGS = object({
+  maintenance: { type: 'boolean', default: false, description: 'every route answers 503 MAINTENANCE' },
+  banner: { type: 'string', maxLength: 500, default: '', description: 'text on top of the page' },
+  logLevel: {
+    anyOf: [...oneOf(...LOG_LEVELS).anyOf, { type: 'null' }],
     default: null,
     description: 'lowest level that workers log; null: as LOG_LEVEL says'
-  })
+  }
 })
 type ServiceSettings = Static<typeof SERVICE_SETTINGS>
 /** Of the service's own settings the type is known, of declared ones it is what {@link Settings.declare} returns. */
@@ -36,7 +37,7 @@ type Client = RedisClient & {
 }
 
 interface Setting {
-  schema: TSchema
+  schema: Schema
   fallback: unknown
   /** As it is stored; undefined: it is not. */
   json: string | undefined
@@ -66,7 +67,7 @@ export class Settings {
     link.client.defineCommand('musterSetSetting', { numberOfKeys: 1, lua: SET })
     this.#client = link.client as Client
     for (const [key, schema] of Object.entries(SERVICE_SETTINGS.properties)) {
-      this.declare(key, schema, (schema as { default?: unknown }).default as never)
+      this.#add(key, schema, schema.default)
     }
     subscription.on(this.#channel, async (version) => {
       if (Number(version) !== this.#version) await this.read().catch(() => {})
@@ -90,21 +91,14 @@ export class Settings {
 
   /**
    * Makes a setting known here. What is stored and does not fit the schema counts as not set.
-   * @param schema of typebox, or any JSON schema
+   * @param schema any JSON schema; one that is written `as const` gives the setting its type
    * @returns reads it
    */
-  declare<const S extends TSchema>(key: string, schema: S, fallback: Static<S>): () => Static<S> {
+  declare<const S extends Schema>(key: string, schema: S, fallback: Static<S>): () => Static<S> {
     if (!NAME.test(key)) throw new Error(`a setting cannot be called "${key}": letters, digits, ".", "_" and "-" only`)
     if (this.#settings.has(key)) throw new Error(`there is a setting "${key}" already`)
-    if (!Value.Check(schema, fallback)) throw new Error(`the default of the setting "${key}" does not fit its schema`)
-    const setting: Setting = {
-      schema,
-      fallback: deepFreeze(structuredClone(fallback)),
-      json: undefined,
-      value: undefined
-    }
-    setting.value = setting.fallback
-    this.#settings.set(key, setting)
+    if (faultOf(schema, fallback)) throw new Error(`the default of the setting "${key}" does not fit its schema`)
+    const setting = this.#add(key, schema, fallback)
     this.#take(key, setting)
     return () => setting.value as Static<S>
   }
@@ -118,7 +112,7 @@ export class Settings {
   async set<K extends string>(key: K, value: ValueOf<K>): Promise<number> {
     const { schema } = this.#known(key)
     const json = toJson(value, `The setting "${key}"`)
-    const [fault] = Value.Errors(schema, JSON.parse(json)).slice(-1)
+    const fault = faultOf(schema, JSON.parse(json))
     if (fault) throw new HttpError(400, 'INVALID_SETTING', `The setting "${key}" ${describe(fault, schema)}`)
     if (!this.#link.up) throw stateUnavailable(this.#link.cause)
     try {
@@ -134,7 +128,7 @@ export class Settings {
   parse(key: string, text: string): unknown {
     try {
       const value: unknown = JSON.parse(text)
-      if (Value.Check(this.#known(key).schema, value)) return value
+      if (!faultOf(this.#known(key).schema, value)) return value
     } catch (error) {
       if (error instanceof HttpError) throw error
     }
@@ -170,6 +164,13 @@ export class Settings {
     if (this.#link.up && Number((await this.#client.hget(KEY, VERSION)) ?? 0) !== this.#version) await this.read()
   }
 
+  #add(key: string, schema: Schema, given: unknown): Setting {
+    const fallback = deepFreeze(structuredClone(given))
+    const setting: Setting = { schema, fallback, json: undefined, value: fallback }
+    this.#settings.set(key, setting)
+    return setting
+  }
+
   #known(key: string): Setting {
     const setting = this.#settings.get(key)
     if (setting) return setting
@@ -186,7 +187,7 @@ export class Settings {
     setting.value = setting.fallback
     if (json !== undefined) {
       const value = parseJson(json)
-      if (Value.Check(setting.schema, value)) setting.value = deepFreeze(value)
+      if (!faultOf(setting.schema, value)) setting.value = deepFreeze(value)
       else this.#log.warn({ setting: key }, 'a stored setting does not fit its schema: its default counts')
     }
     return JSON.stringify(setting.value) !== before
@@ -209,7 +210,7 @@ function parseJson(json: string): unknown {
   }
 }
 
-function describe({ message, instancePath }: { message: string; instancePath: string }, schema: TSchema): string {
+function describe({ message, instancePath }: Fault, schema: Schema): string {
   const { anyOf } = schema as { anyOf?: { const?: unknown; type?: string }[] }
   const choices = anyOf?.map((choice) => (choice.type === 'null' ? 'null' : choice.const))
   if (choices?.every((choice) => choice !== undefined)) return `must be one of ${choices.join(', ')}`

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import type { FastifyPluginAsync } from 'fastify'
 import { COMMAND_NAMES, COMMANDS } from '../../src/admin/registry.ts'
 import { MOST_ATTEMPTS } from '../../src/state/attempts.ts'
 import { TOKENS } from '../helpers/admin.ts'
@@ -150,6 +151,23 @@ test('/docs/json is the registry and the routes as OpenAPI; /docs is its page', 
   const page = await app.inject({ method: 'GET', path: '/docs', headers: bearer(TOKENS.ADMIN_READ_TOKEN) })
   assert.equal(page.statusCode, 200)
   assert.match(page.body, /POST \/admin\/commands\/reload/)
+})
+
+test('/docs/json has routes of any kind, and the schemas that they share', async (t) => {
+  const routes: FastifyPluginAsync = async (app) => {
+    app.addHttpMethod('REPORT', { hasBody: true })
+    app.addSchema({ $id: 'name', type: 'string', maxLength: 7 })
+    const body = { type: 'object', properties: { name: { $ref: 'name#' } } }
+    app.route({ method: ['POST', 'REPORT'], url: '/find/:what', schema: { summary: 'finds', body }, handler: () => '' })
+    for (const host of ['a.example', 'b.example']) app.get('/by-host', { constraints: { host } }, () => host)
+  }
+  const { app } = await startApp(t, { routes })
+  const document = async () => (await app.inject({ method: 'GET', path: '/docs/json' })).json()
+  const { paths, components } = await document()
+  assert.equal(paths['/find/{what}'].post.summary, 'finds')
+  assert.ok(paths['/by-host'].get)
+  assert.equal(components.schemas['def-0'].maxLength, 7)
+  assert.deepEqual(await document(), { ...(await document()), paths, components })
 })
 
 test('/admin/events begins at once, also while there is nothing to tell', async (t) => {

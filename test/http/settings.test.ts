@@ -3,7 +3,7 @@ import { Writable } from 'node:stream'
 import { describe, type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { pino } from 'pino'
-import { Type } from 'typebox'
+import { object } from '../../src/schema.ts'
 import { type AppOptions, commandsDuring, startApp as startAnyApp, Visitor } from '../helpers/app.ts'
 import { RedisProxy } from '../helpers/proxy.ts'
 import { startRedis } from '../helpers/redis.ts'
@@ -77,7 +77,7 @@ describe('a setting', () => {
 
   test('is read from what somebody typed as its schema wants it', async (t) => {
     const { settings } = (await startApp(t)).app.shared
-    settings.declare('limits', Type.Array(Type.Integer()), [])
+    settings.declare('limits', { type: 'array', items: { type: 'integer' } }, [])
     assert.equal(settings.parse('banner', '42'), '42')
     assert.equal(settings.parse('banner', 'Back at noon'), 'Back at noon')
     assert.equal(settings.parse('maintenance', 'true'), true)
@@ -96,7 +96,7 @@ describe('a setting of your own', () => {
       const { settings } = app.shared
       return {
         settings,
-        greeting: settings.declare('greeting', Type.String({ minLength: 1 }), 'hello'),
+        greeting: settings.declare('greeting', { type: 'string', minLength: 1 }, 'hello'),
         plain: settings.declare('plain', { type: 'object', properties: { a: { type: 'integer' } } } as const, { a: 1 })
       }
     }
@@ -116,7 +116,7 @@ describe('a setting of your own', () => {
   test("is nobody's to change but by set", async (t) => {
     const { settings } = (await startApp(t)).app.shared
     const fallback = { list: [1] }
-    const limits = settings.declare('limits', Type.Object({ list: Type.Array(Type.Integer()) }), fallback)
+    const limits = settings.declare('limits', object({ list: { type: 'array', items: { type: 'integer' } } }), fallback)
     assert.throws(() => limits().list.push(2), TypeError)
     await settings.set('limits', { list: [2] })
     assert.throws(() => limits().list.push(3), TypeError)
@@ -126,11 +126,11 @@ describe('a setting of your own', () => {
 
   test('is not declared twice, nor under any name, nor with a default that does not fit', async (t) => {
     const { settings } = (await startApp(t)).app.shared
-    settings.declare('mine', Type.Integer(), 1)
-    assert.throws(() => settings.declare('mine', Type.Integer(), 1), /already/)
-    assert.throws(() => settings.declare('banner', Type.String(), ''), /already/)
-    assert.throws(() => settings.declare('@version', Type.Integer(), 1), /cannot be called/)
-    assert.throws(() => settings.declare('other', Type.Integer(), 'x' as never), /does not fit/)
+    settings.declare('mine', { type: 'integer' }, 1)
+    assert.throws(() => settings.declare('mine', { type: 'integer' }, 1), /already/)
+    assert.throws(() => settings.declare('banner', { type: 'string' }, ''), /already/)
+    assert.throws(() => settings.declare('@version', { type: 'integer' }, 1), /cannot be called/)
+    assert.throws(() => settings.declare('other', { type: 'integer' }, 'x' as never), /does not fit/)
   })
 
   test('whose stored value does not fit any more is its default, and the log says so once', async (t) => {
@@ -138,7 +138,7 @@ describe('a setting of your own', () => {
     await redis.client.hset('muster:settings', { size: '"large"', banner: '{', '@version': 7 })
     const { log, lines } = recorder()
     const { settings } = (await startApp(t, { redis, log, routes: noRoutes })).app.shared
-    const size = settings.declare('size', Type.Integer(), 3)
+    const size = settings.declare('size', { type: 'integer' }, 3)
     await settings.set('maintenance', true)
     await settings.read()
     assert.equal(size(), 3)

@@ -45,6 +45,7 @@ describe('what is not set has a default', () => {
       admin: { controlTokens: undefined, readTokens: undefined, askMs: 10_000 },
       maxWorkers: 128,
       searchPath: '',
+      nodeOptions: '',
       redis: { url: undefined, timeoutMs: 1000, ca: undefined },
       session: { secrets: undefined, idleMs: 30 * 60_000, maxAgeMs: 12 * 3_600_000 },
       metricsTokens: undefined,

@@ -53,6 +53,15 @@ describe('what a process does not need, it does not load', () => {
     )
   })
 
+  test('nobody loads what makes schemas or the OpenAPI document, or knows every media type', async () => {
+    const { packages } = await loadedBy('config.js', 'primary/run.js', 'worker/run.js', 'routes/index.js', 'cli.js')
+    assert.ok(packages.has('fastify') && packages.has('ajv'), `too little: ${[...packages]}`)
+    assert.deepEqual(
+      [...packages].filter((name) => /^typebox|swagger$|^yaml$|^openapi|^mime/.test(name)),
+      []
+    )
+  })
+
   test('what both of them know, the messages and the channel, needs nothing else', async () => {
     const { packages, own } = await loadedBy('ipc/messages.js', 'ipc/channel.js')
     assert.deepEqual([...packages], [])
