@@ -1,4 +1,4 @@
-import { X509Certificate } from 'node:crypto'
+import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import type { Config } from './config.ts'
@@ -104,6 +104,58 @@ export function readCertificates(given: Record<string, unknown>, faults: string[
   } catch (error) {
     faults.push(`REDIS_CA: ${file} holds no certificate: ${(error as Error).message}`)
     delete given.REDIS_CA
+  }
+}
+
+/** @returns the content of TLS_CERT and TLS_KEY; undefined when they are not set, or not right */
+export function readTls(given: Record<string, unknown>, faults: string[]) {
+  const { TLS_CERT, TLS_KEY } = given
+  if (TLS_CERT === undefined && TLS_KEY === undefined) return undefined
+  if (TLS_CERT === undefined) faults.push('TLS_CERT: must be set, since TLS_KEY is')
+  if (TLS_KEY === undefined) faults.push('TLS_KEY: must be set, since TLS_CERT is')
+  const cert = readPem(given, 'TLS_CERT', 'certificate', (pem) => new X509Certificate(pem), faults)
+  const key = readPem(given, 'TLS_KEY', 'private key without a passphrase', (pem) => createPrivateKey(pem), faults)
+  if (!cert || !key) return undefined
+  try {
+    if (!cert.value.checkPrivateKey(key.value))
+      throw new Error('it is not the key of the first certificate in TLS_CERT')
+    // Not loaded where it is not used: it takes its time.
+    process.getBuiltinModule('node:tls').createSecureContext({ cert: cert.pem, key: key.pem })
+  } catch (error) {
+    faults.push(`TLS_KEY: ${TLS_KEY} does not fit: ${(error as Error).message}`)
+    return undefined
+  }
+  return { cert: cert.pem, key: key.pem, expiresAt: Date.parse(cert.value.validTo) }
+}
+
+/** What a path holds, whatever is wrong with it: no fault shows any of it. */
+function readPem<T>(
+  given: Record<string, unknown>,
+  name: 'TLS_CERT' | 'TLS_KEY',
+  what: string,
+  parse: (pem: string) => T,
+  faults: string[]
+): { pem: string; value: T } | undefined {
+  const file = given[name]
+  if (typeof file !== 'string') return undefined
+  if (file.includes('-----BEGIN')) {
+    faults.push(`${name}: must be the path of a file, not what is in it`)
+    // Nor is it to be shown by anybody else.
+    delete given[name]
+    return undefined
+  }
+  let pem: string
+  try {
+    pem = readFileSync(file, 'utf8')
+  } catch (error) {
+    faults.push(`${name}: cannot be read: ${(error as Error).message}`)
+    return undefined
+  }
+  try {
+    return { pem, value: parse(pem) }
+  } catch (error) {
+    faults.push(`${name}: ${file} holds no ${what}: ${(error as Error).message}`)
+    return undefined
   }
 }
 

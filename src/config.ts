@@ -3,7 +3,7 @@ import { createRequire } from 'node:module'
 import { join, resolve } from 'node:path'
 import envSchema from 'env-schema'
 import { cacheDirOf } from './compile-cache.ts'
-import { crossCheck, readCertificates, readSecretFile, readSystemd } from './config-checks.ts'
+import { crossCheck, readCertificates, readSecretFile, readSystemd, readTls } from './config-checks.ts'
 import { usableCpus } from './cpu-quota.ts'
 import { StartupError } from './errors.ts'
 import { REDIS_URL_FORMS } from './redis-url.ts'
@@ -75,6 +75,10 @@ export const schema = {
       maximum: 999,
       description: 'more workers than this are refused'
     }),
+    TLS_CERT: optional({
+      description: 'file of the certificate of this service and those that sign it, in PEM: with it PORT speaks https'
+    }),
+    TLS_KEY: optional({ description: 'file of the private key of TLS_CERT, in PEM' }),
     TRUST_PROXY: optional({ description: 'addresses or CIDR ranges of proxies whose X-Forwarded-* count, by commas' }),
     KEEP_ALIVE_TIMEOUT: ms(5000, 1, 'an idle connection is kept for so long'),
     HEADERS_TIMEOUT: ms(10_000, 1, 'the headers of a request must arrive within this'),
@@ -115,9 +119,6 @@ export const schema = {
 
 type Variables = Static<typeof schema>
 
-/** What systemd says to the process it starts, and to no other: not settings, so not in the schema. */
-const OF_SYSTEMD = ['NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID', 'LISTEN_FDS', 'LISTEN_PID', 'LISTEN_FDNAMES']
-
 const SECRETS = ['SESSION_SECRET', 'ADMIN_TOKEN', 'ADMIN_READ_TOKEN', 'METRICS_TOKEN'] as const
 /** What may be in a file that NAME_FILE names. */
 const FROM_FILES = [...SECRETS, 'REDIS_URL'] as const
@@ -136,8 +137,9 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
   for (const name of Object.keys(schema.properties)) if (environment[name]) given[name] = environment[name]
   for (const name of FROM_FILES) readSecretFile(given, name, faults)
   readCertificates(given, faults)
+  const tls = readTls(given, faults)
 
-  const config = group(coerce(given, faults), environment, readSystemd(environment, faults))
+  const config = group(coerce(given, faults), environment, readSystemd(environment, faults), tls)
   crossCheck(config, faults)
   if (faults.length > 0) {
     throw new StartupError(`The environment is not right:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`)
@@ -162,42 +164,12 @@ export function deepFreeze<T>(value: T): T {
   return Object.freeze(value)
 }
 
-/** Who a worker is, and which primary's: that one says it at the fork. */
-export function loadIdentity(environment: NodeJS.ProcessEnv = process.env) {
-  return {
-    slot: Number(environment.MUSTER_SLOT),
-    generation: Number(environment.MUSTER_GENERATION),
-    instance: environment.MUSTER_INSTANCE ?? ''
-  }
-}
-
-/** The variables that tell a forked worker who it is and what the primary has settled for all of them. */
-export function workerEnvironment(worker: {
-  slot: number
-  generation: number
-  app?: string | undefined
-  /** No other primary's on any host. */
-  instance: string
-  redisUrl?: string | undefined
-  sessionSecretFile?: string | undefined
-}): Record<string, string> {
-  return {
-    MUSTER_SLOT: String(worker.slot),
-    MUSTER_GENERATION: String(worker.generation),
-    ...(worker.app && { APP: worker.app }),
-    MUSTER_INSTANCE: worker.instance,
-    // The primary has read the file.
-    ...(worker.redisUrl && { REDIS_URL: worker.redisUrl, REDIS_URL_FILE: '' }),
-    ...(worker.sessionSecretFile && { SESSION_SECRET_FILE: worker.sessionSecretFile })
-  }
-}
-
-/** Takes what systemd says to this process out of the environment, which every child process gets a copy of. */
-export function withholdFromChildren(environment: NodeJS.ProcessEnv = process.env): void {
-  for (const name of OF_SYSTEMD) delete environment[name]
-}
-
-function group(variables: Variables, environment: NodeJS.ProcessEnv, systemd: ReturnType<typeof readSystemd>) {
+function group(
+  variables: Variables,
+  environment: NodeJS.ProcessEnv,
+  systemd: ReturnType<typeof readSystemd>,
+  tls: ReturnType<typeof readTls>
+) {
   const runDir = resolve(variables.RUN_DIR)
   const list = (value: string | undefined) => value?.split(/[,\s]+/).filter(Boolean)
   return {
@@ -241,6 +213,8 @@ function group(variables: Variables, environment: NodeJS.ProcessEnv, systemd: Re
       idleMs: variables.SESSION_IDLE,
       maxAgeMs: variables.SESSION_MAX_AGE
     },
+    /** What TLS_CERT and TLS_KEY hold; undefined: the port speaks plain http. */
+    tls,
     http: {
       trustProxy: list(variables.TRUST_PROXY),
       keepAliveMs: variables.KEEP_ALIVE_TIMEOUT,

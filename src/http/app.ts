@@ -22,7 +22,7 @@ import { health } from './health.ts'
 import { inFlight } from './in-flight.ts'
 import { limits } from './limits.ts'
 import { refuseInMaintenance } from './maintenance.ts'
-import { measure } from './measure.ts'
+import { measure, measureCertificate } from './measure.ts'
 import { measureState } from './measure-state.ts'
 import { metrics } from './metrics.ts'
 import { rateLimit } from './rate-limit.ts'
@@ -41,7 +41,7 @@ export interface Self {
 
 /** Everything an app needs of the process it runs in. */
 export interface AppDeps {
-  config: Pick<Config, 'http' | 'session' | 'admin' | 'runDir' | 'metricsTokens'>
+  config: Pick<Config, 'http' | 'session' | 'admin' | 'runDir' | 'metricsTokens' | 'tls'>
   log: Logger
   self: Self
   link: RedisLink
@@ -122,6 +122,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   await app.register(requestLog)
   await app.register(inFlight)
   const startFromZero = measure(app)
+  measureCertificate(deps.registry, config.tls)
   measureState(deps.registry, { link: deps.link, hits: deps.shared.hits, store })
   await app.register(limits, deps)
   await app.register(rateLimit, deps)

@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from 'fastify'
 import { HttpError, MethodNotAllowedError, notFound } from '../errors.ts'
 import { MAX_TARGET, METHODS } from './request-rules.ts'
-import { SECURITY_HEADERS } from './security-headers.ts'
+import { securityHeaders } from './security-headers.ts'
 
 const LINGER_MS = 500
 
@@ -119,7 +119,7 @@ export function endWith(
 ): void {
   const body = JSON.stringify({ statusCode, code, error: STATUS_CODES[statusCode], message })
   const all = {
-    ...SECURITY_HEADERS,
+    ...securityHeaders(isSecure(socket)).headers,
     'content-type': 'application/json; charset=utf-8',
     'content-length': Buffer.byteLength(body),
     ...headers,
@@ -131,6 +131,9 @@ export function endWith(
   socket.end(`HTTP/1.1 ${statusCode} ${STATUS_CODES[statusCode]}\r\n${lines.join('')}\r\n${body}`)
   linger(socket)
 }
+
+/** Whether it is TLS. */
+export const isSecure = (socket: Duplex): boolean => 'encrypted' in socket
 
 /** Reads on for a moment: bytes that come after the end would reset the connection before the answer was read. */
 function linger(socket: Duplex): void {

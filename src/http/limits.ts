@@ -5,10 +5,10 @@ import fp from 'fastify-plugin'
 import type { Config } from '../config.ts'
 import { HttpError } from '../errors.ts'
 import { isTooDeep, MAX_DEPTH } from '../json-depth.ts'
-import { endWith } from './errors.ts'
+import { endWith, isSecure } from './errors.ts'
 import { Overload } from './overload.ts'
 import { METHODS, refusalOf } from './request-rules.ts'
-import { SECURITY_HEADERS, securityHeaders } from './security-headers.ts'
+import { securityHeaders } from './security-headers.ts'
 import { setStanding } from './standing-headers.ts'
 
 /** What every request passes first: headers that every answer has, the rules of HTTP, and whether there is time for it. */
@@ -52,6 +52,8 @@ function refuseOddRequests(app: FastifyInstance): void {
     const message = 'Only 100-continue can be expected'
     const body = JSON.stringify({ statusCode: 417, code: 'EXPECTATION', error: 'Expectation Failed', message })
     const type = { 'content-type': 'application/json; charset=utf-8', 'content-length': Buffer.byteLength(body) }
-    response.writeHead(417, { ...SECURITY_HEADERS, ...type, connection: 'close' }).end(body)
+    response
+      .writeHead(417, { ...securityHeaders(isSecure(response.req.socket)).headers, ...type, connection: 'close' })
+      .end(body)
   })
 }

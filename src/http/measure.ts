@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
-import { Counter, Gauge } from 'prom-client'
+import { Counter, Gauge, type Registry } from 'prom-client'
+import type { Config } from '../config.ts'
 import { type Distribution, KeptHistogram } from './histogram.ts'
 
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10]
@@ -98,6 +99,17 @@ export function measure(app: FastifyInstance): () => void {
       of.aborted.inc(0)
     }
   }
+}
+
+/** Which certificate a worker shows can be told by its end; without TLS there is no series. */
+export function measureCertificate(registry: Registry, tls: Config['tls']): void {
+  const gauge = new Gauge({
+    name: 'tls_certificate_expiry_timestamp_seconds',
+    help: 'When the certificate in TLS_CERT expires, in seconds since 1970; of the file as the worker read it.',
+    registers: [registry]
+  })
+  if (tls) gauge.set(tls.expiresAt / 1000)
+  else gauge.remove()
 }
 
 const bytes = (length: unknown): number => Number(length) || 0

@@ -25,7 +25,9 @@ const bad = (message: string) => new HttpError(400, 'BAD_REQUEST', message)
  */
 export function refusalOf(request: IncomingMessage, isMethod: (method: string) => boolean): HttpError | undefined {
   const { method = '', url = '', headers, httpVersionMajor, httpVersionMinor } = request
-  if (httpVersionMajor !== 1) return new HttpError(505, 'HTTP_VERSION', 'This is served as HTTP/1.1 only')
+  if (httpVersionMajor !== 1 && httpVersionMajor !== 2) {
+    return new HttpError(505, 'HTTP_VERSION', 'This is served as HTTP/1.1 and, over TLS, HTTP/2 only')
+  }
   if (url.length > MAX_TARGET) return new HttpError(414, 'URI_TOO_LONG', 'The address is too long')
   if (method === 'TRACE' || method === 'CONNECT') return new MethodNotAllowedError(method, url, METHODS.join(', '))
   if (!isMethod(method)) return new HttpError(501, 'NOT_IMPLEMENTED', `${method} is no method of this service`)
@@ -36,11 +38,18 @@ export function refusalOf(request: IncomingMessage, isMethod: (method: string) =
     if (httpVersionMinor === 0) return bad('HTTP/1.0 has no Transfer-Encoding')
     if (!/^chunked$/i.test(coding)) return new HttpError(501, 'NOT_IMPLEMENTED', 'Only chunked is read')
   }
-  const { host } = headers
-  if (host === undefined ? httpVersionMinor > 0 : !HOST.test(host)) return bad('Host must name this service')
+  if (!isNamed(headers, httpVersionMajor, httpVersionMinor)) return bad('Host must name this service')
   if (url === '*' && method !== 'OPTIONS') return bad('Only OPTIONS is about the whole service')
   if (url[0] !== '/' && url !== '*' && !ABSOLUTE.test(url)) return bad('This is no address of this service')
   return undefined
+}
+
+/** In HTTP/2 the name is `:authority`; where there is a Host beside it, both must be the same. */
+function isNamed(headers: IncomingMessage['headers'], major: number, minor: number): boolean {
+  const { host } = headers
+  if (major === 1) return host === undefined ? minor === 0 : HOST.test(host)
+  const { ':authority': authority = host } = headers
+  return typeof authority === 'string' && HOST.test(authority) && (host === undefined || host === authority)
 }
 
 /** @param fields names and values in turn, as they came */

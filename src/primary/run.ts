@@ -1,8 +1,9 @@
 import cluster from 'node:cluster'
-import { randomUUID } from 'node:crypto'
+import { hkdfSync, randomBytes, randomUUID } from 'node:crypto'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
-import { type Config, withholdFromChildren, workerEnvironment } from '../config.ts'
+import type { Config } from '../config.ts'
+import { withholdFromChildren, workerEnvironment } from '../environment.ts'
 import { EXIT_CONFIG } from '../errors.ts'
 import type { Collection } from '../ipc/messages.ts'
 import { createLog } from '../log.ts'
@@ -54,8 +55,16 @@ export async function runPrimary(config: Config): Promise<void> {
     drainMs: config.drainMs,
     runDir: config.runDir,
     releases: new Releases(process.argv[1]!, config.app),
-    clients: config.scheduling === 'sticky' ? new Clients(config.http.trustProxy) : undefined,
-    environment: (worker) => workerEnvironment({ ...worker, instance, redisUrl, sessionSecretFile: secretFile }),
+    // Behind TLS nobody can read here what a proxy says of its clients.
+    clients: config.scheduling === 'sticky' ? new Clients(config.tls ? [] : config.http.trustProxy) : undefined,
+    environment: (worker) =>
+      workerEnvironment({
+        ...worker,
+        instance,
+        redisUrl,
+        sessionSecretFile: secretFile,
+        ticketKeys: config.tls && ticketKeysOf(worker.generation)
+      }),
     onPid: (pid, alive) => watchdog.note('worker', pid, alive),
     command: (name, args, caller) => admin.run(name, args, caller),
     watch: ({ id, channel }, on) => {
@@ -159,6 +168,12 @@ export async function runPrimary(config: Config): Promise<void> {
     throw error
   }
 }
+
+const ticketSecret = randomBytes(32)
+
+/** The same for all workers of a generation, so that a client that comes back may come to any; others with each reload. */
+const ticketKeysOf = (generation: number) =>
+  Buffer.from(hkdfSync('sha256', ticketSecret, '', `tickets of ${generation}`, 48))
 
 function limitsOf({ limits, drainMs }: Config): Limits {
   const { maxPauseMs, ...others } = limits

@@ -1,39 +1,11 @@
-import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http'
-import { type ListenOptions, Server as NetServer, Socket } from 'node:net'
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http'
+import { createServer, type ListenOptions, Server as NetServer, Socket } from 'node:net'
 import { getSystemErrorName } from 'node:util'
 import { endWith } from '../http/errors.ts'
-import { StandingResponse } from '../http/standing-headers.ts'
-
-/** One client connection as the worker knows it. */
-export interface Connection {
-  readonly socket: Socket
-  /** Requests received and not answered yet. */
-  busy: number
-  /** Requests received here. */
-  requests: number
-  /** The last request received: only its answer may say `Connection: close`. */
-  lastRequest?: IncomingMessage | undefined
-  /** When the last answer was complete, or when the connection came, in ms of `performance.now()`. */
-  idleSince: number
-  /** It came from another worker and has sent nothing here yet. */
-  adopted: boolean
-  /** It came with bytes of the client's that were read elsewhere; the socket does not count them. */
-  headed: boolean
-  /** No longer HTTP/1: it cannot change hands. */
-  upgraded: boolean
-  /** It cannot be used any more: on its way to another worker, or FIN is sent. */
-  leaving: boolean
-  /** How it ends, for the ledger of a drain; the client closed it where nothing else is said. */
-  end: 'handedOver' | 'answered' | 'idle' | 'left' | 'cut'
-}
-
-/** Is told what happens to connections. */
-export interface Watcher {
-  opened(connection: Connection): void
-  /** An answer is complete. */
-  quiet(connection: Connection): void
-  closed(connection: Connection): void
-}
+import { type Connection, fresh, isQuiet, KEPT_LONGER_MS, type PortHandle, type Watcher } from './connection.ts'
+import { createHttp1, idleOf } from './http1.ts'
+import { Http2 } from './http2.ts'
+import { createTls, type TlsOptions } from './tls.ts'
 
 export interface ServerOptions {
   keepAliveMs: number
@@ -46,48 +18,17 @@ export interface ServerOptions {
   maxRequests: number
 }
 
-/** Node's own TCP handle, the part of it that a connection needs to change hands. */
-export interface TcpHandle {
-  readStop(): void
-  readStart(): void
-  readonly writeQueueSize: number
-}
-
-/** Node's own handle of a bound socket. */
-export interface PortHandle {
-  onconnection: (status: number, handle: TcpHandle | undefined) => void
-  /** Zero, or a negative errno. */
-  listen(backlog: number): number
-  close(): void
-}
-
-export const handleOf = (socket: Socket): TcpHandle | null => (socket as Socket & { _handle: TcpHandle | null })._handle
-
-const KEPT = Symbol('kept')
-/** An idle connection is kept so much longer than its client was told, who may use it to the last moment. In ms. */
-export const KEPT_LONGER_MS = 1000
-
-/** Whether the connection is kept is decided when the header block is written, not when the request came. */
-function responseClass(isLast: (request: IncomingMessage) => boolean): typeof ServerResponse {
-  class Response<Request extends IncomingMessage = IncomingMessage> extends StandingResponse<Request> {
-    declare [KEPT]: boolean
-  }
-  Object.defineProperty(Response.prototype, 'shouldKeepAlive', {
-    get(this: Response) {
-      return this[KEPT] && !isLast(this.req)
-    },
-    set(this: Response, kept: boolean) {
-      this[KEPT] = kept
-    }
-  })
-  return Response
-}
+/** What TLS needs beside them. */
+export type Credentials = Omit<TlsOptions, 'handshakeMs'>
 
 const BACKLOG = 1024
 
-/** The HTTP server of a worker and every connection it has. */
+/** The HTTP servers of a worker and every connection it has. */
 export class Connections {
+  /** Speaks HTTP/1.1. */
   readonly server: Server
+  /** Where connections come in: the same, but with TLS. */
+  readonly #door: NetServer
   readonly all = new Set<Connection>()
   /** Those whose client waits for the answer to a command of the admin plane: a drain does not wait for them. */
   readonly onErrand = new Set<Connection>()
@@ -103,21 +44,14 @@ export class Connections {
   #closing = false
   watcher: Watcher | undefined
 
-  constructor(options: ServerOptions, handler: RequestListener) {
+  /** @param credentials with them it speaks TLS, and HTTP/2 to those who ask for it */
+  constructor(options: ServerOptions, handler: RequestListener, credentials?: Credentials) {
     this.#keepAliveMs = options.keepAliveMs
     this.#maxConnections = options.maxConnections || Number.POSITIVE_INFINITY
     this.#maxRequests = options.maxRequests || Number.POSITIVE_INFINITY
-    this.server = createServer(
-      {
-        keepAliveTimeout: options.keepAliveMs,
-        headersTimeout: options.headersMs,
-        requestTimeout: options.requestMs,
-        connectionsCheckingInterval: 500,
-        maxHeaderSize: options.headerBytes,
-        // The app refuses what has none, with an answer like every other.
-        requireHostHeader: false,
-        ServerResponse: responseClass((request) => this.#endsWith(request))
-      },
+    this.server = createHttp1(
+      options,
+      (request) => this.#endsWith(request),
       (request, response) => {
         if (!this.#received(request, response)) return
         // One turn later, so that a pipelined burst is known whole before its first answer.
@@ -125,9 +59,8 @@ export class Connections {
         else handler(request, response)
       }
     )
-    // Fields past a number of node's own would be dropped without a word; the app counts them.
-    this.server.maxHeadersCount = 0
-    this.server.prependListener('connection', (socket: Socket) => this.#opened(socket))
+    if (credentials) this.#door = this.#secureDoor(options, handler, credentials)
+    else this.#door = this.server.prependListener('connection', (socket: Socket) => this.#opened(socket))
   }
 
   /** Without a port of its own: connections come from the primary. */
@@ -153,9 +86,10 @@ export class Connections {
   startReusePort(port: number, host: string): Promise<void> {
     this.#start()
     return new Promise((resolve, reject) => {
-      this.server.once('error', reject)
-      this.server.listen({ port, host, backlog: BACKLOG, exclusive: true, reusePort: true } as ListenOptions, () => {
-        this.server.off('error', reject)
+      this.#door.once('error', reject)
+      this.#door.listen({ port, host, backlog: BACKLOG, exclusive: true, reusePort: true } as ListenOptions, () => {
+        this.#door.off('error', reject)
+        if (this.#door !== this.server) this.server.emit('listening')
         resolve()
       })
     })
@@ -177,14 +111,15 @@ export class Connections {
     return () => void this.onErrand.delete(connection)
   }
 
-  /** From now on the last answer on each connection says that it is the last. */
+  /** From now on each connection learns with its last answer that it is the last; those of HTTP/2 at once. */
   sayClose(): void {
     this.#closing = true
+    for (const { http2 } of this.all) http2?.close()
   }
 
   /** Takes no more from a port; what is open stays open, with its time-outs. `http.Server.close` would end idle ones. */
   refuseNew(): void {
-    if (this.server.listening) NetServer.prototype.close.call(this.server)
+    if (this.#door.listening) NetServer.prototype.close.call(this.#door)
     // After the loop has accepted all there was: the last process that closes the socket resets what waits at it.
     setImmediate(() => this.#port?.close())
   }
@@ -212,7 +147,7 @@ export class Connections {
     // Before node's HTTP parser takes to the handle itself: it reads what is in front of it first.
     if (head) socket.unshift(Buffer.from(head, 'base64'))
     this.#handedOver = idleMs !== undefined
-    this.server.emit('connection', socket)
+    this.#door.emit('connection', socket)
     this.#handedOver = false
     const connection = this.#bySocket.get(socket)
     if (connection && head) connection.headed = true
@@ -238,44 +173,14 @@ export class Connections {
 
   /** Connections that are between two requests, nothing half read and nothing half written. */
   idle(): Connection[] {
-    const parserIdle = this.#parserIdle()
+    const parserIdle = idleOf(this.server, this.all)
     return [...this.all].filter(
       (connection) =>
-        this.isQuiet(connection) &&
-        (parserIdle.has(connection.socket) || (connection.socket.bytesRead === 0 && !connection.headed))
+        isQuiet(connection) &&
+        (connection.http2 !== undefined ||
+          parserIdle.has(connection.socket) ||
+          (connection.socket.bytesRead === 0 && !connection.headed))
     )
-  }
-
-  isQuiet({ busy, leaving, upgraded, socket }: Connection): boolean {
-    const handle = handleOf(socket)
-    return (
-      busy === 0 &&
-      !leaving &&
-      !upgraded &&
-      !socket.destroyed &&
-      !socket.writableEnded &&
-      handle !== null &&
-      socket.readableLength === 0 &&
-      socket.writableLength === 0 &&
-      handle.writeQueueSize === 0
-    )
-  }
-
-  /** Which sockets the HTTP parser finds idle: `closeIdleConnections()` names them, with `destroy` caught for the moment. */
-  #parserIdle(): Set<Socket> {
-    const named = new Set<Socket>()
-    for (const { socket } of this.all) {
-      socket.destroy = function (this: Socket) {
-        named.add(this)
-        return this
-      }
-    }
-    try {
-      this.server.closeIdleConnections()
-    } finally {
-      for (const { socket } of this.all) Reflect.deleteProperty(socket, 'destroy')
-    }
-    return named
   }
 
   #isEnding(socket: Socket): boolean {
@@ -291,22 +196,15 @@ export class Connections {
     return last
   }
 
-  #opened(socket: Socket): void {
+  /** @returns undefined where there are too many */
+  #opened(socket: Socket): Connection | undefined {
     if (this.all.size >= this.#maxConnections && !this.#handedOver) {
-      endWith(socket, 503, 'TOO_MANY_CONNECTIONS', 'There are too many connections', { 'retry-after': '1' })
-      return
+      if (this.#door === this.server) {
+        endWith(socket, 503, 'TOO_MANY_CONNECTIONS', 'There are too many connections', { 'retry-after': '1' })
+      } else socket.destroy() // A handshake, only to say so, is what would be too much.
+      return undefined
     }
-    const connection: Connection = {
-      socket,
-      busy: 0,
-      requests: 0,
-      idleSince: performance.now(),
-      adopted: false,
-      headed: false,
-      upgraded: false,
-      leaving: false,
-      end: 'left'
-    }
+    const connection = fresh(socket)
     this.all.add(connection)
     this.#bySocket.set(socket, connection)
     this.watcher?.opened(connection)
@@ -314,6 +212,28 @@ export class Connections {
       this.all.delete(connection)
       this.onErrand.delete(connection)
       this.watcher?.closed(connection)
+    })
+    return connection
+  }
+
+  /** Connections count from the start; to HTTP they come when their handshake is done. */
+  #secureDoor(options: ServerOptions, handler: RequestListener, credentials: Credentials): NetServer {
+    const http2 = new Http2(options.headerBytes, handler, {
+      received: () => void this.#requests++,
+      quiet: (connection) => this.watcher?.quiet(connection),
+      isEnding: ({ raw }) => this.#isEnding(raw)
+    })
+    http2.on('checkExpectation', (request, response) => this.server.emit('checkExpectation', request, response))
+    const tls = createTls({ ...credentials, handshakeMs: options.headersMs }, (socket, raw) => {
+      const connection = this.#bySocket.get(raw)
+      if (!connection) return
+      connection.socket = socket
+      this.#bySocket.set(socket, connection)
+      if (socket.alpnProtocol === 'h2') http2.open(connection)
+      else this.server.emit('connection', socket)
+    })
+    return createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+      if (this.#opened(socket)) tls(socket)
     })
   }
 

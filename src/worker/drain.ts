@@ -1,5 +1,6 @@
 import type { Ledger } from '../ipc/messages.ts'
-import { type Connection, type Connections, handleOf, type Watcher } from './connections.ts'
+import { type Connection, handleOf, isQuiet, type Watcher } from './connection.ts'
+import type { Connections } from './connections.ts'
 
 export interface DrainOptions {
   /**
@@ -137,8 +138,7 @@ export class Drain implements Watcher {
     while (this.#candidates.length > 0 && this.#travelling.size < WINDOW) {
       const { connection, bytesRead } = this.#candidates.pop()!
       // Since the look it may have been busy: only one that has sent nothing is surely still between two requests.
-      if (this.#connections.isQuiet(connection) && connection.socket.bytesRead === bytesRead)
-        void this.#handOver(connection)
+      if (isQuiet(connection) && connection.socket.bytesRead === bytesRead) void this.#handOver(connection)
     }
   }
 
@@ -162,7 +162,11 @@ export class Drain implements Watcher {
 
   /** FIN, and read on for a while. */
   #end(connection: Connection): void {
-    const { socket } = connection
+    const { socket, http2 } = connection
+    if (http2) {
+      http2.close()
+      return
+    }
     connection.leaving = true
     connection.end = 'idle'
     socket.setTimeout(0)

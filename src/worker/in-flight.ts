@@ -1,6 +1,6 @@
 import { describeRequest } from '../http/in-flight.ts'
 import { IN_FLIGHT, type InFlight } from '../ipc/messages.ts'
-import type { Connection } from './connections.ts'
+import type { Connection } from './connection.ts'
 
 const MOST = 100
 
@@ -10,7 +10,8 @@ const MOST = 100
  */
 export function listInFlight(connections: Iterable<Connection>): InFlight[] {
   return [...connections]
-    .flatMap(({ busy, lastRequest }) => (busy > 0 && lastRequest ? [describeRequest(lastRequest)] : []))
+    .flatMap(({ busy, lastRequest, http2 }) => http2?.open ?? (busy > 0 && lastRequest ? [lastRequest] : []))
+    .map(describeRequest)
     .sort((a, b) => a.ageMs - b.ageMs)
     .slice(0, MOST)
 }

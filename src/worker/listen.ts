@@ -3,7 +3,8 @@ import { listenFault } from '../errors.ts'
 import type { Channel } from '../ipc/channel.ts'
 import type { AskOfPrimary, AskOfWorker, ToPrimary, ToWorker } from '../ipc/messages.ts'
 import type { Logger } from '../log.ts'
-import type { Connections, PortHandle } from './connections.ts'
+import type { PortHandle } from './connection.ts'
+import type { Connections } from './connections.ts'
 
 type PortChannel = Pick<Channel<ToPrimary, ToWorker, AskOfPrimary, AskOfWorker>, 'on' | 'tell'>
 

@@ -3,7 +3,7 @@ import { hostname } from 'node:os'
 import { pathToFileURL } from 'node:url'
 import type { FastifyPluginAsync } from 'fastify'
 import type { Config } from '../config.ts'
-import { loadIdentity } from '../config.ts'
+import { loadIdentity } from '../environment.ts'
 import { EXIT_CONFIG, StartupError } from '../errors.ts'
 import { buildApp } from '../http/app.ts'
 import { changesOf, createRegistry, readRegistry } from '../http/registry.ts'
@@ -79,6 +79,9 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
   let booted!: () => void
   answerForShared(channel, shared, new Promise<void>((resolve) => (booted = resolve)))
   if (slot === 0) link.once('change', () => void warnOfEviction(link.client, log))
+  if (slot === 0 && config.tls && config.tls.expiresAt < Date.now()) {
+    log.warn({ expired: new Date(config.tls.expiresAt) }, 'the certificate in TLS_CERT has expired')
+  }
 
   let connections!: Connections
   const registry = createRegistry()
@@ -104,7 +107,7 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
     draining: draining.signal,
     routes,
     serverFactory: (handler) => {
-      connections = new Connections(config.http, handler)
+      connections = new Connections(config.http, handler, config.tls && { ...config.tls, ...identity })
       return connections.server
     },
     isIdleAdopted: (socket) => connections.isIdleAdopted(socket),
@@ -154,7 +157,11 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
   }
   channel.on('drain', ({ handOver, deadlineMs, snapshot }) => {
     const options = {
-      handOver: handOver ? (id, handle, idleMs) => channel.tell({ type: 'hand-over', id, idleMs }, handle) : undefined,
+      // What a connection of TLS has agreed on is in this process.
+      handOver:
+        handOver && !config.tls
+          ? (id, handle, idleMs) => channel.tell({ type: 'hand-over', id, idleMs }, handle)
+          : undefined,
       graceMs: config.http.keepAliveMs + 1000,
       lingerMs: LINGER_MS,
       deadlineMs

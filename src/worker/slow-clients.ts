@@ -1,4 +1,4 @@
-import { type Connection, handleOf, KEPT_LONGER_MS } from './connections.ts'
+import { type Connection, handleOf, KEPT_LONGER_MS } from './connection.ts'
 
 const LOOK_MS = 500
 /** Node looks so often for heads and bodies that are late, and has an answer for them. */
@@ -16,6 +16,8 @@ export interface Patience {
   sendMs: number
   keepAliveMs: number
   headersMs: number
+  /** Node sees to it for HTTP/1.1. */
+  requestMs: number
 }
 
 /**
@@ -28,10 +30,10 @@ export function cutSlowClients(connections: Iterable<Connection>, patience: Pati
   const betweenMs = patience.keepAliveMs + KEPT_LONGER_MS + patience.headersMs + NODE_LOOKS_MS
 
   const takesNothing = (connection: Connection, now: number) => {
-    const { socket } = connection
-    if (socket.writableLength === 0) return void stalls.delete(connection)
-    const taken = socket.bytesWritten - socket.writableLength
-    const queued = handleOf(socket)?.writeQueueSize ?? 0
+    const { socket, raw, http2 } = connection
+    if (socket.writableLength === 0 && !http2?.unsent) return void stalls.delete(connection)
+    const taken = raw.bytesWritten - raw.writableLength
+    const queued = handleOf(raw)?.writeQueueSize ?? 0
     const stall = stalls.get(connection)
     if (stall?.taken === taken && stall.queued === queued) return now - stall.since >= patience.sendMs
     return void stalls.set(connection, { taken, queued, since: now })
@@ -42,10 +44,11 @@ export function cutSlowClients(connections: Iterable<Connection>, patience: Pati
   return setInterval(() => {
     const now = performance.now()
     for (const connection of connections) {
+      connection.http2?.endWhatIsLate(now, patience)
       if (!(patience.sendMs > 0 && takesNothing(connection, now)) && !asksNothing(connection, now)) continue
       connection.end = 'cut'
       // Not an end in order: what is not taken would stay in the kernel for minutes.
-      connection.socket.resetAndDestroy()
+      connection.raw.resetAndDestroy()
     }
   }, LOOK_MS).unref()
 }

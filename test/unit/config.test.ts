@@ -4,8 +4,9 @@ import { homedir, tmpdir } from 'node:os'
 import { isAbsolute, join, resolve } from 'node:path'
 import { after, describe, test } from 'node:test'
 import { rootCertificates } from 'node:tls'
-import { loadConfig, loadIdentity, schema, withholdFromChildren, workerEnvironment } from '../../src/config.ts'
+import { loadConfig, schema } from '../../src/config.ts'
 import { usableCpus } from '../../src/cpu-quota.ts'
+import { loadIdentity, withholdFromChildren, workerEnvironment } from '../../src/environment.ts'
 import { StartupError } from '../../src/errors.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'muster-config-'))
@@ -49,6 +50,7 @@ describe('what is not set has a default', () => {
       redis: { url: undefined, timeoutMs: 1000, ca: undefined },
       session: { secrets: undefined, idleMs: 30 * 60_000, maxAgeMs: 12 * 3_600_000 },
       metricsTokens: undefined,
+      tls: undefined,
       http: {
         trustProxy: undefined,
         keepAliveMs: 5000,

@@ -1,0 +1,91 @@
+import type { IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
+import type { Http2Session } from './http2.ts'
+
+/** One client connection as the worker knows it. */
+export interface Connection {
+  /** What HTTP is spoken over: TLS, once that is settled, or the TCP socket itself. */
+  socket: Socket
+  /** The TCP socket. */
+  readonly raw: Socket
+  /** Requests received and not answered yet. */
+  busy: number
+  /** Requests received here. */
+  requests: number
+  /** The last request received: only its answer may say `Connection: close`. */
+  lastRequest?: IncomingMessage | undefined
+  /** When the last answer was complete, or when the connection came, in ms of `performance.now()`. */
+  idleSince: number
+  /** It came from another worker and has sent nothing here yet. */
+  adopted: boolean
+  /** It came with bytes of the client's that were read elsewhere; the socket does not count them. */
+  headed: boolean
+  /** No longer HTTP/1: it cannot change hands. */
+  upgraded: boolean
+  /** It speaks HTTP/2. */
+  http2?: Http2Session | undefined
+  /** It cannot be used any more: on its way to another worker, or FIN is sent. */
+  leaving: boolean
+  /** How it ends, for the ledger of a drain; the client closed it where nothing else is said. */
+  end: 'handedOver' | 'answered' | 'idle' | 'left' | 'cut'
+}
+
+/** Is told what happens to connections. */
+export interface Watcher {
+  opened(connection: Connection): void
+  /** An answer is complete. */
+  quiet(connection: Connection): void
+  closed(connection: Connection): void
+}
+
+/** An idle connection is kept so much longer than its client was told, who may use it to the last moment. In ms. */
+export const KEPT_LONGER_MS = 1000
+
+/** Node's own TCP handle, the part of it that a connection needs to change hands. */
+export interface TcpHandle {
+  readStop(): void
+  readStart(): void
+  readonly writeQueueSize: number
+}
+
+/** Node's own handle of a bound socket. */
+export interface PortHandle {
+  onconnection: (status: number, handle: TcpHandle | undefined) => void
+  /** Zero, or a negative errno. */
+  listen(backlog: number): number
+  close(): void
+}
+
+export const handleOf = (socket: Socket): TcpHandle | null => (socket as Socket & { _handle: TcpHandle | null })._handle
+
+/** A connection that has just been accepted. All fields at once: objects that grow cost more. */
+export const fresh = (socket: Socket): Connection => ({
+  socket,
+  raw: socket,
+  busy: 0,
+  requests: 0,
+  lastRequest: undefined,
+  idleSince: performance.now(),
+  adopted: false,
+  headed: false,
+  upgraded: false,
+  http2: undefined,
+  leaving: false,
+  end: 'left'
+})
+
+/** Whether nothing of an answer is still to be sent, and no request half read, as far as the sockets know. */
+export function isQuiet({ busy, leaving, upgraded, socket, raw }: Connection): boolean {
+  const handle = handleOf(raw)
+  return (
+    busy === 0 &&
+    !leaving &&
+    !upgraded &&
+    !socket.destroyed &&
+    !socket.writableEnded &&
+    handle !== null &&
+    socket.readableLength === 0 &&
+    socket.writableLength === 0 &&
+    handle.writeQueueSize === 0
+  )
+}

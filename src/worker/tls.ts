@@ -1,0 +1,44 @@
+import type { Socket } from 'node:net'
+import { createServer, type TLSSocket } from 'node:tls'
+
+export interface TlsOptions {
+  /** Certificate chain and private key, in PEM. */
+  cert: string
+  key: string
+  /** Who has begun a session with one worker goes on with it at another that has the same 48 bytes. */
+  ticketKeys: Buffer
+  /** A handshake may take so long, in ms. */
+  handshakeMs: number
+}
+
+/** What both sides know before the first request: how they speak. */
+const PROTOCOLS = ['h2', 'http/1.1']
+
+/**
+ * TLS over connections that are accepted already. One whose handshake fails, or takes too long, is closed.
+ * @param onSecure is given what to speak over, and the TCP socket below
+ * @returns begins the handshake of a connection
+ */
+export function createTls(
+  options: TlsOptions,
+  onSecure: (socket: TLSSocket, raw: Socket) => void
+): (raw: Socket) => void {
+  const { cert, key, ticketKeys, handshakeMs } = options
+  const server = createServer({
+    cert,
+    key,
+    ticketKeys,
+    minVersion: 'TLSv1.2',
+    handshakeTimeout: handshakeMs,
+    ALPNProtocols: PROTOCOLS,
+    // By default it is made of the command line, which a release may change.
+    sessionIdContext: 'muster'
+  })
+  server.on('secureConnection', (socket) => onSecure(socket, (socket as TLSSocket & { _parent: Socket })._parent))
+  server.on('tlsClientError', (_error, socket) => socket.destroy())
+  return (raw) => {
+    // What happens to it is told by the socket above; where there is none any more, nobody is to be told.
+    raw.on('error', () => {})
+    server.emit('connection', raw)
+  }
+}
