@@ -9,7 +9,7 @@ export interface ReloadSettings {
   /** What an old worker may take to stop. */
   readonly stopMs: number
   readonly workers: number
-  readonly mix: Readonly<Required<Mix>>
+  readonly mix: Readonly<Required<Omit<Mix, 'multiplexed'>>>
 }
 
 /** One way of replacing workers, and what came of it. */

@@ -13,9 +13,9 @@ for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
 
 keepCompiledCode()
 try {
-  const config = (await import('./config.ts')).loadConfig()
-  if (cluster.isPrimary) await (await import('./primary/run.ts')).runPrimary(config)
-  else await (await import('./worker/run.ts')).runWorker(config)
+  const { loadConfig } = await import('./config.ts')
+  if (cluster.isPrimary) await (await import('./primary/run.ts')).runPrimary(loadConfig())
+  else await (await import('./worker/run.ts')).runWorker(loadConfig)
 } catch (error) {
   if (!(error instanceof StartupError)) throw error
   process.stderr.write(`muster: ${error.message}\n`)

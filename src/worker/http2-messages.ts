@@ -45,7 +45,7 @@ export class Response extends Http2ServerResponse<Request> {
 
   /** Node says `finish` of an answer that was cut off, too. */
   override emit(event: string | symbol, ...args: unknown[]): boolean {
-    if (event === 'finish' && !this.stream.writableFinished) return false
+    if (event === 'finish' && !(this.writableEnded && this.stream.writableFinished)) return false
     return super.emit(event as string, ...args)
   }
 }

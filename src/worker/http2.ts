@@ -105,7 +105,8 @@ export class Http2Session {
       }
       this.#hooks.quiet(connection)
     })
-    if (this.#hooks.isEnding(connection)) this.close()
+    // One turn later, so that what came together is begun together.
+    if (this.#hooks.isEnding(connection)) setImmediate(() => this.close())
   }
 
   /** GOAWAY: what has begun is answered, nothing else begins, and with the last answer the connection ends. */

@@ -36,14 +36,17 @@ const RELAY_MARGIN_MS = 1000
 type Identity = ReturnType<typeof loadIdentity>
 type PrimaryChannel = Channel<ToPrimary, ToWorker, AskOfPrimary, AskOfWorker>
 
-/** A worker's whole life: state → app → listen → ready → serve → drain → exit 0. */
-export async function runWorker(config: Config): Promise<void> {
+/**
+ * A worker's whole life: state → app → listen → ready → serve → drain → exit 0.
+ * @param loadConfig what it throws, the primary is told: files of the configuration may be others than at its own start
+ */
+export async function runWorker(loadConfig: () => Config): Promise<void> {
   const identity = loadIdentity()
   const channel: PrimaryChannel = createChannel(process)
   // It is read by the primary, which may be gone: what is in flight is to be finished all the same.
   process.stderr.on('error', () => {})
   try {
-    await serve(config, identity, channel)
+    await serve(loadConfig(), identity, channel)
   } catch (error) {
     const known = error instanceof StartupError
     const why = known ? error.message : `worker ${identity.slot} cannot boot: ${(error as Error).stack ?? error}`

@@ -21,16 +21,22 @@ export class Authority {
 
   /** Signs a certificate for these names. @returns the settings of a Redis that shows it and asks clients for none */
   certify(subjectAltName: string): Settings {
-    writeFileSync(join(this.#folder, 'extensions'), `subjectAltName=${subjectAltName}\n`)
-    this.#openssl('req', ...NEW_KEY, '-subj', '/CN=redis', '-keyout', 'redis.key', '-out', 'redis.csr')
-    const signer = ['-CA', 'ca.pem', '-CAkey', 'ca.key', '-CAcreateserial', '-days', '2', '-extfile', 'extensions']
-    this.#openssl('x509', '-req', '-in', 'redis.csr', ...signer, '-out', 'redis.pem')
+    const { cert, key } = this.sign('redis', subjectAltName)
     return {
-      'tls-cert-file': join(this.#folder, 'redis.pem'),
-      'tls-key-file': join(this.#folder, 'redis.key'),
+      'tls-cert-file': cert,
+      'tls-key-file': key,
       'tls-ca-cert-file': this.file,
       'tls-auth-clients': 'no'
     }
+  }
+
+  /** Makes a key and signs a certificate. @returns their files, which are named so */
+  sign(name: string, subjectAltName = 'IP:127.0.0.1', days = 2): { cert: string; key: string } {
+    writeFileSync(join(this.#folder, 'extensions'), `subjectAltName=${subjectAltName}\n`)
+    this.#openssl('req', ...NEW_KEY, '-subj', `/CN=${name}`, '-keyout', `${name}.key`, '-out', `${name}.csr`)
+    const signer = ['-CA', 'ca.pem', '-CAkey', 'ca.key', '-CAcreateserial', '-extfile', 'extensions']
+    this.#openssl('x509', '-req', '-in', `${name}.csr`, ...signer, '-days', String(days), '-out', `${name}.pem`)
+    return { cert: join(this.#folder, `${name}.pem`), key: join(this.#folder, `${name}.key`) }
   }
 
   #openssl(...args: string[]): void {

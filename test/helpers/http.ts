@@ -1,4 +1,5 @@
 import { connect, createServer, type Socket } from 'node:net'
+import { type ConnectionOptions, connect as connectSecurely } from 'node:tls'
 
 export interface Answer {
   status: number
@@ -31,12 +32,20 @@ export class Connection {
     socket.on('close', () => this.#end('closed'))
   }
 
-  /** @param from the client's address; on Linux any of 127.0.0.0/8 is there */
-  static open(port: number, from?: string): Promise<Connection> {
+  /**
+   * @param from the client's address; on Linux any of 127.0.0.0/8 is there
+   * @param tls over TLS, with these options
+   */
+  static open(port: number, from?: string, tls?: ConnectionOptions): Promise<Connection> {
     return new Promise((resolve, reject) => {
-      const socket = connect({ port, host: '127.0.0.1', ...(from !== undefined && { localAddress: from }) })
-      socket.once('error', (error: NodeJS.ErrnoException) => reject(new NoAnswer(`connect: ${error.code}`)))
-      socket.once('connect', () => resolve(new Connection(socket)))
+      const to = { port, host: '127.0.0.1', ...(from !== undefined && { localAddress: from }) }
+      const socket = tls ? connectSecurely({ ...to, ...tls }) : connect(to)
+      const fail = (error: NodeJS.ErrnoException) => reject(new NoAnswer(`connect: ${error.code}`))
+      socket.once('error', fail)
+      socket.once(tls ? 'secureConnect' : 'connect', () => {
+        socket.off('error', fail)
+        resolve(new Connection(socket))
+      })
     })
   }
 

@@ -1,6 +1,7 @@
 import { request } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Connection, head } from './http.ts'
+import { Http2Client, Refused } from './http2.ts'
 
 /** How many clients of each kind. */
 export interface Mix {
@@ -14,8 +15,10 @@ export interface Mix {
   pipelined?: number
   /** One connection, used now and then: up to 1.5 s between two requests. */
   idle?: number
-  /** Server-sent events. */
+  /** Server-sent events, over plain http alone. */
   streams?: number
+  /** HTTP/2, eight requests at once, now and then; over TLS alone. */
+  multiplexed?: number
 }
 
 /** Clients that never retry and count every kind of failure. They need the routes of the fixture `slow`. */
@@ -23,10 +26,13 @@ export class Load {
   answered = 0
   /** Connections opened by clients that keep theirs. */
   reopened = 0
+  /** Requests of HTTP/2 that the server said it had not begun; they are asked again. */
+  refused = 0
   /** Kinds of failure and how often. */
   readonly failures = new Map<string, number>()
   readonly #port: number
   readonly #addresses: number
+  readonly #ca: string | undefined
   #opened = 0
   readonly #clients: Promise<void>[] = []
   #stopping = false
@@ -37,11 +43,13 @@ export class Load {
   /**
    * Ends with the test at the latest.
    * @param addresses how many the clients have in all, 250 at most; their connections take them in turn
+   * @param ca over TLS, where who has signed the certificate is trusted: in PEM
    */
-  constructor(t: { after(fn: () => Promise<unknown>): void }, port: number, mix: Mix, addresses = 1) {
+  constructor(t: { after(fn: () => Promise<unknown>): void }, port: number, mix: Mix, addresses = 1, ca?: string) {
     t.after(() => this.stop())
     this.#port = port
     this.#addresses = addresses
+    this.#ca = ca
     const kinds = {
       tight: () => this.#kept((connection) => this.#echo(connection)),
       fresh: () => this.#fresh(),
@@ -55,7 +63,8 @@ export class Load {
           await this.#echo(connection)
           await sleep(Math.random() * 1500)
         }),
-      streams: () => this.#streams()
+      streams: () => this.#streams(),
+      multiplexed: () => this.#multiplexed()
     }
     for (const [kind, count] of Object.entries(mix)) {
       for (let i = 0; i < count; i++) this.#clients.push(this.#loop(kind, kinds[kind as keyof Mix]))
@@ -98,7 +107,7 @@ export class Load {
 
   /** One connection for as long as the server keeps it. */
   async #kept(use: (connection: Connection) => Promise<void>): Promise<void> {
-    const connection = await Connection.open(this.#port, this.#address())
+    const connection = await this.#connect()
     try {
       while (!this.#stopping && !connection.ended) await use(connection)
       if (!this.#stopping) this.reopened++
@@ -126,11 +135,39 @@ export class Load {
   }
 
   async #fresh(): Promise<void> {
-    const connection = await Connection.open(this.#port, this.#address())
+    const connection = await this.#connect()
     try {
       await this.#echo(connection)
     } finally {
       connection.close()
+    }
+  }
+
+  #connect(): Promise<Connection> {
+    return Connection.open(this.#port, this.#address(), this.#ca === undefined ? undefined : { ca: this.#ca })
+  }
+
+  /** One session for as long as the server keeps it. */
+  async #multiplexed(): Promise<void> {
+    const client = await Http2Client.open(this.#port, this.#ca)
+    const ask = async () => {
+      const id = String(++this.#lastId)
+      try {
+        this.#check(await client.get(`/echo?id=${id}`), id)
+      } catch (error) {
+        if (!(error instanceof Refused)) throw error
+        this.refused++
+      }
+    }
+    try {
+      while (!this.#stopping && !client.ended) {
+        const asked = await Promise.allSettled(Array.from({ length: 8 }, ask))
+        for (const one of asked) if (one.status === 'rejected') throw one.reason
+        await sleep(Math.random() * 100)
+      }
+      if (!this.#stopping) this.reopened++
+    } finally {
+      client.close()
     }
   }
 
