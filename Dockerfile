@@ -26,6 +26,6 @@ EXPOSE 8080
 STOPSIGNAL SIGTERM
 # Liveness, not readiness: a container is no better for being replaced while Redis is away.
 HEALTHCHECK --interval=5s --timeout=3s --start-period=30s --retries=3 \
-  CMD ["node", "-e", "http.get({ host: '127.0.0.1', port: process.env.PORT || 8080, path: '/livez', timeout: 2000 }, (answer) => process.exit(answer.statusCode === 200 ? 0 : 1)).on('timeout', () => process.exit(1))"]
+  CMD ["node", "-e", "(process.env.TLS_CERT ? https : http).get({ host: '127.0.0.1', port: process.env.PORT || 8080, path: '/livez', timeout: 2000, rejectUnauthorized: false }, (answer) => process.exit(answer.statusCode === 200 ? 0 : 1)).on('timeout', () => process.exit(1))"]
 # The primary is PID 1: it gets the signals, and it reaps its workers.
 CMD ["node", "dist/src/main.js"]

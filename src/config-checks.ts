@@ -116,13 +116,15 @@ export function readTls(given: Record<string, unknown>, faults: string[]) {
   const cert = readPem(given, 'TLS_CERT', 'certificate', (pem) => new X509Certificate(pem), faults)
   const key = readPem(given, 'TLS_KEY', 'private key without a passphrase', (pem) => createPrivateKey(pem), faults)
   if (!cert || !key) return undefined
+  if (!cert.value.checkPrivateKey(key.value)) {
+    faults.push(`TLS_KEY: ${TLS_KEY} does not fit: it is not the key of the first certificate in TLS_CERT`)
+    return undefined
+  }
   try {
-    if (!cert.value.checkPrivateKey(key.value))
-      throw new Error('it is not the key of the first certificate in TLS_CERT')
     // Not loaded where it is not used: it takes its time.
     process.getBuiltinModule('node:tls').createSecureContext({ cert: cert.pem, key: key.pem })
   } catch (error) {
-    faults.push(`TLS_KEY: ${TLS_KEY} does not fit: ${(error as Error).message}`)
+    faults.push(`TLS_CERT: ${TLS_CERT} and TLS_KEY cannot be served: ${(error as Error).message}`)
     return undefined
   }
   return { cert: cert.pem, key: key.pem, expiresAt: Date.parse(cert.value.validTo) }

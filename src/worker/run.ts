@@ -56,7 +56,7 @@ export async function runWorker(loadConfig: () => Config): Promise<void> {
 }
 
 async function serve(config: Config, identity: Identity, channel: PrimaryChannel): Promise<void> {
-  const { slot, generation, instance } = identity
+  const { slot, generation, instance, ticketKeys } = identity
   const self = { slot, pid: process.pid, generation, host: hostname() }
   const log = await createLog(config, { role: 'worker', worker: slot, generation })
   const draining = new AbortController()
@@ -110,7 +110,7 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
     draining: draining.signal,
     routes,
     serverFactory: (handler) => {
-      connections = new Connections(config.http, handler, config.tls && { ...config.tls, ...identity })
+      connections = new Connections(config.http, handler, config.tls && { ...config.tls, ticketKeys })
       return connections.server
     },
     isIdleAdopted: (socket) => connections.isIdleAdopted(socket),

@@ -300,7 +300,7 @@ describe('what systemd says', () => {
 })
 
 describe('what the primary gives a worker', () => {
-  const identity = { slot: 3, generation: 7, instance: 'a-primary' }
+  const identity = { slot: 3, generation: 7, instance: 'a-primary', ticketKeys: Buffer.alloc(48, 'k') }
 
   test('says who it is', () => {
     assert.deepEqual(loadIdentity(workerEnvironment(identity)), identity)

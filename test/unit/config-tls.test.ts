@@ -1,0 +1,47 @@
+import assert from 'node:assert/strict'
+import { appendFileSync, readFileSync } from 'node:fs'
+import { test } from 'node:test'
+import { loadConfig } from '../../src/config.ts'
+import { Authority } from '../helpers/certificates.ts'
+
+test('TLS_CERT and TLS_KEY are read; what is shown of them is where they are', (t) => {
+  const { cert, key } = new Authority(t).sign('service')
+  const { tls, variables } = loadConfig({ TLS_CERT: cert, TLS_KEY: key })
+  assert.equal(tls?.cert, readFileSync(cert, 'utf8'))
+  assert.equal(tls.key, readFileSync(key, 'utf8'))
+  assert.ok(Math.abs(tls.expiresAt - Date.now() - 2 * 86_400_000) < 3_600_000)
+  assert.deepEqual([variables.TLS_CERT, variables.TLS_KEY], [cert, key])
+})
+
+test('whatever is wrong with them is said, beside all else, and nothing of a key', (t) => {
+  const authority = new Authority(t)
+  const { cert, key } = authority.sign('one')
+  const other = authority.sign('other')
+  const broken = authority.sign('broken')
+  appendFileSync(broken.cert, '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n')
+  const faults: [environment: Record<string, string>, fault: RegExp][] = [
+    [{ TLS_CERT: cert }, /^TLS_KEY: must be set, since TLS_CERT is$/],
+    [{ TLS_KEY: key }, /^TLS_CERT: must be set, since TLS_KEY is$/],
+    [{ TLS_CERT: '/no/such.pem', TLS_KEY: key }, /^TLS_CERT: cannot be read: ENOENT.*\/no\/such\.pem/],
+    [{ TLS_CERT: key, TLS_KEY: key }, /^TLS_CERT: .*one\.key holds no certificate: /],
+    [{ TLS_CERT: cert, TLS_KEY: cert }, /^TLS_KEY: .*one\.pem holds no private key without a passphrase: /],
+    [{ TLS_CERT: cert, TLS_KEY: other.key }, /^TLS_KEY: .*other\.key does not fit: it is not the key of the first/],
+    [{ TLS_CERT: broken.cert, TLS_KEY: broken.key }, /^TLS_CERT: .*broken\.pem and TLS_KEY cannot be served: /],
+    [{ TLS_CERT: cert, TLS_KEY: readFileSync(key, 'utf8') }, /^TLS_KEY: must be the path of a file, not what is in it$/]
+  ]
+  const secret = readFileSync(key, 'utf8').split('\n')[1]!
+  for (const [environment, fault] of faults) {
+    assert.throws(
+      () => loadConfig({ ...environment, PORT: 'x' }),
+      ({ message }: Error) => {
+        const [, ...said] = message.split('\n  - ')
+        assert.deepEqual(
+          said.map((one) => fault.test(one) || /^PORT: /.test(one)),
+          [true, true],
+          message
+        )
+        return !message.includes(secret)
+      }
+    )
+  }
+})
