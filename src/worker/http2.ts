@@ -120,7 +120,11 @@ export class Http2Session {
     this.#linger()
   }
 
-  /** What node has no time-outs for. @param now in ms of `performance.now()` */
+  /**
+   * What node has no time-outs for. Of a session that was ended by a flood of resets, Node 20 leaves the socket open and
+   * reads it no more: that ends here, too.
+   * @param now in ms of `performance.now()`
+   */
   endWhatIsLate(now: number, { keepAliveMs, headersMs, requestMs }: Http2Patience): void {
     const { busy, requests, idleSince } = this.#connection
     if (busy === 0 && now - idleSince > (requests === 0 ? headersMs : keepAliveMs + KEPT_LONGER_MS)) this.close()
