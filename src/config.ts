@@ -1,13 +1,13 @@
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join, resolve } from 'node:path'
-import envSchema from 'env-schema'
 import { cacheDirOf } from './compile-cache.ts'
 import { crossCheck, readCertificates, readSecretFile, readSystemd, readTls } from './config-checks.ts'
 import { usableCpus } from './cpu-quota.ts'
 import { StartupError } from './errors.ts'
 import { REDIS_URL_FORMS } from './redis-url.ts'
 import { oneOf, type Static } from './schema.ts'
+import { coerceTo, type Fault } from './schema-check.ts'
 
 /** Pino's, the one that says most first. */
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
@@ -149,13 +149,11 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
 
 /** What is at fault is reported and takes its default, so that the rest can be checked all the same. */
 function coerce(given: Record<string, unknown>, faults: string[]): Variables {
-  try {
-    return envSchema<Variables>({ schema: structuredClone(schema), data: { ...given }, env: false })
-  } catch (error) {
-    const found = describe(error, given)
-    faults.push(...found.values())
-    return coerce(Object.fromEntries(Object.entries(given).filter(([name]) => !found.has(name))), [])
-  }
+  const variables = { ...given }
+  const found = describe(coerceTo(schema, variables), given)
+  if (found.size === 0) return variables as Variables
+  faults.push(...found.values())
+  return coerce(Object.fromEntries(Object.entries(given).filter(([name]) => !found.has(name))), [])
 }
 
 /** Freezes it and all that is in it. */
@@ -254,16 +252,8 @@ function group(
   }
 }
 
-interface SchemaFault {
-  instancePath: string
-  message?: string
-  keyword: string
-}
-
 /** A fault for each variable that the schema refuses, by its name. */
-function describe(error: unknown, given: Record<string, unknown>): Map<string, string> {
-  const found = (error as { errors?: SchemaFault[] }).errors
-  if (!found) throw error
+function describe(found: readonly Fault[], given: Record<string, unknown>): Map<string, string> {
   const described = new Map<string, string>()
   for (const { instancePath } of found) {
     const name = instancePath.slice(1)

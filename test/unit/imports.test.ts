@@ -25,7 +25,7 @@ describe('what a process does not need, it does not load', () => {
   test('the primary: no web framework, no Redis client, no metrics library, nothing that a worker is made of', async () => {
     const { packages, own } = await loadedBy('config.js', 'primary/run.js')
     assert.ok(own.includes('primary/supervisor') && own.includes('ipc/channel'), `too little: ${own}`)
-    assert.ok(packages.has('pino') && packages.has('env-schema'), `too little: ${[...packages]}`)
+    assert.ok(packages.has('pino') && packages.has('ajv'), `too little: ${[...packages]}`)
     assert.deepEqual(
       [...OF_WORKERS, 'ws'].filter((name) => packages.has(name)),
       []
@@ -57,7 +57,7 @@ describe('what a process does not need, it does not load', () => {
     const { packages } = await loadedBy('config.js', 'primary/run.js', 'worker/run.js', 'routes/index.js', 'cli.js')
     assert.ok(packages.has('fastify') && packages.has('ajv'), `too little: ${[...packages]}`)
     assert.deepEqual(
-      [...packages].filter((name) => /^typebox|swagger$|^yaml$|^openapi|^mime/.test(name)),
+      [...packages].filter((name) => /^typebox|^env-schema$|swagger$|^yaml$|^openapi|^mime/.test(name)),
       []
     )
   })
