@@ -33,6 +33,8 @@ export class Connections {
   /** Those whose client waits for the answer to a command of the admin plane: a drain does not wait for them. */
   readonly onErrand = new Set<Connection>()
   readonly #keepAliveMs: number
+  /** Node itself keeps an idle connection longer than its client was told: since 22.19 and 24.6. */
+  readonly #nodeKeepsLonger: boolean
   readonly #maxConnections: number
   readonly #maxRequests: number
   readonly #bySocket = new WeakMap<Socket, Connection>()
@@ -59,6 +61,7 @@ export class Connections {
         else handler(request, response)
       }
     )
+    this.#nodeKeepsLonger = 'keepAliveTimeoutBuffer' in this.server
     if (credentials) this.#door = this.#secureDoor(options, handler, credentials)
     else this.#door = this.server.prependListener('connection', (socket: Socket) => this.#opened(socket))
   }
@@ -245,12 +248,16 @@ export class Connections {
     connection.requests++
     connection.busy++
     connection.lastRequest = request
-    response.once('close', () => {
+    // It is emitted once.
+    response.on('close', () => {
       connection.busy--
       connection.idleSince = performance.now()
-      // An idle connection keeps nothing of its last request.
-      if (connection.busy === 0) connection.lastRequest = undefined
-      if (connection.busy === 0 && !connection.leaving) request.socket.setTimeout(this.#keepAliveMs + KEPT_LONGER_MS)
+      if (connection.busy === 0) {
+        // An idle connection keeps nothing of its last request.
+        connection.lastRequest = undefined
+        if (!this.#nodeKeepsLonger && !connection.leaving)
+          connection.socket.setTimeout(this.#keepAliveMs + KEPT_LONGER_MS)
+      }
       this.watcher?.quiet(connection)
     })
     return true

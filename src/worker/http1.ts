@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http'
 import { StandingResponse } from '../http/standing-headers.ts'
+import { KEPT_LONGER_MS } from './connection.ts'
 import type { ServerOptions } from './connections.ts'
 
 const KEPT = Symbol('kept')
@@ -16,6 +17,8 @@ export function createHttp1(
   const server = createServer(
     {
       keepAliveTimeout: options.keepAliveMs,
+      // An option that older versions do not know.
+      ...{ keepAliveTimeoutBuffer: KEPT_LONGER_MS },
       headersTimeout: options.headersMs,
       requestTimeout: options.requestMs,
       connectionsCheckingInterval: 500,
