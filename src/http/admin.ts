@@ -1,6 +1,5 @@
 import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
-import type { OutgoingHttpHeaders } from 'node:http'
 import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
@@ -13,6 +12,7 @@ import { array, object } from '../schema.ts'
 import { Attempts } from '../state/attempts.ts'
 import type { RedisLink } from '../state/redis.ts'
 import { docsPage } from './docs.ts'
+import { openEventStream } from './event-stream.ts'
 import { networkOf } from './network.ts'
 import { isOwnSite } from './same-origin.ts'
 import { bearerOf, fingerprint, Tokens } from './tokens.ts'
@@ -95,10 +95,7 @@ export const admin: FastifyPluginAsync<AdminOptions> = async (app, { config, lin
   app.get(
     '/admin/events',
     { ...readable, schema: { summary: 'server-sent events: status, once a second, and journal', tags: ['admin'] } },
-    (_request, reply) => {
-      reply.hijack()
-      stream(app, reply, primary)
-    }
+    (_request, reply) => stream(app, reply, primary)
   )
   app.get<{ Params: { file: string } }>(
     '/admin/files/:file',
@@ -169,31 +166,16 @@ function guard(app: FastifyInstance, tokens: Tokens, attempts: Attempts) {
   }
 }
 
-/** A frame a second comes to nobody who does not read it. */
+/** What happens, as it happens. A frame a second comes to nobody who does not read it. */
 function stream(app: FastifyInstance, reply: FastifyReply, primary: Primary): void {
-  const response = reply.raw
-  response.writeHead(200, {
-    ...(reply.getHeaders() as OutgoingHttpHeaders),
-    'content-type': 'text/event-stream; charset=utf-8',
-    'x-accel-buffering': 'no'
-  })
-  // Node sends a head with the first of a body: whoever asks is to know at once that it is a stream.
-  response.write('retry: 250\n\n')
-  const bye = () => response.end('event: bye\nretry: 250\ndata: this worker leaves\n\n')
-  if (app.draining.aborted) {
-    bye()
-    return
-  }
+  const response = openEventStream(app, reply)
+  if (!response) return
   const end = primary.watch(({ event, data }) => {
     if (event === 'status' && response.writableNeedDrain) return
     if (response.writableLength > UNREAD_LIMIT) response.destroy()
     else response.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`)
   })
-  app.draining.addEventListener('abort', bye)
-  response.on('close', () => {
-    end()
-    app.draining.removeEventListener('abort', bye)
-  })
+  response.on('close', end)
 }
 
 const refusalOf = ({ statusCode = 500, message, code }: Error & { statusCode?: number; code?: string }) =>

@@ -1,9 +1,8 @@
-import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
+import type { ServerResponse } from 'node:http'
 import type { FastifyInstance, FastifyReply } from 'fastify'
+import { openEventStream } from './event-stream.ts'
 
 const FRAME_MS = 1000
-/** How soon a browser comes back when its worker leaves, in ms. */
-const RETRY_MS = 250
 /** Who has read nothing for so many frames is let go. */
 const PATIENCE = 30
 
@@ -19,33 +18,16 @@ export class Feed {
   #timer: NodeJS.Timeout | undefined
   #collecting: Promise<string | undefined> | undefined
 
-  /**
-   * @param app when its worker begins to leave, every stream ends, and its browser comes back elsewhere
-   * @param collect what a frame says, as JSON; where it fails there is no frame
-   */
+  /** @param collect what a frame says, as JSON; where it fails there is no frame */
   constructor(app: Pick<FastifyInstance, 'draining' | 'log'>, collect: () => Promise<unknown>) {
     this.#app = app
     this.#collect = collect
-    app.draining.addEventListener('abort', () => {
-      for (const watcher of this.#watchers.keys()) end(watcher)
-    })
   }
 
   /** The answer of a route becomes a stream. */
   add(reply: FastifyReply): void {
-    reply.hijack()
-    const watcher = reply.raw
-    watcher.writeHead(200, {
-      ...(reply.getHeaders() as OutgoingHttpHeaders),
-      'content-type': 'text/event-stream; charset=utf-8',
-      'cache-control': 'no-store',
-      'x-accel-buffering': 'no'
-    })
-    watcher.write(`retry: ${RETRY_MS}\n\n`)
-    if (this.#app.draining.aborted) {
-      end(watcher)
-      return
-    }
+    const watcher = openEventStream(this.#app, reply)
+    if (!watcher) return
     this.#watchers.set(watcher, 0)
     watcher.on('close', () => {
       this.#watchers.delete(watcher)
@@ -88,8 +70,4 @@ export class Feed {
     } else if (missed >= PATIENCE) watcher.destroy()
     else this.#watchers.set(watcher, missed + 1)
   }
-}
-
-function end(watcher: ServerResponse): void {
-  watcher.end(`event: bye\nretry: ${RETRY_MS}\ndata: this worker leaves\n\n`)
 }
