@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import type { Socket } from 'node:net'
 import cookie from '@fastify/cookie'
 import Fastify, {
@@ -85,6 +86,8 @@ declare module 'fastify' {
 /** The app, ready to listen or to inject: an explicit, ordered list. It knows nothing of processes. */
 export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   const { config, log } = deps
+  // Every stream listens to it.
+  setMaxListeners(0, deps.draining)
   const app = Fastify({
     loggerInstance: withLateChildren(log),
     logController: new LogController({ disableRequestLogging: true }),
