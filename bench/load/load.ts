@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { BenchError } from '../command.ts'
 import { ask, type Failed } from './ask.ts'
-import { BenchError } from './command.ts'
 import type { LoadResult } from './tally.ts'
 
 /** The rows that are measured: a hit, a hit of a session, a connection for each request. */
@@ -31,7 +31,7 @@ export class Load {
 
   constructor() {
     // not detached: a terminal's Ctrl-C reaches it, and it leaves by itself when the channel closes
-    this.#child = fork(fileURLToPath(new URL('./load-child.js', import.meta.url)), { stdio: ['ignore', 2, 2, 'ipc'] })
+    this.#child = fork(fileURLToPath(new URL('./child.js', import.meta.url)), { stdio: ['ignore', 2, 2, 'ipc'] })
   }
 
   /** Runs one job; `around` is called just before the first and just after the last request of the window. */
