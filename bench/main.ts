@@ -1,13 +1,14 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util'
 import { BenchError, type Command, type Flags } from './command.ts'
 import { overhead } from './overhead.ts'
+import { reach } from './reach.ts'
 import { reload } from './reload.ts'
 import { scheduling } from './scheduling.ts'
 import { state } from './state.ts'
 import { throughput } from './throughput.ts'
 
-const commands: Readonly<Record<string, Command>> = { throughput, overhead, reload, scheduling, state }
-const byDefault = 'throughput'
+const commands: Readonly<Record<string, Command>> = { reach, throughput, overhead, reload, scheduling, state }
+const byDefault = 'reach'
 
 function help(): string {
   const lines = ['npm run bench -- [subcommand] [--flag value …]', '']
