@@ -60,13 +60,13 @@ export function reachTable(report: ReachReport): string {
     const asked = most !== undefined ? `≤ ${most}${unit}` : least !== undefined ? `≥ ${least}${unit}` : '–'
     return [what, `${spread(values, digits)}${unit}`, asked, reached(row)]
   })
-  return table(['what', 'reached', 'asked for', 'is it?'], lines)
+  return table(['what', 'reached', 'asked for', 'is it?'], lines, ['is it?'])
 }
 
-function reached({ values, most = Number.POSITIVE_INFINITY, least = 0 }: Row): string {
+function reached({ values, most, least }: Row): string {
   const middle = median(values)
-  if (!Number.isFinite(middle) || (most === Number.POSITIVE_INFINITY && least === 0)) return '–'
-  return middle <= most && middle >= least ? 'yes' : 'no'
+  if (!Number.isFinite(middle) || (most === undefined && least === undefined)) return '–'
+  return middle <= (most ?? middle) && middle >= (least ?? middle) ? 'yes' : 'no'
 }
 
 function reachRows(report: ReachReport): Row[] {
