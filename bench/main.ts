@@ -1,5 +1,6 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util'
 import { BenchError, type Command, type Flags } from './command.ts'
+import { growth } from './growth.ts'
 import { overhead } from './overhead.ts'
 import { profile } from './profile/profile.ts'
 import { reach } from './reach.ts'
@@ -8,7 +9,16 @@ import { scheduling } from './scheduling.ts'
 import { state } from './state.ts'
 import { throughput } from './throughput.ts'
 
-const commands: Readonly<Record<string, Command>> = { reach, throughput, overhead, reload, scheduling, state, profile }
+const commands: Readonly<Record<string, Command>> = {
+  reach,
+  throughput,
+  overhead,
+  reload,
+  scheduling,
+  state,
+  growth,
+  profile
+}
 const byDefault = 'reach'
 
 function help(): string {

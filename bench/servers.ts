@@ -11,6 +11,9 @@ import { BenchError } from './command.ts'
 import { type Case, cases } from './load/load.ts'
 import { descendants } from './measure.ts'
 
+/** Many workers on few cores that others use too take their time. */
+const READY_MS = 60_000
+
 export interface Server<Name extends string = string> {
   readonly name: Name
   readonly url: string
@@ -64,7 +67,7 @@ export function serverOf<Name extends string>(
   return { name, url, shared, rows, pids: () => descendants(child.pid ?? 0), stop }
 }
 
-/** Starts a program on a free loopback port; resolves when GET /readyz answers 200, rejects after 20 s without. */
+/** Starts a program on a free loopback port; resolves when GET /readyz answers 200, rejects after a minute without. */
 export async function startProgram(program: Program, settings: ServerSettings): Promise<Running> {
   const { name, file, args = [], env } = program
   const path = fileURLToPath(new URL(file, import.meta.url))
@@ -114,12 +117,12 @@ function environment(port: number, settings: ServerSettings, runDir: string): No
 }
 
 async function ready(child: ChildProcess, url: string, name: string, log: string): Promise<void> {
-  const deadline = Date.now() + 20_000
+  const deadline = Date.now() + READY_MS
   while (child.exitCode === null && child.signalCode === null && Date.now() < deadline) {
     if ((await statusOf(`${url}/readyz`)) === 200) return
     await sleep(50)
   }
-  const how = Date.now() < deadline ? 'ended before it was ready' : 'was not ready within 20 s'
+  const how = Date.now() < deadline ? 'ended before it was ready' : 'was not ready in time'
   throw new BenchError(`${name} ${how}. The end of its output:\n${readFileSync(log, 'utf8').slice(-2000)}`)
 }
 

@@ -23,10 +23,11 @@ export interface Frame {
   readonly children: Map<string, Frame>
 }
 
-/** Waiting for something to do is no cost. */
-const IDLE = '(idle)'
+/** Waiting for something to do is no cost, and to begin the profile is none of the service's. */
+const isLeftOut = ({ functionName, url }: ProfileNode['callFrame']) =>
+  functionName === '(idle)' || url.startsWith('node:inspector')
 
-/** The calls of a profile as a tree: what has the same name and the same parents is one frame; idle time is left out. */
+/** The calls of a profile as a tree: what has the same name and the same parents is one frame; what is no cost is left out. */
 export function frames(profile: CpuProfile): Frame {
   const selfOf = new Map<number, number>()
   profile.samples.forEach((id, nth) => {
@@ -37,7 +38,7 @@ export function frames(profile: CpuProfile): Frame {
   const root: Frame = { name: 'all', category: '', self: 0, total: 0, children: new Map() }
   const add = (id: number, parent: Frame): number => {
     const node = nodes.get(id)
-    if (node === undefined || node.callFrame.functionName === IDLE) return 0
+    if (node === undefined || isLeftOut(node.callFrame)) return 0
     const name = nameOf(node.callFrame)
     let frame = parent.children.get(name)
     if (!frame) {
