@@ -14,8 +14,8 @@ import { warnIfBusy } from './rounds.ts'
 import type { Server } from './servers.ts'
 
 const axisNames = Object.keys(axes) as Axis[]
-/** What an idle connection may be kept for: longer than a measurement takes. */
-const env = { KEEP_ALIVE_TIMEOUT: '120000' }
+/** An idle connection is kept for longer than a measurement takes, and many workers on few cores may boot slowly. */
+const env = { KEEP_ALIVE_TIMEOUT: '120000', BOOT_TIMEOUT: '60000' }
 
 /** How cost grows with workers, connections, idle connections and sessions. */
 export const growth: Command = {

@@ -6,18 +6,20 @@ import { profile } from './profile/profile.ts'
 import { reach } from './reach.ts'
 import { reload } from './reload.ts'
 import { scheduling } from './scheduling.ts'
+import { simulate } from './simulate/simulate.ts'
 import { state } from './state.ts'
 import { throughput } from './throughput.ts'
 
 const commands: Readonly<Record<string, Command>> = {
   reach,
+  growth,
+  simulate,
+  profile,
   throughput,
   overhead,
   reload,
   scheduling,
-  state,
-  growth,
-  profile
+  state
 }
 const byDefault = 'reach'
 
