@@ -12,10 +12,14 @@ export interface ReachSettings extends RunSettings {
   readonly idle: number
 }
 
-/** What a server asked of Redis for so many hits. */
+export const countedRows = ['hit', 'session'] as const
+export type CountedRow = (typeof countedRows)[number]
+
+/** What a server asked of Redis for so many requests. */
 export interface CommandCount extends Commands {
   readonly server: ServerName
-  readonly hits: number
+  readonly row: CountedRow
+  readonly requests: number
 }
 
 /** Everything that was measured; what belongs to one round of one server is at one index. */
@@ -117,7 +121,13 @@ function reachRows(report: ReachReport): Row[] {
     { what: 'the same with a compile cache', values: report.boots.map(({ warmMs }) => warmMs), ...ms, most: 250 },
     { what: idle, values: idleOf('muster'), ...kib, most: 12 },
     { what: `${idle}, bare`, values: idleOf('bare'), ...kib },
-    { what: 'Redis commands for 1,000 hits', values: commandsOf(report, 'muster'), digits: 1, unit: '', most: 40 }
+    {
+      what: 'Redis commands for 1,000 hits',
+      values: commandsOf(report, 'muster', 'hit', 'sent'),
+      digits: 1,
+      unit: '',
+      most: 40
+    }
   ]
 }
 
@@ -128,8 +138,11 @@ export function bestPeer(report: Compared<ServerName>): ServerName {
   return others.sort((a, b) => cpu(a) - cpu(b))[0] ?? 'by-the-book'
 }
 
-const commandsOf = ({ commands }: ReachReport, name: ServerName): number[] =>
-  commands.filter(({ server }) => server === name).map(({ sent, hits }) => (sent * 1000) / hits)
+/** Commands for 1,000 requests, of each round. */
+function commandsOf({ commands }: ReachReport, name: ServerName, row: CountedRow, field: keyof Commands): number[] {
+  const own = commands.filter((one) => one.server === name && one.row === row)
+  return own.map((one) => (one[field] * 1000) / one.requests)
+}
 
 function memoryTable({ servers, fresh }: ReachReport): string {
   const valuesOf = (name: ServerName) => fresh.filter(({ server }) => server === name)
@@ -149,10 +162,9 @@ function memoryTable({ servers, fresh }: ReachReport): string {
 function redisTable(report: ReachReport): string {
   const names = [...new Set(report.commands.map(({ server }) => server))]
   const lines = names.map((name) => {
-    const own = report.commands.filter(({ server }) => server === name)
-    const inScripts = own.map(({ inScripts, hits }) => (inScripts * 1000) / hits)
-    return [name, spread(commandsOf(report, name), 1), spread(inScripts, 1)]
+    const cell = (row: CountedRow, field: keyof Commands) => spread(commandsOf(report, name, row, field), 1)
+    return [name, cell('hit', 'sent'), cell('hit', 'inScripts'), cell('session', 'sent'), cell('session', 'inScripts')]
   })
-  const head = ['server', 'commands that it sent for 1,000 hits', 'commands that scripts ran in Redis']
-  return `### Redis\n\n${table(head, lines)}`
+  const head = ['server', 'for 1,000 hits', 'inside scripts', 'for 1,000 pages of a session', 'inside scripts']
+  return `### Commands that Redis got\n\n${table(head, lines)}`
 }

@@ -7,10 +7,17 @@ import { type Fresh, measureFresh } from './fresh.ts'
 import { cases, Load } from './load/load.ts'
 import { machine } from './machine.ts'
 import { peerNames } from './peers.ts'
-import { type CommandCount, type ReachReport, type ReachSettings, toMarkdown } from './reach-report.ts'
+import {
+  type CommandCount,
+  type CountedRow,
+  countedRows,
+  type ReachReport,
+  type ReachSettings,
+  toMarkdown
+} from './reach-report.ts'
 import { isShared, ownNames, type ServerName, startServer } from './recipes.ts'
 import { provideRedis } from './redis.ts'
-import { countCommands } from './redis-commands.ts'
+import { CommandCounter } from './redis-commands.ts'
 import { measureAll, warnIfBusy } from './rounds.ts'
 import type { Server } from './servers.ts'
 
@@ -64,14 +71,18 @@ async function measureRates(names: ServerName[], { settings, redisUrl, folder }:
   const load = new Load()
   try {
     for (const name of names) servers.push(await startServer(name, { workers: settings.workers, redisUrl, folder }))
+    const countOne = async ({ name, url, shared }: Server<ServerName>, row: CountedRow): Promise<CommandCount> => {
+      const counter = await CommandCounter.open(redisUrl)
+      const job = { row, url, connections: settings.connections, seconds: 1, shared } as const
+      const { result, before, after } = await load.run(job, () => counter.seen())
+      counter.close()
+      const [sent, inScripts] = [after.sent - before.sent, after.inScripts - before.inScripts]
+      return { server: name, row, requests: result.requests, sent, inScripts }
+    }
     const counted = servers.filter(({ name, rows }) => isShared(name) && rows.includes('hit'))
     const commands: CommandCount[] = []
     const samples = await measureAll(servers, [...cases], settings, async () => {
-      for (const { name, url, shared } of counted) {
-        const job = { row: 'hit', url, connections: settings.connections, seconds: 1, shared } as const
-        const [asked, { result }] = await countCommands(redisUrl, () => load.run(job, () => undefined))
-        commands.push({ server: name, hits: result.requests, ...asked })
-      }
+      for (const server of counted) for (const row of countedRows) commands.push(await countOne(server, row))
     })
     return { samples, commands }
   } finally {

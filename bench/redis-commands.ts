@@ -7,25 +7,37 @@ export interface Commands {
 }
 
 /**
- * Counts what Redis is asked while `work` goes on, by MONITOR: INFO counts what a script runs as if a client had sent it.
- * Watching slows Redis down a little, so nothing is timed meanwhile.
+ * Counts what Redis is asked, by MONITOR: INFO counts what a script runs as if a client had sent it. Watching slows Redis
+ * down, so nothing is timed meanwhile.
  */
-export async function countCommands<Result>(url: string, work: () => Promise<Result>): Promise<[Commands, Result]> {
-  const client = new Redis(url)
-  const monitor = await client.monitor()
-  let sent = 0
-  let inScripts = 0
-  monitor.on('monitor', (_time: string, _command: string[], source: string) => {
-    if (source === 'lua') inScripts++
-    else sent++
-  })
-  try {
-    const result = await work()
-    // what it has seen comes in order: behind this, nothing of the work is left
-    await client.ping()
-    return [{ sent, inScripts }, result]
-  } finally {
-    monitor.disconnect()
-    client.disconnect()
+export class CommandCounter {
+  readonly #monitor: Redis
+  #sent = 0
+  #inScripts = 0
+
+  private constructor(monitor: Redis) {
+    this.#monitor = monitor
+    monitor.on('monitor', (_time: string, _command: string[], source: string) => {
+      if (source === 'lua') this.#inScripts++
+      else this.#sent++
+    })
+  }
+
+  static async open(url: string): Promise<CommandCounter> {
+    const client = new Redis(url)
+    try {
+      return new CommandCounter(await client.monitor())
+    } finally {
+      client.disconnect()
+    }
+  }
+
+  /** What has been seen so far. */
+  seen(): Commands {
+    return { sent: this.#sent, inScripts: this.#inScripts }
+  }
+
+  close(): void {
+    this.#monitor.disconnect()
   }
 }
