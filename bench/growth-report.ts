@@ -86,15 +86,16 @@ export function axisPlot({ points }: GrowthReport, axis: Axis): string {
 
 function axisTable({ points }: GrowthReport, axis: Axis): string {
   const lines = axes[axis].steps.flatMap((step) =>
-    serversOf(points, axis).map((server) => {
+    serversOf(points, axis).flatMap((server) => {
       const own = at(points, axis, step, server)
+      if (own.length === 0) return []
       const cells = columns.map(([, field, digits]) =>
         spread(
           own.map((point) => point[field]),
           digits
         )
       )
-      return [fixed(step, 0), server, ...cells, String(own.reduce((sum, { errors }) => sum + errors, 0))]
+      return [[fixed(step, 0), server, ...cells, String(own.reduce((sum, { errors }) => sum + errors, 0))]]
     })
   )
   return table([axis, 'server', ...columns.map(([head]) => head), 'errors'], lines, ['server'])

@@ -7,7 +7,7 @@ const height = 16
 const narrowest = 2
 /** So many levels: what is deeper is seldom read. */
 const deepest = 40
-const characterWidth = 6.2
+const characterWidth = 6.8
 
 /** Light enough for black text on it, on light and dark pages alike. */
 const colours: readonly (readonly [pattern: RegExp, colour: string])[] = [
