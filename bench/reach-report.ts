@@ -2,9 +2,9 @@ import type { Boot } from './boot.ts'
 import type { Fresh } from './fresh.ts'
 import { type Machine, machineLine } from './machine.ts'
 import { fixed, table } from './markdown.ts'
+import type { Commands } from './monitor.ts'
 import { median, paired, spread } from './ratios.ts'
 import { aboutOf, type ServerName } from './recipes.ts'
-import type { Commands } from './redis-commands.ts'
 import { type Compared, caseTable, of, type RunSettings } from './report.ts'
 
 export interface ReachSettings extends RunSettings {

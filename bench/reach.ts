@@ -6,6 +6,7 @@ import { type Command, count, type Flags, list, text } from './command.ts'
 import { type Fresh, measureFresh } from './fresh.ts'
 import { cases, Load } from './load/load.ts'
 import { machine } from './machine.ts'
+import { Monitor } from './monitor.ts'
 import { peerNames } from './peers.ts'
 import {
   type CommandCount,
@@ -17,7 +18,6 @@ import {
 } from './reach-report.ts'
 import { isShared, ownNames, type ServerName, startServer } from './recipes.ts'
 import { provideRedis } from './redis.ts'
-import { CommandCounter } from './redis-commands.ts'
 import { measureAll, warnIfBusy } from './rounds.ts'
 import type { Server } from './servers.ts'
 
@@ -72,10 +72,10 @@ async function measureRates(names: ServerName[], { settings, redisUrl, folder }:
   try {
     for (const name of names) servers.push(await startServer(name, { workers: settings.workers, redisUrl, folder }))
     const countOne = async ({ name, url, shared }: Server<ServerName>, row: CountedRow): Promise<CommandCount> => {
-      const counter = await CommandCounter.open(redisUrl)
+      const monitor = await Monitor.open(redisUrl)
       const job = { row, url, connections: settings.connections, seconds: 1, shared } as const
-      const { result, before, after } = await load.run(job, () => counter.seen())
-      counter.close()
+      const { result, before, after } = await load.run(job, () => monitor.seen())
+      monitor.close()
       const [sent, inScripts] = [after.sent - before.sent, after.inScripts - before.inScripts]
       return { server: name, row, requests: result.requests, sent, inScripts }
     }

@@ -2,10 +2,10 @@ import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Redis } from 'ioredis'
 import { pino } from 'pino'
 import { Counters } from '../../src/state/hits.ts'
 import { RedisLink } from '../../src/state/redis.ts'
+import { Monitor } from '../monitor.ts'
 import { infoOf } from '../redis.ts'
 
 /** How many batches a second Redis takes from so many connections with so many in flight on each. */
@@ -19,14 +19,13 @@ export interface Ceiling {
 
 /** The command of a batch, as the service sends it: seen by MONITOR, so that it is the real one. */
 export async function batchCommand(url: string): Promise<string[]> {
-  const client = new Redis(url)
-  const monitor = await client.monitor()
+  const monitor = await Monitor.open(url)
   const link = new RedisLink(url, 5000, pino({ level: 'silent' }))
   try {
     const seen = new Promise<string[]>((resolve) => {
-      monitor.on('monitor', (_time: string, command: string[], source: string) => {
-        if (source !== 'lua' && /^evalsha$/i.test(command[0] ?? '')) resolve(command)
-      })
+      monitor.onCommand = (words) => {
+        if (/^evalsha$/i.test(words[0] ?? '')) resolve(words)
+      }
     })
     await link.start(async () => {})
     const counter = new Counters(link, 60_000).get('ceiling')
@@ -35,8 +34,7 @@ export async function batchCommand(url: string): Promise<string[]> {
     await counter.increment()
     return await seen
   } finally {
-    monitor.disconnect()
-    client.disconnect()
+    monitor.close()
     link.stop()
   }
 }
