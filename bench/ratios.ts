@@ -13,9 +13,11 @@ export function paired(values: readonly number[], base: readonly number[]): numb
   return values.map((value, round) => value / (base[round] ?? Number.NaN)).filter(Number.isFinite)
 }
 
-/** `median (lowest–highest)`, or a dash for nothing. */
+/** `median (lowest–highest)`, the median alone where all are the same, or a dash for nothing. */
 export function spread(values: readonly number[], digits: number): string {
   const all = values.filter(Number.isFinite)
   if (all.length === 0) return '–'
-  return `${fixed(median(all), digits)} (${fixed(Math.min(...all), digits)}–${fixed(Math.max(...all), digits)})`
+  const [lowest, highest] = [fixed(Math.min(...all), digits), fixed(Math.max(...all), digits)]
+  const middle = fixed(median(all), digits)
+  return lowest === highest ? middle : `${middle} (${lowest}–${highest})`
 }

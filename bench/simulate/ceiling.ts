@@ -28,6 +28,7 @@ export async function batchCommand(url: string): Promise<string[]> {
       }
     })
     await link.start(async () => {})
+    if (!link.up) await once(link, 'change')
     const counter = new Counters(link, 60_000).get('ceiling')
     // the first one may have been sent with its whole text
     await counter.increment()

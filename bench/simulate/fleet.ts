@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
-import { setImmediate as nextTurn } from 'node:timers/promises'
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { pino } from 'pino'
 import { Counters } from '../../src/state/hits.ts'
@@ -43,7 +43,7 @@ export class Fleet {
   async run(rate: number, seconds: number): Promise<FleetSample> {
     let batches = 0
     let batchMs = 0
-    let [answered, refused] = [0, 0]
+    let [asked, answered, refused] = [0, 0, 0]
     const counters = this.#links.map((link) => {
       link.onCommand = (name, ms) => {
         // all else is a probe of an idle link
@@ -62,18 +62,22 @@ export class Fleet {
       await nextTurn()
       const now = performance.now()
       for (let n = poisson((rate * counters.length * (now - last)) / 1000); n > 0; n--) {
+        asked++
         counters[Math.floor(Math.random() * counters.length)]!.increment().then(yes, no)
       }
       last = now
     }
     const took = (performance.now() - begun) / 1000
-    return {
+    const sample = {
       workers: counters.length,
       perSecond: answered / took,
       batches: batches / took,
       roundTrip: batchMs / batches / 1000,
       refused
     }
+    // nothing of it is to be under way in the next window
+    while (answered + refused < asked) await sleep(10)
+    return sample
   }
 
   close(): void {

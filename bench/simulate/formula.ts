@@ -2,7 +2,8 @@
  * Batches a second that one worker sends: one is in flight at a time and takes `roundTrip`; the next leaves with its answer
  * if anything has come meanwhile, or else with the first request, `1 / rate` later on average. Requests come at random
  * (Poisson), so that nothing comes within a round trip with the probability e^(-rate × roundTrip).
- * @param rate requests a second of this worker @param roundTrip in seconds
+ * @param rate requests a second of this worker @param roundTrip from one batch to the next, in seconds: what a batch takes, and what
+ *   the next one waits
  */
 export function batchesPerSecond(rate: number, roundTrip: number): number {
   return rate > 0 ? 1 / (roundTrip + Math.exp(-rate * roundTrip) / rate) : 0

@@ -13,6 +13,8 @@ const rates = [10, 100, 1000, 4000]
 /** Many workers at one Redis with nothing between. */
 const fleets = [1, 10, 100, 300]
 const fleetRate = 500
+/** After an answer the next batch waits so long, in seconds, for those who come back: src/state/hits.ts. */
+const regroup = 0.001
 const ceilings = [
   { clients: 1, depth: 1 },
   { clients: 100, depth: 1 },
@@ -59,7 +61,7 @@ async function run(flags: Flags): Promise<void> {
     'requests a batch'
   ]
   const parts = [
-    `${machineLine(machine(redis.version))}\nWindows of ${seconds} s. The formula is given the requests that were answered and what a batch took on average.`,
+    `${machineLine(machine(redis.version))}\nWindows of ${seconds} s. The formula is given the requests that were answered and what a batch took on average,\nwith the millisecond that the next one waits for those who come back.`,
     `### ${workers} workers, a network of so many ms\n\n${table(['network ms', ...head], grid)}`,
     `### Many workers, ${fleetRate} requests/s each, no network\n\n${table(['workers', ...head], crowd)}`,
     `### What one Redis takes\n\n${ceilingTable(most)}`
@@ -82,7 +84,7 @@ async function measure(url: string, workers: number, delayMs: number, rate: numb
 function line({ workers, perSecond, batches, roundTrip, refused }: FleetSample): string[] {
   const rate = perSecond / workers
   const each = batches / workers
-  const expected = batchesPerSecond(rate, roundTrip)
+  const expected = batchesPerSecond(rate, roundTrip + regroup)
   const size = refused > 0 ? `**${refused} refused**` : fixed(perSecond / batches, 1)
   return [
     fixed(rate, 0),

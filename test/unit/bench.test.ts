@@ -24,6 +24,7 @@ test('a ratio is of one round: rounds that lack a value are left out', () => {
   assert.deepEqual(paired([2, 9, 8], [1, Number.NaN, 2]), [2, 4])
   assert.deepEqual(paired([2, 3], [1]), [2])
   assert.equal(spread(paired([2, 4, 3], [1, 1, 1]), 1), '3.0 (2.0–4.0)')
+  assert.equal(spread([2, 2], 1), '2.0')
   assert.equal(spread([Number.NaN], 1), '–')
 })
 
