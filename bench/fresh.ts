@@ -42,7 +42,8 @@ export async function measureFresh(
     await held.hold(url, idle)
     await sleep(settleMs)
     const idleKiB = idle > 0 ? ((pssMiB(pids) - before) * 1024) / idle : Number.NaN
-    console.error(`memory ${name}: ${Math.round(before)} MiB, ${idleKiB.toFixed(1)} KiB an idle connection`)
+    const each = idle > 0 ? `, ${idleKiB.toFixed(1)} KiB an idle connection` : ''
+    console.error(`memory ${name}: ${Math.round(before)} MiB${each}`)
     return { server: name, processes: pids.length, pssMiB: before, idleKiB }
   } finally {
     held.release()
