@@ -14,6 +14,10 @@ export type Flags = Readonly<Record<string, string | boolean | undefined>>
 export interface Command {
   readonly summary: string
   readonly options: Readonly<Record<string, Option>>
+  /** Flags that are there or not, and the line that --help shows. */
+  readonly switches?: Readonly<Record<string, string>>
+  /** The name of a value that may follow the subcommand without a flag. */
+  readonly positional?: string
   run(flags: Flags): Promise<void>
 }
 

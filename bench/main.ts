@@ -1,13 +1,27 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util'
 import { BenchError, type Command, type Flags } from './command.ts'
+import { growth } from './growth.ts'
 import { overhead } from './overhead.ts'
+import { profile } from './profile/profile.ts'
+import { reach } from './reach.ts'
 import { reload } from './reload.ts'
 import { scheduling } from './scheduling.ts'
+import { simulate } from './simulate/simulate.ts'
 import { state } from './state.ts'
 import { throughput } from './throughput.ts'
 
-const commands: Readonly<Record<string, Command>> = { throughput, overhead, reload, scheduling, state }
-const byDefault = 'throughput'
+const commands: Readonly<Record<string, Command>> = {
+  reach,
+  growth,
+  simulate,
+  profile,
+  throughput,
+  overhead,
+  reload,
+  scheduling,
+  state
+}
+const byDefault = 'reach'
 
 function help(): string {
   const lines = ['npm run bench -- [subcommand] [--flag value …]', '']
@@ -17,6 +31,7 @@ function help(): string {
       const byItself = option.default === undefined ? '' : ` (default ${option.default})`
       lines.push(`  --${flag.padEnd(12)} ${option.help}${byItself}`)
     }
+    for (const [flag, what] of Object.entries(command.switches ?? {})) lines.push(`  --${flag.padEnd(12)} ${what}`)
   }
   return lines.join('\n')
 }
@@ -26,8 +41,12 @@ function parse(command: Command, args: string[]): Flags {
   for (const [flag, { type, default: byItself }] of Object.entries(command.options)) {
     options[flag] = byItself === undefined ? { type } : { type, default: byItself }
   }
+  for (const flag of Object.keys(command.switches ?? {})) options[flag] = { type: 'boolean' }
+  const { positional } = command
   try {
-    return parseArgs({ args, options }).values as Flags
+    const { values, positionals } = parseArgs({ args, options, allowPositionals: positional !== undefined })
+    if (positionals.length > 1) throw new Error(`What is ${positionals[1]}?`)
+    return { ...values, ...(positional !== undefined && { [positional]: positionals[0] }) } as Flags
   } catch (error) {
     throw new BenchError(`${(error as Error).message}\n\n${help()}`)
   }

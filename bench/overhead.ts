@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs'
 import { scratchFolder } from './children.ts'
 import { BenchError, type Command, count, type Flags, list, text } from './command.ts'
-import { cases } from './load.ts'
+import { cases } from './load/load.ts'
 import { machine, machineLine } from './machine.ts'
 import { provideRedis } from './redis.ts'
 import { caseTable, type RunSettings } from './report.ts'
+import { measureAll, warnIfBusy } from './rounds.ts'
 import { type Program, type Server, serverOf, startProgram } from './servers.ts'
-import { measureAll, warnIfBusy } from './throughput.ts'
 
 const file = '../src/main.js'
 const preload = `--import ${new URL('./apps/unmeasured.js', import.meta.url).href}`

@@ -17,6 +17,16 @@ export async function provideRedis(url: string | undefined, folder: string): Pro
   return { url: address, version: await versionOf(address) }
 }
 
+/** A number that Redis tells about itself. @param section of INFO @param field of that section */
+export async function infoOf(url: string, section: string, field: string): Promise<number> {
+  const client = new Redis(url)
+  try {
+    return Number(new RegExp(`^${field}:([\\d.]+)`, 'm').exec(await client.info(section))?.[1])
+  } finally {
+    client.disconnect()
+  }
+}
+
 async function startRedis(folder: string): Promise<string> {
   const program = onPath('redis-server') ?? onPath('valkey-server')
   if (!program) {

@@ -1,7 +1,7 @@
 import type { Mix } from '../test/helpers/load.ts'
+import type { MixedResult } from './load/mixed.ts'
 import { type Machine, machineLine } from './machine.ts'
 import { fixed, table } from './markdown.ts'
-import type { MixedResult } from './mixed-load.ts'
 import { type WayName, ways } from './ways.ts'
 
 export interface ReloadSettings {

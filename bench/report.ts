@@ -1,8 +1,9 @@
-import type { Case } from './load.ts'
+import type { Case } from './load/load.ts'
+import type { LoadResult } from './load/tally.ts'
 import { type Machine, machineLine } from './machine.ts'
 import { fixed, table } from './markdown.ts'
-import { recipes, type ServerName } from './servers.ts'
-import type { LoadResult } from './tally.ts'
+import { median, paired, spread } from './ratios.ts'
+import { aboutOf, type ServerName } from './recipes.ts'
 
 export interface RunSettings {
   readonly rounds: number
@@ -47,14 +48,6 @@ const titles: Record<Case, string> = {
   connect: 'A connection a request: `POST /hits`, `Connection: close`'
 }
 
-/** The middle value, or the mean of the two in the middle, of the numbers among the values. */
-export function median(values: readonly number[]): number {
-  const sorted = values.filter(Number.isFinite).sort((a, b) => a - b)
-  const upper = sorted[Math.floor(sorted.length / 2)] ?? Number.NaN
-  const lower = sorted[Math.ceil(sorted.length / 2) - 1] ?? Number.NaN
-  return (lower + upper) / 2
-}
-
 /** The report as Markdown, ready for docs/performance.md. */
 export function toMarkdown(report: Report): string {
   const { rounds, seconds, connections, workers } = report.settings
@@ -64,7 +57,7 @@ export function toMarkdown(report: Report): string {
     '"× bare" compares with bare in the same round: median (lowest–highest).',
     'CPU is that of all processes of the server, Redis not counted.'
   ]
-  const legend = report.servers.map((server) => `- ${server}: ${recipes[server].about}`)
+  const legend = report.servers.map((server) => `- ${server}: ${aboutOf(server)}`)
   const tables = report.rows.map((row) => caseTable(report, row, base))
   return [how.join('\n'), legend.join('\n'), ...tables, memoryTable(report)].join('\n\n')
 }
@@ -72,13 +65,23 @@ export function toMarkdown(report: Report): string {
 /** A row as Markdown. @param base what the ratios refer to */
 export function caseTable<Name extends string>(report: Compared<Name>, row: Case, base: Name): string {
   const head = ['server', 'req/s', `× ${base}`, 'p50 ms', 'p99 ms', 'CPU µs/req', `× ${base}`, 'errors']
-  const lines = report.servers.map((server) => {
+  const lines = report.servers.flatMap((server) => {
     const samples = of(report, row, server)
+    if (samples.length === 0) return []
     const middle = (field: 'perSecond' | 'p50Ms' | 'p99Ms' | 'cpu') => median(samples.map((sample) => sample[field]))
-    const times = (field: 'perSecond' | 'cpu') => ratio(samples, of(report, row, base), field)
+    const times = (field: 'perSecond' | 'cpu') => {
+      const floor = of(report, row, base).map((sample) => sample[field])
+      return spread(
+        paired(
+          samples.map((sample) => sample[field]),
+          floor
+        ),
+        2
+      )
+    }
     const rate = [fixed(middle('perSecond'), 0), times('perSecond')]
     const latency = [fixed(middle('p50Ms'), 2), fixed(middle('p99Ms'), 2)]
-    return [server, ...rate, ...latency, fixed(middle('cpu'), 1), times('cpu'), errors(samples)]
+    return [[server, ...rate, ...latency, fixed(middle('cpu'), 1), times('cpu'), errors(samples)]]
   })
   return `### ${titles[row]}\n\n${table(head, lines)}`
 }
@@ -92,15 +95,9 @@ function memoryTable(report: Report): string {
   return `### Memory\n\n${table(['server', 'processes', 'PSS MiB', '× bare'], lines)}\n\n${note}`
 }
 
-function of<Name extends string>(report: Compared<Name>, row: Case, server: Name): Sample<Name>[] {
+/** One server's samples of one row, a round each. */
+export function of<Name extends string>(report: Compared<Name>, row: Case, server: Name): Sample<Name>[] {
   return report.samples.filter((sample) => sample.row === row && sample.server === server)
-}
-
-function ratio(samples: Sample<string>[], floor: Sample<string>[], field: 'perSecond' | 'cpu'): string {
-  const all = samples.map((sample, round) => sample[field] / (floor[round]?.[field] ?? Number.NaN))
-  const ratios = all.filter(Number.isFinite)
-  if (ratios.length === 0) return '–'
-  return `${fixed(median(ratios), 2)} (${fixed(Math.min(...ratios), 2)}–${fixed(Math.max(...ratios), 2)})`
 }
 
 function errors(samples: Sample<string>[]): string {

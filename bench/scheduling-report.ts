@@ -1,7 +1,7 @@
+import type { LoadResult } from './load/tally.ts'
 import { type Machine, machineLine } from './machine.ts'
 import { fixed, table } from './markdown.ts'
-import { median } from './report.ts'
-import type { LoadResult } from './tally.ts'
+import { median, spread } from './ratios.ts'
 
 /** The values of SCHEDULING, in the order of the tables. */
 export const modes = ['rr', 'shared', 'reuseport', 'sticky'] as const
@@ -58,11 +58,11 @@ export function toMarkdown(report: SchedulingReport): string {
 function rowTable({ modes, samples }: SchedulingReport, row: Row): string {
   const lines = modes.map((mode) => {
     const own = samples.filter((sample) => sample.mode === mode && sample.row === row)
-    const range = (field: 'perSecond' | 'p99Ms' | 'cpu', digits: number) => {
-      const values = own.map((sample) => sample[field])
-      const [least, most] = [Math.min(...values), Math.max(...values)]
-      return `${fixed(median(values), digits)} (${fixed(least, digits)}–${fixed(most, digits)})`
-    }
+    const range = (field: 'perSecond' | 'p99Ms' | 'cpu', digits: number) =>
+      spread(
+        own.map((sample) => sample[field]),
+        digits
+      )
     const failed = own.flatMap(({ failures }) => Object.values(failures)).reduce((sum, times) => sum + times, 0)
     return [mode, range('perSecond', 0), range('p99Ms', 1), range('cpu', 1), String(failed)]
   })

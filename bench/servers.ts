@@ -1,6 +1,6 @@
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from 'node:fs'
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync } from 'node:fs'
 import http from 'node:http'
 import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
@@ -8,36 +8,19 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { launch, stop } from './children.ts'
 import { BenchError } from './command.ts'
+import { type Case, cases } from './load/load.ts'
 import { descendants } from './measure.ts'
 
-interface Recipe {
-  /** The compiled entry point, relative to this compiled file. */
-  readonly file: string
-  /** Keeps its hits and sessions in Redis, so that a session must be found again by its cookie. */
-  readonly shared: boolean
-  /** What it is, for the reader of the tables. */
-  readonly about: string
-}
-
-/** The servers that are compared, in the order of the tables; the first is what the ratios refer to. */
-export const recipes = {
-  bare: { file: './apps/bare.js', shared: false, about: 'Fastify on node:cluster, no Redis, nothing shared' },
-  'by-the-book': {
-    file: './apps/by-the-book.js',
-    shared: true,
-    about:
-      'the same with @fastify/session on the pages that have one, connect-redis on ioredis, ' +
-      'an INCR a request and default metrics, all at their defaults'
-  },
-  muster: { file: '../src/main.js', shared: true, about: 'this service, at its defaults' }
-} as const satisfies Record<string, Recipe>
-
-export type ServerName = keyof typeof recipes
+/** Many workers on few cores that others use too take their time. */
+const READY_MS = 60_000
 
 export interface Server<Name extends string = string> {
   readonly name: Name
   readonly url: string
+  /** Keeps its hits and sessions in Redis, so that a session must be found again by its cookie. */
   readonly shared: boolean
+  /** What it is measured at. */
+  readonly rows: readonly Case[]
   /** All its processes as of now, primary first. */
   pids(): number[]
   stop(): Promise<void>
@@ -53,8 +36,11 @@ export interface ServerSettings {
 /** A program of this package that serves /readyz on PORT. */
 export interface Program {
   readonly name: string
-  /** The compiled entry point, relative to this compiled file. */
+  /** The entry point: a path, or relative to this compiled file. */
   readonly file: string
+  readonly args?: readonly string[]
+  /** Where it runs, instead of a folder of its own among those of the run. */
+  readonly cwd?: string
   /** What it gets beside the variables that all get. */
   readonly env?: Readonly<Record<string, string>>
 }
@@ -65,37 +51,42 @@ export interface Running {
   readonly child: ChildProcess
   /** The file that stdout and stderr go to. */
   readonly log: string
+  /** RUN_DIR, for a program that has one. */
+  readonly runDir: string
   stop(): Promise<void>
 }
 
-/** Starts one of the servers that are compared. */
-export async function startServer(name: ServerName, settings: ServerSettings): Promise<Server<ServerName>> {
-  const { file, shared } = recipes[name]
-  return serverOf(await startProgram({ name, file }, settings), name, shared)
-}
-
 /** A program that runs, as one of those that are compared. */
-export function serverOf<Name extends string>(running: Running, name: Name, shared: boolean): Server<Name> {
+export function serverOf<Name extends string>(
+  running: Running,
+  name: Name,
+  shared: boolean,
+  rows: readonly Case[] = cases
+): Server<Name> {
   const { url, child, stop } = running
-  return { name, url, shared, pids: () => descendants(child.pid ?? 0), stop }
+  return { name, url, shared, rows, pids: () => descendants(child.pid ?? 0), stop }
 }
 
-/** Starts a program on a free loopback port; resolves when GET /readyz answers 200, rejects after 20 s without. */
-export async function startProgram({ name, file, env }: Program, settings: ServerSettings): Promise<Running> {
+/** Starts a program on a free loopback port; resolves when GET /readyz answers 200, rejects after a minute without. */
+export async function startProgram(program: Program, settings: ServerSettings): Promise<Running> {
+  const { name, file, args = [], env } = program
   const path = fileURLToPath(new URL(file, import.meta.url))
   if (!existsSync(path))
     throw new BenchError(`${path} is missing: run npm run build, or leave ${name} out with --only.`)
-  const cwd = join(settings.folder, name)
-  mkdirSync(cwd, { mode: 0o700 })
+  const own = mkdtempSync(join(settings.folder, `${name}-`))
   const port = await freePort()
-  const log = join(cwd, 'output.log')
+  const log = join(own, 'output.log')
   const output = openSync(log, 'a')
-  const variables = { ...environment(port, settings, join(cwd, 'run')), ...env }
-  const child = launch(process.execPath, [path], { cwd, env: variables, stdio: ['ignore', output, output] })
+  const variables = { ...environment(port, settings, join(own, 'run')), ...env }
+  const child = launch(process.execPath, [path, ...args], {
+    cwd: program.cwd ?? own,
+    env: variables,
+    stdio: ['ignore', output, output]
+  })
   closeSync(output)
   const url = `http://127.0.0.1:${port}`
   await ready(child, url, name, log)
-  return { url, port, child, log, stop: () => stop(child) }
+  return { url, port, child, log, runDir: join(own, 'run'), stop: () => stop(child) }
 }
 
 /** A loopback port that was free a moment ago. */
@@ -126,12 +117,12 @@ function environment(port: number, settings: ServerSettings, runDir: string): No
 }
 
 async function ready(child: ChildProcess, url: string, name: string, log: string): Promise<void> {
-  const deadline = Date.now() + 20_000
+  const deadline = Date.now() + READY_MS
   while (child.exitCode === null && child.signalCode === null && Date.now() < deadline) {
     if ((await statusOf(`${url}/readyz`)) === 200) return
     await sleep(50)
   }
-  const how = Date.now() < deadline ? 'ended before it was ready' : 'was not ready within 20 s'
+  const how = Date.now() < deadline ? 'ended before it was ready' : 'was not ready in time'
   throw new BenchError(`${name} ${how}. The end of its output:\n${readFileSync(log, 'utf8').slice(-2000)}`)
 }
 

@@ -5,8 +5,8 @@ import { scratchFolder } from './children.ts'
 import { type Command, count, type Flags, text } from './command.ts'
 import { machine, machineLine } from './machine.ts'
 import { fixed, table } from './markdown.ts'
+import { median } from './ratios.ts'
 import { provideRedis } from './redis.ts'
-import { median } from './report.ts'
 import type { AskOfPrimary, AskOfWorker, Measured, WayName } from './state-child.ts'
 
 const AT_A_TIME = 32

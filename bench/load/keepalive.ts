@@ -2,13 +2,17 @@ import autocannon, { type Client, type Options } from 'autocannon'
 import type { Job } from './load.ts'
 import type { Tally } from './tally.ts'
 
-/** Keep-alive load by autocannon, one request at a time on each connection; a session's cookie for each, if given. */
+/** Keep-alive load by autocannon, one request at a time on each connection; the cookies of sessions in turn, if given. */
 export async function keepAlive(job: Job, cookies: readonly string[], tally: Tally): Promise<void> {
   let answers = 0
   let errors = 0
   const run = autocannon(options(job, cookies))
-  run.on('response', (_client, status, _bytes, ms) => {
+  // its next request is made after this event: with more sessions than connections they take turns
+  const turns = (job.sessions ?? 0) > job.connections ? cookies : []
+  let next = job.connections
+  run.on('response', (client, status, _bytes, ms) => {
     answers++
+    if (turns.length > 0) client.setHeaders(headersOf(turns, next++))
     tally.answered(status, ms)
   })
   run.on('reqError', (error) => {
@@ -33,8 +37,12 @@ function options(job: Job, cookies: readonly string[]): Options {
     sampleInt: 100,
     setupClient(client: Client) {
       if (job.row !== 'session') return
-      const cookie = cookies[next++]
-      client.setHeaders({ accept: 'application/json', ...(cookie === undefined ? {} : { cookie }) })
+      client.setHeaders(headersOf(cookies, next++))
     }
   }
+}
+
+function headersOf(cookies: readonly string[], nth: number): Record<string, string> {
+  const cookie = cookies[nth % cookies.length]
+  return { accept: 'application/json', ...(cookie === undefined ? {} : { cookie }) }
 }

@@ -1,8 +1,8 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import type { Mix } from '../test/helpers/load.ts'
+import type { Mix } from '../../test/helpers/load.ts'
+import { BenchError } from '../command.ts'
 import { ask, type Failed } from './ask.ts'
-import { BenchError } from './command.ts'
 
 /** What the clients saw; none of them ever tries a request again. */
 export interface MixedResult {
@@ -27,7 +27,7 @@ export const endMs = 35_000
 /** The clients of the tests, in a process of their own. */
 export class MixedLoad {
   // not detached: a terminal's Ctrl-C reaches it, and it leaves by itself when the channel closes
-  readonly #child: ChildProcess = fork(fileURLToPath(new URL('./mixed-load-child.js', import.meta.url)), {
+  readonly #child: ChildProcess = fork(fileURLToPath(new URL('./mixed-child.js', import.meta.url)), {
     stdio: ['ignore', 2, 2, 'ipc']
   })
 

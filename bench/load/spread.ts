@@ -1,6 +1,6 @@
 import { connect } from 'node:net'
+import { completeStatus } from './connect.ts'
 import { type Job, nthAddress } from './load.ts'
-import { completeStatus } from './load-connect.ts'
 import type { Tally } from './tally.ts'
 
 const timeoutMs = 2000

@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { BenchError } from '../command.ts'
 import { ask, type Failed } from './ask.ts'
-import { BenchError } from './command.ts'
 import type { LoadResult } from './tally.ts'
 
 /** The rows that are measured: a hit, a hit of a session, a connection for each request. */
@@ -15,12 +15,17 @@ export interface Job {
   readonly seconds: number
   /** For `session`: every connection's cookie must lead back to its session, or the job fails. */
   readonly shared: boolean
+  /** For `session`: so many sessions, the next one with each request; without it one for each connection. */
+  readonly sessions?: number
   /** Every connection comes from a loopback address of its own, as clients do; not for `session`. */
   readonly spread?: boolean
 }
 
 /** The nth of 250 loopback addresses; on Linux all of 127.0.0.0/8 is there. */
 export const nthAddress = (nth: number): string => `127.0.2.${1 + (nth % 250)}`
+
+/** What making one session may take at most, on a very busy machine. */
+const PATIENCE_MS = 5
 
 export type ToLoad = { readonly type: 'prepare'; readonly job: Job } | { readonly type: 'go' }
 export type FromLoad = { readonly type: 'ready' } | { readonly type: 'result'; readonly result: LoadResult } | Failed
@@ -31,7 +36,7 @@ export class Load {
 
   constructor() {
     // not detached: a terminal's Ctrl-C reaches it, and it leaves by itself when the channel closes
-    this.#child = fork(fileURLToPath(new URL('./load-child.js', import.meta.url)), { stdio: ['ignore', 2, 2, 'ipc'] })
+    this.#child = fork(fileURLToPath(new URL('./child.js', import.meta.url)), { stdio: ['ignore', 2, 2, 'ipc'] })
   }
 
   /** Runs one job; `around` is called just before the first and just after the last request of the window. */
@@ -39,7 +44,7 @@ export class Load {
     job: Job,
     around: () => Reading
   ): Promise<{ result: LoadResult; before: Reading; after: Reading }> {
-    await this.#ask({ type: 'prepare', job }, 30_000)
+    await this.#ask({ type: 'prepare', job }, 30_000 + (job.sessions ?? 0) * PATIENCE_MS)
     const before = around()
     const answer = await this.#ask({ type: 'go' }, job.seconds * 1000 + 30_000)
     const after = around()

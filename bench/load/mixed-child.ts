@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Load, type Mix } from '../test/helpers/load.ts'
-import { endMs, type FromMixed, type MixedResult, type ToMixed } from './mixed-load.ts'
+import { Load, type Mix } from '../../test/helpers/load.ts'
+import { endMs, type FromMixed, type MixedResult, type ToMixed } from './mixed.ts'
 
 const warmUpMs = 1000
 /** With so many answers every client has its connection. */

@@ -1,8 +1,8 @@
+import { connectionEach } from './connect.ts'
+import { keepAlive } from './keepalive.ts'
 import type { FromLoad, Job, ToLoad } from './load.ts'
-import { connectionEach } from './load-connect.ts'
-import { keepAlive } from './load-keepalive.ts'
-import { sessionCookies } from './load-sessions.ts'
-import { keepAliveSpread } from './load-spread.ts'
+import { sessionCookies } from './sessions.ts'
+import { keepAliveSpread } from './spread.ts'
 import { Tally } from './tally.ts'
 
 let start = async (): Promise<Tally> => {

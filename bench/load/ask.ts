@@ -1,6 +1,6 @@
 import type { ChildProcess, Serializable } from 'node:child_process'
 import { once } from 'node:events'
-import { BenchError } from './command.ts'
+import { BenchError } from '../command.ts'
 
 /** What a load generator answers when it could not do what it was asked. */
 export interface Failed {

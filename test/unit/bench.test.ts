@@ -1,0 +1,142 @@
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { ceiling, plot, short } from '../../bench/plot.ts'
+import { type CpuProfile, categoryOf, frames, selfTimes } from '../../bench/profile/cpu-profile.ts'
+import { flameGraph } from '../../bench/profile/flame.ts'
+import { median, paired, spread } from '../../bench/ratios.ts'
+import { poisson } from '../../bench/simulate/fleet.ts'
+import { batchesPerSecond, roundTripOf } from '../../bench/simulate/formula.ts'
+import { documentOf, element, label } from '../../bench/svg.ts'
+
+const HOSTILE = '<script>"&\'</title>'
+
+test('a median is the middle of the numbers there are, and of none there is none', () => {
+  assert.equal(median([3, 1, 2]), 2)
+  assert.equal(median([4, 1, 2, 3]), 2.5)
+  assert.equal(median([Number.NaN, 5, Number.POSITIVE_INFINITY]), 5)
+  assert.ok(Number.isNaN(median([])))
+})
+
+test('a ratio is of one round: rounds that lack a value are left out', () => {
+  assert.deepEqual(paired([2, 9, 8], [1, Number.NaN, 2]), [2, 4])
+  assert.deepEqual(paired([2, 3], [1]), [2])
+  assert.equal(spread(paired([2, 4, 3], [1, 1, 1]), 1), '3.0 (2.0–4.0)')
+  assert.equal(spread([2, 2], 1), '2.0')
+  assert.equal(spread([Number.NaN], 1), '–')
+})
+
+test('what a picture says cannot become markup', () => {
+  const pictures = [
+    documentOf(1, 1, HOSTILE, [label(0, 0, HOSTILE), element('rect', { fill: HOSTILE })]),
+    plot(HOSTILE, HOSTILE, [HOSTILE], [{ title: HOSTILE, series: { [HOSTILE]: [1] } }]),
+    flameGraph(frames(profileOf([[HOSTILE, HOSTILE]])), HOSTILE)
+  ]
+  for (const picture of pictures) {
+    assert.doesNotMatch(picture, /<script>|"&'|<\/title><\/title>/)
+    assert.match(picture, /&lt;script&gt;&quot;&amp;/)
+  }
+})
+
+test('a plot has a line for each series, without the points that could not be measured', () => {
+  const svg = plot('title', 'axis', ['1', '2', '4'], [{ title: 'p', series: { a: [1, Number.NaN, 3], b: [2, 2, 2] } }])
+  assert.equal(svg.match(/<polyline /g)?.length, 2)
+  assert.equal(svg.match(/<circle /g)?.length, 5)
+  assert.doesNotMatch(svg, /NaN|Infinity/)
+  assert.deepEqual([0, 1, 1.1, 4200, 81].map(ceiling), [1, 1, 2, 5000, 100])
+  assert.deepEqual([0, 0.25, 20, 1500, 2e6].map(short), ['0', '0.25', '20', '1.5k', '2M'])
+})
+
+test('a profile becomes a tree: the same call is one frame, and idle time is no cost', () => {
+  const root = frames(profileOf([['work', 'file'], ['work', 'file'], ['(idle)'], ['work'], ['rest']]))
+  assert.deepEqual([...root.children.keys()], ['work x.js', 'rest x.js'])
+  assert.equal(root.total, 4)
+  const work = root.children.get('work x.js')!
+  assert.deepEqual([work.self, work.total, work.children.get('file x.js')?.total], [1, 3, 2])
+  assert.deepEqual(selfTimes(root, ({ name }) => name)[0], ['file x.js', 2])
+})
+
+test('whose code a function is can be read from where it is', () => {
+  const of = (url: string, functionName = 'f') => categoryOf({ functionName, url })
+  assert.equal(of('file:///a/node_modules/fastify/lib/reply.js'), 'fastify')
+  assert.equal(of('file:///a/node_modules/x/node_modules/@fastify/session/i.js'), '@fastify/session')
+  assert.equal(of('file:///a/dist/src/http/app.js'), 'muster')
+  assert.equal(of('node:_http_server'), 'node: http')
+  assert.equal(of('node:net'), 'node: net and streams')
+  assert.equal(of('', '(garbage collector)'), 'garbage collection')
+})
+
+test('a flame graph of any profile is small, and says of each frame how much it is', () => {
+  const deep = Array.from({ length: 400 }, (_, nth) => `level ${nth}`)
+  const wide = Array.from({ length: 20_000 }, (_, nth) => ['top', `function number ${nth}`])
+  const svg = flameGraph(frames(profileOf([...wide, ...Array.from({ length: 60 }, () => deep)])), 'much')
+  assert.ok(svg.length < 100_000, `${svg.length} bytes`)
+  assert.match(svg, /<title>top x\.js: 99\.7 %, muster<\/title>/)
+  assert.doesNotMatch(flameGraph(frames(profileOf([])), 'nothing'), /NaN|Infinity/)
+})
+
+test('batches follow requests while those are few, and round trips when they are many', () => {
+  assert.equal(batchesPerSecond(0, 0.01), 0)
+  assert.ok(Math.abs(batchesPerSecond(1, 0.001) - 1) < 0.01)
+  assert.ok(Math.abs(batchesPerSecond(100_000, 0.01) - 100) < 0.01)
+  for (const rate of [1, 50, 500, 5000]) {
+    const batches = batchesPerSecond(rate, 0.01)
+    assert.ok(batches <= rate && batches <= 100, `${batches} at ${rate}`)
+  }
+  assert.equal(roundTripOf(10, 0.001, 0.00001), 0.00101)
+  assert.equal(roundTripOf(1000, 0.001, 0.00001), 0.01)
+})
+
+test('random arrivals are as many as expected', () => {
+  assert.equal(poisson(0), 0)
+  for (const mean of [0.5, 20, 700]) {
+    const rounds = 4000
+    let sum = 0
+    for (let n = 0; n < rounds; n++) sum += poisson(mean)
+    // six standard deviations
+    assert.ok(Math.abs(sum / rounds - mean) < 6 * Math.sqrt(mean / rounds), `${sum / rounds} for ${mean}`)
+  }
+})
+
+test('every subcommand of the bench has help, and refuses what it does not know', async () => {
+  const main = fileURLToPath(new URL('../../bench/main.js', import.meta.url))
+  const bench = (...args: string[]) => promisify(execFile)(process.execPath, [main, ...args])
+  const { stdout } = await bench('--help')
+  const names = [...stdout.matchAll(/^(\w+)(?: \(default\))?: /gm)].map(([, name]) => name!)
+  assert.ok(names.length >= 9, stdout)
+  const helps = await Promise.all(names.map((name) => bench(name, '--help')))
+  for (const help of helps) assert.match(help.stdout, /--redis/)
+  await assert.rejects(bench('growth', '--nonsense'), { code: 1 })
+  await assert.rejects(bench('nonsense'), { code: 1 })
+})
+
+/** A profile with a sample of 1 µs for each stack, outermost first. */
+function profileOf(stacks: readonly (readonly string[])[]): CpuProfile {
+  type Node = CpuProfile['nodes'][number] & { children: number[] }
+  const nodeOf = (id: number, functionName: string, url: string): Node => ({
+    id,
+    callFrame: { functionName, url, lineNumber: 0 },
+    children: []
+  })
+  const nodes = [nodeOf(0, '(root)', '')]
+  const known = new Map<string, number>()
+  const samples = stacks.map((stack) => {
+    let parent = 0
+    let path = ''
+    for (const name of stack) {
+      path += `\n${name}`
+      let id = known.get(path)
+      if (id === undefined) {
+        id = nodes.length
+        nodes.push(nodeOf(id, name, name === '(idle)' ? '' : 'file:///x.js'))
+        nodes[parent]!.children.push(id)
+        known.set(path, id)
+      }
+      parent = id
+    }
+    return parent
+  })
+  return { nodes, samples, timeDeltas: samples.map(() => 1) }
+}
