@@ -27,6 +27,7 @@ export class Load {
   readonly failures = new Map<string, number>()
   readonly #port: number
   readonly #addresses: number
+  readonly #pauseMs: number
   #opened = 0
   readonly #clients: Promise<void>[] = []
   #stopping = false
@@ -37,19 +38,29 @@ export class Load {
   /**
    * Ends with the test at the latest.
    * @param addresses how many the clients have in all, 250 at most; their connections take them in turn
+   * @param pauseMs of those that would ask all the time: after each request, or burst
    */
-  constructor(t: { after(fn: () => Promise<unknown>): void }, port: number, mix: Mix, addresses = 1) {
+  constructor(t: { after(fn: () => Promise<unknown>): void }, port: number, mix: Mix, addresses = 1, pauseMs = 0) {
     t.after(() => this.stop())
     this.#port = port
+    this.#pauseMs = pauseMs
     this.#addresses = addresses
     const kinds = {
-      tight: () => this.#kept((connection) => this.#echo(connection)),
+      tight: () =>
+        this.#kept(async (connection) => {
+          await this.#echo(connection)
+          await this.#pause()
+        }),
       fresh: () => this.#fresh(),
       slow: () =>
         this.#kept(async (connection) => {
           await this.#echo(connection, `/slow?ms=${Math.round(50 + Math.random() * 800)}`)
         }),
-      pipelined: () => this.#kept((connection) => this.#burst(connection)),
+      pipelined: () =>
+        this.#kept(async (connection) => {
+          await this.#burst(connection)
+          await this.#pause()
+        }),
       idle: () =>
         this.#kept(async (connection) => {
           await this.#echo(connection)
@@ -132,6 +143,11 @@ export class Load {
     } finally {
       connection.close()
     }
+    await this.#pause()
+  }
+
+  async #pause(): Promise<void> {
+    if (this.#pauseMs > 0) await sleep(this.#pauseMs)
   }
 
   /** A stream must end with a last event or because this client leaves. */

@@ -76,7 +76,10 @@ export class SlowClients {
     this.longestGapMs = Math.max(this.longestGapMs, now - this.#lookedAt)
     this.#lookedAt = now
     for (const [socket, client] of this.all) {
-      if (client.keptMs === undefined && !kept.has(socket.localPort ?? 0)) client.keptMs = now - client.since
+      if (client.keptMs !== undefined || kept.has(socket.localPort ?? 0)) continue
+      client.keptMs = now - client.since
+      // Who does not read keeps its end of a connection that is gone.
+      socket.destroy()
     }
   }
 }
