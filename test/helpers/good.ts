@@ -24,7 +24,8 @@ export class Good {
 
   /** So much of the answers took at most this, in ms. */
   percentile(part: number): number {
-    return this.#latencies.sort((a, b) => a - b)[Math.floor(this.#latencies.length * part)] ?? 0
+    const sorted = this.#latencies.sort((a, b) => a - b)
+    return sorted[Math.min(Math.floor(sorted.length * part), sorted.length - 1)] ?? 0
   }
 
   async #client(port: number, method: string, path: string): Promise<void> {
