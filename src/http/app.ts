@@ -1,4 +1,3 @@
-import type { Socket } from 'node:net'
 import accepts from '@fastify/accepts'
 import cookie from '@fastify/cookie'
 import Fastify, {
@@ -18,7 +17,7 @@ import { admin, type Primary } from './admin.ts'
 import { completion } from './completion.ts'
 import { consolePage } from './console.ts'
 import { docs } from './docs.ts'
-import { answerClientError, handleErrors } from './errors.ts'
+import { answerClientError, handleErrors, type ServerConnections } from './errors.ts'
 import { health } from './health.ts'
 import { inFlight } from './in-flight.ts'
 import { limits } from './limits.ts'
@@ -61,8 +60,7 @@ export interface AppDeps {
   /** The routes: those of src/routes/, or the user's own. */
   routes: FastifyPluginAsync
   serverFactory?: FastifyServerFactory
-  /** A connection that another worker handed over and whose client has asked nothing since. */
-  isIdleAdopted?: (socket: Socket) => boolean
+  connections?: ServerConnections
 }
 
 declare module 'fastify' {
@@ -95,7 +93,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
     requestTimeout: config.http.requestMs,
     routerOptions: { ignoreTrailingSlash: true },
     ...(deps.serverFactory && { serverFactory: deps.serverFactory }),
-    clientErrorHandler: (error, socket) => answerClientError(error, socket, deps.isIdleAdopted)
+    clientErrorHandler: (error, socket) => answerClientError(error, socket, deps.connections)
   })
 
   const store = new SafeSessionStore({ link: deps.link, log: app.log, ...config.session })
