@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type RequestListener, type Server, 
 import { type ListenOptions, Server as NetServer, Socket } from 'node:net'
 import { getSystemErrorName } from 'node:util'
 import { endWith } from '../http/errors.ts'
+import { timedOut, unlessServed } from './time-outs.ts'
 
 /** One client connection as the worker knows it. */
 export interface Connection {
@@ -82,10 +83,6 @@ function responseClass(isLast: (request: IncomingMessage) => boolean): typeof Se
   return Response
 }
 
-/** Requests that have arrived to their end. */
-const wholeOf = (connection: Connection | undefined): number =>
-  connection ? connection.requests - (connection.lastRequest?.complete === false ? 1 : 0) : 0
-
 const BACKLOG = 1024
 
 /** The HTTP server of a worker and every connection it has. */
@@ -130,7 +127,7 @@ export class Connections {
     )
     // Fields past a number of node's own would be dropped without a word; the app counts them.
     this.server.maxHeadersCount = 0
-    this.server.on('timeout', (socket: Socket) => this.#timedOut(socket))
+    this.server.on('timeout', (socket: Socket) => timedOut(socket, this.#bySocket.get(socket)))
     this.server.prependListener('connection', (socket: Socket) => this.#opened(socket))
   }
 
@@ -235,14 +232,9 @@ export class Connections {
     return connection?.adopted === true && socket.bytesRead === 0
   }
 
-  /**
-   * Calls back unless a request is whole by then. A process that stood still, for want of CPU, hears of time-outs first,
-   * and reads only then what came in time.
-   */
+  /** Calls back when what has arrived is read, unless that made a request whole. */
   unlessServed(socket: Socket, end: () => void): void {
-    const connection = this.#bySocket.get(socket)
-    const before = wholeOf(connection)
-    setImmediate(() => wholeOf(connection) === before && end())
+    unlessServed(this.#bySocket.get(socket), end)
   }
 
   /** What is left of a connection's keep-alive time, in ms; never so little that it ends on the way. */
@@ -290,20 +282,6 @@ export class Connections {
       for (const { socket } of this.all) Reflect.deleteProperty(socket, 'destroy')
     }
     return named
-  }
-
-  /** With a listener node leaves it to this one to end the connection. */
-  #timedOut(socket: Socket): void {
-    const connection = this.#bySocket.get(socket)
-    if (connection?.busy === 0 && !connection.leaving) {
-      const { bytesRead } = socket
-      // Its next request may have come while this process stood still.
-      setImmediate(() => socket.bytesRead === bytesRead && socket.destroy())
-      return
-    }
-    // A route that has set a time-out of its own says what is to be done.
-    const answer = (socket as Socket & { _httpMessage?: ServerResponse | null })._httpMessage
-    if (!answer?.listenerCount('timeout') && !connection?.lastRequest?.listenerCount('timeout')) socket.destroy()
   }
 
   #isEnding(socket: Socket): boolean {
