@@ -1,5 +1,4 @@
 import { setMaxListeners } from 'node:events'
-import type { Socket } from 'node:net'
 import cookie from '@fastify/cookie'
 import Fastify, {
   type FastifyInstance,
@@ -18,7 +17,7 @@ import { admin, type Primary } from './admin.ts'
 import { completion } from './completion.ts'
 import { consolePage } from './console.ts'
 import { docs } from './docs.ts'
-import { answerClientError, handleErrors } from './errors.ts'
+import { answerClientError, handleErrors, type ServerConnections } from './errors.ts'
 import { health } from './health.ts'
 import { inFlight } from './in-flight.ts'
 import { limits } from './limits.ts'
@@ -62,8 +61,7 @@ export interface AppDeps {
   /** The routes: those of src/routes/, or the user's own. */
   routes: FastifyPluginAsync
   serverFactory?: FastifyServerFactory
-  /** A connection that another worker handed over and whose client has asked nothing since. */
-  isIdleAdopted?: (socket: Socket) => boolean
+  connections?: ServerConnections
 }
 
 declare module 'fastify' {
@@ -98,7 +96,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
     requestTimeout: config.http.requestMs,
     routerOptions: { ignoreTrailingSlash: true },
     ...(deps.serverFactory && { serverFactory: deps.serverFactory }),
-    clientErrorHandler: (error, socket) => answerClientError(error, socket, deps.isIdleAdopted)
+    clientErrorHandler: (error, socket) => answerClientError(error, socket, deps.connections)
   })
 
   const store = new SafeSessionStore({ link: deps.link, log: app.log, ...config.session })

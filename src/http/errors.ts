@@ -73,6 +73,14 @@ const CLIENT_ERRORS: Record<string, [status: number, message: string]> = {
   HPE_INVALID_VERSION: [505, 'This is served as HTTP/1.1 only']
 }
 
+/** What a server knows of its connections. */
+export interface ServerConnections {
+  /** Another worker handed it over, and its client has asked nothing since. */
+  isIdleAdopted(socket: Socket): boolean
+  /** Calls back when what has arrived is read, unless that made a request whole. */
+  unlessServed(socket: Socket, end: () => void): void
+}
+
 type ParserError = Error & { code?: string; rawPacket?: unknown }
 type HttpSocket = Socket & { _httpMessage?: ServerResponse | null }
 
@@ -80,12 +88,12 @@ type HttpSocket = Socket & { _httpMessage?: ServerResponse | null }
  * Answers a request that never became one, in the same JSON shape, and closes. Answers to requests before it on the
  * connection come first.
  */
-export function answerClientError(
-  error: ParserError,
-  socket: HttpSocket,
-  isIdleAdopted?: (socket: Socket) => boolean
-): void {
-  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && isIdleAdopted?.(socket)) return
+export function answerClientError(error: ParserError, socket: HttpSocket, connections?: ServerConnections): void {
+  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && connections) {
+    if (connections.isIdleAdopted(socket)) return
+    connections.unlessServed(socket, () => answerClientError(error, socket))
+    return
+  }
   // The rest of what was refused already.
   if (socket.writableEnded && error.code?.startsWith('HPE_')) return
   const answer = socket._httpMessage
@@ -94,7 +102,7 @@ export function answerClientError(
     return
   }
   if (answer?.req.complete) {
-    answer.once('close', () => answerClientError(error, socket, isIdleAdopted))
+    answer.once('close', () => answerClientError(error, socket, connections))
     return
   }
   const known = CLIENT_ERRORS[error.code ?? ''] ?? [400, 'This is no HTTP request']

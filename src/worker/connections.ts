@@ -5,6 +5,7 @@ import { endWith } from '../http/errors.ts'
 import { type Connection, fresh, isQuiet, KEPT_LONGER_MS, type PortHandle, type Watcher } from './connection.ts'
 import { createHttp1, idleOf } from './http1.ts'
 import { Http2 } from './http2.ts'
+import { timedOut, unlessServed } from './time-outs.ts'
 import { createTls, type TlsOptions } from './tls.ts'
 
 export interface ServerOptions {
@@ -61,6 +62,7 @@ export class Connections {
         else handler(request, response)
       }
     )
+    this.server.on('timeout', (socket: Socket) => timedOut(socket, this.#bySocket.get(socket)))
     this.#nodeKeepsLonger = 'keepAliveTimeoutBuffer' in this.server
     if (credentials) this.#door = this.#secureDoor(options, handler, credentials)
     else this.#door = this.server.prependListener('connection', (socket: Socket) => this.#opened(socket))
@@ -167,6 +169,11 @@ export class Connections {
   isIdleAdopted(socket: Socket): boolean {
     const connection = this.#bySocket.get(socket)
     return connection?.adopted === true && socket.bytesRead === 0
+  }
+
+  /** Calls back when what has arrived is read, unless that made a request whole. */
+  unlessServed(socket: Socket, end: () => void): void {
+    unlessServed(this.#bySocket.get(socket), end)
   }
 
   /** What is left of a connection's keep-alive time, in ms; never so little that it ends on the way. */

@@ -113,7 +113,10 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
       connections = new Connections(config.http, handler, config.tls && { ...config.tls, ticketKeys })
       return connections.server
     },
-    isIdleAdopted: (socket) => connections.isIdleAdopted(socket),
+    connections: {
+      isIdleAdopted: (socket) => connections.isIdleAdopted(socket),
+      unlessServed: (socket, end) => connections.unlessServed(socket, end)
+    },
     primary: primaryOf(channel, () => connections)
   })
   exposeInFlight(connections.all)

@@ -15,7 +15,7 @@ const hasReusePort = major > 22 || (major === 22 && minor >= 12)
 
 /** Three reloads under load: no request fails, no open connection is closed, no ledger has a cut. */
 async function reloadsWithoutLoss(t: TestContext, service: Service): Promise<void> {
-  const load = new Load(t, service.port, MIX, 40)
+  const load = new Load(t, service.port, MIX, { addresses: 40 })
   for (let i = 0; i < 3; i++) {
     await load.until(load.answered + 500)
     const outcome = await service.reload()

@@ -35,21 +35,26 @@ test('slow heads, bodies and readers are cut in time, on connections that change
   const slow = new SlowClients(t, service.port)
   for (const { kind, connection } of handed) slow.begin(kind, connection.socket)
   await Promise.all(kinds.map((kind) => slow.add(kind, CLIENTS[kind])))
+  const before = good.answered
   await until(() => slow.held === 0, 'the end of all slow clients').catch(() => {})
+  const meanwhile = good.answered - before
   await good.stop()
 
+  // A busy machine delays all that is done from the connection to the end, and the look at it, as it delays answers.
+  const lateMs = slow.longestGapMs + 4 * good.percentile(1)
   for (const kind of kinds) {
     const kept = [...slow.all.values()].filter((client) => client.kind === kind).map(({ keptMs = Infinity }) => keptMs)
     t.diagnostic(
       `${kind}: ${kept.length} kept for ${Math.round(Math.min(...kept))} to ${Math.round(Math.max(...kept))} ms`
     )
-    // An end is seen with the next look, which a busy machine delays.
-    assert.ok(Math.max(...kept) <= KEPT[kind] + slow.longestGapMs, `${kind}: ${Math.max(...kept)} ms`)
+    assert.ok(Math.max(...kept) <= KEPT[kind] + lateMs, `${kind}: ${Math.max(...kept)} ms, late by ${lateMs}`)
     assert.ok(Math.min(...kept) >= 1400, `${kind}: cut early, after ${Math.min(...kept)} ms`)
   }
   const [median, p99] = [good.percentile(0.5), good.percentile(0.99)]
-  t.diagnostic(`${good.answered} good requests, median ${median.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms`)
+  t.diagnostic(
+    `${good.answered} good requests, ${meanwhile} while all slow clients were there, median ${median.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms`
+  )
   assert.deepEqual(good.failures, [])
-  // No time is measured here, on a machine that others share: who had to wait for slow clients would have waited for more.
-  assert.ok(good.answered > 10 && median < 1000, `median of ${good.answered}: ${median} ms`)
+  // No time is measured here, on a machine that others share: who had to wait for slow clients would have one answer.
+  assert.ok(meanwhile >= 4, `${meanwhile} answers while slow clients were kept`)
 })

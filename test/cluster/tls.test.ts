@@ -61,7 +61,7 @@ for (const SCHEDULING of ['rr', 'shared', 'sticky', 'reuseport']) {
       ...(SCHEDULING === 'reuseport' && { REUSEPORT_LOSS: 'allow', PORT: String(await freePort()) })
     }
     const { service, ca } = await startSecurely(t, { env, workers: SCHEDULING === 'rr' ? 2 : 1 })
-    const load = new Load(t, service.port, { ...MIX, tight: SCHEDULING === 'rr' ? 1 : 0 }, 20, ca)
+    const load = new Load(t, service.port, { ...MIX, tight: SCHEDULING === 'rr' ? 1 : 0 }, { addresses: 20, ca })
     await load.until(100)
     const outcome = await service.reload()
     await load.until(load.answered + 100)
@@ -147,7 +147,7 @@ test('an expired certificate is served, and the log warns of it', async (t) => {
 test('SIGTERM: what has begun is answered, on both protocols, and nothing is cut', async (t) => {
   const { service, ca } = await startSecurely(t, { env: { LAME_DUCK: '500' } })
   const silent = await Connection.open(service.port, undefined, { ca })
-  const load = new Load(t, service.port, MIX, 20, ca)
+  const load = new Load(t, service.port, MIX, { addresses: 20, ca })
   const client = await Http2Client.open(service.port, ca)
   const connection = await Connection.open(service.port, undefined, { ca })
   await load.until(100)

@@ -107,7 +107,10 @@ export async function startApp(t: TestContext, options: AppOptions = {}): Promis
         connections = new Connections(config.http, handler)
         return connections.server
       },
-      isIdleAdopted: (socket) => connections?.isIdleAdopted(socket) === true
+      connections: {
+        isIdleAdopted: (socket) => connections?.isIdleAdopted(socket) === true,
+        unlessServed: (socket, end) => connections?.unlessServed(socket, end)
+      }
     }),
     config,
     log,

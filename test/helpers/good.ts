@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Connection } from './http.ts'
 
 /** Two clients that ask all the time, and wait for each answer. */
@@ -6,9 +7,12 @@ export class Good {
   readonly failures: string[] = []
   readonly #latencies: number[] = []
   readonly #clients: Promise<void>[]
+  readonly #pauseMs: number
   #stopping = false
 
-  constructor(t: { after(fn: () => unknown): void }, port: number) {
+  /** @param pauseMs before each request of a client */
+  constructor(t: { after(fn: () => unknown): void }, port: number, pauseMs = 0) {
+    this.#pauseMs = pauseMs
     this.#clients = [this.#client(port, 'GET', '/livez'), this.#client(port, 'POST', '/hits')]
     t.after(() => this.stop())
   }
@@ -20,12 +24,14 @@ export class Good {
 
   /** So much of the answers took at most this, in ms. */
   percentile(part: number): number {
-    return this.#latencies.sort((a, b) => a - b)[Math.floor(this.#latencies.length * part)] ?? 0
+    const sorted = this.#latencies.sort((a, b) => a - b)
+    return sorted[Math.min(Math.floor(sorted.length * part), sorted.length - 1)] ?? 0
   }
 
   async #client(port: number, method: string, path: string): Promise<void> {
     const connection = await Connection.open(port)
     while (!this.#stopping) {
+      if (this.#pauseMs > 0) await sleep(this.#pauseMs)
       const started = performance.now()
       const answer = await connection.request(method, path).catch((error: Error) => error)
       this.#latencies.push(performance.now() - started)

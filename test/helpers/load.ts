@@ -33,6 +33,7 @@ export class Load {
   readonly #port: number
   readonly #addresses: number
   readonly #ca: string | undefined
+  readonly #pauseMs: number
   #opened = 0
   readonly #clients: Promise<void>[] = []
   #stopping = false
@@ -42,22 +43,37 @@ export class Load {
 
   /**
    * Ends with the test at the latest.
-   * @param addresses how many the clients have in all, 250 at most; their connections take them in turn
-   * @param ca over TLS, where who has signed the certificate is trusted: in PEM
+   * @param options.addresses how many the clients have in all, 250 at most; their connections take them in turn
+   * @param options.ca over TLS, where who has signed the certificate is trusted: in PEM
+   * @param options.pauseMs of those that would ask all the time: after each request, or burst
    */
-  constructor(t: { after(fn: () => Promise<unknown>): void }, port: number, mix: Mix, addresses = 1, ca?: string) {
+  constructor(
+    t: { after(fn: () => Promise<unknown>): void },
+    port: number,
+    mix: Mix,
+    { addresses = 1, ca, pauseMs = 0 }: { addresses?: number; ca?: string; pauseMs?: number } = {}
+  ) {
     t.after(() => this.stop())
     this.#port = port
+    this.#pauseMs = pauseMs
     this.#addresses = addresses
     this.#ca = ca
     const kinds = {
-      tight: () => this.#kept((connection) => this.#echo(connection)),
+      tight: () =>
+        this.#kept(async (connection) => {
+          await this.#echo(connection)
+          await this.#pause()
+        }),
       fresh: () => this.#fresh(),
       slow: () =>
         this.#kept(async (connection) => {
           await this.#echo(connection, `/slow?ms=${Math.round(50 + Math.random() * 800)}`)
         }),
-      pipelined: () => this.#kept((connection) => this.#burst(connection)),
+      pipelined: () =>
+        this.#kept(async (connection) => {
+          await this.#burst(connection)
+          await this.#pause()
+        }),
       idle: () =>
         this.#kept(async (connection) => {
           await this.#echo(connection)
@@ -141,6 +157,11 @@ export class Load {
     } finally {
       connection.close()
     }
+    await this.#pause()
+  }
+
+  async #pause(): Promise<void> {
+    if (this.#pauseMs > 0) await sleep(this.#pauseMs)
   }
 
   #connect(): Promise<Connection> {

@@ -39,13 +39,16 @@ export class Service {
   port = 0
   readonly #watchers = new Set<() => void>()
 
-  constructor(child: ChildProcess, runDir: string) {
+  /** @param keeps the lines that are kept */
+  constructor(child: ChildProcess, runDir: string, keeps: (line: Line) => boolean = () => true) {
     this.child = child
     this.runDir = runDir
     this.exited = once(child, 'close').then(([code, signal]) => ({ code, signal }))
     void this.exited.then(() => this.#changed())
     createInterface({ input: child.stdout! }).on('line', (text) => {
-      this.lines.push(text.startsWith('{') ? (JSON.parse(text) as Line) : { msg: text })
+      const line = text.startsWith('{') ? (JSON.parse(text) as Line) : { msg: text }
+      if (!keeps(line)) return
+      this.lines.push(line)
       this.#changed()
     })
     child.stderr!.setEncoding('utf8').on('data', (text: string) => {
@@ -156,6 +159,8 @@ export interface StartOptions {
   launcher?: string
   /** A descriptor of this process that it gets as its fourth, number 3. */
   fd?: number
+  /** Which lines of its log are kept; default: all. */
+  keeps?: (line: Line) => boolean
 }
 
 /**
@@ -174,7 +179,7 @@ export async function startService(t: Pick<TestContext, 'after'>, options: Start
     stdio: ['ignore', 'pipe', 'pipe', ...(fd === undefined ? [] : [fd])],
     detached
   })
-  const service = new Service(child, runDir)
+  const service = new Service(child, runDir, options.keeps)
   t.after(async () => {
     if (child.exitCode === null && child.signalCode === null) {
       child.kill('SIGQUIT')

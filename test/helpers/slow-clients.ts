@@ -46,20 +46,22 @@ export class SlowClients {
   async add(kind: Kind, count: number): Promise<void> {
     await Promise.all(
       Array.from({ length: count }, async () => {
+        // Before the service can have seen it: it is never kept for longer than what is noted.
+        const since = performance.now()
         const socket = connect(this.#port, '127.0.0.1')
         await new Promise((resolve, reject) => socket.once('connect', resolve).once('error', reject))
-        this.begin(kind, socket)
+        this.begin(kind, socket, since)
       })
     )
   }
 
   /** Makes a slow client of a connection that is there. */
-  begin(kind: Kind, socket: Socket): void {
+  begin(kind: Kind, socket: Socket, since = performance.now()): void {
     const [first, again] = KINDS[kind]
     socket.on('error', () => {})
     if (kind === 'read') socket.pause()
     socket.write(first)
-    this.all.set(socket, { kind, since: performance.now() })
+    this.all.set(socket, { kind, since })
     if (again === '') return
     const timer = setInterval(() => socket.writable && socket.write(again), EVERY_MS)
     this.#timers.push(timer)
@@ -76,7 +78,10 @@ export class SlowClients {
     this.longestGapMs = Math.max(this.longestGapMs, now - this.#lookedAt)
     this.#lookedAt = now
     for (const [socket, client] of this.all) {
-      if (client.keptMs === undefined && !kept.has(socket.localPort ?? 0)) client.keptMs = now - client.since
+      if (client.keptMs !== undefined || kept.has(socket.localPort ?? 0)) continue
+      client.keptMs = now - client.since
+      // Who does not read keeps its end of a connection that is gone.
+      socket.destroy()
     }
   }
 }

@@ -1,0 +1,85 @@
+import { type TestContext, test } from 'node:test'
+import { Connection, once } from '../helpers/http.ts'
+import { fixture, Load } from '../helpers/load.ts'
+import { Nuisance } from '../helpers/nuisance.ts'
+import { startRedis } from '../helpers/redis.ts'
+import { type Service, startService } from '../helpers/service.ts'
+import { SlowClients } from '../helpers/slow-clients.ts'
+import { until } from '../helpers/until.ts'
+
+const CONNECTIONS = 20
+/** Before the first count, since then code is compiled and caches are filled that are for ever; and after it. */
+const ROUNDS = { before: 2, after: 3 }
+const TIMES = { CANARY_TIME: '100', RESTART_BACKOFF: '1000', BOOT_TIMEOUT: '60000', KEEP_ALIVE_TIMEOUT: '60000' }
+/** Of slow clients. */
+const SHORT = { HEADERS_TIMEOUT: '1000', REQUEST_TIMEOUT: '2000', SEND_TIMEOUT: '1000' }
+
+async function startCounted(t: TestContext, env: Record<string, string>): Promise<Service> {
+  const { url } = await startRedis(t)
+  const NODE_OPTIONS = `--import=${fixture('census')}`
+  return startService(t, { workers: 1, env: { REDIS_URL: url, NODE_OPTIONS, ...env } })
+}
+
+/** What a process has when nothing of it is garbage. */
+async function census(service: Service, pid: number): Promise<{ objects: number; processes: number }> {
+  const told = () => [...service.stderr.matchAll(new RegExp(`^census ${pid} (\\d+) (\\d+)\\n`, 'gm'))]
+  const before = told().length
+  process.kill(pid, 'SIGUSR2')
+  await until(() => told().length > before, 'a census')
+  const [, objects, processes] = told().at(-1)!
+  return { objects: Number(objects), processes: Number(processes) }
+}
+
+/** Rounds make no more than `spare` objects each that stay; those of the last one may need a moment to go. */
+async function keepsNothing(t: TestContext, service: Service, pid: number, round: () => Promise<void>, spare: number) {
+  for (let i = 0; i < ROUNDS.before; i++) await round()
+  const before = await census(service, pid)
+  for (let i = 0; i < ROUNDS.after; i++) await round()
+  let now = before
+  const asBefore = async () => {
+    now = await census(service, pid)
+    return now.objects <= before.objects + ROUNDS.after * spare && now.processes === before.processes
+  }
+  await until(asBefore, 'as few objects as before').finally(() =>
+    t.diagnostic(
+      `objects: ${before.objects}, then ${now.objects}; processes: ${before.processes}, then ${now.processes}`
+    )
+  )
+}
+
+test('the primary keeps nothing of workers and connections that are gone', async (t) => {
+  const service = await startCounted(t, { APP: fixture('plain'), ...TIMES })
+  // Connections come and go, and change hands; one worker leaves in order and the next is killed.
+  const round = async () => {
+    const kept = await Promise.all(Array.from({ length: CONNECTIONS }, () => Connection.open(service.port)))
+    await Promise.all(kept.map((connection) => connection.request('GET', '/livez')))
+    await service.reload()
+    await Promise.all(kept.map((connection) => connection.request('GET', '/livez')))
+    const from = service.lines.length
+    const fresh = Array.from({ length: CONNECTIONS }, () => once(service.port, 'GET', '/livez').catch(() => {}))
+    for (const pid of service.workers().keys()) process.kill(pid, 'SIGKILL')
+    await Promise.all([...fresh, service.ready(1, from)])
+    for (const connection of kept) connection.close()
+  }
+  await keepsNothing(t, service, service.pid, round, 1)
+})
+
+test('a worker keeps nothing of clients that are gone, good, bad or slow', async (t) => {
+  const service = await startCounted(t, { APP: fixture('much'), ...SHORT })
+  const [pid] = [...service.workers().keys()] as [number]
+  const round = async () => {
+    const slow = new SlowClients(t, service.port)
+    for (const kind of ['head', 'body', 'read'] as const) await slow.add(kind, 3)
+    const load = new Load(
+      t,
+      service.port,
+      { tight: 1, fresh: 2, pipelined: 1, streams: 2 },
+      { addresses: 50, pauseMs: 5 }
+    )
+    const nuisance = new Nuisance(t, service.port, 5)
+    await load.until(300)
+    await until(() => nuisance.sent >= 60 && slow.held === 0, 'the end of bad clients')
+    await Promise.all([load.stop(), nuisance.stop()])
+  }
+  await keepsNothing(t, service, pid, round, 10)
+})

@@ -1,0 +1,32 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Connection, once } from '../helpers/http.ts'
+import { fixture } from '../helpers/load.ts'
+import { startRedis } from '../helpers/redis.ts'
+import { startService } from '../helpers/service.ts'
+
+/** Longer than each of the time-outs, and than the second that an idle connection is kept beyond its own. */
+const STOOD_MS = 3500
+const TIMES = {
+  KEEP_ALIVE_TIMEOUT: '2000',
+  HEADERS_TIMEOUT: '3000',
+  REQUEST_TIMEOUT: '3000',
+  HEARTBEAT_TIMEOUT: '0'
+}
+
+test('a worker that stood still answers what came meanwhile, on fresh connections and on idle ones', async (t) => {
+  const { url } = await startRedis(t)
+  const service = await startService(t, { workers: 1, env: { REDIS_URL: url, APP: fixture('plain'), ...TIMES } })
+  const [pid] = [...service.workers().keys()] as [number]
+  const fresh = await Connection.open(service.port)
+  const idle = await Connection.open(service.port)
+  await idle.request('GET', '/livez')
+  // It came behind the fresh one: that one is at the worker, too.
+  await once(service.port, 'GET', '/livez')
+  process.kill(pid, 'SIGSTOP')
+  const answers = [fresh, idle].map((connection) => connection.request('GET', '/livez'))
+  await sleep(STOOD_MS)
+  process.kill(pid, 'SIGCONT')
+  for (const answer of answers) assert.equal((await answer).status, 200)
+})
