@@ -30,7 +30,14 @@ const MOST: Record<'primary' | 'worker', Size> = {
   worker: { rssMiB: 48, descriptors: 50 }
 }
 /** Those of slow clients are short, so that there are many of them; a worker that gets no CPU is no bad release. */
-const TIMEOUTS = { HEADERS_TIMEOUT: '3000', REQUEST_TIMEOUT: '4000', SEND_TIMEOUT: '3000', BOOT_TIMEOUT: '60000' }
+const TIMEOUTS = {
+  HEADERS_TIMEOUT: '3000',
+  REQUEST_TIMEOUT: '4000',
+  SEND_TIMEOUT: '3000',
+  BOOT_TIMEOUT: '60000',
+  // Clients that get no CPU for longer would ask on connections that have ended in order.
+  KEEP_ALIVE_TIMEOUT: '30000'
+}
 
 /** Of the primary and of each slot, whichever process has it. */
 function look(service: Service, growth: Map<string, Growth>): void {
