@@ -1,5 +1,5 @@
-// Runs the compiled tests, all or those whose path contains one of the arguments: first one file at a time those that hold
-// the service to a time, then the others, a few at a time. The last line counts the tests of both.
+// Runs the compiled tests, all or those whose path contains one of the arguments: first, two files at a time, those that hold
+// the service to a time, then the others, three at a time. The last line counts the tests of both.
 import { spawn } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
