@@ -38,7 +38,8 @@ test('Sentinel: the primary is killed, and the service goes on with the other on
   const { primary, replica, sentinel } = await startPair(t)
   // A Sentinel that is not there comes first: the next one is asked.
   const REDIS_URL = `redis+sentinel://muster:secret@127.0.0.1:1,127.0.0.1:${sentinel.port}/mymaster`
-  const service = await startService(t, { env: { REDIS_URL } })
+  // Shorter than a failover: some hits are to see that there is no primary.
+  const service = await startService(t, { env: { REDIS_URL, REDIS_TIMEOUT: '1000' } })
   const workers = [...service.workers().keys()]
 
   const before: number[] = []
