@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url'
 const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url))
 const CLI = fileURLToPath(new URL('../../src/cli.js', import.meta.url))
 /** Generous: many processes share few cores. It bounds a failure, it is never waited for. */
-export const PATIENCE_MS = 60_000
+export const PATIENCE_MS = 120_000
 
 /** One line of the service's log. */
 export interface Line {
