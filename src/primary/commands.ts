@@ -116,7 +116,7 @@ export class Commands {
         generation,
         status,
         uptimeSeconds: uptime(since),
-        ...this.#supervisor.vitalsOf(id)
+        ...this.#supervisor.crew.of(id)?.vitals
       })),
       lastReload: this.#lastReload,
       restarts: state.restarts

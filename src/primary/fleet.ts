@@ -26,7 +26,7 @@ export class Fleet {
 
   /** The ready worker that answers first, for what any of them can do. @throws CommandError 503 when none does */
   async any(): Promise<Peer> {
-    const worker = await (this.#choosing ??= anyOf(this.#supervisor.peers()).finally(() => {
+    const worker = await (this.#choosing ??= anyOf(this.#supervisor.crew.peers()).finally(() => {
       this.#choosing = undefined
     }))
     if (!worker) throw new CommandError('no worker is ready to do it', 503)
@@ -34,7 +34,7 @@ export class Fleet {
   }
 
   async #roll(): Promise<Told> {
-    const answers = this.#supervisor
+    const answers = this.#supervisor.crew
       .peers()
       .filter(({ status }) => status === 'ready')
       .map(async (peer) =>
@@ -66,7 +66,7 @@ export class Fleet {
   inSlot(slot: number): Peer & { id: number } {
     const { state } = this.#supervisor
     const worker = liveIn(state, slot).find(serves)
-    const peer = worker && this.#supervisor.peers().find(({ pid }) => pid === worker.pid)
+    const peer = worker && this.#supervisor.crew.peers().find(({ pid }) => pid === worker.pid)
     if (!peer || state.phase !== 'running') throw new CommandError(`slot: no worker serves ${slot}`, 404)
     return { ...peer, id: worker.id }
   }

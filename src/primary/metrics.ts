@@ -98,7 +98,7 @@ export class PrimaryMetrics {
 function ofSlots(supervisor: Supervisor, answered: ReadonlySet<number>): Family[] {
   const { state } = supervisor
   const newest = new Map<number, WorkerProcess>()
-  for (const worker of supervisor.live()) if (!newest.has(worker.slot)) newest.set(worker.slot, worker)
+  for (const worker of supervisor.crew.live()) if (!newest.has(worker.slot)) newest.set(worker.slot, worker)
   const up = new Set(
     state.workers.filter((worker) => serves(worker) && answered.has(worker.id)).map(({ slot }) => slot)
   )

@@ -76,8 +76,8 @@ export async function runPrimary(config: Config): Promise<void> {
   })
   metrics.watch(supervisor)
   const collect: () => Promise<Collection> = createCollector({
-    live: () => supervisor.live(),
-    counts: supervisor.counts,
+    live: () => supervisor.crew.live(),
+    counts: supervisor.crew.counts,
     primary: (answered) => metrics.read(supervisor, answered)
   })
   supervisor.on('journal', (entry) => journal.record(entry))
@@ -113,7 +113,7 @@ export async function runPrimary(config: Config): Promise<void> {
     leaving = true
     log[code === 0 ? 'info' : 'fatal']({ code, why }, 'the service ends')
     journal.record({ event: 'stop', pid: process.pid, why, code })
-    supervisor.cut()
+    supervisor.crew.cut()
     await redis?.stop()
     releaseRunDir()
     process.exit(code)

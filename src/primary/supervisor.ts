@@ -1,44 +1,25 @@
 import { EventEmitter } from 'node:events'
-import { EXIT_CONFIG } from '../errors.ts'
-import type { Caller, Collection, CommandAnswer, Ledger, ServiceView } from '../ipc/messages.ts'
+import type { Ledger, ServiceView } from '../ipc/messages.ts'
 import type { Logger } from '../log.ts'
 import { apply } from './apply.ts'
-import { keepBlackBox } from './black-box.ts'
 import type { Clients } from './clients.ts'
 import { Clock } from './clock.ts'
-import { Counts } from './counts.ts'
-import type { Death } from './death.ts'
-import { Dispatcher, type TcpHandle } from './dispatch.ts'
+import { Crew, type CrewOptions } from './crew.ts'
+import { Dispatcher } from './dispatch.ts'
 import type { Happening } from './journal.ts'
 import { plan, wakeAt } from './plan.ts'
 import type { Port } from './port.ts'
-import { type Peer, relay } from './relay.ts'
 import type { Releases } from './release.ts'
 import { type RollOutcome, Rolls } from './rolls.ts'
-import { type Action, type Event, find, initialState, isDegraded, type Limits, type State, serves } from './state.ts'
-import { type WorkerListener, WorkerProcess } from './worker-process.ts'
+import { type Action, type Event, initialState, isDegraded, type Limits, type State, serves } from './state.ts'
+import type { WorkerProcess } from './worker-process.ts'
 
-export interface SupervisorOptions {
+export interface SupervisorOptions extends CrewOptions {
   workers: number
   limits: Limits
-  /** How long a worker may drain, in ms; the plan's own deadline is a little later. */
-  drainMs: number
   releases: Releases
-  /** Where black boxes are written. */
-  runDir: string
-  /** Environment of a worker, beside the primary's own. */
-  environment: (worker: { slot: number; generation: number; app: string | undefined }) => Record<string, string>
   /** Where each client is to get the same worker every time. */
   clients?: Clients | undefined
-  /** Called for every worker process begun and ended. */
-  onPid: (pid: number, alive: boolean) => void
-  /** Metrics of every process that answers in time. */
-  collect: () => Promise<Collection>
-  /** A command that came through a worker. */
-  command: (name: string, args: object, caller: Caller) => Promise<CommandAnswer>
-  /** A worker that wants what operators see, or no longer. */
-  watch: (worker: WorkerProcess, on: boolean) => void
-  log: Logger
 }
 
 /** Code that is no longer what it was is left alone until it has not changed for so long. */
@@ -46,7 +27,7 @@ const SETTLE_MS = 1000
 const LONGEST_TIMER_MS = 2 ** 31 - 1
 
 /**
- * Performs what {@link plan} decides, with node:cluster. Whatever happens becomes an event and ends in `reconcile`.
+ * Has done what {@link plan} decides, by its {@link Crew}. Whatever happens becomes an event and ends in `reconcile`.
  * Emits `exit` once, when the service has ended, `roll` when a rolling restart has, `drained` with the ledger of every
  * worker that leaves in order, `change` when the service is no longer as it was told, `reconciled` whenever the state
  * may be another, and `journal` for whatever happens to a worker, with its reason.
@@ -59,14 +40,13 @@ export class Supervisor extends EventEmitter<{
   reconciled: []
   journal: [Happening]
 }> {
+  /** Its worker processes. */
+  readonly crew: Crew
   readonly dispatcher: Dispatcher
-  /** What workers have counted, those that are gone included. */
-  readonly counts = new Counts()
   /** What workers that accept by themselves are given. */
   port: Port | undefined
   readonly #options: SupervisorOptions
   readonly #log: Logger
-  readonly #workers = new Map<number, WorkerProcess>()
   readonly #clock: Clock
   readonly #rolls: Rolls
   #state: State
@@ -85,7 +65,9 @@ export class Supervisor extends EventEmitter<{
     this.#clock = new Clock((ms) => this.#log.warn({ ms: Math.round(ms) }, 'the primary itself stood still'))
     this.#state = initialState(options.workers)
     this.#rolls = new Rolls(options.releases)
+    this.on('drained', (ledger) => this.#rolls.add(ledger))
     options.releases.take(this.#state.generation)
+    this.crew = new Crew(this, options)
     this.dispatcher = new Dispatcher(() => this.#targets, options.log, options.clients)
   }
 
@@ -98,14 +80,9 @@ export class Supervisor extends EventEmitter<{
     return this.#clock.now()
   }
 
-  /** What a worker said of itself last. */
-  vitalsOf(id: number) {
-    return this.#workers.get(id)?.vitals
-  }
-
-  /** Makes an event part of the state and does what follows from it. */
-  dispatch(event: Event): void {
-    this.#apply(event)
+  /** Makes events part of the state and does what follows; in the middle of `reconcile`, that goes on with it. */
+  dispatch(...events: Event[]): void {
+    for (const event of events) this.#apply(event)
     this.reconcile()
   }
 
@@ -121,7 +98,7 @@ export class Supervisor extends EventEmitter<{
       actions = plan(this.#state, limits, time)
     }
     this.#reconciling = false
-    this.#tellService()
+    this.tellService()
     this.emit('reconciled')
     clearTimeout(this.#wake)
     // Of the same moment as the last plan: a deadline between two moments would be in neither.
@@ -139,16 +116,18 @@ export class Supervisor extends EventEmitter<{
       state: phase !== 'running' ? 'draining' : everReady ? running : 'starting',
       desired,
       workers: workers.map(({ slot, pid, generation, status }) => ({ slot, pid, generation, status })),
-      redis: ready.length > 0 && ready.every((worker) => this.#workers.get(worker.id)?.redisUp === true)
+      redis: ready.length > 0 && ready.every((worker) => this.crew.of(worker.id)?.redisUp === true)
     }
   }
 
-  /** Processes that serve or finish, the newest first. */
-  live(): WorkerProcess[] {
-    return this.#state.workers
-      .filter((worker) => worker.status !== 'starting')
-      .sort((a, b) => b.generation - a.generation || b.id - a.id)
-      .flatMap(({ id }) => this.#workers.get(id) ?? [])
+  /** Every worker reads the service's state locally; it is told only what has changed. */
+  tellService(): void {
+    const view = this.view()
+    const text = JSON.stringify(view)
+    if (text === this.#told) return
+    this.#told = text
+    this.crew.tell({ type: 'service', view })
+    this.emit('change', view)
   }
 
   /** Accepts no more; resolves when every connection that was accepted here is at a worker. */
@@ -157,25 +136,13 @@ export class Supervisor extends EventEmitter<{
     await this.dispatcher.settled()
   }
 
-  /** Every worker, for what is asked of it. */
-  peers(): Peer[] {
-    return this.#state.workers.flatMap(({ id, slot, pid, status }) => {
-      const channel = this.#workers.get(id)?.channel
-      return channel ? { slot, pid, status, channel } : []
-    })
-  }
-
-  /** Ends every worker at once; nothing is finished. */
-  cut(): void {
-    for (const worker of this.#workers.values()) worker.kill()
-  }
-
   #apply(event: Event): void {
     const before = this.#state
     this.#state = apply(before, event, this.now(), this.#options.limits)
     if (this.#state === before) return
-    this.#targets = this.#state.workers.filter(serves).flatMap(({ id }) => this.#workers.get(id) ?? [])
+    this.#targets = this.#state.workers.filter(serves).flatMap(({ id }) => this.crew.of(id) ?? [])
     this.dispatcher.flush()
+    if (event.type === 'exit') this.dispatcher.gone(event.id)
     const { roll, generation } = this.#state
     if (roll && roll.generation !== before.roll?.generation) this.#beginRoll(roll.generation)
     if (roll?.failure !== undefined && before.roll?.failure === undefined) {
@@ -186,31 +153,19 @@ export class Supervisor extends EventEmitter<{
 
   #perform(action: Action): void {
     switch (action.type) {
-      case 'fork':
-        this.#fork(action)
-        return
-      case 'drain': {
-        this.#note('drains', action.id, action.why)
-        this.#apply({ type: 'drain-sent', id: action.id, recycled: action.recycled })
-        const { handOver } = action
-        const snapshot = find(this.#state, action.id)?.snapshot
-        const order = {
-          type: 'drain',
-          handOver,
-          deadlineMs: this.#options.drainMs,
-          ...(snapshot && { snapshot })
-        } as const
-        void this.#workers.get(action.id)?.channel.tell(order)
+      case 'fork': {
+        const { slot, generation } = action
+        if (this.#mayFork(slot, generation)) this.crew.fork(action, this.#options.releases.of(generation))
         return
       }
+      case 'drain':
+        this.crew.drain(action)
+        return
       case 'examine':
-        this.#examine(action.id)
+        this.crew.examine(action.id)
         return
       case 'kill':
-        this.#log.error({ ...this.#describe(action.id), why: action.why }, 'killing a worker')
-        this.#note('killed', action.id, action.why)
-        this.#apply({ type: 'kill-sent', id: action.id, reason: action.reason })
-        this.#workers.get(action.id)?.kill()
+        this.crew.kill(action)
         return
       case 'end-roll':
         this.#endRoll(action)
@@ -220,27 +175,6 @@ export class Supervisor extends EventEmitter<{
         this.dispatcher.giveUp()
         this.emit('exit', action.code, action.why)
         return
-    }
-  }
-
-  #fork({ slot, generation, why }: Extract<Action, { type: 'fork' }>): void {
-    if (!this.#mayFork(slot, generation)) return
-    const { releases, environment, onPid } = this.#options
-    const release = releases.of(generation)
-    const given = environment({ slot, generation, app: release.app })
-    try {
-      const worker = new WorkerProcess(slot, generation, release, given, this.#listener)
-      const { id, pid } = worker
-      this.#workers.set(id, worker)
-      if (pid) onPid(pid, true)
-      this.#apply({ type: 'forked', id, pid, slot, generation, jitter: Math.random() })
-      this.#log.info({ ...this.#describe(id), why, release: release.id }, 'worker starts')
-      this.#note('starts', id, why, { release: release.id })
-    } catch (error) {
-      const how = (error as Error).message
-      this.#log.error({ err: error, slot, generation }, 'no worker could be forked')
-      this.emit('journal', { event: 'not forked', slot, generation, why: how })
-      this.#apply({ type: 'fork-failed', slot, generation, how, random: Math.random() })
     }
   }
 
@@ -269,88 +203,6 @@ export class Supervisor extends EventEmitter<{
     this.emit('journal', { event: 'release gone', generation: this.#state.generation, why })
   }
 
-  readonly #listener: WorkerListener = {
-    ready: ({ id }) => {
-      this.#note('ready', id)
-      this.dispatch({ type: 'ready', id })
-      this.#log.info(this.#describe(id), 'worker is ready')
-    },
-    bootFailed: ({ id }, why) => {
-      this.#log.error({ ...this.#describe(id), why }, 'worker cannot boot')
-      this.#note('cannot boot', id, why)
-      this.dispatch({ type: 'boot-failed', id, why })
-    },
-    beat: ({ id }, { rssBytes, requests }) => this.dispatch({ type: 'beat', id, rssBytes, requests }),
-    counts: ({ id }, families) => this.counts.heard(id, families),
-    redis: () => this.#tellService(),
-    adopted: ({ id }, connection) => this.dispatcher.adopted(connection, id),
-    handedOver: ({ id, slot }, handle: TcpHandle | undefined, idleMs, moved) => {
-      // Without its descriptor (this process may be out of them) it stays where it is, and is cut with the drain's end.
-      if (handle) this.dispatcher.take(handle, idleMs, slot, moved)
-      else this.#log.error(this.#describe(id), 'a connection that was handed over did not arrive')
-    },
-    drained: ({ id }, ledger) => {
-      const { held, handedOver, cut } = ledger
-      this.#note('drained', id, `${handedOver} of ${held} connections handed over`, { held, handedOver, cut })
-      this.#rolls.add(ledger)
-      this.emit('drained', ledger)
-      this.dispatch({ type: 'emptied', id })
-    },
-    port: ({ channel }) => void channel.tell({ type: 'port' }, this.port?.shared),
-    collect: () => this.#options.collect(),
-    pulse: () => [...this.#workers.values()].map(({ pid, vitals }) => ({ pid, requests: vitals?.requests ?? 0 })),
-    broadcast: (message) => relay(this.peers(), message),
-    command: async ({ id }, { name, args, caller }) => {
-      this.dispatch({ type: 'errand', id, change: 1 })
-      try {
-        return await this.#options.command(name, args, caller)
-      } finally {
-        this.dispatch({ type: 'errand', id, change: -1 })
-      }
-    },
-    watch: (worker, on) => this.#options.watch(worker, on),
-    notUnderstood: ({ id }, message) =>
-      this.#log.warn({ ...this.#describe(id), message }, 'a message that is not understood'),
-    misused: ({ id }, why) => {
-      this.#log.error({ ...this.#describe(id), why }, 'a worker misuses its channel')
-      this.dispatch({ type: 'misused', id, why })
-    },
-    gone: (worker, code, death) => this.#gone(worker, code, death)
-  }
-
-  /** Is it wedged, or does it only get no CPU? Who is wedged is replaced at once, and killed when its black box is read. */
-  #examine(id: number): void {
-    const worker = this.#workers.get(id)
-    if (!worker) return
-    const { verdict, why } = worker.examine(this.#options.limits.heartbeatMs)
-    this.#log.warn({ ...this.#describe(id), verdict, why }, 'worker is silent')
-    this.#apply({ type: 'examined', id, wedged: verdict === 'wedged' })
-    if (verdict === 'wedged') void this.#openBlackBox(worker, why)
-  }
-
-  async #openBlackBox(worker: WorkerProcess, why: string): Promise<void> {
-    const { file, fault, ...box } = await keepBlackBox(worker, this.#options.runDir)
-    this.#log.error({ ...this.#describe(worker.id), why, ...box, file, err: fault }, 'worker hangs')
-    this.#note('hangs', worker.id, why, { blackBox: file, at: box.stack[0], requests: box.inFlight })
-    this.dispatch({ type: 'hung', id: worker.id, why })
-  }
-
-  #gone(worker: WorkerProcess, code: number | null, { how, reason }: Death): void {
-    const { id, pid, slot } = worker
-    const described = this.#describe(id)
-    const expected = described.status === 'draining' && code === 0
-    this.#log[expected ? 'info' : 'error']({ ...described, how }, 'worker is gone')
-    this.#note('gone', id, how)
-    if (pid) this.#options.onPid(pid, false)
-    this.#options.watch(worker, false)
-    this.#workers.delete(id)
-    this.counts.ended(id, slot)
-    if (code === EXIT_CONFIG) this.#apply({ type: 'boot-failed', id, why: `worker ${slot} cannot boot` })
-    this.#apply({ type: 'exit', id, how, random: Math.random(), oom: reason === 'oom' })
-    this.dispatcher.gone(id)
-    this.reconcile()
-  }
-
   #beginRoll(generation: number): void {
     const begun = this.#rolls.begin(generation, this.#state.generation, this.now())
     this.#log.info({ generation, ...begun }, 'rolling restart begins')
@@ -365,26 +217,5 @@ export class Supervisor extends EventEmitter<{
     this.emit('journal', { event: `reload ${result.outcome}`, ...entry })
     this.#apply({ type: 'roll-ended' })
     this.emit('roll', result)
-  }
-
-  /** Every worker reads the service's state locally; it is told only what has changed. */
-  #tellService(): void {
-    const view = this.view()
-    const text = JSON.stringify(view)
-    if (text === this.#told) return
-    this.#told = text
-    for (const { channel } of this.#workers.values()) void channel.tell({ type: 'service', view })
-    this.emit('change', view)
-  }
-
-  #note(event: string, id: number, why?: string, more: Record<string, unknown> = {}): void {
-    const worker = find(this.#state, id)
-    const about = worker && { slot: worker.slot, pid: worker.pid, generation: worker.generation }
-    this.emit('journal', { event, ...about, ...(why !== undefined && { why }), ...more })
-  }
-
-  #describe(id: number) {
-    const worker = find(this.#state, id)
-    return { slot: worker?.slot, worker: worker?.pid, generation: worker?.generation, status: worker?.status }
   }
 }

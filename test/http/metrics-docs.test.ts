@@ -22,7 +22,7 @@ function primaryFamilies(): Family[] {
   const supervisor = {
     state,
     dispatcher: { redispatched: 0, lost: 0 },
-    live: () => [process],
+    crew: { live: () => [process] },
     view: () => ({ state: 'running' })
   }
   return new PrimaryMetrics('1.2.3').read(supervisor as unknown as Supervisor, new Set([1]))

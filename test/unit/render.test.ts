@@ -30,7 +30,12 @@ async function worker(
 /** The primary's own series, of a service with these workers wanted. */
 function primary(desired = 2): Family[] {
   const dispatcher = { redispatched: 3, lost: 1 }
-  const supervisor = { state: initialState(desired), dispatcher, live: () => [], view: () => ({ state: 'running' }) }
+  const supervisor = {
+    state: initialState(desired),
+    dispatcher,
+    crew: { live: () => [] },
+    view: () => ({ state: 'running' })
+  }
   return new PrimaryMetrics('1.2.3').read(supervisor as unknown as Supervisor, new Set())
 }
 
