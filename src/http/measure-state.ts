@@ -39,8 +39,8 @@ export function measureState(
       for (const state of ['closed', 'half-open', 'open']) this.set({ state }, link.circuit === state ? 1 : 0)
     }
   })
-  counter('redis_circuit_opened_total', 'How often Redis was lost.', () => link.counts.opened)
-  counter('redis_reconnects_total', 'Connections to Redis after the first.', () => link.counts.reconnects)
+  counter('redis_circuit_opened_total', 'How often Redis was lost.', () => link.opened)
+  counter('redis_reconnects_total', 'Connections to Redis after the first.', () => link.reconnects)
   const seconds = new KeptHistogram({
     name: 'redis_command_duration_seconds',
     help: 'Time from a Redis command to its reply, or to its failure, by command.',

@@ -1,4 +1,5 @@
-import { PREFIX, type RedisLink } from '../state/redis.ts'
+import { PREFIX } from '../state/keys.ts'
+import type { RedisLink } from '../state/redis.ts'
 
 export interface Count {
   /** Requests of the key in this window, of all workers and hosts as far as known. */

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { HttpError, stateUnavailable } from '../errors.ts'
-import { keyOf, PREFIX, RETRY_MS, type RedisClient, type RedisLink } from './redis.ts'
+import { keyOf, PREFIX } from './keys.ts'
+import { RETRY_MS, type RedisClient, type RedisLink } from './redis.ts'
 
 /**
  * INCRBY that may be asked for again: the last batch of each worker is remembered as "sequence:value", so a batch whose

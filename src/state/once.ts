@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { lockHeld } from '../errors.ts'
 import type { Logger } from '../log.ts'
+import { keyOf } from './keys.ts'
 import { type Held, Lease, Leases, type Terms } from './lease.ts'
-import { keyOf, type RedisLink } from './redis.ts'
+import type { RedisLink } from './redis.ts'
 
 /** What a run of `every` is given. */
 export interface Run extends Held {

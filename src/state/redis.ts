@@ -1,15 +1,14 @@
-import { EventEmitter } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Cluster, Command } from 'ioredis'
 import { StartupError, stateUnavailable } from '../errors.ts'
 import type { Logger } from '../log.ts'
+import { Circuit } from './circuit.ts'
+import { PREFIX } from './keys.ts'
 import { createClient, type RedisClient, retryDelay } from './redis-client.ts'
-import { CLOSED, describe, isOfServer, isUnsent, refusal } from './redis-faults.ts'
+import { CLOSED, isOfServer, isUnsent, refusal } from './redis-faults.ts'
 
 export type { RedisClient }
 
-/** Every key of ours begins so; `redis-cli get muster:hits` reads the counter. */
-export const PREFIX = 'muster:'
 /** Not there, and never will be: what is asked to see whether Redis takes writes. On a Cluster at the node of the hits. */
 const PROBE_KEY = `{${PREFIX}hits}:probe`
 /** While Redis is away it is asked so often, by one probe at a time. */
@@ -19,42 +18,19 @@ const IDLE_MS = 2000
 /** The pause before what may be asked twice is asked again. */
 export const RETRY_MS = 10
 
-const NAME = /^[a-z0-9._-]{1,64}$/
-
 /**
- * The key of something that a user named. No colon and no brace can be in it: it hits no key of our own, and helper keys
- * `{key}:…` are in one hash slot with it.
- * @throws TypeError when the name is none
+ * A worker's way to Redis, with the {@link Circuit} that a probe, an empty write, opens when it fails and closes when it
+ * succeeds. While it is open, commands fail at once; probes go on, one at a time.
  */
-export function keyOf(kind: 'counter' | 'lock' | 'once' | 'every', name: string): string {
-  if (typeof name === 'string' && NAME.test(name)) return `${PREFIX}${kind}:${name}`
-  throw new TypeError(
-    `${kind}: a name is 1 to 64 characters of a-z, 0-9, ".", "_" and "-", not ${JSON.stringify(name)}`
-  )
-}
-
-/**
- * A worker's way to Redis, and whether it is up: a circuit that opens when a probe, an empty write, fails, and closes
- * when one succeeds. While it is open, commands fail at once; probes go on, one at a time. Emits `change` when it turns.
- */
-export class RedisLink extends EventEmitter<{ change: [up: boolean] }> {
+export class RedisLink extends Circuit {
   /** The one client of the worker: commands of a turn are pipelined by themselves. */
   readonly client: RedisClient
-  readonly timeoutMs: number
-  /** How often it went down, and how often a connection was made after the first. */
-  readonly counts = { opened: 0, reconnects: 0 }
+  /** How often a connection was made after the first. */
+  reconnects = 0
   /** Told of every command that was sent. */
   onCommand: ((name: string, ms: number, failed: boolean) => void) | undefined
-  readonly #log: Logger
-  readonly #open: (options: { forSubscriptions?: boolean }) => RedisClient
+  readonly #create: (options: { forSubscriptions?: boolean }) => RedisClient
   #prepare: (client: RedisClient) => Promise<void> = async () => {}
-  /** `trying`: a probe has succeeded, and `prepare` runs. */
-  #state: 'down' | 'trying' | 'up' = 'down'
-  /** When it went down, in ms of `performance.now()`; it starts down. */
-  #downSince = performance.now()
-  #cause: Error | undefined
-  /** Causes of this absence that the log has. */
-  readonly #logged = new Set<string>()
   /** What the last connection failed with, if it said so. */
   #fault: Error | undefined
   #timer: NodeJS.Timeout | undefined
@@ -70,32 +46,11 @@ export class RedisLink extends EventEmitter<{ change: [up: boolean] }> {
    * @param ca certificates to trust, in PEM, for a URL that says rediss
    */
   constructor(url: string, timeoutMs: number, log: Logger, ca?: string) {
-    super()
-    this.timeoutMs = timeoutMs
-    this.#log = log
-    this.#open = (options) => createClient(url, { timeoutMs, ca, ...options })
-    this.client = this.#open({})
+    super(timeoutMs, log)
+    this.#create = (options) => createClient(url, { timeoutMs, ca, ...options })
+    this.client = this.#create({})
     this.#guard()
     this.#watch(this.client)
-  }
-
-  /** `open`: commands fail at once. `half-open`: Redis answers again, and what must be read first is read. */
-  get circuit(): 'open' | 'half-open' | 'closed' {
-    return this.#state === 'up' ? 'closed' : this.#state === 'trying' ? 'half-open' : 'open'
-  }
-
-  get up(): boolean {
-    return this.#state === 'up'
-  }
-
-  /** It has been away for longer than a command may take: trying again within one request is of no use. */
-  get away(): boolean {
-    return this.#state !== 'up' && performance.now() - this.#downSince > this.timeoutMs
-  }
-
-  /** Why it is down. */
-  get cause(): Error | undefined {
-    return this.#cause
   }
 
   /** The number of the database; a Cluster has only 0. */
@@ -105,7 +60,7 @@ export class RedisLink extends EventEmitter<{ change: [up: boolean] }> {
 
   /** A client of its own for subscriptions, to the same Redis; it has not connected yet, and does not subscribe again by itself. */
   subscriber(): RedisClient {
-    return this.#open({ forSubscriptions: true })
+    return this.#create({ forSubscriptions: true })
   }
 
   /**
@@ -140,7 +95,7 @@ export class RedisLink extends EventEmitter<{ change: [up: boolean] }> {
       let late = false
       const refuse = () => {
         late = true
-        reject(stateUnavailable(this.#cause ?? fault))
+        reject(stateUnavailable(this.cause ?? fault))
       }
       if (this.away) return refuse()
       const timer = setTimeout(refuse, this.timeoutMs)
@@ -171,8 +126,8 @@ export class RedisLink extends EventEmitter<{ change: [up: boolean] }> {
     const send = client.sendCommand.bind(client)
     client.sendCommand = (command, ...rest) => {
       // Before the client is ready it refuses by itself, and what makes it ready must pass.
-      if (this.#state === 'down' && this.client.status === 'ready' && !this.#passing) {
-        command.reject(this.#cause ?? new Error('Redis is away'))
+      if (this.circuit === 'open' && this.client.status === 'ready' && !this.#passing) {
+        command.reject(this.cause ?? new Error('Redis is away'))
         return command.promise
       }
       const at = performance.now()
@@ -196,7 +151,7 @@ export class RedisLink extends EventEmitter<{ change: [up: boolean] }> {
     })
     let connections = 0
     on('ready', () => {
-      if (connections++ > 0) this.counts.reconnects++
+      if (connections++ > 0) this.reconnects++
       void this.#probe()
     })
     on('sentinelError', (error) => {
@@ -227,7 +182,7 @@ export class RedisLink extends EventEmitter<{ change: [up: boolean] }> {
 
   /** Whether an error is about Redis or about one command only, a probe shows. */
   #suspect(error: Error): void {
-    if (this.#state === 'down' || this.client.status !== 'ready') return
+    if (this.circuit === 'open' || this.client.status !== 'ready') return
     if (isOfServer(error)) void this.#probe()
   }
 
@@ -237,8 +192,8 @@ export class RedisLink extends EventEmitter<{ change: [up: boolean] }> {
     try {
       if (this.client instanceof Cluster) await this.#connectNodes(this.client)
       await this.#write()
-      if (this.#state === 'down') {
-        this.#state = 'trying'
+      if (this.circuit === 'open') {
+        this.halfOpen()
         await this.#prepare(this.client)
       }
       this.#succeed()
@@ -254,7 +209,7 @@ export class RedisLink extends EventEmitter<{ change: [up: boolean] }> {
   async #connectNodes(cluster: Cluster): Promise<void> {
     const fresh = cluster.nodes('master').filter((node) => node.status === 'wait')
     const connected = Promise.allSettled(fresh.map((node) => node.connect()))
-    if (this.#state === 'down') await connected
+    if (this.circuit === 'open') await connected
   }
 
   /**
@@ -272,7 +227,7 @@ export class RedisLink extends EventEmitter<{ change: [up: boolean] }> {
   /** The next probe. When there is no connection, the one after a new one. */
   #next(): void {
     if (this.client.status !== 'ready') return
-    if (this.#state === 'up') {
+    if (this.up) {
       this.#after(IDLE_MS, () => {
         if (performance.now() - this.#askedAt < IDLE_MS) this.#next()
         else void this.#probe()
@@ -281,8 +236,8 @@ export class RedisLink extends EventEmitter<{ change: [up: boolean] }> {
     }
     this.#after(PROBE_MS, () => {
       // A failover has made a replica of it: the same name may lead to another server by now.
-      if (this.client instanceof Cluster || !this.#cause?.message.includes('READONLY')) return void this.#probe()
-      this.#fault = this.#cause
+      if (this.client instanceof Cluster || !this.cause?.message.includes('READONLY')) return void this.#probe()
+      this.#fault = this.cause
       this.client.disconnect(true)
     })
   }
@@ -293,32 +248,14 @@ export class RedisLink extends EventEmitter<{ change: [up: boolean] }> {
   }
 
   #succeed(): void {
-    if (this.#state === 'up' || this.client.status !== 'ready') return
-    this.#state = 'up'
-    const wasAway = this.#logged.size > 0
-    this.#log.info(wasAway ? { awayMs: Math.round(performance.now() - this.#downSince) } : {}, 'Redis is up')
-    this.#logged.clear()
-    this.#cause = undefined
-    this.emit('change', true)
+    if (this.client.status !== 'ready') return
+    this.close()
     this.#onFirst?.()
   }
 
   #fail(cause: Error): void {
     if (this.#stopped) return
-    const wasUp = this.#state === 'up'
-    this.#state = 'down'
-    if (wasUp) {
-      this.#downSince = performance.now()
-      this.counts.opened++
-    }
-    this.#cause = cause
-    const text = describe(cause, this.timeoutMs)
-    const kind = text.replace(/\d+/g, '')
-    if (!this.#logged.has(kind)) {
-      this.#log.warn({ cause: text }, this.#logged.size === 0 ? 'Redis is away' : 'Redis is still away')
-      this.#logged.add(kind)
-    }
-    if (wasUp) this.emit('change', false)
+    this.open(cause)
     this.#onFirst?.(cause)
   }
 }

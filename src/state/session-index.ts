@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
-import { PREFIX, type RedisClient } from './redis.ts'
+import { PREFIX } from './keys.ts'
+import type { RedisClient } from './redis.ts'
 
 /**
  * Notes a session for so long, forgets those whose time is over; the key lives as long as its last entry. By the clock of

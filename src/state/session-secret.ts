@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import { PREFIX, type RedisClient } from './redis.ts'
+import { PREFIX } from './keys.ts'
+import type { RedisClient } from './redis.ts'
 
 /**
  * The secret that signs session cookies when none was given: made once and kept beside the sessions it signs, so that

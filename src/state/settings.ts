@@ -4,7 +4,8 @@ import type { Logger } from '../log.ts'
 import { object, oneOf, type Schema, type Static } from '../schema.ts'
 import { type Fault, faultOf } from '../schema-check.ts'
 import { toJson } from './json.ts'
-import { PREFIX, type RedisClient, type RedisLink } from './redis.ts'
+import { PREFIX } from './keys.ts'
+import type { RedisClient, RedisLink } from './redis.ts'
 import { channelOf, type Subscription } from './subscription.ts'
 
 /** The settings of the service itself: what each may be, and what it is when it was never set. */

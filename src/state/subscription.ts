@@ -1,5 +1,6 @@
 import type { Logger } from '../log.ts'
-import { PREFIX, type RedisClient, type RedisLink } from './redis.ts'
+import { PREFIX } from './keys.ts'
+import type { RedisClient, RedisLink } from './redis.ts'
 
 /**
  * What Redis announces to this worker, on a connection of its own: ioredis keeps commands and subscriptions apart. One
