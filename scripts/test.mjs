@@ -8,6 +8,7 @@ import { createInterface } from 'node:readline'
 /** What is promised in milliseconds is not measured beside tests that take what the machine has. */
 const TIMED = [
   'cluster/admin-faults',
+  'cluster/broadcast',
   'cluster/death',
   'cluster/handover',
   'cluster/logs',
@@ -17,8 +18,10 @@ const TIMED = [
   'cluster/slow-clients',
   'cluster/watchers',
   'http/limits',
+  'http/maintenance',
   'http/redis-away',
   'http/redis-failures',
+  'http/redis-refusals',
   'http/settings'
 ].map((name) => join('dist/test', `${name}.test.js`))
 

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
-import { type TestContext, test } from 'node:test'
+import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Answer, command } from '../helpers/admin.ts'
+import { command } from '../helpers/admin.ts'
+import { commandUntil, slotsOf, starts, taken } from '../helpers/hosts.ts'
 import { Connection, once } from '../helpers/http.ts'
 import { fixture } from '../helpers/load.ts'
 import { RedisProxy } from '../helpers/proxy.ts'
@@ -10,8 +11,6 @@ import { type Line, muster, type Service, startService } from '../helpers/servic
 import { until } from '../helpers/until.ts'
 
 const APP = fixture('shared')
-const slotsOf = (workers: { slot: number }[] = []) => workers.map(({ slot }) => slot).sort()
-const pidOf = (service: Service, slot: number) => [...service.workers()].find(([, worker]) => worker.slot === slot)![0]
 
 /** What every worker answers, by its pid. */
 async function ofEveryWorker<T extends { pid: number }>(service: Service, path: string): Promise<T[]> {
@@ -24,37 +23,9 @@ async function ofEveryWorker<T extends { pid: number }>(service: Service, path: 
   return [...answers.values()]
 }
 
-/** Commands until it went as it should: on a busy machine a worker may take longer than the 2 s that it is given. */
-async function commandUntil(
-  service: Service,
-  name: string,
-  args: object,
-  right: (body: Answer) => boolean
-): Promise<Answer> {
-  let body: Answer = { ok: false }
-  await until(async () => {
-    body = (await command(service, name, args)).body
-    return right(body)
-  }, name)
-  return body
-}
-
 /** Sets it, and waits until every worker of that host says that it has it. */
 const set = (service: Service, key: string, value: unknown) =>
   commandUntil(service, 'settings-set', { key, value }, ({ ok, missing }) => ok && missing?.length === 0)
-
-/** Resolves when every worker of the services has taken a change, with the time of the last one's log line. */
-async function taken(services: Service[], from: number[]): Promise<number> {
-  const workers = services.flatMap((service, i) =>
-    [...service.workers().values()].map(({ slot }) => ({ service, slot, i }))
-  )
-  const lines = await Promise.all(
-    workers.map(({ service, slot, i }) =>
-      service.line((line) => line.msg === 'a setting changed' && line.worker === slot, from[i])
-    )
-  )
-  return Math.max(...lines.map((line) => Number(line.time)))
-}
 
 async function assertBanner(services: Service[], banner: string): Promise<void> {
   for (const service of services) {
@@ -63,10 +34,6 @@ async function assertBanner(services: Service[], banner: string): Promise<void> 
     }
   }
 }
-
-/** Patient with Redis: on a machine that is busy enough, an answer may take longer than the second of the default. */
-const starts = (t: TestContext, urls: string[], env: Record<string, string> = {}) =>
-  Promise.all(urls.map((url) => startService(t, { env: { REDIS_URL: url, REDIS_TIMEOUT: '8000', ...env } })))
 
 test('a setting that is changed on one of two hosts is read on every worker of both', async (t) => {
   const { url } = await startRedis(t)
@@ -126,84 +93,6 @@ test('a worker born later has the settings before it is ready; so has a service 
   await first.stop()
   const [second] = (await starts(t, [url], { APP })) as [Service]
   assert.equal(await bannerOf(second, 0), 'kept')
-})
-
-test('a broadcast is acknowledged by every worker whose handlers ran, of this host or of all', async (t) => {
-  const { url } = await startRedis(t)
-  const [here, there] = (await starts(t, [url, url], { APP })) as [Service, Service]
-  const broadcast = async (slot: number, options: object) =>
-    (await (
-      await fetch(`${here.url}/fail/${slot}`, {
-        method: 'POST',
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify(options)
-      })
-    ).json()) as Answer
-
-  const host = await broadcast(1, { scope: 'host', deadlineMs: 30_000 })
-  assert.deepEqual(
-    host.acks?.map(({ pid }) => pid),
-    [pidOf(here, 0)]
-  )
-  assert.deepEqual(
-    host.missing?.map(({ pid, why }) => [pid, why]),
-    [[pidOf(here, 1), 'not today']]
-  )
-  const all = await broadcast(7, { scope: 'all', deadlineMs: 30_000 })
-  const pids = [here, there].flatMap((service) => [...service.workers().keys()])
-  assert.deepEqual(all.acks?.map(({ pid }) => pid).sort(), pids.sort())
-  assert.deepEqual(all.missing, [])
-})
-
-test('caches are cleared on every worker of every host; a worker that does not answer is named, and it is not done', async (t) => {
-  const { url } = await startRedis(t)
-  const hosts = await starts(t, [url, url])
-  const [here, there] = hosts as [Service, Service]
-  const computed = new Map<string, Set<string>>()
-  /** Until every worker of both has been asked at least once, by what it says it is. */
-  const ask = async () => {
-    const seen = new Map<string, string>()
-    for (const [i, service] of hosts.entries()) {
-      await until(async () => {
-        const burst = await Promise.all([1, 2, 3].map(() => once(service.port, 'GET', '/digest/ada')))
-        for (const { body } of burst) {
-          const { slot, computedAt } = JSON.parse(body) as { slot: number; computedAt: string }
-          seen.set(`${i}/${slot}`, computedAt)
-        }
-        return seen.size === 2 * (i + 1)
-      }, 'both workers')
-    }
-    for (const [worker, at] of seen) computed.set(worker, (computed.get(worker) ?? new Set()).add(at))
-    return [...computed.values()].map(({ size }) => size)
-  }
-  assert.deepEqual(await ask(), [1, 1, 1, 1])
-  assert.deepEqual(await ask(), [1, 1, 1, 1], 'it was remembered')
-  const isDone = ({ ok }: Answer) => ok
-  assert.deepEqual((await commandUntil(here, 'cache-clear', {}, isDone)).result, { workers: 4, unanswered: 0 })
-  assert.deepEqual(await ask(), [2, 2, 2, 2])
-
-  const stopped = pidOf(here, 1)
-  process.kill(stopped, 'SIGSTOP')
-  const withAcks = (count: number) => (body: Answer) => body.acks?.length === count
-  const [mine, theirs, stored] = await Promise.all([
-    commandUntil(here, 'cache-clear', {}, withAcks(3)),
-    commandUntil(there, 'cache-clear', {}, withAcks(3)),
-    commandUntil(here, 'settings-set', { key: 'banner', value: 'all the same' }, withAcks(1))
-  ])
-  assert.equal((await command(here, 'cache-clear')).status, 500)
-  process.kill(stopped, 'SIGCONT')
-  assert.equal(stored.ok, true)
-  assert.deepEqual(slotsOf(stored.missing), [1])
-  assert.deepEqual([mine.ok, theirs.ok], [false, false])
-  assert.deepEqual(
-    mine.missing?.map(({ slot, pid, why }) => ({ slot, pid, why })),
-    [{ slot: 1, pid: stopped, why: 'no answer in 2000 ms' }]
-  )
-  // Of the other host nobody knows who was silent, but that one was.
-  assert.deepEqual(theirs.missing, [])
-  assert.equal(theirs.result?.unanswered, 1)
-  await taken(hosts, [0, 0])
-  assert.deepEqual((await commandUntil(there, 'cache-clear', {}, isDone)).result, { workers: 4, unanswered: 0 })
 })
 
 test('maintenance begins and ends without the loss of a connection', async (t) => {

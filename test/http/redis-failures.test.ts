@@ -4,7 +4,6 @@ import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
 import type { LightMyRequestResponse } from 'fastify'
 import { pino } from 'pino'
-import { StartupError } from '../../src/errors.ts'
 import { startApp, type TestApp, Visitor } from '../helpers/app.ts'
 import { RedisProxy } from '../helpers/proxy.ts'
 import { RedisServer, type Settings } from '../helpers/redis-server.ts'
@@ -279,29 +278,4 @@ test('a Redis that takes no writes any more is noticed though nobody asks it any
   assert.equal((await app.inject('/readyz')).statusCode, 200)
   await redisServer.client.replicaof('127.0.0.1', 1)
   await until(async () => (await app.inject('/readyz')).statusCode === 503, 'not ready')
-})
-
-describe('what no waiting will mend stops a start, and the message shows no password', () => {
-  const wrong: Record<string, [url: (port: number) => string, why: RegExp]> = {
-    'a wrong password': [(port) => `redis://app:hunter3@127.0.0.1:${port}`, /WRONGPASS/],
-    'no password where there must be one': [(port) => `redis://127.0.0.1:${port}`, /NOAUTH/],
-    'a database that does not exist': [
-      (port) => `redis://app:hunter2@127.0.0.1:${port}/99`,
-      /DB index is out of range/
-    ],
-    'a user without rights': [(port) => `redis://idle:hunter2@127.0.0.1:${port}`, /NOPERM/]
-  }
-  for (const [what, [url, why]] of Object.entries(wrong)) {
-    test(what, async (t) => {
-      const redis = await RedisServer.start(t, APP_USER)
-      await redis.client.acl('SETUSER', 'idle', 'on', '>hunter2', '+ping')
-      await redis.client.config('SET', 'requirepass', 'hunter4')
-      await assert.rejects(startApp(t, { redis, url: url(redis.port) }), (error: Error) => {
-        assert.ok(error instanceof StartupError, error.stack)
-        assert.match(error.message, why)
-        assert.doesNotMatch(error.message, /hunter/)
-        return true
-      })
-    })
-  }
 })

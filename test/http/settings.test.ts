@@ -4,7 +4,7 @@ import { describe, type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { pino } from 'pino'
 import { object } from '../../src/schema.ts'
-import { type AppOptions, commandsDuring, startApp as startAnyApp, Visitor } from '../helpers/app.ts'
+import { type AppOptions, commandsDuring, startApp as startAnyApp } from '../helpers/app.ts'
 import { RedisProxy } from '../helpers/proxy.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { until } from '../helpers/until.ts'
@@ -271,54 +271,4 @@ describe('while Redis is away', () => {
     await proxy.accept()
     await until(() => app.shared.settings.get('banner') === 'there', 'the settings')
   })
-})
-
-describe('maintenance', () => {
-  test('every route answers 503 at no cost, and what machines ask goes on', async (t) => {
-    const { app, redis } = await startApp(t)
-    await app.shared.settings.set('maintenance', true)
-    const visitor = new Visitor(app)
-    const ofRoutes = [
-      () => visitor.get('/', { accept: 'text/html' }),
-      () => visitor.post('/hits'),
-      () => visitor.post('/session', { name: 'ada' }),
-      () => visitor.get('/events')
-    ]
-    const commands = await commandsDuring(redis, async () => {
-      for (const ask of ofRoutes) {
-        const response = await ask()
-        assert.equal(response.statusCode, 503)
-        assert.equal(response.headers['retry-after'], '30')
-        assert.equal(response.headers['set-cookie'], undefined)
-        assert.deepEqual(response.json(), {
-          statusCode: 503,
-          code: 'MAINTENANCE',
-          error: 'Service Unavailable',
-          message: 'The service is under maintenance'
-        })
-      }
-      for (const path of ['/livez', '/readyz', '/metrics']) assert.equal((await app.inject(path)).statusCode, 200)
-    })
-    assert.deepEqual(commands, {})
-    assert.equal((await app.inject('/nowhere')).statusCode, 404)
-    await app.shared.settings.set('maintenance', false)
-    assert.equal((await visitor.post('/hits')).json().hits, 1, 'nothing was counted')
-  })
-
-  test('goes for your own routes as well', async (t) => {
-    const { app } = await startApp(t, { routes: async (scope) => void scope.get('/mine', async () => 'ok') })
-    await app.shared.settings.set('maintenance', true)
-    assert.equal((await app.inject('/mine')).json().code, 'MAINTENANCE')
-    assert.equal((await app.inject({ method: 'POST', url: '/mine' })).statusCode, 405)
-  })
-})
-
-test('the banner is text on the page, and nowhere else', async (t) => {
-  const { app } = await startApp(t)
-  const visitor = new Visitor(app)
-  const page = () => visitor.get('/', { accept: 'text/html' })
-  assert.match((await page()).body, /id="banner" role="status"><\/p>/, 'there is none')
-  await app.shared.settings.set('banner', `<b>5 o'clock</b>`)
-  assert.match((await page()).body, /role="status">&#60;b&#62;5 o&#39;clock&#60;\/b&#62;<\/p>/)
-  for (const path of ['/', '/session', '/hits']) assert.doesNotMatch((await visitor.get(path)).body, /clock/)
 })

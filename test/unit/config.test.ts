@@ -6,7 +6,6 @@ import { after, describe, test } from 'node:test'
 import { rootCertificates } from 'node:tls'
 import { loadConfig, schema } from '../../src/config.ts'
 import { usableCpus } from '../../src/cpu-quota.ts'
-import { loadIdentity, withholdFromChildren, workerEnvironment } from '../../src/environment.ts'
 import { StartupError } from '../../src/errors.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'muster-config-'))
@@ -289,33 +288,5 @@ describe('what systemd says', () => {
     for (const WATCHDOG_USEC of ['0', '-1', 'soon']) {
       assert.match(faultsOf({ WATCHDOG_USEC }).join(), /^WATCHDOG_USEC: must be a number of microseconds, not "/)
     }
-  })
-
-  test('is taken out of the environment for every child', () => {
-    const said = { NOTIFY_SOCKET: '/n', WATCHDOG_USEC: '1', WATCHDOG_PID: self }
-    const environment = { PORT: '1', ...said, LISTEN_FDS: '1', LISTEN_PID: self, LISTEN_FDNAMES: 'a' }
-    withholdFromChildren(environment)
-    assert.deepEqual(environment, { PORT: '1' })
-  })
-})
-
-describe('what the primary gives a worker', () => {
-  const identity = { slot: 3, generation: 7, instance: 'a-primary', ticketKeys: Buffer.alloc(48, 'k') }
-
-  test('says who it is', () => {
-    assert.deepEqual(loadIdentity(workerEnvironment(identity)), identity)
-  })
-
-  test('carries the Redis and the secret that the primary has settled', () => {
-    const sessionSecretFile = file('settled', SECRET)
-    const settled = workerEnvironment({ ...identity, redisUrl: 'unix:///run/redis.sock', sessionSecretFile })
-    const config = loadConfig({ REDIS_URL_FILE: file('url', 'redis://a'), ...settled })
-    assert.equal(config.redis.url, 'unix:///run/redis.sock')
-    assert.deepEqual(config.session.secrets, [SECRET])
-  })
-
-  test('leaves alone what it has not', () => {
-    const environment = { REDIS_URL: 'redis://a', ...workerEnvironment(identity) }
-    assert.equal(loadConfig(environment).redis.url, 'redis://a')
   })
 })

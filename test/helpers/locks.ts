@@ -1,0 +1,67 @@
+import assert from 'node:assert/strict'
+import type { TestContext } from 'node:test'
+import { pino } from 'pino'
+import { Locks } from '../../src/state/once.ts'
+import { RedisLink } from '../../src/state/redis.ts'
+import { startRedis } from './redis.ts'
+
+interface Worker {
+  locks: Locks
+  link: RedisLink
+  draining: AbortController
+  /** What it has logged. */
+  lines: { msg: string; level: number; err?: { message: string } }[]
+}
+
+/** A Redis, and workers on it, as much of them as locks need; they leave before it does. */
+export async function startWorkers(t: TestContext) {
+  const workers: Worker[] = []
+  t.after(async () => {
+    for (const { draining } of workers) draining.abort()
+    await Promise.all(workers.map(({ locks }) => locks.ended(10_000)))
+    for (const { link } of workers) link.stop()
+  })
+  const redis = await startRedis(t)
+  const open = async (url = redis.url, timeoutMs = 5000): Promise<Worker> => {
+    const lines: Worker['lines'] = []
+    const log = pino({ level: 'info' }, { write: (line) => void lines.push(JSON.parse(line)) })
+    const link = new RedisLink(url, timeoutMs, log)
+    const draining = new AbortController()
+    const locks = new Locks({ link, log, draining: draining.signal, idleMs: 60_000 })
+    const worker = { locks, link, draining, lines }
+    workers.push(worker)
+    await link.start(async () => {})
+    locks.open()
+    return worker
+  }
+  return { ...redis, open }
+}
+
+/** What so many calls return. */
+export const times = <T>(count: number, what: (i: number) => T): T[] => Array.from({ length: count }, (_, i) => what(i))
+
+/** What is thrown at one whose lease is lost. */
+export const LOST = { name: 'LeaseLostError', code: 'LEASE_LOST' }
+
+/** Work that must not begin. */
+export const never = (): never => assert.fail('it ran')
+
+/** A promise and what resolves it. */
+export function gate<T = void>() {
+  let open!: (value: T) => void
+  const opened = new Promise<T>((resolve) => {
+    open = resolve
+  })
+  return { open, opened }
+}
+
+/** A function that runs until it is told to end, and what it was given. */
+export function latch<H>() {
+  const begin = gate<H>()
+  const end = gate<string>()
+  const fn = (held: H) => {
+    begin.open(held)
+    return end.opened
+  }
+  return { fn, begun: begin.opened, end: end.open }
+}

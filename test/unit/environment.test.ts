@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, describe, test } from 'node:test'
+import { loadConfig } from '../../src/config.ts'
+import { loadIdentity, withholdFromChildren, workerEnvironment } from '../../src/environment.ts'
+
+const SECRET = 'correct-horse-battery-staple-2026'
+const folder = mkdtempSync(join(tmpdir(), 'muster-environment-'))
+after(() => rmSync(folder, { recursive: true }))
+const file = (name: string, content: string) => {
+  writeFileSync(join(folder, name), content)
+  return join(folder, name)
+}
+
+describe('what systemd says', () => {
+  test('is taken out of the environment for every child', () => {
+    const said = { NOTIFY_SOCKET: '/n', WATCHDOG_USEC: '1', WATCHDOG_PID: String(process.pid) }
+    const environment = { PORT: '1', ...said, LISTEN_FDS: '1', LISTEN_PID: String(process.pid), LISTEN_FDNAMES: 'a' }
+    withholdFromChildren(environment)
+    assert.deepEqual(environment, { PORT: '1' })
+  })
+})
+
+describe('what the primary gives a worker', () => {
+  const identity = { slot: 3, generation: 7, instance: 'a-primary', ticketKeys: Buffer.alloc(48, 'k') }
+
+  test('says who it is', () => {
+    assert.deepEqual(loadIdentity(workerEnvironment(identity)), identity)
+  })
+
+  test('carries the Redis and the secret that the primary has settled', () => {
+    const sessionSecretFile = file('settled', SECRET)
+    const settled = workerEnvironment({ ...identity, redisUrl: 'unix:///run/redis.sock', sessionSecretFile })
+    const config = loadConfig({ REDIS_URL_FILE: file('url', 'redis://a'), ...settled })
+    assert.equal(config.redis.url, 'unix:///run/redis.sock')
+    assert.deepEqual(config.session.secrets, [SECRET])
+  })
+
+  test('leaves alone what it has not', () => {
+    const environment = { REDIS_URL: 'redis://a', ...workerEnvironment(identity) }
+    assert.equal(loadConfig(environment).redis.url, 'redis://a')
+  })
+})
