@@ -40,8 +40,9 @@ class LateChild {
     return this.made.bindings()
   }
 
-  child(bindings: Bindings, options?: ChildLoggerOptions): Logger {
-    return this.made.child(bindings, options)
+  /** Fastify's own logger is a child of the one that it is given, and that of a request a child of it. */
+  child(bindings: Bindings, options?: ChildLoggerOptions): LateChild {
+    return new LateChild(this.made, bindings, options)
   }
 }
 for (const level of LEVELS) {
@@ -55,8 +56,5 @@ for (const level of LEVELS) {
 /** The same logger, but children of it are made when they are first used: Fastify asks for one with each request. */
 export const withLateChildren = (log: Logger): FastifyBaseLogger =>
   Object.create(log, {
-    child: {
-      value: (bindings: Bindings, options?: ChildLoggerOptions) =>
-        new LateChild(log, bindings, options) as unknown as RequestLogger
-    }
+    child: { value: (bindings: Bindings, options?: ChildLoggerOptions) => new LateChild(log, bindings, options) }
   })

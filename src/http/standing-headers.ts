@@ -26,12 +26,16 @@ export class StandingHeaders {
   /** Those that an answer does not have already, in lines. @param given names in any case */
   textBeside(given: Given): string {
     let left = ''
-    for (const key of namesOf(given)) {
+    const leave = (key: string) => {
       const name = key.toLowerCase()
       if (name in this.headers) left += `${name} `
     }
-    const known = this.#texts.get(left)
-    if (known !== undefined) return known
+    if (Array.isArray(given)) for (const key of namesOf(given)) leave(key)
+    else for (const key in given) leave(key)
+    return this.#texts.get(left) ?? this.#write(left)
+  }
+
+  #write(left: string): string {
     const others = Object.entries(this.headers).filter(([name]) => !left.split(' ').includes(name))
     const text = others.map(([name, value]) => `${name}: ${value}\r\n`).join('')
     this.#texts.set(left, text)
@@ -39,13 +43,11 @@ export class StandingHeaders {
   }
 }
 
-function namesOf(given: Given): string[] {
-  if (!given) return []
-  if (!Array.isArray(given)) return Object.keys(given)
-  return Array.isArray(given[0])
+/** Of names and values in turn, or of pairs. */
+const namesOf = (given: OutgoingHttpHeader[]): string[] =>
+  Array.isArray(given[0])
     ? given.map((pair) => (pair as string[])[0]!)
     : given.filter((_, i) => i % 2 === 0).map(String)
-}
 
 /** Node's answer, with headers that stand in front of all that it is given. */
 export class StandingResponse<Request extends IncomingMessage = IncomingMessage> extends ServerResponse<Request> {

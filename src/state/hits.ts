@@ -43,9 +43,11 @@ const emptyBatch = (): Batch => ({ waiters: [], settled: 0 })
 /** Requests that may wait for a number at one worker; past it they are refused at once. */
 const MAX_WAITING = 10_000
 /**
- * After an answer of Redis the next batch waits so long, in ms, for as many as there were before. A timer's shortest.
+ * After an answer of Redis the next batch waits for as many as there were before: so long, in ms, or for as long as somebody
+ * comes in each such time, which is what a busy event loop takes.
  */
-const REGROUP_MS = 1
+const REGROUP_MS = 2
+const REGROUP_TIMES = 5
 /** How much longer than an idle session a worker's last batch is remembered. */
 const REMEMBERED_MS = 3_600_000
 
@@ -170,7 +172,15 @@ export class Counter {
   #regroup(expected: number): Promise<void> {
     if (this.#next.waiters.length >= expected) return Promise.resolve()
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, REGROUP_MS)
+      let timer: NodeJS.Timeout
+      const wait = (before: number, times: number) => {
+        timer = setTimeout(() => {
+          const now = this.#next.waiters.length
+          if (now > before && times > 1) wait(now, times - 1)
+          else resolve()
+        }, REGROUP_MS)
+      }
+      wait(this.#next.waiters.length, REGROUP_TIMES)
       this.#expected = expected
       this.#leave = () => {
         clearTimeout(timer)

@@ -5,7 +5,7 @@ import { workerSettings } from '../../src/primary/forking.ts'
 test('workers take what node was given, a small young generation, and an inspector port that is free', () => {
   assert.deepEqual(workerSettings(['--max-old-space-size=200'], false), {
     stdio: ['ignore', 'inherit', 'pipe', 'ipc'],
-    execArgv: ['--max-old-space-size=200', '--max-semi-space-size=4', '--inspect-port=127.0.0.1:0'],
+    execArgv: ['--max-old-space-size=200', '--max-semi-space-size=8', '--inspect-port=127.0.0.1:0'],
     inspectPort: 0
   })
 })
@@ -13,7 +13,7 @@ test('workers take what node was given, a small young generation, and an inspect
 test('who debugs the primary finds its workers on the ports that node:cluster counts', () => {
   assert.deepEqual(workerSettings(['--inspect=9300'], true), {
     stdio: ['ignore', 'inherit', 'pipe', 'ipc'],
-    execArgv: ['--inspect=9300', '--max-semi-space-size=4']
+    execArgv: ['--inspect=9300', '--max-semi-space-size=8']
   })
 })
 
@@ -23,5 +23,5 @@ test('the size of the young generation is that of the command line or of NODE_OP
   assert.deepEqual(sizes([], '--max-semi-space-size=16'), [])
   assert.deepEqual(sizes([], '--enable-source-maps --max_semi_space_size 16'), [])
   assert.deepEqual(sizes(['--min-semi-space-size=8'], ''), ['--min-semi-space-size=8'])
-  assert.deepEqual(sizes([], '--max-old-space-size=200'), ['--max-semi-space-size=4'])
+  assert.deepEqual(sizes([], '--max-old-space-size=200'), ['--max-semi-space-size=8'])
 })
