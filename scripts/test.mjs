@@ -56,12 +56,10 @@ function run(some, atATime) {
   })
 }
 
+const isTimed = (file) => TIMED.includes(file)
+await run(files.filter(isTimed), 2)
 await run(
-  files.filter((file) => TIMED.includes(file)),
-  1
-)
-await run(
-  files.filter((file) => !TIMED.includes(file)),
+  files.filter((file) => !isTimed(file)),
   3
 )
 const { pass, fail, cancelled, skipped, todo } = totals
