@@ -66,7 +66,16 @@ export class Service {
 
   /** The first line after `from` (an index into `lines`) that matches, when it comes. */
   async line(matches: (line: Line) => boolean, from = 0): Promise<Line> {
-    return (await this.until(() => this.lines.slice(from).find(matches), 'a log line')) as Line
+    // Each line is looked at once: under load there are thousands.
+    let next = from
+    const look = () => {
+      while (next < this.lines.length) {
+        const line = this.lines[next++]!
+        if (matches(line)) return line
+      }
+      return undefined
+    }
+    return (await this.until(look, 'a log line')) as Line
   }
 
   /** Resolves with the first truthy value that `check` gives; it is asked at every line. */
@@ -101,12 +110,14 @@ export class Service {
 
   /** Every slot has a ready worker, seen since the line of index `from`. */
   async ready(workers: number, from = 0): Promise<void> {
+    const slots = new Set<number>()
+    let next = from
     await this.until(() => {
-      const slots = this.lines
-        .slice(from)
-        .filter((line) => line.msg === 'worker is ready')
-        .map((line) => line.slot)
-      return new Set(slots).size >= workers
+      for (; next < this.lines.length; next++) {
+        const { msg, slot } = this.lines[next]!
+        if (msg === 'worker is ready') slots.add(slot!)
+      }
+      return slots.size >= workers
     }, `${workers} ready workers`)
   }
 
