@@ -26,14 +26,14 @@ const TIMED = [
 ].map((name) => join('dist/test', `${name}.test.js`))
 
 /** Begun before the others, so that nothing is left to wait for at the end. */
-const LONG = join('dist/test', 'cluster/soak.test.js')
+const LONG = ['cluster/soak', 'cluster/reload'].map((name) => join('dist/test', `${name}.test.js`))
 
 const wanted = process.argv.slice(2)
 const files = readdirSync('dist/test', { recursive: true })
   .filter((file) => file.endsWith('.test.js'))
   .map((file) => join('dist/test', file))
   .filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)))
-  .sort((a, b) => Number(b === LONG) - Number(a === LONG) || (a < b ? -1 : 1))
+  .sort((a, b) => Number(LONG.includes(b)) - Number(LONG.includes(a)) || (a < b ? -1 : 1))
 
 const totals = { pass: 0, fail: 0, cancelled: 0, skipped: 0, todo: 0 }
 let code = 0
@@ -41,7 +41,7 @@ let code = 0
 /** Its output goes on as it comes; what it counts is added to the totals. */
 function run(some, atATime) {
   if (some.length === 0) return
-  const options = [`--test-concurrency=${atATime}`, '--test-timeout=300000', '--test-reporter=spec']
+  const options = [`--test-concurrency=${atATime}`, '--test-timeout=600000', '--test-reporter=spec']
   const child = spawn(process.execPath, ['--test', ...options, ...some], { stdio: ['inherit', 'pipe', 'inherit'] })
   createInterface({ input: child.stdout }).on('line', (line) => {
     console.log(line)
