@@ -10,10 +10,7 @@ test('a reload loses nothing: 20 under load, no request fails, open connections 
   const service = await startService(t, {
     env: { REDIS_URL: url, APP: fixture('slow'), LOG_LEVEL: 'info', CANARY_TIME: '100' }
   })
-  // One asks without any pause: to find its connection between two requests is what is hardest. The others leave it room.
-  const tight = new Load(t, service.port, { tight: 1 })
-  const mixed = { tight: 3, fresh: 2, slow: 4, pipelined: 2, idle: 20, streams: 2 }
-  const load = new Load(t, service.port, mixed, { pauseMs: 5 })
+  const load = new Load(t, service.port, { tight: 4, fresh: 2, slow: 4, pipelined: 2, idle: 20, streams: 2 })
   let handedOver = 0
   for (let i = 1; i <= 20; i++) {
     const outcome = await service.reload()
@@ -28,12 +25,11 @@ test('a reload loses nothing: 20 under load, no request fails, open connections 
     assert.equal(ended.cut, 0)
     handedOver += ended.handedOver
   }
-  await Promise.all([tight.stop(), load.stop()])
-  const answered = tight.answered + load.answered
-  assert.deepEqual([...tight.failures, ...load.failures], [])
-  assert.equal(tight.reopened + load.reopened, 0, 'a connection was closed that could have stayed open')
-  assert.ok(answered > 1000, `${answered} answers`)
+  await load.stop()
+  assert.deepEqual([...load.failures], [])
+  assert.equal(load.reopened, 0, 'a connection was closed that could have stayed open')
+  assert.ok(load.answered > 1000, `${load.answered} answers`)
   assert.ok(handedOver > 100, `${handedOver} connections handed over`)
   assert.deepEqual(await service.stop(), { code: 0, signal: null })
-  t.diagnostic(`${answered} answers, ${handedOver} connections handed over`)
+  t.diagnostic(`${load.answered} answers, ${handedOver} connections handed over`)
 })
