@@ -1,8 +1,9 @@
 import { once } from 'node:events'
-import { type IncomingMessage, request } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
 import type { AdminEvent, CommandAnswer } from '../ipc/messages.ts'
+import { http } from '../node-http.ts'
 
 export type Answer = CommandAnswer['body']
 
@@ -25,7 +26,7 @@ export async function* watch(socketPath: string, signal?: AbortSignal): AsyncGen
 }
 
 async function open(socketPath: string, method: string, path: string, body = ''): Promise<IncomingMessage> {
-  const call = request({ socketPath, path, method }).end(body)
+  const call = http.request({ socketPath, path, method }).end(body)
   try {
     const [response] = (await once(call, 'response')) as [IncomingMessage]
     return response

@@ -1,8 +1,9 @@
-import { type ServerResponse, STATUS_CODES } from 'node:http'
+import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from 'fastify'
 import { HttpError, MethodNotAllowedError, notFound } from '../errors.ts'
+import { http } from '../node-http.ts'
 import { MAX_TARGET, METHODS } from './request-rules.ts'
 import { securityHeaders } from './security-headers.ts'
 
@@ -125,7 +126,7 @@ export function endWith(
   message: string,
   headers: Record<string, string> = {}
 ): void {
-  const body = JSON.stringify({ statusCode, code, error: STATUS_CODES[statusCode], message })
+  const body = JSON.stringify({ statusCode, code, error: http.STATUS_CODES[statusCode], message })
   const all = {
     ...securityHeaders(isSecure(socket)).headers,
     'content-type': 'application/json; charset=utf-8',
@@ -136,7 +137,7 @@ export function endWith(
   // Node takes its own listener away from a socket that it gives to others, and an error without one ends the process.
   socket.on('error', () => socket.destroy())
   const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`)
-  socket.end(`HTTP/1.1 ${statusCode} ${STATUS_CODES[statusCode]}\r\n${lines.join('')}\r\n${body}`)
+  socket.end(`HTTP/1.1 ${statusCode} ${http.STATUS_CODES[statusCode]}\r\n${lines.join('')}\r\n${body}`)
   linger(socket)
 }
 

@@ -1,5 +1,6 @@
-import { type IncomingMessage, type OutgoingHttpHeader, type OutgoingHttpHeaders, ServerResponse } from 'node:http'
+import type { IncomingMessage, OutgoingHttpHeader, OutgoingHttpHeaders } from 'node:http'
 import type { FastifyReply } from 'fastify'
+import { http } from '../node-http.ts'
 
 type Given = OutgoingHttpHeaders | OutgoingHttpHeader[] | undefined
 
@@ -7,7 +8,7 @@ type Given = OutgoingHttpHeaders | OutgoingHttpHeader[] | undefined
 interface HeadWriter {
   _storeHeader(statusLine: string, headers: Given): void
 }
-const { _storeHeader } = ServerResponse.prototype as unknown as HeadWriter
+const { _storeHeader } = http.ServerResponse.prototype as unknown as HeadWriter
 
 /**
  * Headers that are the same for every answer, written out once: node checks each name and each value of a header at each
@@ -50,7 +51,7 @@ const namesOf = (given: OutgoingHttpHeader[]): string[] =>
     : given.filter((_, i) => i % 2 === 0).map(String)
 
 /** Node's answer, with headers that stand in front of all that it is given. */
-export class StandingResponse<Request extends IncomingMessage = IncomingMessage> extends ServerResponse<Request> {
+export class StandingResponse<Request extends IncomingMessage = IncomingMessage> extends http.ServerResponse<Request> {
   standing: StandingHeaders | undefined = undefined
 
   /** Node calls it, whichever way the head of an answer comes to be written. */

@@ -1,8 +1,9 @@
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { userInfo } from 'node:os'
 import { refusal } from '../admin/answer.ts'
 import type { Caller, CommandAnswer } from '../ipc/messages.ts'
 import { isTooDeep } from '../json-depth.ts'
+import { http } from '../node-http.ts'
 import type { Admin } from './admin.ts'
 import { CommandError } from './command-error.ts'
 import type { Feed } from './feed.ts'
@@ -20,7 +21,7 @@ export async function openAdminSocket(path: string, admin: Admin, feed: Feed): P
   // Who connects is not told apart: the mode of the socket lets in its owner, and root.
   const { uid, username } = userInfo()
   const caller: Caller = { door: 'socket', who: `uid ${uid} (${username})` }
-  const server = createServer((request, response) => {
+  const server = http.createServer((request, response) => {
     if (request.method === 'GET' && request.url === '/events') stream(response, feed)
     else void answer(request, admin, caller).then((told) => send(response, told))
   })

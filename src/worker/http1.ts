@@ -1,5 +1,6 @@
-import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http'
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http'
 import { StandingResponse } from '../http/standing-headers.ts'
+import { http } from '../node-http.ts'
 import { KEPT_LONGER_MS } from './connection.ts'
 import type { ServerOptions } from './connections.ts'
 
@@ -14,7 +15,7 @@ export function createHttp1(
   isLast: (request: IncomingMessage) => boolean,
   listener: RequestListener
 ): Server {
-  const server = createServer(
+  const server = http.createServer(
     {
       keepAliveTimeout: options.keepAliveMs,
       // An option that older versions do not know.

@@ -8,14 +8,15 @@ const LIST = fileURLToPath(new URL('../fixtures/list-modules.js', import.meta.ur
 const source = (path: string) => new URL(`../../src/${path}`, import.meta.url).href
 
 /** Everything that a fresh process loads when it imports these modules of src/. */
-async function loadedBy(...modules: string[]): Promise<{ packages: Set<string>; own: string[] }> {
+async function loadedBy(...modules: string[]): Promise<{ packages: Set<string>; own: string[]; native: string[] }> {
   const { stdout } = await promisify(execFile)(process.execPath, [LIST, ...modules.map(source)], {
     maxBuffer: 16 * 1024 * 1024
   })
   const files = JSON.parse(stdout) as string[]
   return {
     packages: new Set(files.flatMap((file) => /.*\/node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(file)?.[1] ?? [])),
-    own: files.flatMap((file) => /.*\/src\/(.+)\.js$/.exec(file)?.[1] ?? [])
+    own: files.flatMap((file) => /.*\/src\/(.+)\.js$/.exec(file)?.[1] ?? []),
+    native: files.flatMap((file) => /^NativeModule (.+)/.exec(file)?.[1] ?? [])
   }
 }
 
@@ -60,6 +61,17 @@ describe('what a process does not need, it does not load', () => {
       [...packages].filter((name) => /^typebox|^env-schema$|swagger$|^yaml$|^openapi|^mime/.test(name)),
       []
     )
+  })
+
+  test('nobody loads undici, which an import of node:http would', async () => {
+    for (const process of [['config.js', 'primary/run.js'], ['worker/run.js', 'routes/index.js'], ['cli/socket.js']]) {
+      const { native } = await loadedBy(...process)
+      assert.ok(native.includes('_http_server'), `too little: ${native}`)
+      assert.deepEqual(
+        native.filter((name) => name.includes('undici')),
+        []
+      )
+    }
   })
 
   test('what both of them know, the messages and the channel, needs nothing else', async () => {
