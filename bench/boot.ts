@@ -1,6 +1,9 @@
+import { execFile } from 'node:child_process'
 import { mkdtempSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { BenchError } from './command.ts'
 import { type ServerSettings, startProgram } from './servers.ts'
 
@@ -8,6 +11,8 @@ import { type ServerSettings, startProgram } from './servers.ts'
 export interface Boot {
   readonly coldMs: number
   readonly warmMs: number
+  /** What node alone takes to load the packages that every worker is made of, and nothing else. */
+  readonly packagesMs: number
 }
 
 /** Starts the service twice with one worker; the second time it finds the first one's compile cache. */
@@ -15,8 +20,12 @@ export async function measureBoot(settings: ServerSettings): Promise<Boot> {
   const cache = mkdtempSync(join(settings.folder, 'cache-'))
   const coldMs = await forkToReady(settings, cache)
   const warmMs = await forkToReady(settings, cache)
-  console.error(`boot: ${coldMs} ms, with a compile cache ${warmMs} ms`)
-  return { coldMs, warmMs }
+  const packages = fileURLToPath(new URL('./apps/packages.js', import.meta.url))
+  const packagesMs = Number((await promisify(execFile)(process.execPath, [packages])).stdout)
+  console.error(
+    `boot: ${coldMs} ms, with a compile cache ${warmMs} ms; the packages alone ${Math.round(packagesMs)} ms`
+  )
+  return { coldMs, warmMs, packagesMs }
 }
 
 async function forkToReady(settings: ServerSettings, cache: string): Promise<number> {

@@ -112,6 +112,11 @@ function reachRows(report: ReachReport): Row[] {
       least: 1.8
     },
     {
+      what: 'the same, bare Fastify on a shared socket',
+      values: times('connect', 'perSecond', 'bare-shared', 'bare'),
+      ...ratio
+    },
+    {
       what: 'memory (PSS) of primary and workers, × bare',
       values: paired(pssOf('muster'), pssOf('bare')),
       ...ratio,
@@ -119,6 +124,11 @@ function reachRows(report: ReachReport): Row[] {
     },
     { what: 'a worker, fork to ready', values: report.boots.map(({ coldMs }) => coldMs), ...ms, most: 250 },
     { what: 'the same with a compile cache', values: report.boots.map(({ warmMs }) => warmMs), ...ms, most: 250 },
+    {
+      what: 'node, until it has loaded the packages of a worker and nothing else',
+      values: report.boots.map(({ packagesMs }) => packagesMs),
+      ...ms
+    },
     { what: idle, values: idleOf('muster'), ...kib, most: 12 },
     { what: `${idle}, bare`, values: idleOf('bare'), ...kib },
     {
@@ -134,7 +144,7 @@ function reachRows(report: ReachReport): Row[] {
 /** Of those that keep sessions in Redis and are not this service, the one that spends the least on a session. */
 export function bestPeer(report: Compared<ServerName>): ServerName {
   const cpu = (name: ServerName) => median(of(report, 'session', name).map((sample) => sample.cpu))
-  const others = report.servers.filter((name) => name !== 'bare' && !name.startsWith('muster'))
+  const others = report.servers.filter((name) => !name.startsWith('bare') && !name.startsWith('muster'))
   return others.sort((a, b) => cpu(a) - cpu(b))[0] ?? 'by-the-book'
 }
 

@@ -98,7 +98,7 @@ async function measureAlone(names: ServerName[], { settings, redisUrl, folder }:
   const { rounds, workers, connections } = settings
   for (let round = 1; round <= rounds; round++) {
     for (const name of names) {
-      if (name === 'muster-shared') continue
+      if (name.endsWith('-shared')) continue
       const idle = name === 'bare' || name === 'muster' ? settings.idle : 0
       fresh.push(await measureFresh(name, { workers, redisUrl, folder, connections, idle }))
     }

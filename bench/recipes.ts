@@ -18,6 +18,12 @@ const own = {
     rows: cases,
     about: 'Fastify on node:cluster, no Redis, nothing shared'
   },
+  'bare-shared': {
+    program: { file: './apps/bare.js', env: { SCHEDULING: 'shared' } },
+    shared: false,
+    rows: ['connect'],
+    about: 'bare, whose workers accept by themselves: `SCHED_NONE` of node:cluster'
+  },
   'by-the-book': {
     program: { file: './apps/by-the-book.js' },
     shared: true,

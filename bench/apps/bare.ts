@@ -18,5 +18,6 @@ async function serve(): Promise<void> {
   await app.listen({ host: process.env.HOST ?? '127.0.0.1', port: Number(process.env.PORT) })
 }
 
+if (process.env.SCHEDULING === 'shared') cluster.schedulingPolicy = cluster.SCHED_NONE
 if (cluster.isPrimary) for (let n = 0; n < Number(process.env.WORKERS); n++) cluster.fork()
 else await serve()

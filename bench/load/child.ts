@@ -3,20 +3,26 @@ import { keepAlive } from './keepalive.ts'
 import type { FromLoad, Job, ToLoad } from './load.ts'
 import { sessionCookies } from './sessions.ts'
 import { keepAliveSpread } from './spread.ts'
-import { Tally } from './tally.ts'
+import { type LoadResult, Tally } from './tally.ts'
+import { byWrk, wrkVersion } from './wrk.ts'
 
-let start = async (): Promise<Tally> => {
+/** An address for each connection is what wrk cannot do. */
+const hasWrk = wrkVersion() !== undefined
+
+let start = async (): Promise<LoadResult> => {
   throw new Error('Asked to go before it was told what to do.')
 }
 
 async function prepare(job: Job): Promise<void> {
   const cookies = job.row === 'session' ? await sessionCookies(job) : []
   start = async () => {
+    if (hasWrk && !job.spread) return byWrk(job, cookies)
     const tally = new Tally()
+    const begun = performance.now()
     if (job.row === 'connect') await connectionEach(job, tally)
     else if (job.spread) await keepAliveSpread(job, tally)
     else await keepAlive(job, cookies, tally)
-    return tally
+    return tally.result((performance.now() - begun) / 1000)
   }
 }
 
@@ -25,9 +31,7 @@ async function answer(message: ToLoad): Promise<FromLoad> {
     await prepare(message.job)
     return { type: 'ready' }
   }
-  const begun = performance.now()
-  const tally = await start()
-  return { type: 'result', result: tally.result((performance.now() - begun) / 1000) }
+  return { type: 'result', result: await start() }
 }
 
 function reply(message: FromLoad): void {

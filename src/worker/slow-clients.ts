@@ -1,4 +1,5 @@
 import { type Connection, handleOf, KEPT_LONGER_MS } from './connection.ts'
+import { unlessServed } from './time-outs.ts'
 
 const LOOK_MS = 500
 /** Node looks so often for heads and bodies that are late, and has an answer for them. */
@@ -18,6 +19,12 @@ export interface Patience {
   headersMs: number
   /** Node sees to it for HTTP/1.1. */
   requestMs: number
+}
+
+function cut(connection: Connection): void {
+  connection.end = 'cut'
+  // Not an end in order: what is not taken would stay in the kernel for minutes.
+  connection.raw.resetAndDestroy()
 }
 
 /**
@@ -45,10 +52,8 @@ export function cutSlowClients(connections: Iterable<Connection>, patience: Pati
     const now = performance.now()
     for (const connection of connections) {
       connection.http2?.endWhatIsLate(now, patience)
-      if (!(patience.sendMs > 0 && takesNothing(connection, now)) && !asksNothing(connection, now)) continue
-      connection.end = 'cut'
-      // Not an end in order: what is not taken would stay in the kernel for minutes.
-      connection.raw.resetAndDestroy()
+      if (patience.sendMs > 0 && takesNothing(connection, now)) cut(connection)
+      else if (asksNothing(connection, now)) unlessServed(connection, () => cut(connection))
     }
   }, LOOK_MS).unref()
 }

@@ -6,8 +6,8 @@ import { fixture } from '../helpers/load.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { startService } from '../helpers/service.ts'
 
-/** Longer than each of the time-outs, and than the second that an idle connection is kept beyond its own. */
-const STOOD_MS = 3500
+/** Longer than all of the time-outs together, with the seconds that node and this service add: nobody waits for longer. */
+const STOOD_MS = 7500
 const TIMES = {
   KEEP_ALIVE_TIMEOUT: '2000',
   HEADERS_TIMEOUT: '3000',
