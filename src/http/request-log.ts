@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
@@ -20,12 +20,16 @@ const MAX_URL = 1000
 /** W3C Trace Context, level 1: version, trace id, id of the caller's span, flags. Later versions may have more behind it. */
 const TRACEPARENT = /^(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:$|-)/
 
+/** No other process', on any host. */
+const PROCESS_ID = randomBytes(9).toString('base64url')
+let made = 0
+
 /** Of `Fastify()`: every line of a request has its id. */
 export const identifyRequests = {
-  /** The client's `x-request-id` where it is fit for it, else a new one. */
+  /** The client's `x-request-id` where it is fit for it, else a new one, of this process and a number. */
   genReqId: ({ headers }: { headers: IncomingMessage['headers'] }): string => {
     const given = headers[REQUEST_ID]
-    return typeof given === 'string' && VALID_ID.test(given) ? given : randomUUID()
+    return typeof given === 'string' && VALID_ID.test(given) ? given : `${PROCESS_ID}-${++made}`
   }
 }
 

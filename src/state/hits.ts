@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { HttpError, stateUnavailable } from '../errors.ts'
+import { Batches } from './batches.ts'
 import { keyOf, PREFIX } from './keys.ts'
 import { RETRY_MS, type RedisClient, type RedisLink } from './redis.ts'
 
@@ -31,23 +32,8 @@ interface Waiter {
   deadline: number
 }
 
-/** What becomes one INCRBY. */
-interface Batch {
-  /** In the order in which they came, so that the first ones are the first to be late. */
-  waiters: Waiter[]
-  /** How many of them, from the first on, have had an answer. */
-  settled: number
-}
-const emptyBatch = (): Batch => ({ waiters: [], settled: 0 })
-
 /** Requests that may wait for a number at one worker; past it they are refused at once. */
 const MAX_WAITING = 10_000
-/**
- * After an answer of Redis the next batch waits for as many as there were before: so long, in ms, or for as long as somebody
- * comes in each such time, which is what a busy event loop takes.
- */
-const REGROUP_MS = 2
-const REGROUP_TIMES = 5
 /** How much longer than an idle session a worker's last batch is remembered. */
 const REMEMBERED_MS = 3_600_000
 
@@ -82,9 +68,8 @@ export class Counters {
 }
 
 /**
- * A counter that every process shares and no request shares its number of. All increments of one turn of the event loop
- * go to Redis as one; one batch is in flight at a time, and what comes meanwhile is the next, together with those who
- * have just been answered and ask again. A cut connection costs time, not errors, and never counts twice.
+ * A counter that every process shares and no request shares its number of. What {@link Batches} gathers goes to Redis as one
+ * increment. A cut connection costs time, not errors, and never counts twice.
  */
 export class Counter {
   /** The key in Redis: a plain integer. */
@@ -98,12 +83,11 @@ export class Counter {
   readonly #client: Client
   readonly #queue: { waiting: number }
   #sequence = 0
-  #flying = emptyBatch()
-  #next = emptyBatch()
-  #underWay = false
-  /** With so many the next batch is complete, and leaves; 0: it does not wait for anybody. */
-  #expected = 0
-  #leave = () => {}
+  readonly #batches = new Batches<Waiter>((batch) => this.#send(batch))
+  /** In the order in which they came, so that the first ones are the first to be late. */
+  #flying: Waiter[] = []
+  /** How many of them, from the first on, have had an answer. */
+  #settled = 0
   #timer: NodeJS.Timeout | undefined
   /** What Redis last said, should the connection itself be fine. */
   #fault: unknown
@@ -133,15 +117,8 @@ export class Counter {
     }
     this.#queue.waiting++
     this.#lookAfter(this.#link.timeoutMs)
-    if (!this.#underWay) {
-      this.#underWay = true
-      // One turn: everything that the sockets readable in this turn ask for is one batch.
-      setImmediate(() => void this.#fly())
-    }
     const deadline = performance.now() + this.#link.timeoutMs
-    return new Promise((resolve, reject) => {
-      if (this.#next.waiters.push({ resolve, reject, deadline }) === this.#expected) this.#leave()
-    })
+    return new Promise((resolve, reject) => this.#batches.add({ resolve, reject, deadline }))
   }
 
   /** @throws HttpError 503 when Redis did not answer in time */
@@ -153,65 +130,26 @@ export class Counter {
     }
   }
 
-  async #fly(): Promise<void> {
-    while (this.#next.settled < this.#next.waiters.length) {
-      // Who is late already was never sent, and is not counted.
-      this.#flying = { waiters: this.#next.waiters.slice(this.#next.settled), settled: 0 }
-      this.#next = emptyBatch()
-      await this.#regroup(await this.#send(this.#flying))
-      this.#expected = 0
-    }
-    this.#underWay = false
-  }
-
-  /**
-   * Who asks without a pause comes back right after the answer. Without this there would be two groups for ever, each of
-   * which waits while the other is in flight: twice the batches for the same requests.
-   * @param expected how many asked during one flight: nobody waits for more
-   */
-  #regroup(expected: number): Promise<void> {
-    if (this.#next.waiters.length >= expected) return Promise.resolve()
-    return new Promise((resolve) => {
-      let timer: NodeJS.Timeout
-      const wait = (before: number, times: number) => {
-        timer = setTimeout(() => {
-          const now = this.#next.waiters.length
-          if (now > before && times > 1) wait(now, times - 1)
-          else resolve()
-        }, REGROUP_MS)
-      }
-      wait(this.#next.waiters.length, REGROUP_TIMES)
-      this.#expected = expected
-      this.#leave = () => {
-        clearTimeout(timer)
-        // The rest of this turn comes along.
-        setImmediate(resolve)
-      }
-    })
-  }
-
-  /**
-   * Again and again, until there is an answer or nobody waits for it any more.
-   * @returns how many had asked by then, those of the batch and those behind it
-   */
-  async #send(batch: Batch): Promise<number> {
-    const { waiters } = batch
-    const size = waiters.length
+  /** Again and again, until there is an answer or nobody waits for it any more. */
+  async #send(batch: Waiter[]): Promise<() => void> {
+    const size = batch.length
     const sequence = ++this.#sequence
-    let asked = size
-    while (batch.settled < size) {
+    this.#flying = batch
+    this.#settled = 0
+    while (this.#settled < size) {
       try {
         const last = await this.#client.musterIncrementBy(this.key, this.#memory, sequence, size, this.#memoryMs)
         this.onBatch?.(size)
-        asked += this.#next.waiters.length
-        this.#queue.waiting -= size - batch.settled
-        for (; batch.settled < size; batch.settled++) waiters[batch.settled]!.resolve(last - size + batch.settled + 1)
+        return () => {
+          this.#queue.waiting -= size - this.#settled
+          for (; this.#settled < size; this.#settled++) batch[this.#settled]!.resolve(last - size + this.#settled + 1)
+        }
       } catch (error) {
         this.#fault = error
         await sleep(RETRY_MS)
       }
     }
-    return asked
+    return () => {}
   }
 
   /** One timer for all who wait. Who waits keeps a connection or a retry alive, so the timer itself need not. */
@@ -223,17 +161,25 @@ export class Counter {
   }
 
   #refuseLate(now: number): void {
-    for (const batch of [this.#flying, this.#next]) {
-      for (; batch.settled < batch.waiters.length; batch.settled++) {
-        const { deadline, reject } = batch.waiters[batch.settled]!
-        if (deadline > now) {
-          this.#lookAfter(Math.ceil(deadline - now))
-          return
-        }
-        this.#queue.waiting--
-        reject(this.#unavailable())
-      }
+    while (this.#settled < this.#flying.length) {
+      if (!this.#isLate(this.#flying[this.#settled]!, now)) return
+      this.#settled++
     }
+    // Who is late already was never sent, and is not counted.
+    const { waiting } = this.#batches
+    while (waiting.length > 0 && this.#isLate(waiting[0]!, now)) waiting.shift()
+  }
+
+  /** Refuses who is; else looks again in time. */
+  #isLate({ deadline, reject }: Waiter, now: number): boolean {
+    const leftMs = deadline - now
+    if (leftMs > 0) {
+      this.#lookAfter(Math.ceil(leftMs))
+      return false
+    }
+    this.#queue.waiting--
+    reject(this.#unavailable())
+    return true
   }
 
   #unavailable(): HttpError {

@@ -79,8 +79,9 @@ export class SafeSessionStore extends RedisStore {
   constructor(options: SessionStoreOptions) {
     super({ client: options.link.client, prefix: `${PREFIX}session:` })
     this.#client = options.link.client
-    this.#reads = new Bulk(options.link, 'musterReadSessions', READ)
-    this.#visits = new Bulk(options.link, 'musterCountVisits', COUNT)
+    this.#reads = new Bulk(options.link, 'musterReadSessions', READ, options.idleMs)
+    // A counter may outlive its session, whose life is slid by requests that do not count; nothing reads it then.
+    this.#visits = new Bulk(options.link, 'musterCountVisits', COUNT, options.maxAgeMs)
     this.#options = options
     this.#writer = new SessionWriter({ ...options, prefix: this.prefix, counts: this.counts })
     this.index = new SessionIndex(options.link.client, Math.min(INDEX_SLACK_MS, options.idleMs / 2))
@@ -121,8 +122,7 @@ export class SafeSessionStore extends RedisStore {
   /** Adds one to the session's counter. @returns its new value; null when the session is gone @throws HttpError 503 */
   count(id: string): Promise<number | null> {
     const key = this.prefix + id
-    // It may outlive its session, whose life is slid by requests that do not count; nothing reads it then.
-    return available(this.#visits.ask([key, counterKey(key)], this.#options.maxAgeMs))
+    return available(this.#visits.ask([key, counterKey(key)]))
   }
 
   /** The session's counter as it is. @throws HttpError 503 */
@@ -155,7 +155,7 @@ export class SafeSessionStore extends RedisStore {
   /** Nothing where the data is no session of ours, or older than a session may become. */
   async #read(id: string): Promise<object | null> {
     const { idleMs } = this.#options
-    const text = await this.#reads.ask([this.prefix + id], idleMs)
+    const text = await this.#reads.ask([this.prefix + id])
     if (text === null) return null
     const stored = decode(text)
     if (!stored) {

@@ -1,0 +1,72 @@
+/**
+ * After an answer the next batch waits for as many as there were before: so long, in ms, or for as long as somebody comes in
+ * each such time, which is what a busy event loop takes.
+ */
+const REGROUP_MS = 2
+const REGROUP_TIMES = 5
+
+/**
+ * What is asked in one turn of the event loop leaves as one batch. One batch is in flight at a time, and what comes meanwhile
+ * is the next, together with those who have just been answered and ask again: so the load of Redis follows round trips, and
+ * not requests.
+ */
+export class Batches<Item> {
+  /** Who waits for the next batch, in the order in which they came. Who has given up may be taken out. */
+  readonly waiting: Item[] = []
+  readonly #send: (batch: Item[]) => Promise<() => void>
+  #underWay = false
+  /** With so many the next batch is complete, and leaves; 0: it does not wait for anybody. */
+  #expected = 0
+  #leave = () => {}
+
+  /** @param send resolves with what tells all of the batch their answers, and never rejects */
+  constructor(send: (batch: Item[]) => Promise<() => void>) {
+    this.#send = send
+  }
+
+  add(item: Item): void {
+    if (this.waiting.push(item) === this.#expected) this.#leave()
+    if (this.#underWay) return
+    this.#underWay = true
+    // One turn: everything that the sockets readable in this turn ask for is one batch.
+    setImmediate(() => void this.#fly())
+  }
+
+  async #fly(): Promise<void> {
+    while (this.waiting.length > 0) {
+      const batch = this.waiting.splice(0)
+      const answer = await this.#send(batch)
+      // All who asked during one flight: nobody waits for more.
+      const expected = batch.length + this.waiting.length
+      answer()
+      await this.#regroup(expected)
+      this.#expected = 0
+    }
+    this.#underWay = false
+  }
+
+  /**
+   * Who asks without a pause comes back right after the answer. Without this there would be two groups for ever, each of
+   * which waits while the other is in flight: twice the batches for the same requests.
+   */
+  #regroup(expected: number): Promise<void> {
+    if (this.waiting.length >= expected) return Promise.resolve()
+    return new Promise((resolve) => {
+      let timer: NodeJS.Timeout
+      const wait = (before: number, times: number) => {
+        timer = setTimeout(() => {
+          const now = this.waiting.length
+          if (now > before && times > 1) wait(now, times - 1)
+          else resolve()
+        }, REGROUP_MS)
+      }
+      wait(this.waiting.length, REGROUP_TIMES)
+      this.#expected = expected
+      this.#leave = () => {
+        clearTimeout(timer)
+        // The rest of this turn comes along.
+        setImmediate(resolve)
+      }
+    })
+  }
+}
