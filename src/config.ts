@@ -150,7 +150,7 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
 /** What is at fault is reported and takes its default, so that the rest can be checked all the same. */
 function coerce(given: Record<string, unknown>, faults: string[]): Variables {
   const variables = { ...given }
-  const found = describe(coerceTo(schema, variables), given)
+  const found = describe(coerceTo(schema.properties, variables), given)
   if (found.size === 0) return variables as Variables
   faults.push(...found.values())
   return coerce(Object.fromEntries(Object.entries(given).filter(([name]) => !found.has(name))), [])

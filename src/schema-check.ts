@@ -1,12 +1,12 @@
 import { Ajv, type ErrorObject } from 'ajv'
 import formats from 'ajv-formats'
-import type { Schema } from './schema.ts'
+import type { Properties, Schema } from './schema.ts'
 
 /** Schemas are not checked themselves: compiling the schema of schemas takes longer than all of ours. */
 const options = { strict: false, meta: false, validateSchema: false, addUsedSchema: false }
 const ajv = new Ajv(options)
 formats.default(ajv)
-const coercing = new Ajv({ ...options, allErrors: true, coerceTypes: true, useDefaults: true })
+const coercing = new Ajv({ ...options, allErrors: true, coerceTypes: true })
 
 export interface Fault {
   /** Completes "the value …". */
@@ -27,10 +27,18 @@ export function faultOf(schema: Schema, value: unknown): Fault | undefined {
   return faultLike(validate.errors!.at(-1)!)
 }
 
-/** Makes of texts what the schema says, and sets its defaults, in place. @returns all faults */
-export function coerceTo(schema: Schema, value: object): Fault[] {
-  const validate = coercing.compile(schema)
-  return validate(value) ? [] : validate.errors!.map(faultLike)
+/**
+ * Makes of texts what the properties say, and sets the defaults of those that are not there, in place. Only what is there is
+ * compiled: for all of a long list that takes 50 ms.
+ * @returns all faults
+ */
+export function coerceTo(properties: Properties, value: Record<string, unknown>): Fault[] {
+  const given = Object.fromEntries(Object.keys(value).map((name) => [name, properties[name]!]))
+  const validate = coercing.compile({ type: 'object', properties: given })
+  const faults = validate(value) ? [] : validate.errors!.map(faultLike)
+  for (const [name, rule] of Object.entries(properties))
+    if (!(name in value) && 'default' in rule) value[name] = rule.default
+  return faults
 }
 
 const faultLike = ({ message = 'does not fit', instancePath, keyword }: ErrorObject): Fault => ({
