@@ -4,17 +4,16 @@ import { register } from 'node:module'
  * Preloaded into every process of the service (`--import`), it takes the measuring of requests and of Redis out of it:
  * those modules are replaced by ones that do nothing. Everything else is as it is.
  */
-const stubs: Record<string, string> = {
-  'http/completion.js': `import fp from 'fastify-plugin'
-    export const completion = fp(async (app) => app.decorate('completion', { inFlight: () => 0, observe: () => {} }))`,
-  'http/measure.js': 'export const measure = () => () => {}',
-  'http/measure-state.js': 'export const measureState = () => {}'
-}
-
-const hook = `const stubs = ${JSON.stringify(stubs)}
+const hook = `
+  const completion = \`import fp from 'fastify-plugin'
+    export const completion = fp(async (app) => app.decorate('completion', { inFlight: () => 0, observe: () => {} }))\`
   export async function load(url, context, next) {
-    const name = Object.keys(stubs).find((name) => url.endsWith('/dist/src/' + name))
-    return name ? { format: 'module', source: stubs[name], shortCircuit: true } : next(url, context)
+    const [, name] = /\\/dist\\/src\\/http\\/(completion|measure|measure-state)\\.js$/.exec(url) ?? []
+    if (!name) return next(url, context)
+    const { source } = await next(url, context)
+    const exported = [...String(source).matchAll(/^export function (\\w+)/gm)]
+    const nothing = exported.map(([, name]) => 'export const ' + name + ' = () => () => {}').join('\\n')
+    return { format: 'module', source: name === 'completion' ? completion : nothing, shortCircuit: true }
   }`
 
 register(`data:text/javascript,${encodeURIComponent(hook)}`)

@@ -28,8 +28,9 @@ interface Summary {
 export async function byWrk(job: Job, cookies: readonly string[]): Promise<LoadResult> {
   const folder = mkdtempSync(join(tmpdir(), 'muster-wrk-'))
   try {
-    const script = join(folder, 'load.lua')
-    writeFileSync(script, scriptOf(job, cookies))
+    const [script, list] = [join(folder, 'load.lua'), join(folder, 'cookies')]
+    writeFileSync(script, scriptOf(job, list))
+    writeFileSync(list, cookies.map((cookie) => `${cookie}\n`).join(''))
     const args = ['-t1', `-c${job.connections}`, `-d${job.seconds}s`, '--timeout', '2s', '-s', script, job.url]
     const { stdout } = await promisify(execFile)('wrk', args)
     const line = stdout.split('\n').find((one) => one.startsWith('{'))
@@ -51,22 +52,23 @@ function resultOf({ requests, micros, p50, p99, failures }: Summary): LoadResult
   }
 }
 
-function scriptOf({ row, url }: Job, cookies: readonly string[]): string {
-  const [method, path] = row === 'session' ? ['GET', '/'] : ['POST', '/hits']
+/** @param list path of the cookies, one a line: a script may not have so many constants */
+function scriptOf({ row, url }: Job, list: string): string {
   const headers = {
-    ...(method === 'POST' && { 'content-length': '0' }),
     host: new URL(url).host,
     accept: 'application/json',
-    ...(row === 'connect' && { connection: 'close' })
+    ...(row === 'connect' && { connection: 'close' }),
+    ...(row !== 'session' && { 'content-length': '0' })
   }
-  const fields = cookies.length > 0 ? cookies.map((cookie) => ({ ...headers, cookie })) : [headers]
-  const requests = fields.map((of) => {
-    const lines = Object.entries(of).map(([name, value]) => `${name}: ${value}\r\n`)
-    return JSON.stringify(`${method} ${path} HTTP/1.1\r\n${lines.join('')}\r\n`)
-  })
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
+  const start = `${row === 'session' ? 'GET /' : 'POST /hits'} HTTP/1.1\r\n${lines.join('')}`
   // A string in JSON is one in Lua too, for what is in these.
   return `
-local requests, turn = { ${requests.join(', ')} }, 0
+local start, requests, turn = ${JSON.stringify(start)}, {}, 0
+for cookie in io.lines(${JSON.stringify(list)}) do
+  requests[#requests + 1] = start .. "cookie: " .. cookie .. "\\r\\n\\r\\n"
+end
+if #requests == 0 then requests[1] = start .. "\\r\\n" end
 function request()
   turn = turn % #requests + 1
   return requests[turn]

@@ -13,7 +13,7 @@ const rates = [10, 100, 1000, 4000]
 /** Many workers at one Redis with nothing between. */
 const fleets = [1, 10, 100, 300]
 const fleetRate = 500
-/** After an answer the next batch waits so long, in seconds, for those who come back: src/state/hits.ts. */
+/** After an answer the next batch waits so long, in seconds, for those who come back: src/state/batches.ts. */
 const regroup = 0.002
 const ceilings = [
   { clients: 1, depth: 1 },

@@ -1,9 +1,5 @@
-/**
- * After an answer the next batch waits for as many as there were before: so long, in ms, or for as long as somebody comes in
- * each such time, which is what a busy event loop takes.
- */
+/** After an answer the next batch waits for as many as there were before, for so long at most, in ms. */
 const REGROUP_MS = 2
-const REGROUP_TIMES = 5
 
 /**
  * What is asked in one turn of the event loop leaves as one batch. One batch is in flight at a time, and what comes meanwhile
@@ -52,15 +48,7 @@ export class Batches<Item> {
   #regroup(expected: number): Promise<void> {
     if (this.waiting.length >= expected) return Promise.resolve()
     return new Promise((resolve) => {
-      let timer: NodeJS.Timeout
-      const wait = (before: number, times: number) => {
-        timer = setTimeout(() => {
-          const now = this.waiting.length
-          if (now > before && times > 1) wait(now, times - 1)
-          else resolve()
-        }, REGROUP_MS)
-      }
-      wait(this.waiting.length, REGROUP_TIMES)
+      const timer = setTimeout(resolve, REGROUP_MS)
       this.#expected = expected
       this.#leave = () => {
         clearTimeout(timer)
