@@ -218,7 +218,7 @@ export class Connections {
     this.all.add(connection)
     this.#bySocket.set(socket, connection)
     this.watcher?.opened(connection)
-    socket.once('close', () => {
+    socket.on('close', () => {
       this.all.delete(connection)
       this.onErrand.delete(connection)
       this.watcher?.closed(connection)

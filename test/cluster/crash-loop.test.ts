@@ -6,6 +6,7 @@ import { fixture } from '../helpers/load.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { Deploys } from '../helpers/releases.ts'
 import { muster, type Service, startService } from '../helpers/service.ts'
+import '../helpers/uncounted.ts'
 
 const TICKS_PER_SECOND = 100
 /** CPU time of the process, without its children, in seconds. */

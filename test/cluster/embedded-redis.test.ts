@@ -8,6 +8,7 @@ import { StartupError } from '../../src/errors.ts'
 import { startEmbeddedRedis } from '../../src/primary/embedded-redis.ts'
 import { base, otherPrimary, redis, setting, start } from '../helpers/embedded-redis.ts'
 import { until } from '../helpers/until.ts'
+import '../helpers/uncounted.ts'
 
 const get = async (socketPath: string, key: string) => (await redis(socketPath, `GET ${key}`)).split('\r\n')[1]
 

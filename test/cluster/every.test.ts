@@ -6,6 +6,7 @@ import { fixture } from '../helpers/load.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { type Service, startService } from '../helpers/service.ts'
 import { until } from '../helpers/until.ts'
+import '../helpers/uncounted.ts'
 
 const PERIOD_MS = 100
 const LENGTH_MS = 30_000

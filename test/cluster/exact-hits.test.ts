@@ -5,6 +5,7 @@ import { RedisProxy } from '../helpers/proxy.ts'
 import { launchRedis, startRedis } from '../helpers/redis.ts'
 import { type Service, startService } from '../helpers/service.ts'
 import { until } from '../helpers/until.ts'
+import '../helpers/uncounted.ts'
 
 const CLIENTS = 16
 const CUTS = 40

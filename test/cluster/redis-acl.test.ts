@@ -6,6 +6,7 @@ import { once } from '../helpers/http.ts'
 import { fixture } from '../helpers/load.ts'
 import { RedisServer } from '../helpers/redis-server.ts'
 import { muster, startService } from '../helpers/service.ts'
+import '../helpers/uncounted.ts'
 
 /** Commands that Redis was asked for since the last reset, those in scripts included. */
 async function used({ client }: RedisServer): Promise<Set<string>> {

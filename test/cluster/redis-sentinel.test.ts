@@ -5,6 +5,7 @@ import { once } from '../helpers/http.ts'
 import { RedisServer } from '../helpers/redis-server.ts'
 import { type Service, startService } from '../helpers/service.ts'
 import { until } from '../helpers/until.ts'
+import '../helpers/uncounted.ts'
 
 const FAILOVER_MS = 60_000
 

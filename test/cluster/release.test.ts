@@ -7,6 +7,7 @@ import { fixture, Load } from '../helpers/load.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { Deploys } from '../helpers/releases.ts'
 import { muster, type Service, startService, temporaryFolder } from '../helpers/service.ts'
+import '../helpers/uncounted.ts'
 
 /** Which release each slot serves, asked until every slot has answered. */
 async function released(service: Service, workers: number): Promise<string[]> {

@@ -5,6 +5,7 @@ import { fixture } from '../helpers/load.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { muster, type Service, startService } from '../helpers/service.ts'
 import { until } from '../helpers/until.ts'
+import '../helpers/uncounted.ts'
 
 const WRITERS = 50
 

@@ -9,9 +9,7 @@ import { startRedis } from '../helpers/redis.ts'
 import { type Service, startService } from '../helpers/service.ts'
 import { SlowClients } from '../helpers/slow-clients.ts'
 import { until } from '../helpers/until.ts'
-
-// Coverage costs each process a third more CPU, and nothing runs here that other tests do not run.
-delete process.env.NODE_V8_COVERAGE
+import '../helpers/uncounted.ts'
 
 /** `npm run soak` has half an hour of them. */
 const SECONDS = Number(process.env.SOAK_SECONDS ?? 120)

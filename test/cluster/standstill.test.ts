@@ -5,6 +5,7 @@ import { Connection, once } from '../helpers/http.ts'
 import { fixture } from '../helpers/load.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { startService } from '../helpers/service.ts'
+import '../helpers/uncounted.ts'
 
 /** Longer than all of the time-outs together, with the seconds that node and this service add: nobody waits for longer. */
 const STOOD_MS = 7500

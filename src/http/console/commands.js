@@ -56,6 +56,8 @@ export async function act(name, args, button) {
   if (button.ariaDisabled === 'true') return
   const question = QUESTIONS[name]?.(args)
   if (question && !(await confirmed(question))) return
+  const isSetting = /^settings-set|^log-level/.test(name)
+  if (isSetting) turn++
   const what = [name, ...Object.values(args).map((value) => (value === null ? BY_CONFIG : value))].join(' ')
   const line = addLine($('results'), new Date(), `${what} …`)
   const say = (text, ok) => {
@@ -73,7 +75,7 @@ export async function act(name, args, button) {
   } finally {
     button.ariaDisabled = null
   }
-  if (/^settings-set|^log-level/.test(name)) await showSettings()
+  if (isSetting) await showSettings()
 }
 
 function words(result) {
@@ -109,8 +111,14 @@ async function offer({ path }, line) {
 
 // Settings: a field each, of the kind that its value is of.
 
+/** One more with each that is asked for, and each that is sent. */
+let turn = 0
+
 export async function showSettings() {
+  const own = ++turn
   const answer = await command('settings-get', {}).catch(() => undefined)
+  // Something was sent meanwhile, or asked again: this answer may be of before.
+  if (own !== turn) return
   for (const [key, value] of Object.entries(answer?.result.values ?? {})) {
     if (key === 'logLevel') put($('level'), value ?? '')
     else put($(`setting-${key}`) ?? setting(key, value), value)
@@ -120,15 +128,15 @@ export async function showSettings() {
 const contentOf = (input) => (input.type === 'checkbox' ? input.checked : input.value)
 const known = new WeakMap()
 
-/** What is in a field was sent: it is nobody's draft any more. */
-const sent = (input) => known.set(input, contentOf(input))
+/** What is in a field is in force, or was sent: it is nobody's draft any more. */
+const know = (input) => known.set(input, contentOf(input))
 
 /** Shows what is in force, where nobody has changed the field. */
 export function put(input, value) {
   if (known.has(input) && known.get(input) !== contentOf(input)) return
   if (input.type === 'checkbox') input.checked = value
   else input.value = typeof value === 'string' ? value : JSON.stringify(value)
-  sent(input)
+  know(input)
 }
 
 /** @returns its input */
@@ -141,7 +149,7 @@ function setting(key, value) {
   const form = element('form', {}, element('label', { htmlFor: id, textContent: key }), input, button)
   form.addEventListener('submit', (event) => {
     event.preventDefault()
-    sent(input)
+    know(input)
     void act('settings-set', isFlag ? { key, value: input.checked } : { key, text: input.value }, button)
   })
   $('settings').append(form)
@@ -154,7 +162,7 @@ for (const button of document.querySelectorAll('button[data-command]')) {
 const onSubmit = (id, input, args) =>
   $(id).addEventListener('submit', (event) => {
     event.preventDefault()
-    sent(input)
+    know(input)
     void act(...args(input), $(id).querySelector('button'))
   })
 onSubmit('scale', $('workers'), (input) => ['scale', { workers: input.valueAsNumber }])
