@@ -14,7 +14,7 @@ const rates = [10, 100, 1000, 4000]
 const fleets = [1, 10, 100, 300]
 const fleetRate = 500
 /** After an answer the next batch waits so long, in seconds, for those who come back: src/state/batches.ts. */
-const regroup = 0.002
+const regroup = 0.004
 const ceilings = [
   { clients: 1, depth: 1 },
   { clients: 100, depth: 1 },
@@ -61,7 +61,7 @@ async function run(flags: Flags): Promise<void> {
     'requests a batch'
   ]
   const parts = [
-    `${machineLine(machine(redis.version))}\nWindows of ${seconds} s. The formula is given the requests that were answered and what a batch took on average,\nwith the 2 ms that the next one waits for those who come back.`,
+    `${machineLine(machine(redis.version))}\nWindows of ${seconds} s. The formula is given the requests that were answered and what a batch took on average,\nwith the 4 ms that the next one waits for those who come back.`,
     `### ${workers} workers, a network of so many ms\n\n${table(['network ms', ...head], grid)}`,
     `### Many workers, ${fleetRate} requests/s each, no network\n\n${table(['workers', ...head], crowd)}`,
     `### What one Redis takes\n\n${ceilingTable(most)}`

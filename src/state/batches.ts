@@ -1,5 +1,5 @@
 /** After an answer the next batch waits for as many as there were before, for so long at most, in ms. */
-const REGROUP_MS = 2
+const REGROUP_MS = 4
 
 /**
  * What is asked in one turn of the event loop leaves as one batch. One batch is in flight at a time, and what comes meanwhile
