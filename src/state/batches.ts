@@ -10,14 +10,19 @@ export class Batches<Item> {
   /** Who waits for the next batch, in the order in which they came. Who has given up may be taken out. */
   readonly waiting: Item[] = []
   readonly #send: (batch: Item[]) => Promise<() => void>
+  readonly #most: number
   #underWay = false
   /** With so many the next batch is complete, and leaves; 0: it does not wait for anybody. */
   #expected = 0
   #leave = () => {}
 
-  /** @param send resolves with what tells all of the batch their answers, and never rejects */
-  constructor(send: (batch: Item[]) => Promise<() => void>) {
+  /**
+   * @param send resolves with what tells all of the batch their answers, and never rejects
+   * @param most of one batch: the others are the next
+   */
+  constructor(send: (batch: Item[]) => Promise<() => void>, most = Number.POSITIVE_INFINITY) {
     this.#send = send
+    this.#most = most
   }
 
   add(item: Item): void {
@@ -30,10 +35,10 @@ export class Batches<Item> {
 
   async #fly(): Promise<void> {
     while (this.waiting.length > 0) {
-      const batch = this.waiting.splice(0)
+      const batch = this.waiting.splice(0, this.#most)
       const answer = await this.#send(batch)
-      // All who asked during one flight: nobody waits for more.
-      const expected = batch.length + this.waiting.length
+      // All who asked during one flight, as far as one batch can take them: nobody waits for more.
+      const expected = Math.min(batch.length + this.waiting.length, this.#most)
       answer()
       await this.#regroup(expected)
       this.#expected = 0

@@ -8,6 +8,9 @@ interface Question<Reply> {
   reject(error: unknown): void
 }
 
+/** Of one command: Redis does nothing else while it runs, and a call may not have arguments without end. */
+const MOST = 1000
+
 type Script = (keyCount: number, ...keysAndArgument: (string | number)[]) => Promise<unknown[]>
 
 /**
@@ -18,7 +21,7 @@ export class Bulk<Reply> {
   readonly #client: RedisClient
   readonly #name: string
   readonly #argument: number
-  readonly #batches = new Batches<Question<Reply>>((batch) => this.#put(batch))
+  readonly #batches = new Batches<Question<Reply>>((batch) => this.#put(batch), MOST)
 
   /**
    * @param name of the command, no other's
