@@ -47,19 +47,9 @@ export function refusalOf(request: IncomingMessage, isMethod: (method: string) =
 /** In HTTP/2 the name is `:authority`; where there is a Host beside it, both must be the same. */
 function isNamed(headers: IncomingMessage['headers'], major: number, minor: number): boolean {
   const { host } = headers
-  if (major === 1) return host === undefined ? minor === 0 : isHost(host)
+  if (major === 1) return host === undefined ? minor === 0 : HOST.test(host)
   const { ':authority': authority = host } = headers
   return typeof authority === 'string' && HOST.test(authority) && (host === undefined || host === authority)
-}
-
-/** Nearly all requests name the same. */
-let lastHost: string | undefined
-
-function isHost(host: string): boolean {
-  if (host === lastHost) return true
-  if (!HOST.test(host)) return false
-  lastHost = host
-  return true
 }
 
 /** @param fields names and values in turn, as they came */

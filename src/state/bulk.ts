@@ -1,6 +1,7 @@
 import { Cluster } from 'ioredis'
 import { Batches } from './batches.ts'
 import type { RedisClient, RedisLink } from './redis.ts'
+import type { Gathered } from './redis-client.ts'
 
 interface Question<Reply> {
   keys: string[]
@@ -19,15 +20,15 @@ type Script = (keyCount: number, ...keysAndArgument: (string | number)[]) => Pro
  */
 export class Bulk<Reply> {
   readonly #client: RedisClient
-  readonly #name: string
+  readonly #name: Gathered
   readonly #argument: number
   readonly #batches = new Batches<Question<Reply>>((batch) => this.#put(batch), MOST)
 
   /**
-   * @param name of the command, no other's
+   * @param name of the command, no other's: the client knows that it is a batch by itself
    * @param lua gets all KEYS and one ARGV, and returns a list with an entry for each who asked, in their order
    */
-  constructor(link: RedisLink, name: string, lua: string, argument: number) {
+  constructor(link: RedisLink, name: Gathered, lua: string, argument: number) {
     link.client.defineCommand(name, { lua })
     this.#client = link.client
     this.#name = name

@@ -4,6 +4,7 @@ import { HttpError, stateUnavailable } from '../errors.ts'
 import { Batches } from './batches.ts'
 import { keyOf, PREFIX } from './keys.ts'
 import { RETRY_MS, type RedisClient, type RedisLink } from './redis.ts'
+import type { Gathered } from './redis-client.ts'
 
 /**
  * INCRBY that may be asked for again: the last batch of each worker is remembered as "sequence:value", so a batch whose
@@ -99,7 +100,7 @@ export class Counter {
     this.#memoryMs = memoryMs
     this.#link = link
     this.#queue = queue
-    link.client.defineCommand('musterIncrementBy', { numberOfKeys: 2, lua: SCRIPT })
+    link.client.defineCommand('musterIncrementBy' satisfies Gathered, { numberOfKeys: 2, lua: SCRIPT })
     this.#client = link.client as Client
   }
 

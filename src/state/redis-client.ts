@@ -14,7 +14,8 @@ export interface ClientOptions {
 }
 
 /** What {@link Batches} sends: it is a whole batch by itself, and a pipeline around it would cost more than the command. */
-const GATHERED = ['musterIncrementBy', 'musterReadSessions', 'musterCountVisits']
+const GATHERED = ['musterIncrementBy', 'musterReadSessions', 'musterCountVisits'] as const
+export type Gathered = (typeof GATHERED)[number]
 
 /** How long to wait before the connection is tried for the nth time, in ms. */
 export const retryDelay = (times: number): number => Math.min(50 * 2 ** (times - 1), 1000) + Math.random() * 50
@@ -46,7 +47,7 @@ export function createClient(url: string, { timeoutMs, ca, forSubscriptions = fa
     lazyConnect: true,
     enableOfflineQueue: false,
     enableAutoPipelining: !forSubscriptions,
-    autoPipeliningIgnoredCommands: GATHERED,
+    autoPipeliningIgnoredCommands: [...GATHERED],
     autoResubscribe: !forSubscriptions,
     retryStrategy: retryDelay
   }

@@ -201,6 +201,18 @@ describe('a worker that starts while Redis is away', () => {
     assert.equal((await new Visitor(late.app).get('/')).statusCode, 200)
   })
 
+  test('lets nobody wait longer who comes while others wait already', async (t) => {
+    const away = await start(t)
+    away.proxy.hang()
+    const told: Promise<number[]>[] = []
+    for (let i = 0; i < 8; i++) {
+      told.push(timesOf(everything(away)))
+      await sleep(REDIS_TIMEOUT / 8)
+    }
+    const slowest = Math.max(...(await Promise.all(told)).flat())
+    assert.ok(slowest < REDIS_TIMEOUT + MARGIN, `${slowest} ms`)
+  })
+
   test('is there even when Redis takes connections and says nothing', async (t) => {
     const redis = await startRedis(t)
     const proxy = await RedisProxy.start(t, redis.url)

@@ -10,6 +10,9 @@ import { median, paired, spread } from '../../bench/ratios.ts'
 import { poisson } from '../../bench/simulate/fleet.ts'
 import { batchesPerSecond, roundTripOf } from '../../bench/simulate/formula.ts'
 import { documentOf, element, label } from '../../bench/svg.ts'
+import { once } from '../helpers/http.ts'
+import { startRedis } from '../helpers/redis.ts'
+import { startService } from '../helpers/service.ts'
 
 const HOSTILE = '<script>"&\'</title>'
 
@@ -110,6 +113,17 @@ test('every subcommand of the bench has help, and refuses what it does not know'
   for (const help of helps) assert.match(help.stdout, /--redis/)
   await assert.rejects(bench('growth', '--nonsense'), { code: 1 })
   await assert.rejects(bench('nonsense'), { code: 1 })
+})
+
+test('of a service without its measuring, as the overhead is compared to, no request is measured', async (t) => {
+  const { url } = await startRedis(t)
+  const preload = new URL('../../bench/apps/unmeasured.js', import.meta.url).href
+  const env = { REDIS_URL: url, NODE_OPTIONS: `--import ${preload}` }
+  const service = await startService(t, { workers: 1, env })
+  assert.equal((await once(service.port, 'POST', '/hits')).status, 200)
+  const { body } = await once(service.port, 'GET', '/metrics')
+  assert.match(body, /^nodejs_version_info/m)
+  assert.doesNotMatch(body, /^http_request_duration_seconds/m)
 })
 
 /** A profile with a sample of 1 µs for each stack, outermost first. */
