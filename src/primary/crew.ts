@@ -178,7 +178,8 @@ export class Crew {
   }
 
   async #openBlackBox(worker: WorkerProcess, why: string): Promise<void> {
-    const { file, fault, ...box } = await keepBlackBox(worker, this.#options.runDir)
+    // A line's pid is that of the process that logs; the worker's is in its description.
+    const { file, fault, pid: _, ...box } = await keepBlackBox(worker, this.#options.runDir)
     this.#log.error({ ...this.#describe(worker.id), why, ...box, file, err: fault }, 'worker hangs')
     this.#note('hangs', worker.id, why, { blackBox: file, at: box.stack[0], requests: box.inFlight })
     this.#supervisor.dispatch({ type: 'hung', id: worker.id, why })

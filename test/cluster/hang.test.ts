@@ -6,7 +6,7 @@ import type { BlackBox } from '../../src/primary/black-box.ts'
 import { once } from '../helpers/http.ts'
 import { fixture } from '../helpers/load.ts'
 import { startRedis } from '../helpers/redis.ts'
-import { muster, type Service, startService } from '../helpers/service.ts'
+import { type Line, muster, type Service, startService } from '../helpers/service.ts'
 
 const TIMEOUT_MS = 2000
 
@@ -24,6 +24,10 @@ async function beats(service: Service, count: number): Promise<void> {
   }
 }
 
+/** The worker that takes the place of one that hangs: it may be ready before the black box is read. */
+const successor = (service: Service, hang: Line) =>
+  service.line(({ msg, slot, worker }) => msg === 'worker is ready' && slot === hang.slot && worker !== hang.worker)
+
 const restarts = (service: Service) => service.lines.filter(({ msg }) => msg === 'worker is gone').length
 
 test('a worker in an endless loop is found and replaced, with a black box that names the route and shows the loop', async (t) => {
@@ -31,7 +35,7 @@ test('a worker in an endless loop is found and replaced, with a black box that n
   const lost = once(service.port, 'GET', '/block?secret=1').catch((error: Error) => error)
   const blocking = await service.line(({ msg }) => msg === 'blocking')
   const hang = await service.line(({ msg }) => msg === 'worker hangs')
-  const next = await service.line(({ msg }) => msg === 'worker is ready', service.lines.indexOf(hang))
+  const next = await successor(service, hang)
   const took = Number(next.time) - Number(blocking.time)
   // It may just have said that it lives: up to a second less than the time-out.
   t.diagnostic(`replaced ${took} ms after it blocked, with a time-out of ${TIMEOUT_MS} ms`)
@@ -46,6 +50,7 @@ test('a worker in an endless loop is found and replaced, with a black box that n
   assert.equal(box.inFlight[0]!.route, '/block')
   assert.match(box.inFlight[0]!.id, /./)
   assert.doesNotMatch(JSON.stringify(hang), /secret/)
+  assert.equal(hang.pid, service.pid, 'who logs is the primary')
   const { stdout } = await muster(service, 'status', '--json')
   const status = JSON.parse(stdout) as { result: { restarts: Record<string, number> } }
   assert.equal(status.result.restarts.hang, 1)
@@ -57,7 +62,7 @@ test('a worker that sleeps in a system call is found too', async (t) => {
   const lost = once(service.port, 'GET', '/sleep').catch((error: Error) => error)
   const hang = await service.line(({ msg }) => msg === 'worker hangs')
   assert.match(String(hang.why), /asleep in a system call/)
-  await service.line(({ msg }) => msg === 'worker is ready', service.lines.indexOf(hang))
+  await successor(service, hang)
   await lost
 })
 
