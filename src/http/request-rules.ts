@@ -31,7 +31,7 @@ export function refusalOf(request: IncomingMessage, isMethod: (method: string) =
   if (url.length > MAX_TARGET) return new HttpError(414, 'URI_TOO_LONG', 'The address is too long')
   if (method === 'TRACE' || method === 'CONNECT') return new MethodNotAllowedError(method, url, METHODS.join(', '))
   if (!isMethod(method)) return new HttpError(501, 'NOT_IMPLEMENTED', `${method} is no method of this service`)
-  const doubt = repeated(request.rawHeaders)
+  const doubt = repeated(request.rawHeaders, headers)
   if (doubt) return doubt
   const coding = headers['transfer-encoding']
   if (coding !== undefined) {
@@ -52,9 +52,11 @@ function isNamed(headers: IncomingMessage['headers'], major: number, minor: numb
   return typeof authority === 'string' && HOST.test(authority) && (host === undefined || host === authority)
 }
 
-/** @param fields names and values in turn, as they came */
-function repeated(fields: string[]): HttpError | undefined {
+/** @param fields names and values in turn, as they came @param headers the same by name, each name once */
+function repeated(fields: string[], headers: IncomingMessage['headers']): HttpError | undefined {
   if (fields.length > 2 * MAX_FIELDS) return new HttpError(431, 'TOO_MANY_HEADERS', 'There are too many header fields')
+  // As a rule nothing is there twice, and that is told by counting.
+  if (Object.keys(headers).length === fields.length / 2) return undefined
   let seen: string[] | undefined
   for (let i = 0; i < fields.length; i += 2) {
     const name = fields[i]!.toLowerCase()

@@ -13,7 +13,7 @@ const SAFE = new Set(['GET', 'HEAD', 'OPTIONS'])
 /** Refuses what changes something and comes from a page of another site, beside what SameSite cookies do. */
 export function refuseCrossSite(scope: FastifyInstance): void {
   scope.addHook('onRequest', (request, _reply, done) => {
-    if (SAFE.has(request.method) || request.routeOptions.config.crossSite || isOwnSite(request)) return done()
+    if (SAFE.has(request.method) || isOwnSite(request) || request.routeOptions.config.crossSite) return done()
     done(new HttpError(403, 'CROSS_SITE', 'This cannot be done from a page of another site'))
   })
 }

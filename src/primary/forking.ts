@@ -17,6 +17,15 @@ const SEMI_SPACE_MIB = 8
 const NAMES_SEMI_SPACE = /--(max|min)[-_]semi[-_]space[-_]size/
 
 /**
+ * What lives long is not guessed at. By itself V8 counts which lines of code make objects that outlive a small collection, and
+ * has those made among the old ones from then on. Requests that wait for Redis outlive one by chance, while the heap is small; from
+ * then on each of them would keep all it refers to, up to the next collection of the whole heap. Some workers had it and some had
+ * not: with it a hit costs a fifth to a third more, as docs/performance.md has it.
+ */
+const NO_PRETENURING = '--no-allocation-site-pretenuring'
+const NAMES_PRETENURING = /--(no[-_]?)?allocation[-_]site[-_]pretenuring/
+
+/**
  * How workers are forked. Their standard error comes through the primary, which keeps the end of it ({@link Stderr}).
  * On SIGUSR1 each opens an inspector on a free port of 127.0.0.1, and none before: node:cluster would give workers ports
  * counted up from 9229, which others may have. To an `--inspect-port` that it finds it appends one of its own, the
@@ -28,6 +37,7 @@ export function workerSettings(given: readonly string[], debugged: boolean, node
   // On the command line it would count for more than in NODE_OPTIONS.
   if (!NAMES_SEMI_SPACE.test([...given, nodeOptions].join(' ')))
     execArgv.push(`--max-semi-space-size=${SEMI_SPACE_MIB}`)
+  if (!given.some((flag) => NAMES_PRETENURING.test(flag))) execArgv.push(NO_PRETENURING)
   if (debugged) return { stdio, execArgv }
   return { stdio, execArgv: [...execArgv, '--inspect-port=127.0.0.1:0'], inspectPort: 0 }
 }

@@ -2,7 +2,16 @@ import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'n
 import { createServer, type ListenOptions, Server as NetServer, Socket } from 'node:net'
 import { getSystemErrorName } from 'node:util'
 import { endWith } from '../http/errors.ts'
-import { type Connection, fresh, isQuiet, KEPT_LONGER_MS, type PortHandle, type Watcher } from './connection.ts'
+import {
+  type Connection,
+  connectionOf,
+  fresh,
+  isQuiet,
+  KEPT_LONGER_MS,
+  type PortHandle,
+  setConnection,
+  type Watcher
+} from './connection.ts'
 import { createHttp1, idleOf } from './http1.ts'
 import { Http2 } from './http2.ts'
 import { timedOut, unlessServed } from './time-outs.ts'
@@ -38,7 +47,6 @@ export class Connections {
   readonly #nodeKeepsLonger: boolean
   readonly #maxConnections: number
   readonly #maxRequests: number
-  readonly #bySocket = new WeakMap<Socket, Connection>()
   #requests = 0
   /** The connection that comes now was let in by another worker. */
   #handedOver = false
@@ -62,7 +70,7 @@ export class Connections {
         else handler(request, response)
       }
     )
-    this.server.on('timeout', (socket: Socket) => timedOut(socket, this.#bySocket.get(socket)))
+    this.server.on('timeout', (socket: Socket) => timedOut(socket, connectionOf(socket)))
     this.#nodeKeepsLonger = 'keepAliveTimeoutBuffer' in this.server
     if (credentials) this.#door = this.#secureDoor(options, handler, credentials)
     else this.#door = this.server.prependListener('connection', (socket: Socket) => this.#opened(socket))
@@ -109,7 +117,7 @@ export class Connections {
 
   /** The client of this socket waits for the primary. @returns to be called when it does no longer */
   errand(socket: Socket): () => void {
-    const connection = this.#bySocket.get(socket)
+    const connection = connectionOf(socket)
     if (!connection) return () => {}
     this.onErrand.add(connection)
     this.watcher?.quiet(connection)
@@ -133,7 +141,7 @@ export class Connections {
     // A listener of ours alone would make node take every Upgrade header for an upgrade.
     if (this.server.listenerCount('upgrade') > 0) {
       this.server.prependListener('upgrade', (_request, socket) => {
-        const connection = this.#bySocket.get(socket as Socket)
+        const connection = connectionOf(socket as Socket)
         if (connection) connection.upgraded = true
       })
     }
@@ -154,7 +162,7 @@ export class Connections {
     this.#handedOver = idleMs !== undefined
     this.#door.emit('connection', socket)
     this.#handedOver = false
-    const connection = this.#bySocket.get(socket)
+    const connection = connectionOf(socket)
     if (connection && head) connection.headed = true
     if (idleMs === undefined || !connection) return
     connection.adopted = true
@@ -167,13 +175,13 @@ export class Connections {
    * and would answer 408 to a client that asked nothing; its keep-alive time is what counts.
    */
   isIdleAdopted(socket: Socket): boolean {
-    const connection = this.#bySocket.get(socket)
+    const connection = connectionOf(socket)
     return connection?.adopted === true && socket.bytesRead === 0
   }
 
   /** Calls back when what has arrived is read, unless that made a request whole. */
   unlessServed(socket: Socket, end: () => void): void {
-    unlessServed(this.#bySocket.get(socket), end)
+    unlessServed(connectionOf(socket), end)
   }
 
   /** What is left of a connection's keep-alive time, in ms; never so little that it ends on the way. */
@@ -194,13 +202,13 @@ export class Connections {
   }
 
   #isEnding(socket: Socket): boolean {
-    return this.#closing || (this.#bySocket.get(socket)?.requests ?? 0) >= this.#maxRequests
+    return this.#closing || (connectionOf(socket)?.requests ?? 0) >= this.#maxRequests
   }
 
   /** The connection is to end, and does with the answer to this request, unless another one came behind it. */
   #endsWith(request: IncomingMessage): boolean {
     if (!this.#isEnding(request.socket)) return false
-    const connection = this.#bySocket.get(request.socket)
+    const connection = connectionOf(request.socket)
     const last = connection === undefined || connection.lastRequest === request
     if (connection && last) connection.end = 'answered'
     return last
@@ -216,7 +224,7 @@ export class Connections {
     }
     const connection = fresh(socket)
     this.all.add(connection)
-    this.#bySocket.set(socket, connection)
+    setConnection(socket, connection)
     this.watcher?.opened(connection)
     socket.on('close', () => {
       this.all.delete(connection)
@@ -235,10 +243,10 @@ export class Connections {
     })
     http2.on('checkExpectation', (request, response) => this.server.emit('checkExpectation', request, response))
     const tls = createTls({ ...credentials, handshakeMs: options.headersMs }, (socket, raw) => {
-      const connection = this.#bySocket.get(raw)
+      const connection = connectionOf(raw)
       if (!connection) return
       connection.socket = socket
-      this.#bySocket.set(socket, connection)
+      setConnection(socket, connection)
       if (socket.alpnProtocol === 'h2') http2.open(connection)
       else this.server.emit('connection', socket)
     })
@@ -249,7 +257,7 @@ export class Connections {
 
   /** @returns whether it is to be answered: not on a connection that was refused */
   #received(request: IncomingMessage, response: ServerResponse): boolean {
-    const connection = this.#bySocket.get(request.socket)
+    const connection = connectionOf(request.socket)
     if (!connection) return !request.socket.writableEnded
     this.#requests++
     connection.requests++
