@@ -10,8 +10,8 @@ export type WorkerChannel = Channel<ToWorker, ToPrimary, AskOfWorker, AskOfPrima
 
 /**
  * How large V8's young generation may grow in a worker: three times so much, in MiB. Of its own it grows to twice that, for
- * what a server never has so much of: objects of requests under way. A hit costs 6 % more CPU with it, and 13 % with half of
- * it, as docs/performance.md has it.
+ * what a server never has so much of: objects of requests under way. A hit costs 1 to 3 % more CPU with it, and 4 % more with half
+ * of it, as docs/performance.md has it.
  */
 const SEMI_SPACE_MIB = 8
 const NAMES_SEMI_SPACE = /--(max|min)[-_]semi[-_]space[-_]size/
