@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import { fixture, Load } from '../helpers/load.ts'
 import { missing } from '../helpers/programs.ts'
-import { Prometheus } from '../helpers/prometheus.ts'
+import { type Alert, Prometheus } from '../helpers/prometheus.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { startService } from '../helpers/service.ts'
+import { until } from '../helpers/until.ts'
 
 const ECHOES = 'http_request_duration_seconds_count{route="/echo",status_code="200"}'
 const WINDOW_S = 120
@@ -45,4 +47,27 @@ test('Prometheus counts what its clients do: exactly over a reload, within a hea
   // increase() extrapolates to the ends of its window, by a second or two of all that it has samples of.
   const increase = await prometheus.value(`sum(increase(${ECHOES}[${WINDOW_S}s]))`)
   assert.ok(increase >= counted && increase < counted * 1.5, `${increase} for ${counted}`)
+})
+
+test('an alert links to its entry in the runbook, which Prometheus serves', {
+  skip: missing('prometheus')
+}, async (t) => {
+  const { url } = await startRedis(t)
+  const service = await startService(t, { env: { REDIS_URL: url } })
+  const file = (path: string) => fileURLToPath(new URL(`../../../${path}`, import.meta.url))
+  const rules = [file('deploy/prometheus/rules.yml')]
+  const prometheus = await Prometheus.start(t, service.port, { rules, assets: file('docs') })
+  assert.equal((await service.stop()).code, 0)
+  let alerts: Alert[] = []
+  await until(async () => {
+    alerts = await prometheus.alerts()
+    return alerts.length > 0
+  }, 'an alert')
+  const [alert] = alerts
+  assert.equal(alert?.labels.alertname, 'MusterNoWorker')
+  const link = new URL(alert.annotations.runbook_url ?? '')
+  assert.equal(link.hash, '#musternoworker')
+  const runbook = await fetch(link)
+  assert.equal(runbook.status, 200)
+  assert.match(await runbook.text(), /^## MusterNoWorker$/m)
 })

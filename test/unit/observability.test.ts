@@ -4,6 +4,7 @@ import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { parse, stringify } from 'yaml'
 import { createRegistry } from '../../src/http/registry.ts'
 import { missing } from '../helpers/programs.ts'
 import { temporaryFolder } from '../helpers/service.ts'
@@ -16,24 +17,34 @@ const all = (pattern: RegExp, of: string) => [...of.matchAll(pattern)].map(([, f
 const rules = text('deploy/prometheus/rules.yml')
 const alerts = all(/- alert: (\w+)/g, rules)
 const recorded = all(/- record: (\S+)/g, rules)
-/** The expressions of the rules, on the line of their key or, with more indentation, below it. */
-const ruleExpressions = all(/^ +expr: (?:\|\n((?: {10}.*\n)+)|.*\n)/gm, rules).filter(Boolean)
-ruleExpressions.push(...all(/^ +expr: ([^|\n].*)$/gm, rules))
+const ruleExpressions = (parse(rules) as { groups: { rules: { expr: string }[] }[] }).groups.flatMap((group) =>
+  group.rules.map(({ expr }) => expr)
+)
 
 interface Panel {
   title: string
-  targets?: { expr: string }[]
+  type: string
+  datasource?: { uid: string }
+  targets?: { expr: string; datasource: { uid: string } }[]
 }
 const dashboard = JSON.parse(text('deploy/grafana/dashboards/muster.json')) as {
   uid: string
   panels: Panel[]
-  annotations: { list: { name: string; expr: string }[] }
-  templating: { list: { name: string; definition: string }[] }
+  annotations: { list: { name: string; expr: string; datasource: { uid: string } }[] }
+  templating: { list: { name: string; type: string; query: unknown; definition?: string }[] }
 }
 const shown = [
   ...dashboard.panels.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr)),
   ...dashboard.annotations.list.map(({ expr }) => expr)
 ]
+
+interface RuleTests {
+  tests: {
+    input_series: { series: string }[]
+    alert_rule_test?: { exp_alerts: unknown[] }[]
+    promql_expr_test?: { exp_samples: unknown[] }[]
+  }[]
+}
 
 /** What is neither a function, a keyword, nor in braces, brackets, strings or the labels of an aggregation. */
 function metricsOf(expression: string): string[] {
@@ -52,7 +63,7 @@ describe('alerts, rules and dashboard', () => {
     assert.ok(alerts.length >= 10)
     assert.deepEqual(all(/^## (\w+)$/gm, text('docs/runbook.md')), alerts)
     assert.deepEqual(
-      all(/runbook_url: docs\/runbook\.md#(\w+)/g, rules),
+      all(/runbook_url: "\{\{ \$externalURL \}\}\/user\/runbook\.md#(\w+)"/g, rules),
       alerts.map((name) => name.toLowerCase())
     )
     for (const part of ['summary', 'description', 'severity']) {
@@ -72,10 +83,38 @@ describe('alerts, rules and dashboard', () => {
       .map(({ name }) => name)
     const known = new Set([...documented, ...ofProcess, ...recorded, 'up'])
     assert.equal(ruleExpressions.length, alerts.length + recorded.length)
-    const asked = [...ruleExpressions, ...shown, ...dashboard.templating.list.map(({ definition }) => definition)]
+    const definitions = dashboard.templating.list.flatMap(({ definition = [] }) => definition)
+    const asked = [...ruleExpressions, ...shown, ...definitions]
     const names = new Set(asked.flatMap(metricsOf))
     assert.ok(names.size > 30, [...names].join())
     for (const name of names) assert.ok(known.has(name) || known.has(name.replace(/_(bucket|sum|count)$/, '')), name)
+  })
+
+  test('every rule and every query of the dashboard selects the job', () => {
+    const ofJob = (expression: string, selector: string) => {
+      for (const name of metricsOf(expression).filter((metric) => !recorded.includes(metric))) {
+        const uses = all(new RegExp(`\\b${name}\\b((?:\\{[^}]*\\})?)`, 'g'), expression)
+        for (const labels of uses) assert.ok(labels.includes(selector), `${name}${labels} in ${expression}`)
+      }
+    }
+    for (const expression of ruleExpressions) ofJob(expression, 'job="muster"')
+    for (const name of recorded) assert.match(name, /^muster:/)
+    for (const expression of shown) {
+      const selectors = all(/(\{[^}]*\})/g, expression)
+      assert.ok(selectors.length > 0, expression)
+      for (const selector of selectors) assert.ok(selector.includes('job="$job"'), expression)
+      ofJob(expression, 'job="$job"')
+    }
+  })
+
+  test('the dashboard asks the data source and the job that are chosen in it', () => {
+    const variables = dashboard.templating.list.map(({ name, type }) => `${name}: ${type}`)
+    assert.deepEqual(variables, ['datasource: datasource', 'job: query', 'instance: query', 'worker: query'])
+    assert.equal(dashboard.templating.list[0]?.query, 'prometheus')
+    const panels = dashboard.panels.filter(({ type }) => type !== 'row')
+    const asking = [...dashboard.annotations.list, ...panels, ...panels.flatMap(({ targets = [] }) => targets)]
+    for (const { datasource } of asking) assert.match(datasource?.uid ?? '', /^\$\{datasource\}$/)
+    assert.doesNotMatch(text('deploy/grafana/dashboards/muster.json'), /"uid": "(?!muster"|\$\{datasource\}")/)
   })
 
   test('reloads and crashes are marked in the dashboard', () => {
@@ -86,10 +125,12 @@ describe('alerts, rules and dashboard', () => {
   })
 
   test('what docker-compose.yml and Grafana mount is there', () => {
-    const mounts = all(/^ +- (\.\/deploy\/[^:]+):/gm, text('docker-compose.yml'))
-    assert.equal(mounts.length, 3)
+    const mounts = all(/^ +- (\.\/(?:deploy|docs)\/[^:]+):/gm, text('docker-compose.yml'))
+    assert.equal(mounts.length, 4)
     for (const path of mounts) assert.ok(existsSync(join(ROOT, path)), path)
-    assert.match(text('deploy/grafana/provisioning/datasources/prometheus.yml'), /uid: prometheus\n/)
+    assert.doesNotMatch(text('deploy/grafana/provisioning/datasources/prometheus.yml'), /uid:/)
+    const [assets = ''] = all(/--web\.user-assets=(\S+)/g, text('docker-compose.yml'))
+    assert.ok(text('docker-compose.yml').includes(`./docs/runbook.md:${assets}/runbook.md:ro`))
     const [folder = ''] = all(/path: (\S+)/g, text('deploy/grafana/provisioning/dashboards/muster.yml'))
     assert.ok(text('docker-compose.yml').includes(`./deploy/grafana/dashboards:${folder}:ro`))
   })
@@ -113,6 +154,19 @@ describe('promtool finds no fault', { skip: missing('promtool') }, () => {
   test('with the rules: each alert fires when it must, and at no other time', () => {
     assert.match(promtool('check', 'rules', 'rules.yml'), new RegExp(`${alerts.length + recorded.length} rules found`))
     assert.match(promtool('test', 'rules', 'rules.test.yml'), /SUCCESS/)
+  })
+
+  test('with the rules: no alert fires when all that makes them fire is of another job', (t) => {
+    const folder = temporaryFolder(t)
+    cpSync(PROMETHEUS, folder, { recursive: true })
+    const foreign = parse(text('deploy/prometheus/rules.test.yml')) as RuleTests
+    for (const { input_series, alert_rule_test = [], promql_expr_test = [] } of foreign.tests) {
+      for (const input of input_series) input.series = input.series.replace('job="muster"', 'job="billing-api"')
+      for (const expected of alert_rule_test) expected.exp_alerts = []
+      for (const expected of promql_expr_test) expected.exp_samples = []
+    }
+    writeFileSync(join(folder, 'rules.test.yml'), stringify(foreign))
+    assert.match(promtool('test', 'rules', join(folder, 'rules.test.yml')), /SUCCESS/)
   })
 
   test('with what the dashboard asks', (t) => {
