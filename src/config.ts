@@ -49,6 +49,12 @@ export const schema = {
     REDIS_URL: optional({ description: `${REDIS_URL_FORMS}; unset: the embedded Redis` }),
     REDIS_URL_FILE: optional({ description: 'file that holds REDIS_URL' }),
     REDIS_CA: optional({ description: 'file of the certificates that sign that of Redis, where it is reached by TLS' }),
+    REDIS_PREFIX: string({
+      default: 'muster:',
+      pattern: '^[A-Za-z0-9._-][A-Za-z0-9._:-]{0,62}:$',
+      description:
+        'the text that every key and channel in Redis begins with: letters, digits, ".", "_", "-" and ":", 64 at most, the last one ":"'
+    }),
     REDIS_TIMEOUT: ms(1000, 10, 'how long a Redis command may take'),
     RUN_DIR: string({
       default: '.run',
@@ -202,6 +208,8 @@ function group(
       /** In one of the forms of {@link parseRedisUrl}. */
       url: variables.REDIS_URL,
       timeoutMs: variables.REDIS_TIMEOUT,
+      /** Of every key and channel: services with different ones share a Redis and nothing else. */
+      prefix: variables.REDIS_PREFIX,
       /** Certificates to trust, in PEM; undefined: those that Node trusts. */
       ca: variables.REDIS_CA
     },

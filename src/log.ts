@@ -47,7 +47,7 @@ const secretsOf = ({ session, admin, metricsTokens }: LogConfig): readonly strin
   [session?.secrets, admin?.controlTokens, admin?.readTokens, metricsTokens].flatMap((list) => list ?? [])
 
 /** What stands in front of a secret: in text, a session's cookie and its key in Redis, a token, the password of a URL; … */
-const BEFORE = String.raw`\bsid=|muster:\{?session:|\b(?:Bearer|Basic) |:\/\/[^\s"/:@]*:(?=[^\s"/@]+@)`
+const BEFORE = String.raw`\bsid=|:\{?session:|\b(?:Bearer|Basic) |:\/\/[^\s"/:@]*:(?=[^\s"/@]+@)`
 /** … in an object, the names of such fields. */
 const FIELD = String.raw`"(?:(?:set-)?cookie|authorization|sessionId|password)":\[?"`
 

@@ -1,4 +1,3 @@
-import { PREFIX } from '../state/keys.ts'
 import type { RedisLink } from '../state/redis.ts'
 
 export interface Count {
@@ -120,7 +119,7 @@ export class ExactRateStore {
 
 /** @returns all that was counted, undefined when Redis does not say */
 async function count(link: RedisLink, name: string, by: number, windowMs: number): Promise<number | undefined> {
-  const key = `${PREFIX}rate:${name}`
+  const key = link.keys.of(`rate:${name}`)
   // Twice the window: other hosts' clocks may be late.
   const [total] = await Promise.allSettled([link.client.incrby(key, by), link.client.pexpire(key, 2 * windowMs)])
   return total.status === 'fulfilled' ? total.value : undefined

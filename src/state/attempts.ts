@@ -26,7 +26,7 @@ export class Attempts {
   constructor(link: RedisLink, what: string) {
     link.client.defineCommand('musterCountAttempt', { numberOfKeys: 1, lua: COUNT })
     this.#client = link.client as Client
-    this.#prefix = `muster:attempts:${what}:`
+    this.#prefix = link.keys.of(`attempts:${what}:`)
   }
 
   /** @throws HttpError 429 when this network, or all together, made too many, 503 when that cannot be known */

@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { HttpError, stateUnavailable } from '../errors.ts'
 import { Batches } from './batches.ts'
-import { keyOf, PREFIX } from './keys.ts'
 import { RETRY_MS, type RedisClient, type RedisLink } from './redis.ts'
 import type { Gathered } from './redis-client.ts'
 
@@ -49,7 +48,7 @@ export class Counters {
   constructor(link: RedisLink, idleMs: number) {
     this.#link = link
     this.#memoryMs = idleMs + REMEMBERED_MS
-    this.#byName.set('hits', this.#open(`${PREFIX}hits`))
+    this.#byName.set('hits', this.#open(link.keys.of('hits')))
   }
 
   /**
@@ -59,7 +58,7 @@ export class Counters {
    */
   get(name: string): Counter {
     let counter = this.#byName.get(name)
-    if (!counter) this.#byName.set(name, (counter = this.#open(keyOf('counter', name))))
+    if (!counter) this.#byName.set(name, (counter = this.#open(this.#link.keys.named('counter', name))))
     return counter
   }
 

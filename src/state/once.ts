@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { lockHeld } from '../errors.ts'
 import type { Logger } from '../log.ts'
-import { keyOf } from './keys.ts'
 import { type Held, Lease, Leases, type Terms } from './lease.ts'
 import type { RedisLink } from './redis.ts'
 
@@ -83,7 +82,10 @@ export class Locks {
     fn: (held: Held) => T | Promise<T>,
     { waitMs = 0 }: { waitMs?: number } = {}
   ): Promise<T> => {
-    const terms = { key: keyOf('lock', name), ttlMs: atLeast(SHORTEST_TTL_MS, ttlMs, 'lock: ttlMs') }
+    const terms = {
+      key: this.#deps.link.keys.named('lock', name),
+      ttlMs: atLeast(SHORTEST_TTL_MS, ttlMs, 'lock: ttlMs')
+    }
     const deadline = performance.now() + atLeast(0, waitMs, 'lock: waitMs')
     for (;;) {
       const taken = await this.#leases.take(terms)
@@ -100,7 +102,10 @@ export class Locks {
    * @returns whether it ran here @throws what `fn` throws; HttpError 503 without Redis
    */
   readonly once = async (name: string, ttlMs: number, fn: (held: Held) => unknown): Promise<boolean> => {
-    const terms = { key: keyOf('once', name), ttlMs: atLeast(SHORTEST_TTL_MS, ttlMs, 'once: ttlMs') }
+    const terms = {
+      key: this.#deps.link.keys.named('once', name),
+      ttlMs: atLeast(SHORTEST_TTL_MS, ttlMs, 'once: ttlMs')
+    }
     const lease = await this.#leases.take(terms)
     if (!(lease instanceof Lease)) return false
     await this.#tracked(lease, async () => {
@@ -128,7 +133,7 @@ export class Locks {
     { ttlMs = EVERY_TTL_MS }: { ttlMs?: number } = {}
   ): Every => {
     const terms = {
-      key: keyOf('every', name),
+      key: this.#deps.link.keys.named('every', name),
       periodMs: atLeast(SHORTEST_PERIOD_MS, periodMs, 'every: periodMs'),
       ttlMs: atLeast(SHORTEST_TTL_MS, ttlMs, 'every: ttlMs')
     }

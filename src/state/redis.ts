@@ -3,14 +3,12 @@ import { Cluster, Command } from 'ioredis'
 import { StartupError, stateUnavailable } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { Circuit } from './circuit.ts'
-import { PREFIX } from './keys.ts'
+import { Keys } from './keys.ts'
 import { createClient, type RedisClient, retryDelay } from './redis-client.ts'
 import { CLOSED, isOfServer, isUnsent, refusal } from './redis-faults.ts'
 
 export type { RedisClient }
 
-/** Not there, and never will be: what is asked to see whether Redis takes writes. On a Cluster at the node of the hits. */
-const PROBE_KEY = `{${PREFIX}hits}:probe`
 /** While Redis is away it is asked so often, by one probe at a time. */
 const PROBE_MS = 500
 /** When nobody has asked Redis anything for so long, a probe does: /readyz is right also when nothing goes on. */
@@ -25,6 +23,8 @@ export const RETRY_MS = 10
 export class RedisLink extends Circuit {
   /** The one client of the worker: commands of a turn are pipelined by themselves. */
   readonly client: RedisClient
+  /** The names of what this service has in Redis. */
+  readonly keys: Keys
   /** How often a connection was made after the first. */
   reconnects = 0
   /** Told of every command that was sent. */
@@ -43,11 +43,13 @@ export class RedisLink extends Circuit {
 
   /**
    * @param url as REDIS_URL has it @param timeoutMs how long a command may take
-   * @param ca certificates to trust, in PEM, for a URL that says rediss
+   * @param options `ca`: certificates to trust, in PEM, for a URL that says rediss; `prefix`: as REDIS_PREFIX has it
    */
-  constructor(url: string, timeoutMs: number, log: Logger, ca?: string) {
+  constructor(url: string, timeoutMs: number, log: Logger, options: { ca?: string | undefined; prefix?: string } = {}) {
     super(timeoutMs, log)
-    this.#create = (options) => createClient(url, { timeoutMs, ca, ...options })
+    const { ca, prefix } = options
+    this.keys = new Keys(prefix)
+    this.#create = (more) => createClient(url, { timeoutMs, ca, ...more })
     this.client = this.#create({})
     this.#guard()
     this.#watch(this.client)
@@ -217,7 +219,9 @@ export class RedisLink extends Circuit {
    * it. Not by way of a pipeline, in which others would be, and which fails or succeeds as a whole.
    */
   #write(): Promise<unknown> {
-    const probe = new Command('set', [PROBE_KEY, '1', 'XX', 'PX', '1'])
+    // A key that never exists. On a Cluster it is at the node that has the hits.
+    const key = `{${this.keys.of('hits')}}:probe`
+    const probe = new Command('set', [key, '1', 'XX', 'PX', '1'])
     this.#passing = true
     this.client.sendCommand(probe)
     this.#passing = false

@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto'
-import { PREFIX } from './keys.ts'
-import type { RedisClient } from './redis.ts'
+import type { RedisClient, RedisLink } from './redis.ts'
 
 /**
  * Notes a session for so long, forgets those whose time is over; the key lives as long as its last entry. By the clock of
@@ -25,19 +24,21 @@ const MAX_NOTED = 10_000
  */
 export class SessionIndex {
   readonly #client: Client
+  readonly #link: RedisLink
   readonly #slackMs: number
   /** When this worker last noted a session, in ms of `performance.now()`. */
   readonly #noted = new Map<string, number>()
 
-  constructor(client: RedisClient, slackMs: number) {
-    client.defineCommand('musterNote', { numberOfKeys: 1, lua: NOTE })
-    this.#client = client as Client
+  constructor(link: RedisLink, slackMs: number) {
+    link.client.defineCommand('musterNote', { numberOfKeys: 1, lua: NOTE })
+    this.#client = link.client as Client
+    this.#link = link
     this.#slackMs = slackMs
   }
 
   /** @param lifeMs the session ends so long from now if nobody uses it */
   async note(user: string, id: string, lifeMs: number): Promise<void> {
-    await this.#client.musterNote(keyOf(user), lifeMs + this.#slackMs, id)
+    await this.#client.musterNote(this.#keyOf(user), lifeMs + this.#slackMs, id)
   }
 
   /** The same for a session that was just read: in the background, and only where the last time is too long ago. */
@@ -51,13 +52,15 @@ export class SessionIndex {
 
   /** Ids of the sessions that were noted, those that end last first. */
   idsOf(user: string): Promise<string[]> {
-    return this.#client.zrevrange(keyOf(user), 0, -1)
+    return this.#client.zrevrange(this.#keyOf(user), 0, -1)
   }
 
   async forget(user: string, ids: string[]): Promise<void> {
-    if (ids.length > 0) await this.#client.zrem(keyOf(user), ...ids)
+    if (ids.length > 0) await this.#client.zrem(this.#keyOf(user), ...ids)
+  }
+
+  /** Hashed: a name may be anything. The braces keep all keys of one user in one slot of a cluster. */
+  #keyOf(user: string): string {
+    return this.#link.keys.of(`user:{${createHash('sha256').update(user).digest('base64url')}}:sessions`)
   }
 }
-
-/** Hashed: a name may be anything. The braces keep all keys of one user in one slot of a cluster. */
-const keyOf = (user: string) => `${PREFIX}user:{${createHash('sha256').update(user).digest('base64url')}}:sessions`

@@ -2,7 +2,6 @@ import { RedisStore } from 'connect-redis'
 import type { FastifyBaseLogger, Session } from 'fastify'
 import { stateUnavailable } from '../errors.ts'
 import { Bulk } from './bulk.ts'
-import { PREFIX } from './keys.ts'
 import type { RedisClient, RedisLink } from './redis.ts'
 import { Base, baseOf, isChanged, withBase } from './session-base.ts'
 import { decode, handleOf } from './session-data.ts'
@@ -77,14 +76,14 @@ export class SafeSessionStore extends RedisStore {
   readonly #unreadable = new Set<string>()
 
   constructor(options: SessionStoreOptions) {
-    super({ client: options.link.client, prefix: `${PREFIX}session:` })
+    super({ client: options.link.client, prefix: options.link.keys.of('session:') })
     this.#client = options.link.client
     this.#reads = new Bulk(options.link, 'musterReadSessions', READ, options.idleMs)
     // A counter may outlive its session, whose life is slid by requests that do not count; nothing reads it then.
     this.#visits = new Bulk(options.link, 'musterCountVisits', COUNT, options.maxAgeMs)
     this.#options = options
     this.#writer = new SessionWriter({ ...options, prefix: this.prefix, counts: this.counts })
-    this.index = new SessionIndex(options.link.client, Math.min(INDEX_SLACK_MS, options.idleMs / 2))
+    this.index = new SessionIndex(options.link, Math.min(INDEX_SLACK_MS, options.idleMs / 2))
   }
 
   override get(id: string, done: Callback<unknown> = () => {}): Promise<void> {

@@ -4,7 +4,6 @@ import type { Logger } from '../log.ts'
 import { object, oneOf, type Schema, type Static } from '../schema.ts'
 import { type Fault, faultOf } from '../schema-check.ts'
 import { toJson } from './json.ts'
-import { PREFIX } from './keys.ts'
 import type { RedisClient, RedisLink } from './redis.ts'
 import { channelOf, type Subscription } from './subscription.ts'
 
@@ -22,8 +21,7 @@ type ServiceSettings = Static<typeof SERVICE_SETTINGS>
 /** Of the service's own settings the type is known, of declared ones it is what {@link Settings.declare} returns. */
 type ValueOf<K extends string> = K extends keyof ServiceSettings ? ServiceSettings[K] : unknown
 
-/** A hash: JSON by name, and under `@version` how often anything was ever set. */
-const KEY = `${PREFIX}settings`
+/** The field of the hash, beside the JSON of each setting by its name, that counts how often anything was ever set. */
 const VERSION = '@version'
 const NAME = /^[a-zA-Z][\w.-]{0,63}$/
 
@@ -54,6 +52,7 @@ type Listener = (key: string, value: unknown) => unknown
 export class Settings {
   readonly #link: RedisLink
   readonly #client: Client
+  readonly #key: string
   readonly #channel: string
   readonly #log: Logger
   readonly #settings = new Map<string, Setting>()
@@ -64,6 +63,7 @@ export class Settings {
   constructor(link: RedisLink, subscription: Subscription, log: Logger) {
     this.#link = link
     this.#log = log
+    this.#key = link.keys.of('settings')
     this.#channel = channelOf(link, 'settings')
     link.client.defineCommand('musterSetSetting', { numberOfKeys: 1, lua: SET })
     this.#client = link.client as Client
@@ -117,7 +117,7 @@ export class Settings {
     if (fault) throw new HttpError(400, 'INVALID_SETTING', `The setting "${key}" ${describe(fault, schema)}`)
     if (!this.#link.up) throw stateUnavailable(this.#link.cause)
     try {
-      const version = await this.#client.musterSetSetting(KEY, key, json, this.#channel)
+      const version = await this.#client.musterSetSetting(this.#key, key, json, this.#channel)
       await this.read()
       return version
     } catch (error) {
@@ -152,7 +152,7 @@ export class Settings {
   /** Reads all of them, at once and with their version. */
   async read(): Promise<void> {
     // Answers come in the order of the questions, so an older one never undoes a newer one.
-    const stored = new Map(Object.entries(await this.#client.hgetall(KEY)))
+    const stored = new Map(Object.entries(await this.#client.hgetall(this.#key)))
     this.#version = Number(stored.get(VERSION) ?? 0)
     this.#stored = stored
     const changed = [...this.#settings].filter(([key, setting]) => this.#take(key, setting))
@@ -162,7 +162,7 @@ export class Settings {
 
   /** Reads them when Redis has other ones, its own loss of data included: one cheap command, and none while it is away. */
   async check(): Promise<void> {
-    if (this.#link.up && Number((await this.#client.hget(KEY, VERSION)) ?? 0) !== this.#version) await this.read()
+    if (this.#link.up && Number((await this.#client.hget(this.#key, VERSION)) ?? 0) !== this.#version) await this.read()
   }
 
   #add(key: string, schema: Schema, given: unknown): Setting {

@@ -1,5 +1,4 @@
 import type { Logger } from '../log.ts'
-import { PREFIX } from './keys.ts'
 import type { RedisClient, RedisLink } from './redis.ts'
 
 /**
@@ -79,7 +78,7 @@ export class Subscription {
   }
 }
 
-/** Channels are those of a whole server; what is ours alone is named after our database too. */
+/** Returns the name of a channel. Channels belong to a whole server, so the name has the number of the database in it. */
 export function channelOf(link: RedisLink, name: string): string {
-  return `${PREFIX}${name}@${link.db}`
+  return link.keys.of(`${name}@${link.db}`)
 }

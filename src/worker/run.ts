@@ -66,7 +66,7 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
     if (view.state === 'draining') connections.sayClose()
   })
 
-  const link = new RedisLink(config.redis.url!, config.redis.timeoutMs, log, config.redis.ca)
+  const link = new RedisLink(config.redis.url!, config.redis.timeoutMs, log, config.redis)
   const sessionSecrets = [...(config.session.secrets ?? [])]
   link.on('change', (up) => void channel.tell({ type: 'redis', up }))
   const shared = new Shared({
@@ -91,7 +91,7 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
   const [routes] = await Promise.all([
     loadRoutes(config),
     link.start(async (client) => {
-      if (sessionSecrets.length === 0) sessionSecrets.push(await sharedSessionSecret(client))
+      if (sessionSecrets.length === 0) sessionSecrets.push(await sharedSessionSecret(client, link.keys))
       await shared.settings.read()
     })
   ])

@@ -6,12 +6,16 @@ const page = readFileSync(new URL('../../../docs/redis.md', import.meta.url), 'u
 /**
  * The user that docs/redis.md shows, as the value of the setting `user`; its password is `secret`.
  * @param beside what there is beside one plain server: its rights are added
+ * @param prefix as REDIS_PREFIX has it, in place of the one in the page
  */
-export function documentedUser(beside?: 'Sentinel' | 'Cluster' | 'a database other than 0'): string {
+export function documentedUser(
+  beside?: 'Sentinel' | 'Cluster' | 'a database other than 0',
+  prefix = 'muster:'
+): string {
   const [, rule] = /^user (muster on >PASSWORD .*)$/m.exec(page) ?? []
   const [, more = ''] = new RegExp(`^- ${beside}: \`(.*)\`$`, 'm').exec(page) ?? []
   if (!rule || (beside && !more)) throw new Error(`docs/redis.md shows no user for ${beside ?? 'one server'}`)
-  return `${rule.replace('>PASSWORD', '>secret')} ${more}`
+  return `${rule.replace('>PASSWORD', '>secret').replaceAll('muster:', prefix)} ${more}`.trim()
 }
 
 /** What somebody was denied at this server, as it remembers it. */

@@ -64,7 +64,7 @@ export async function startApp(t: TestContext, options: AppOptions = {}): Promis
   const server = options.redis ?? (await startRedis(t))
   const config = loadConfig(env)
   const log = options.log ?? (onLog ? pino({ level: 'info' }, { write: onLog }) : pino({ level: 'silent' }))
-  const link = new RedisLink(options.url ?? server.url, config.redis.timeoutMs, log, config.redis.ca)
+  const link = new RedisLink(options.url ?? server.url, config.redis.timeoutMs, log, config.redis)
   const worker = { slot, pid: process.pid, host: 'test-host' }
   const self = { ...worker, generation: 1 }
   const draining = new AbortController()
@@ -84,7 +84,7 @@ export async function startApp(t: TestContext, options: AppOptions = {}): Promis
   })
   const sessionSecrets = [...(config.session.secrets ?? [])]
   await link.start(async (client) => {
-    if (sessionSecrets.length === 0) sessionSecrets.push(await sharedSessionSecret(client))
+    if (sessionSecrets.length === 0) sessionSecrets.push(await sharedSessionSecret(client, link.keys))
     await shared.settings.read()
   })
   const registry = createRegistry()

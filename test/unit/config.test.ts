@@ -46,7 +46,7 @@ describe('what is not set has a default', () => {
       maxWorkers: 128,
       searchPath: '',
       nodeOptions: '',
-      redis: { url: undefined, timeoutMs: 1000, ca: undefined },
+      redis: { url: undefined, timeoutMs: 1000, prefix: 'muster:', ca: undefined },
       session: { secrets: undefined, idleMs: 30 * 60_000, maxAgeMs: 12 * 3_600_000 },
       metricsTokens: undefined,
       tls: undefined,
@@ -96,6 +96,7 @@ describe('what is set', () => {
       SCHEDULING: 'shared',
       REDIS_URL: 'rediss://user:pass@redis.example:6380/2',
       REDIS_TIMEOUT: '250',
+      REDIS_PREFIX: 'shop:',
       RUN_DIR: 'somewhere',
       SESSION_SECRET: `${SECRET}, ${SECRET}-old`,
       TRUST_PROXY: '10.0.0.0/8, ::1,fd00::/8',
@@ -108,7 +109,12 @@ describe('what is set', () => {
     assert.equal(config.port, 0)
     assert.equal(config.workers, 3)
     assert.equal(config.scheduling, 'shared')
-    assert.deepEqual(config.redis, { url: 'rediss://user:pass@redis.example:6380/2', timeoutMs: 250, ca: undefined })
+    assert.deepEqual(config.redis, {
+      url: 'rediss://user:pass@redis.example:6380/2',
+      timeoutMs: 250,
+      prefix: 'shop:',
+      ca: undefined
+    })
     assert.equal(config.runDir, resolve('somewhere'))
     assert.deepEqual(config.session.secrets, [SECRET, `${SECRET}-old`])
     assert.deepEqual(config.http.trustProxy, ['10.0.0.0/8', '::1', 'fd00::/8'])
@@ -158,6 +164,8 @@ describe('a fault names the variable and what it may be', () => {
     [{ LOG_LEVEL: 'loud' }, /^LOG_LEVEL: must be one of trace, .*silent, not "loud"$/],
     [{ REDIS_URL: 'localhost:6379' }, /^REDIS_URL: .*redis:\/\/, rediss:\/\/ or unix:\/\//],
     [{ REDIS_URL: 'redis://a,b' }, /^REDIS_URL: names several hosts/],
+    [{ REDIS_PREFIX: 'shop' }, /^REDIS_PREFIX: must be the text .* the last one ":", not "shop"$/],
+    [{ REDIS_PREFIX: '{shop}:' }, /^REDIS_PREFIX: must be the text/],
     [{ REDIS_CA: '/no/such/ca.pem' }, /^REDIS_CA: \/no\/such\/ca\.pem holds no certificate: ENOENT/],
     [{ REDIS_CA: file('no-ca.pem', 'x'), REDIS_URL: 'rediss://a' }, /^REDIS_CA: .*no-ca\.pem holds no certificate/],
     [{ REDIS_CA: file('ca.pem', rootCertificates[0]!), REDIS_URL: 'redis://a' }, /^REDIS_CA: REDIS_URL does not say/],

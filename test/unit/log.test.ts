@@ -62,6 +62,7 @@ describe('what is secret is not in the log', () => {
     'the cookie of a session': JSON.stringify({ text: 'cookies: a=1; sid=HUSH.HUSH; b=2' }),
     'that of https': JSON.stringify({ text: '__Host-sid=HUSH' }),
     "a session's key in Redis": 'GET muster:session:HUSH',
+    'the same with another REDIS_PREFIX': 'GET shop:session:HUSH',
     'a bearer token': 'authorization: bearer HUSH',
     'the password of a URL': 'connect to redis://ada:HUSH@db:6379/0',
     'headers, as an object': JSON.stringify({
