@@ -125,16 +125,14 @@ function guard(app: FastifyInstance, tokens: Tokens, attempts: Attempts) {
     void reply.header('cache-control', 'no-store')
     // A page of another site cannot give commands through the browser of somebody who may.
     if (!isOwnSite(request)) throw forbidden('Requests of other sites are refused')
-    const network = networkOf(request.ip)
     const token = bearerOf(request)
     const level = tokens.levelOf(token)
     try {
       if (level === undefined) {
         void reply.header('www-authenticate', 'Bearer')
-        await attempts.count(network)
+        if (token !== undefined) await attempts.count(networkOf(request.ip))
         throw unauthorized()
       }
-      await attempts.check(network)
       void reply.header('x-admin-access', level)
       if (request.routeOptions.config.level === 'control' && level !== 'control') {
         throw forbidden('A control token is needed')

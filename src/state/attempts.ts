@@ -9,43 +9,35 @@ return count`
 
 type Client = RedisClient & { musterCountAttempt(key: string, windowMs: number): Promise<number> }
 
-/** In any window that begins with a wrong guess. */
+/** A window begins with the first wrong secret. */
 const WINDOW_MS = 60_000
-/** Wrong guesses in a window, of one network and of all of them together. */
+/** Wrong secrets in a window that are answered with 401: from one network, and from all networks together. */
 export const MOST_ATTEMPTS = { each: 20, all: 200 }
 
 /**
- * Wrong guesses of a secret, counted for all workers of all hosts. Who has made too many is refused, right or wrong: a
- * guess says nothing then. Without Redis nothing is answered at all.
+ * Counts wrong secrets for all workers of all hosts. A valid secret is never looked up here: secrets are too long to be
+ * guessed, and a check would let anybody who shares the caller's address, or a crowd, lock out the owner of the secret.
  */
 export class Attempts {
   readonly #client: Client
   readonly #prefix: string
 
-  /** @param what is guessed: part of the keys */
+  /** @param what names the secret: part of the keys */
   constructor(link: RedisLink, what: string) {
     link.client.defineCommand('musterCountAttempt', { numberOfKeys: 1, lua: COUNT })
     this.#client = link.client as Client
     this.#prefix = link.keys.of(`attempts:${what}:`)
   }
 
-  /** @throws HttpError 429 when this network, or all together, made too many, 503 when that cannot be known */
-  async check(network: string): Promise<void> {
-    const counts = await available(Promise.all(this.#keys(network).map((key) => this.#client.get(key))))
-    this.#judge(counts.map(Number))
-  }
-
-  /** Counts one. @throws HttpError as {@link check} does */
+  /**
+   * Counts one wrong secret.
+   * @param network of the caller, see `networkOf`
+   * @throws HttpError 429 when this network, or all networks together, sent too many; 503 without Redis
+   */
   async count(network: string): Promise<void> {
-    const counts = this.#keys(network).map((key) => this.#client.musterCountAttempt(key, WINDOW_MS))
-    this.#judge(await available(Promise.all(counts)))
-  }
-
-  #keys(network: string): string[] {
-    return [`${this.#prefix}${network}`, `${this.#prefix}all`]
-  }
-
-  #judge([each = 0, all = 0]: number[]): void {
+    const keys = [`${this.#prefix}${network}`, `${this.#prefix}all`]
+    const counts = keys.map((key) => this.#client.musterCountAttempt(key, WINDOW_MS))
+    const [each = 0, all = 0] = await available(Promise.all(counts))
     if (each > MOST_ATTEMPTS.each || all > MOST_ATTEMPTS.all) throw tooManyAttempts(WINDOW_MS / 1000)
   }
 }

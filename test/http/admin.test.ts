@@ -74,7 +74,7 @@ describe('tokens over HTTP', () => {
     assert.equal((await app.inject({ ...RELOAD, headers: { ...own, host: 'localhost:80' } })).statusCode, 503)
   })
 
-  test('who guesses too often is refused, also with the right one; others are not; it is in the log', async (t) => {
+  test('too many wrong tokens get 429, from one address or from a crowd; a valid token is never refused for them', async (t) => {
     const lines: string[] = []
     const { app, redis } = await startApp(t, { env: TOKENS, onLog: (line) => lines.push(line) })
     const guess = (remoteAddress: string, token: string) =>
@@ -86,19 +86,19 @@ describe('tokens over HTTP', () => {
       ...Array<number>(40 - MOST_ATTEMPTS.each).fill(429)
     ])
     const right = await guess('192.0.2.1', TOKENS.ADMIN_TOKEN)
-    assert.equal(right.statusCode, 429)
-    assert.equal(right.headers['retry-after'], '60')
-    assert.equal((await guess('192.0.2.2', TOKENS.ADMIN_TOKEN)).statusCode, 503, 'another address')
+    assert.deepEqual([right.statusCode, right.json().code], [503, 'PRIMARY_AWAY'], 'let in from the same address')
+    assert.equal((await guess('192.0.2.1', 'x'.repeat(32))).headers['retry-after'], '60')
     const audit = lines.filter((line) => line.includes('"admin refused"')).map((line) => JSON.parse(line))
     assert.equal(audit.length, 41)
     assert.deepEqual([audit[0].from, audit[0].statusCode, audit[0].who], ['192.0.2.1', 401, 'a wrong token'])
     assert.equal(audit[39].statusCode, 429)
     assert.equal(lines.join().includes('39xxx'), false, 'no guess is in the log')
 
-    // A crowd of addresses is one attack.
+    // Many addresses are one attack.
     const many = Array.from({ length: MOST_ATTEMPTS.all }, (_, i) => guess(`198.51.100.${i}`, 'x'.repeat(32)))
     await Promise.all(many)
-    assert.equal((await guess('192.0.2.2', TOKENS.ADMIN_TOKEN)).statusCode, 429)
+    assert.equal((await guess('192.0.2.2', 'x'.repeat(32))).statusCode, 429)
+    assert.equal((await guess('192.0.2.2', TOKENS.ADMIN_TOKEN)).statusCode, 503, 'a valid one is let in')
     for (const key of await redis.keys('muster:attempts:*')) {
       const ttl = await redis.pttl(key)
       assert.ok(ttl > 0 && ttl <= 60_000, key)
@@ -113,14 +113,31 @@ describe('tokens over HTTP', () => {
     assert.equal(answers.filter(({ statusCode }) => statusCode === 401).length, MOST_ATTEMPTS.each)
   })
 
-  test('without Redis nobody is let in', async (t) => {
+  test('requests without a token are not counted, and lock nobody out', async (t) => {
+    const { app, redis } = await startApp(t, { env: TOKENS })
+    const from = { ...STATUS, remoteAddress: '192.0.2.1' }
+    for (let i = 0; i <= MOST_ATTEMPTS.all; i++) assert.equal((await app.inject(from)).statusCode, 401)
+    assert.deepEqual(await redis.keys('muster:attempts:*'), [])
+    const valid = await app.inject({ ...from, headers: bearer(TOKENS.ADMIN_TOKEN) })
+    assert.deepEqual([valid.statusCode, valid.json().code], [503, 'PRIMARY_AWAY'])
+    assert.equal(
+      (await app.inject({ ...from, headers: bearer('x'.repeat(32)) })).statusCode,
+      401,
+      'the first wrong one'
+    )
+  })
+
+  test('without Redis a valid token is let in, and no wrong one is told that it is wrong', async (t) => {
     const redis = await startRedis(t)
     const proxy = await RedisProxy.start(t, redis.url)
     const { app } = await startApp(t, { redis, url: proxy.url, env: { ...TOKENS, REDIS_TIMEOUT: '200' } })
     await proxy.refuse()
-    for (const token of [TOKENS.ADMIN_TOKEN, 'x'.repeat(32)]) {
+    for (const [token, code] of [
+      [TOKENS.ADMIN_TOKEN, 'PRIMARY_AWAY'],
+      ['x'.repeat(32), 'STATE_UNAVAILABLE']
+    ] as const) {
       const { statusCode, body } = await app.inject({ ...STATUS, headers: bearer(token) })
-      assert.deepEqual([statusCode, JSON.parse(body).code], [503, 'STATE_UNAVAILABLE'])
+      assert.deepEqual([statusCode, JSON.parse(body).code], [503, code])
     }
   })
 })
