@@ -2,6 +2,7 @@ import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import type { Config } from './config.ts'
+import { isSocketPath } from './errors.ts'
 import { BEAT_MS } from './ipc/messages.ts'
 import { parseRedisUrl } from './redis-url.ts'
 
@@ -46,6 +47,7 @@ export function crossCheck(config: Config, faults: string[]): void {
   if (config.scheduling === 'reuseport' && config.listenFd !== undefined) {
     faults.push('SCHEDULING: reuseport cannot listen on a socket given from outside; rr, shared and sticky can')
   }
+  if (isSocketPath(config.host) && config.listenFd === undefined) checkSocketPath(config, faults)
   checkRedis(config.redis, faults)
   if (config.app && !existsSync(config.app)) faults.push(`APP: there is no module "${config.app}"`)
   const secrets = {
@@ -81,6 +83,16 @@ export function crossCheck(config: Config, faults: string[]): void {
     faults.push(
       `RUN_DIR: too long for a Unix socket (${length} bytes, ${SOCKET_PATH_LIMIT} at most): ${config.adminSocket}`
     )
+  }
+}
+
+function checkSocketPath({ host, scheduling }: Config, faults: string[]): void {
+  if (scheduling === 'reuseport') {
+    faults.push('SCHEDULING: reuseport cannot share a Unix socket (HOST is a path); rr, shared and sticky can')
+  }
+  const length = Buffer.byteLength(host)
+  if (length > SOCKET_PATH_LIMIT) {
+    faults.push(`HOST: too long for a Unix socket (${length} bytes, ${SOCKET_PATH_LIMIT} at most): ${host}`)
   }
 }
 

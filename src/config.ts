@@ -29,7 +29,7 @@ export const schema = {
   type: 'object',
   properties: {
     PORT: integer({ default: 8080, minimum: 0, maximum: 65535, description: 'TCP port; 0 takes a free one' }),
-    HOST: string({ default: '127.0.0.1', description: 'address to listen on' }),
+    HOST: string({ default: '127.0.0.1', description: 'address to listen on, or the absolute path of a Unix socket' }),
     WORKERS: string({
       default: 'auto',
       pattern: '^(auto|[1-9][0-9]{0,2})$',

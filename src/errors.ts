@@ -94,8 +94,12 @@ export class MethodNotAllowedError extends HttpError {
   }
 }
 
+/** Whether HOST names a Unix socket instead of an address. */
+export const isSocketPath = (host: string): boolean => host.startsWith('/')
+
 /** What `listen` rejects with, in words that say what to do. */
 export function listenFault(error: NodeJS.ErrnoException, host: string, port: number): StartupError {
+  if (isSocketPath(host)) return socketFault(error, host)
   const where = `port ${port} of ${host}`
   switch (error.code) {
     case 'EADDRINUSE':
@@ -109,5 +113,17 @@ export function listenFault(error: NodeJS.ErrnoException, host: string, port: nu
       return new StartupError(`HOST ${host} is no address of this machine`)
     default:
       return new StartupError(`cannot listen on ${where}: ${error.message}`)
+  }
+}
+
+function socketFault(error: NodeJS.ErrnoException, path: string): StartupError {
+  switch (error.code) {
+    case 'EADDRINUSE':
+      return new StartupError(`HOST ${path} is in use by another process or is not a socket: set HOST to another path`)
+    // libuv says EACCES for ENOENT too.
+    case 'EACCES':
+      return new StartupError(`HOST ${path} cannot be created: its folder must exist and be writable`)
+    default:
+      return new StartupError(`cannot listen on HOST ${path}: ${error.message}`)
   }
 }

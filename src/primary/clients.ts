@@ -3,7 +3,8 @@ import { type PeekedHandle, peek } from './peek.ts'
 
 /** Node's TCP handle, the part that tells who is at the other end. */
 export interface ClientHandle extends PeekedHandle {
-  getpeername(out: { address?: string }): number
+  /** Undefined for a Unix socket. */
+  getpeername?(out: { address?: string }): number
 }
 
 /** Who is behind a fresh connection. */
@@ -75,6 +76,8 @@ export function canonical(hop: string): string {
 }
 
 function peerOf(handle: ClientHandle): string {
+  // Clients of a Unix socket are processes of this machine, and count as coming from loopback.
+  if (!handle.getpeername) return '127.0.0.1'
   const peer: { address?: string } = {}
   handle.getpeername(peer)
   return unmapped(peer.address ?? '')

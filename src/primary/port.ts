@@ -1,16 +1,16 @@
 import { lookup } from 'node:dns/promises'
-import { readFileSync } from 'node:fs'
-import net, { createServer, type Server } from 'node:net'
+import { chmodSync, readFileSync, rmSync, statSync } from 'node:fs'
+import net, { connect, createServer, type Server } from 'node:net'
 import { getSystemErrorName } from 'node:util'
 import type { Config } from '../config.ts'
-import { listenFault, StartupError } from '../errors.ts'
+import { isSocketPath, listenFault, StartupError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { TcpHandle } from './dispatch.ts'
 
 /** The port as the primary has it. */
 export interface Port {
-  /** Its number, the true one where PORT is 0. */
-  readonly number: number
+  /** Its number, the true one where PORT is 0; undefined for a Unix socket. */
+  readonly number: number | undefined
   /** Where workers accept by themselves: the socket that all of them listen on. */
   readonly shared?: SharedHandle
   /** Lets go of it; whatever was accepted here has been passed on by then. */
@@ -19,13 +19,17 @@ export interface Port {
 
 export type PortConfig = Pick<Config, 'scheduling' | 'host' | 'port' | 'listenFd' | 'reusePortLoss'>
 
-/** A bound socket. */
+/** A bound socket, of TCP or a Unix one, which has no `getsockname`. */
 interface SharedHandle {
-  getsockname(out: { port?: number }): number
+  readonly fd: number
+  getsockname?(out: { port?: number }): number
   close(): void
 }
 type ListeningServer = Server & { _handle: { onconnection: (status: number, handle: TcpHandle | undefined) => void } }
-/** What node:cluster itself uses: a handle that is bound and does not listen, or a negative errno. */
+/**
+ * What node:cluster itself uses: a handle that is bound and does not listen, or a negative errno. With port and family -1
+ * the address is the path of a Unix socket.
+ */
 const { _createServerHandle: createHandle } = net as unknown as {
   _createServerHandle(address: string | null, port: number, family: number, fd?: number): SharedHandle | number
 }
@@ -57,15 +61,13 @@ export async function takePort(config: PortConfig, accept: (handle: TcpHandle) =
 }
 
 /** The primary accepts: the port is open from now on, and connections wait until a worker is ready. */
-function acceptHere(config: PortConfig, accept: (handle: TcpHandle) => void, log: Logger): Promise<Port> {
-  const { host, port, listenFd } = config
+async function acceptHere(config: PortConfig, accept: (handle: TcpHandle) => void, log: Logger): Promise<Port> {
+  const bound = await bind(config)
   const server = createServer() as ListeningServer
   return new Promise((resolve, reject) => {
     server.once('error', reject)
-    server.listen({ ...(listenFd === undefined ? { port, host } : { fd: listenFd }), backlog: BACKLOG }, () => {
+    server.listen({ fd: bound.fd, backlog: BACKLOG }, () => {
       server.off('error', reject)
-      const address = server.address()
-      if (address === null || typeof address === 'string') return reject(new Error('it is no TCP socket'))
       // As node's own round robin does: the bare handle is passed on, and no net.Socket is ever made of it here.
       server._handle.onconnection = (status, handle) => {
         if (handle) accept(handle)
@@ -75,8 +77,9 @@ function acceptHere(config: PortConfig, accept: (handle: TcpHandle) => void, log
         // Right after the loop has accepted all there was: what is in the kernel's queue when the port closes is reset.
         await new Promise((resolve) => setImmediate(resolve))
         server.close()
+        bound.unlink()
       }
-      resolve({ number: address.port, close })
+      resolve({ number: bound.port, close })
     })
   })
 }
@@ -85,18 +88,59 @@ function acceptHere(config: PortConfig, accept: (handle: TcpHandle) => void, log
  * The primary binds and holds the socket, workers listen and accept on it. Once one has, the kernel keeps listening
  * for as long as anybody has it open: connections wait there while no worker lives.
  */
-async function holdForWorkers({ host, port, listenFd }: PortConfig): Promise<Port> {
+async function holdForWorkers(config: PortConfig): Promise<Port> {
+  const { handle, port } = await bind(config)
+  // Closing the handle also removes the file of a Unix socket.
+  return { number: port, shared: handle, close: async () => handle.close() }
+}
+
+interface Bound {
+  handle: SharedHandle
+  /** The handle's file descriptor. Whoever listens on it by this number also closes it; the handle is then left alone. */
+  fd: number
+  /** Undefined for a Unix socket. */
+  port: number | undefined
+  /** Removes the file of a Unix socket. */
+  unlink(): void
+}
+
+/** Binds HOST and PORT, or the Unix socket that HOST names, or takes the socket that was given from outside. */
+async function bind({ host, port, listenFd }: PortConfig): Promise<Bound> {
+  if (listenFd === undefined && isSocketPath(host)) return bindPath(host)
   const { address, family } = listenFd === undefined ? await lookup(host) : { address: null, family: 0 }
   const handle = createHandle(address, address === null ? 0 : port, family, listenFd)
   if (typeof handle === 'number') throw systemError(handle)
   const bound: { port?: number } = {}
   // A port that is taken is known here already, though libuv would say so only to who listens.
-  const status = 'getsockname' in handle ? handle.getsockname(bound) : undefined
-  if (status === 0 && bound.port !== undefined) {
-    return { number: bound.port, shared: handle, close: async () => handle.close() }
-  }
+  const status = handle.getsockname?.(bound)
+  if (status === 0 && bound.port !== undefined) return { handle, fd: handle.fd, port: bound.port, unlink: () => {} }
   handle.close()
   throw status ? systemError(status) : new Error('it is no TCP socket')
+}
+
+/** Takes the place of a socket file that no process listens on. Every local user may connect, as to a port on loopback. */
+async function bindPath(path: string): Promise<Bound> {
+  let handle = createHandle(path, -1, -1)
+  if (typeof handle === 'number' && getSystemErrorName(handle) === 'EADDRINUSE' && (await isStale(path))) {
+    rmSync(path)
+    handle = createHandle(path, -1, -1)
+  }
+  if (typeof handle === 'number') throw systemError(handle)
+  chmodSync(path, 0o666)
+  return { handle, fd: handle.fd, port: undefined, unlink: () => rmSync(path, { force: true }) }
+}
+
+/** Whether the path is a socket that nobody listens on. A file that is no socket is never removed. */
+function isStale(path: string): Promise<boolean> {
+  if (!statSync(path, { throwIfNoEntry: false })?.isSocket()) return Promise.resolve(false)
+  return new Promise((resolve) => {
+    const socket = connect(path)
+    socket.once('connect', () => {
+      socket.destroy()
+      resolve(false)
+    })
+    socket.once('error', ({ code }: NodeJS.ErrnoException) => resolve(code === 'ECONNREFUSED'))
+  })
 }
 
 /**

@@ -14,6 +14,7 @@ import {
 } from './connection.ts'
 import { createHttp1, idleOf } from './http1.ts'
 import { Http2 } from './http2.ts'
+import { inheritPeer, isUnixHandle, LOCAL_PEER, setPeer } from './peer.ts'
 import { timedOut, unlessServed } from './time-outs.ts'
 import { createTls, type TlsOptions } from './tls.ts'
 
@@ -157,6 +158,7 @@ export class Connections {
     const socket = new Socket(options as ConstructorParameters<typeof Socket>[0])
     socket.setNoDelay(true)
     ;(socket as Socket & { server: Server }).server = this.server
+    if (isUnixHandle(handle)) setPeer(socket, LOCAL_PEER)
     // Before node's HTTP parser takes to the handle itself: it reads what is in front of it first.
     if (head) socket.unshift(Buffer.from(head, 'base64'))
     this.#handedOver = idleMs !== undefined
@@ -247,6 +249,7 @@ export class Connections {
       if (!connection) return
       connection.socket = socket
       setConnection(socket, connection)
+      inheritPeer(socket, raw)
       if (socket.alpnProtocol === 'h2') http2.open(connection)
       else this.server.emit('connection', socket)
     })

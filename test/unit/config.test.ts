@@ -161,6 +161,8 @@ describe('a fault names the variable and what it may be', () => {
       { SCHEDULING: 'reuseport', PORT: '0' },
       /^PORT: 0 would be another port for each worker with SCHEDULING=reuseport/
     ],
+    [{ SCHEDULING: 'reuseport', HOST: '/run/http.sock' }, /^SCHEDULING: reuseport cannot share a Unix socket/],
+    [{ HOST: `/${'x'.repeat(120)}` }, /^HOST: too long for a Unix socket \(121 bytes, 10[37] at most\)/],
     [{ LOG_LEVEL: 'loud' }, /^LOG_LEVEL: must be one of trace, .*silent, not "loud"$/],
     [{ REDIS_URL: 'localhost:6379' }, /^REDIS_URL: .*redis:\/\/, rediss:\/\/ or unix:\/\//],
     [{ REDIS_URL: 'redis://a,b' }, /^REDIS_URL: names several hosts/],
