@@ -3,17 +3,26 @@ import { HttpError } from '../errors.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Pages of other sites may use the route, though it changes something: it must not trust the session alone. */
+    /**
+     * Pages of other sites may use the route, though it changes something or opens a WebSocket: it must not trust the
+     * session alone.
+     */
     crossSite?: true
   }
 }
 
 const SAFE = new Set(['GET', 'HEAD', 'OPTIONS'])
 
-/** Refuses what changes something and comes from a page of another site, beside what SameSite cookies do. */
+/** Requests that a page of another site may make a browser send: they change nothing, and that page cannot read the answer. */
+const isHarmless = ({ method, headers }: FastifyRequest) => SAFE.has(method) && headers.upgrade === undefined
+
+/**
+ * Refuses requests of pages of other sites that change something or open a WebSocket. A WebSocket begins as a GET, sends
+ * the visitor's cookies, and its page may read what comes back, whatever the site: only `Origin` tells.
+ */
 export function refuseCrossSite(scope: FastifyInstance): void {
   scope.addHook('onRequest', (request, _reply, done) => {
-    if (SAFE.has(request.method) || isOwnSite(request) || request.routeOptions.config.crossSite) return done()
+    if (isHarmless(request) || isOwnSite(request) || request.routeOptions.config.crossSite) return done()
     done(new HttpError(403, 'CROSS_SITE', 'This cannot be done from a page of another site'))
   })
 }

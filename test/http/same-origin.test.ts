@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
+import { type IncomingMessage, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
 import { test } from 'node:test'
-import type { InjectOptions } from 'fastify'
+import type { FastifyPluginAsync, FastifyReply, FastifyRequest, InjectOptions } from 'fastify'
+import { WebSocket, WebSocketServer } from 'ws'
 import exampleRoutes from '../../src/routes/index.ts'
 import { startApp, Visitor } from '../helpers/app.ts'
 
@@ -72,5 +75,64 @@ test('a form of another site has no kind of body that is read', async (t) => {
       })
       assert.equal(answer.statusCode, 415, `${url} ${type}`)
     }
+  }
+})
+
+/** Two WebSockets that say who is signed in, wired as @fastify/websocket does it: the request runs through all hooks. */
+const webSockets: FastifyPluginAsync = async (app) => {
+  const server = new WebSocketServer({ noServer: true })
+  app.server.on('upgrade', (request: IncomingMessage, socket: Duplex) => {
+    const response = new ServerResponse(request)
+    response.assignSocket(socket as IncomingMessage['socket'])
+    app.routing(request, response)
+  })
+  const open = async (request: FastifyRequest, reply: FastifyReply) => {
+    reply.hijack()
+    reply.raw.detachSocket(request.raw.socket)
+    server.handleUpgrade(request.raw, request.raw.socket, Buffer.alloc(0), (socket) => {
+      socket.send(String(request.session.name))
+      socket.close()
+    })
+  }
+  app.get('/socket', open)
+  app.get('/socket-for-all', { config: { crossSite: true } }, open)
+}
+
+test('a page of another site opens no WebSocket with the cookie of a visitor', async (t) => {
+  const routes: FastifyPluginAsync = async (scope) => {
+    await scope.register(exampleRoutes)
+    await scope.register(webSockets)
+  }
+  const { app, port } = await startApp(t, { listen: true, routes })
+  const visitor = new Visitor(app)
+  await visitor.post('/session', { name: 'ada' })
+  /** What the socket says, or the status of the refusal. */
+  const open = (path: string, headers: Record<string, string>) =>
+    new Promise<string | number | undefined>((resolve, reject) => {
+      const socket = new WebSocket(`ws://127.0.0.1:${port}${path}`, {
+        headers: { host: HOST, cookie: `${visitor.cookieName}=${visitor.cookie}`, ...headers }
+      })
+      socket.on('message', (text) => resolve(String(text)))
+      socket.on('unexpected-response', (request, { statusCode }) => {
+        request.destroy()
+        resolve(statusCode)
+      })
+      socket.on('error', reject)
+    })
+
+  for (const headers of [
+    { origin: 'http://evil.example' },
+    { origin: 'null' },
+    { 'sec-fetch-site': 'cross-site', origin: `https://${HOST}` },
+    { 'sec-fetch-site': 'same-site' }
+  ] as Record<string, string>[]) {
+    assert.equal(await open('/socket', headers), 403, JSON.stringify(headers))
+    assert.equal(await open('/socket-for-all', headers), 'ada', 'a route that says so')
+  }
+  for (const headers of [{ origin: `https://${HOST}` }, { 'sec-fetch-site': 'same-origin' }, {}] as Record<
+    string,
+    string
+  >[]) {
+    assert.equal(await open('/socket', headers), 'ada', JSON.stringify(headers))
   }
 })
