@@ -1,4 +1,10 @@
-import { Http2ServerRequest, Http2ServerResponse, type OutgoingHttpHeaders, type ServerHttp2Stream } from 'node:http2'
+import {
+  Http2ServerRequest,
+  Http2ServerResponse,
+  type OutgoingHttpHeaders,
+  type ServerHttp2Stream,
+  type ServerStreamResponseOptions
+} from 'node:http2'
 import type { Socket } from 'node:net'
 
 const sockets = new WeakMap<object, Socket>()
@@ -27,7 +33,17 @@ export class Request extends Http2ServerRequest {
   }
 }
 
-/** Node's, in what an answer of HTTP/1.1 does otherwise. */
+/**
+ * Sends the head of a response, in place of the stream's own `respond`. Node's compatibility layer always asks to wait for
+ * trailers; then END_STREAM comes in a DATA frame of its own after the body, and a proxy that flushes late (HAProxy: 200 ms)
+ * holds the end of every response back. Here only a response with a `Trailer` field waits.
+ */
+function respond(this: ServerHttp2Stream, headers: OutgoingHttpHeaders, options: ServerStreamResponseOptions): void {
+  const prototype = Object.getPrototypeOf(this) as ServerHttp2Stream
+  prototype.respond.call(this, headers, { ...options, waitForTrailers: headers.trailer !== undefined })
+}
+
+/** Node's response, with what a response of HTTP/1.1 does differently. */
 export class Response extends Http2ServerResponse<Request> {
   static {
     Object.defineProperty(Response.prototype, 'writableNeedDrain', {
@@ -35,6 +51,11 @@ export class Response extends Http2ServerResponse<Request> {
         return this.stream.writableNeedDrain
       }
     })
+  }
+
+  constructor(stream: ServerHttp2Stream) {
+    super(stream)
+    stream.respond = respond as ServerHttp2Stream['respond']
   }
 
   /** What is about the connection has no place here; node would leave it out with a warning. */
