@@ -1,9 +1,9 @@
 import { Cluster } from 'ioredis'
-import { Batches } from './batches.ts'
+import { type Batch, Batches, type Waiter } from './batches.ts'
 import type { RedisClient, RedisLink } from './redis.ts'
 import type { Gathered } from './redis-client.ts'
 
-interface Question<Reply> {
+interface Question<Reply> extends Waiter {
   keys: string[]
   resolve(reply: Reply): void
   reject(error: unknown): void
@@ -19,6 +19,7 @@ type Script = (keyCount: number, ...keysAndArgument: (string | number)[]) => Pro
  * shared by all who ask. In a Cluster, where a command knows only one slot, each goes by itself.
  */
 export class Bulk<Reply> {
+  readonly #link: RedisLink
   readonly #client: RedisClient
   readonly #name: Gathered
   readonly #argument: number
@@ -30,25 +31,30 @@ export class Bulk<Reply> {
    */
   constructor(link: RedisLink, name: Gathered, lua: string, argument: number) {
     link.client.defineCommand(name, { lua })
+    this.#link = link
     this.#client = link.client
     this.#name = name
     this.#argument = argument
   }
 
-  /** @param keys as many each time @throws what Redis says, to all who asked in the same batch */
+  /**
+   * @param keys as many each time
+   * @throws what Redis says, to all who asked in the same batch; an error when there was no answer within the timeout of
+   *   the link, which counts from this call
+   */
   ask(keys: string[]): Promise<Reply> {
     if (this.#client instanceof Cluster) return this.#send(keys).then(([reply]) => reply as Reply)
-    return new Promise((resolve, reject) => this.#batches.add({ keys, resolve, reject }))
+    const deadline = performance.now() + this.#link.timeoutMs
+    return new Promise((resolve, reject) => {
+      const expire = () => reject(this.#link.cause ?? new Error('Command timed out'))
+      this.#batches.add({ keys, resolve, reject, deadline, expire })
+    })
   }
 
-  #put(batch: Question<Reply>[]): Promise<() => void> {
-    return this.#send(batch.flatMap(({ keys }) => keys)).then(
-      (replies) => () => {
-        for (const [i, { resolve }] of batch.entries()) resolve(replies[i] as Reply)
-      },
-      (error) => () => {
-        for (const { reject } of batch) reject(error)
-      }
+  #put(batch: Batch<Question<Reply>>): Promise<() => void> {
+    return this.#send(batch.items.flatMap(({ keys }) => keys)).then(
+      (replies) => () => batch.settle(({ resolve }, i) => resolve(replies[i] as Reply)),
+      (error) => () => batch.settle(({ reject }) => reject(error))
     )
   }
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { HttpError, stateUnavailable } from '../errors.ts'
-import { Batches } from './batches.ts'
+import { type Batch, Batches, type Waiter } from './batches.ts'
 import { RETRY_MS, type RedisClient, type RedisLink } from './redis.ts'
 import type { Gathered } from './redis-client.ts'
 
@@ -25,11 +25,8 @@ type Client = RedisClient & {
   musterIncrementBy(key: string, memory: string, sequence: number, by: number, keepMs: number): Promise<number>
 }
 
-interface Waiter {
+interface Increment extends Waiter {
   resolve(value: number): void
-  reject(error: Error): void
-  /** In ms of `performance.now()`. */
-  deadline: number
 }
 
 /** Requests that may wait for a number at one worker; past it they are refused at once. */
@@ -83,12 +80,7 @@ export class Counter {
   readonly #client: Client
   readonly #queue: { waiting: number }
   #sequence = 0
-  readonly #batches = new Batches<Waiter>((batch) => this.#send(batch))
-  /** In the order in which they came, so that the first ones are the first to be late. */
-  #flying: Waiter[] = []
-  /** How many of them, from the first on, have had an answer. */
-  #settled = 0
-  #timer: NodeJS.Timeout | undefined
+  readonly #batches = new Batches<Increment>((batch) => this.#send(batch))
   /** What Redis last said, should the connection itself be fine. */
   #fault: unknown
 
@@ -116,9 +108,14 @@ export class Counter {
       )
     }
     this.#queue.waiting++
-    this.#lookAfter(this.#link.timeoutMs)
     const deadline = performance.now() + this.#link.timeoutMs
-    return new Promise((resolve, reject) => this.#batches.add({ resolve, reject, deadline }))
+    return new Promise((resolve, reject) => {
+      const expire = () => {
+        this.#queue.waiting--
+        reject(this.#unavailable())
+      }
+      this.#batches.add({ resolve, deadline, expire })
+    })
   }
 
   /** @throws HttpError 503 when Redis did not answer in time */
@@ -131,18 +128,18 @@ export class Counter {
   }
 
   /** Again and again, until there is an answer or nobody waits for it any more. */
-  async #send(batch: Waiter[]): Promise<() => void> {
-    const size = batch.length
+  async #send(batch: Batch<Increment>): Promise<() => void> {
+    const size = batch.items.length
     const sequence = ++this.#sequence
-    this.#flying = batch
-    this.#settled = 0
-    while (this.#settled < size) {
+    while (!batch.isExpired) {
       try {
         const last = await this.#client.musterIncrementBy(this.key, this.#memory, sequence, size, this.#memoryMs)
         this.onBatch?.(size)
         return () => {
-          this.#queue.waiting -= size - this.#settled
-          for (; this.#settled < size; this.#settled++) batch[this.#settled]!.resolve(last - size + this.#settled + 1)
+          batch.settle(({ resolve }, i) => {
+            this.#queue.waiting--
+            resolve(last - size + i + 1)
+          })
         }
       } catch (error) {
         this.#fault = error
@@ -150,36 +147,6 @@ export class Counter {
       }
     }
     return () => {}
-  }
-
-  /** One timer for all who wait. Who waits keeps a connection or a retry alive, so the timer itself need not. */
-  #lookAfter(ms: number): void {
-    this.#timer ??= setTimeout(() => {
-      this.#timer = undefined
-      this.#refuseLate(performance.now())
-    }, ms).unref()
-  }
-
-  #refuseLate(now: number): void {
-    while (this.#settled < this.#flying.length) {
-      if (!this.#isLate(this.#flying[this.#settled]!, now)) return
-      this.#settled++
-    }
-    // Who is late already was never sent, and is not counted.
-    const { waiting } = this.#batches
-    while (waiting.length > 0 && this.#isLate(waiting[0]!, now)) waiting.shift()
-  }
-
-  /** Refuses who is; else looks again in time. */
-  #isLate({ deadline, reject }: Waiter, now: number): boolean {
-    const leftMs = deadline - now
-    if (leftMs > 0) {
-      this.#lookAfter(Math.ceil(leftMs))
-      return false
-    }
-    this.#queue.waiting--
-    reject(this.#unavailable())
-    return true
   }
 
   #unavailable(): HttpError {

@@ -24,6 +24,8 @@ export class RedisProxy {
   #hanging = false
   #mute = false
   #loseAnswerTo = ''
+  /** How late answers arrive, in ms; they keep their order. */
+  delayMs = 0
   /** Answers that are still to be lost. */
   toLose = 0
   /** Connections that were ever accepted. */
@@ -126,7 +128,11 @@ export class RedisProxy {
     })
     upstream.on('data', (chunk) => {
       if (this.#mute) return
-      if (!pair.doomed) return void client.write(chunk)
+      if (!pair.doomed) {
+        if (this.delayMs === 0) client.write(chunk)
+        else setTimeout(() => client.write(chunk), this.delayMs)
+        return
+      }
       this.toLose--
       end(pair)
     })

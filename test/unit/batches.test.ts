@@ -1,21 +1,32 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { Batches } from '../../src/state/batches.ts'
+import { Batches, type Waiter } from '../../src/state/batches.ts'
+
+interface Numbered extends Waiter {
+  item: number
+}
 
 /** Batches of which each is answered when the test says so. */
 function open(most?: number) {
   const sent: number[][] = []
+  const settled: number[] = []
+  const expired: number[] = []
   const answers: (() => void)[] = []
-  const batches = new Batches<number>((batch) => {
-    sent.push(batch)
-    return new Promise((resolve) => answers.push(() => resolve(() => {})))
+  const queue = new Batches<Numbered>((batch) => {
+    sent.push(batch.items.map(({ item }) => item))
+    const settle = () => batch.settle(({ item }) => settled.push(item))
+    return new Promise((resolve) => answers.push(() => resolve(settle)))
   }, most)
+  const batches = {
+    add: (item: number, timeoutMs = 60_000) =>
+      queue.add({ item, deadline: performance.now() + timeoutMs, expire: () => expired.push(item) })
+  }
   const answer = async () => {
     answers.shift()?.()
     await nextTurn()
   }
-  return { batches, sent, answer }
+  return { batches, sent, settled, expired, answer }
 }
 
 describe('batches', () => {
@@ -73,5 +84,32 @@ describe('batches', () => {
       sent.flat(),
       Array.from({ length: 2500 }, (_, i) => i)
     )
+  })
+
+  test('a waiter whose deadline passes is expired once: in flight it gets no answer, before that it is never sent', async () => {
+    const { batches, sent, settled, expired, answer } = open()
+    batches.add(1, 20)
+    batches.add(2)
+    await nextTurn()
+    batches.add(3, 20)
+    batches.add(4)
+    while (expired.length < 2) await nextTurn()
+    assert.deepEqual(expired, [1, 3])
+    await answer()
+    while (sent.length < 2) await nextTurn()
+    await answer()
+    assert.deepEqual(sent, [[1, 2], [4]])
+    assert.deepEqual(settled, [2, 4])
+    assert.deepEqual(expired, [1, 3])
+  })
+
+  test('a waiter that comes after all others were answered is expired in time as well', async () => {
+    const { batches, settled, expired, answer } = open()
+    batches.add(1, 30)
+    await nextTurn()
+    await answer()
+    batches.add(2, 60)
+    while (expired.length < 1) await nextTurn()
+    assert.deepEqual([settled, expired], [[1], [2]])
   })
 })

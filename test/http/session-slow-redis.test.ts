@@ -1,0 +1,61 @@
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import type { Redis } from 'ioredis'
+import { startApp, Visitor } from '../helpers/app.ts'
+import { RedisProxy } from '../helpers/proxy.ts'
+import { startRedis } from '../helpers/redis.ts'
+import { until } from '../helpers/until.ts'
+
+const REDIS_TIMEOUT = 1000
+/** One round trip is in time, two are not. */
+const DELAY = 700
+/** The promise is the timeout + 100 ms; other processes share the cores. */
+const ANSWER_WITHIN = REDIS_TIMEOUT + 300
+
+/** An app whose Redis answers late as soon as the test says so, and a visitor with a session. */
+async function start(t: TestContext) {
+  const server = await startRedis(t)
+  const proxy = await RedisProxy.start(t, server.url)
+  const { app, redis } = await startApp(t, {
+    redis: server,
+    url: proxy.url,
+    env: { REDIS_TIMEOUT: `${REDIS_TIMEOUT}` },
+    routes: async (scope) => {
+      scope.get('/name', async ({ session }) => session.name ?? 'nobody')
+      scope.post('/name', async ({ session }) => {
+        session.name = 'ada'
+        return 'ok'
+      })
+    }
+  })
+  const visitor = new Visitor(app)
+  await visitor.post('/name')
+  await visitor.get('/name')
+  return { app, redis, proxy, visitor }
+}
+
+/** How often Redis has run a command. */
+async function callsOf(redis: Redis, command: string): Promise<number> {
+  const [, calls = '0'] =
+    new RegExp(`^cmdstat_${command}:calls=(\\d+)`, 'm').exec(await redis.info('commandstats')) ?? []
+  return Number(calls)
+}
+
+const timed = async <T>(work: Promise<T>) => {
+  const began = performance.now()
+  return { response: await work, ms: performance.now() - began }
+}
+
+test('a session read that waits for the batch before it is answered within the timeout: 503 where Redis is too slow', async (t) => {
+  const { redis, proxy, visitor } = await start(t)
+  const calls = await callsOf(redis, 'getex')
+  proxy.delayMs = DELAY
+  const first = timed(visitor.get('/name'))
+  await until(async () => (await callsOf(redis, 'getex')) > calls, 'the batch in flight')
+  const second = await timed(visitor.get('/name'))
+  assert.deepEqual([second.response.statusCode, second.response.json().code], [503, 'STATE_UNAVAILABLE'])
+  assert.ok(second.ms < ANSWER_WITHIN, `answered after ${second.ms} ms`)
+  assert.equal((await first).response.body, 'ada')
+  proxy.delayMs = 0
+  assert.equal((await visitor.get('/name')).statusCode, 200)
+})
