@@ -14,7 +14,7 @@ import {
 } from './connection.ts'
 import { createHttp1, idleOf } from './http1.ts'
 import { Http2 } from './http2.ts'
-import { inheritPeer, isUnixHandle, LOCAL_PEER, setPeer } from './peer.ts'
+import { inheritPeer, isReset, isUnixHandle, LOCAL_PEER, setPeer } from './peer.ts'
 import { timedOut, unlessServed } from './time-outs.ts'
 import { createTls, type TlsOptions } from './tls.ts'
 
@@ -250,6 +250,7 @@ export class Connections {
       connection.socket = socket
       setConnection(socket, connection)
       inheritPeer(socket, raw)
+      if (isReset(socket)) return void socket.destroy()
       if (socket.alpnProtocol === 'h2') http2.open(connection)
       else this.server.emit('connection', socket)
     })
@@ -258,10 +259,14 @@ export class Connections {
     })
   }
 
-  /** @returns whether it is to be answered: not on a connection that was refused */
+  /** @returns whether the app gets the request: not on a connection that was refused, or that its client has reset */
   #received(request: IncomingMessage, response: ServerResponse): boolean {
     const connection = connectionOf(request.socket)
     if (!connection) return !request.socket.writableEnded
+    if (isReset(request.socket)) {
+      request.socket.destroy()
+      return false
+    }
     this.#requests++
     connection.requests++
     connection.busy++

@@ -27,3 +27,9 @@ export function inheritPeer(socket: Socket, raw: Socket): void {
   if (!Object.hasOwn(raw, 'remoteAddress')) return
   setPeer(socket, { address: raw.remoteAddress as string, port: raw.remotePort as number })
 }
+
+/**
+ * Whether the client has reset the connection before its address was read: the kernel still hands out what had arrived, but
+ * knows no address any more. Node remembers an address that was read, so this concerns the first request of a connection.
+ */
+export const isReset = (socket: Socket): boolean => socket.remoteAddress === undefined

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
-import { connect } from 'node:net'
+import { once as event } from 'node:events'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyPluginAsync } from 'fastify'
 import { SECURITY_HEADERS } from '../../src/http/security-headers.ts'
+import { handleOf } from '../../src/worker/connection.ts'
 import { cutSlowClients } from '../../src/worker/slow-clients.ts'
 import { startApp } from '../helpers/app.ts'
 import { Connection, head, NoAnswer, once } from '../helpers/http.ts'
@@ -187,4 +189,27 @@ test('while the event loop cannot keep up, requests are refused and probes are n
   assert.deepEqual([refused.statusCode, refused.json().code, refused.headers['retry-after']], [503, 'OVERLOADED', '1'])
   for (const url of ['/livez', '/readyz', '/metrics']) assert.equal((await app.inject(url)).statusCode, 200, url)
   await until(async () => (await app.inject('/hits')).statusCode === 200, 'the end of it')
+})
+
+test('a request whose client has reset the connection already reaches no hook, and is no error', async (t) => {
+  const lines: string[] = []
+  const { app, port, connections, redis } = await startApp(t, { listen: true, onLog: (line) => lines.push(line) })
+  // The connection is accepted here, as the primary does it, and given to the worker's server once the client has gone.
+  const acceptor = createServer({ pauseOnConnect: true }).listen(0, '127.0.0.1')
+  t.after(() => acceptor.close())
+  await event(acceptor, 'listening')
+  const client = connect((acceptor.address() as AddressInfo).port, '127.0.0.1')
+  const [accepted] = (await event(acceptor, 'connection')) as [Socket]
+  await new Promise((resolve) => client.write(head('POST', '/hits'), resolve))
+  client.resetAndDestroy()
+  await event(client, 'close')
+  const { requests } = connections!.count()
+  lines.length = 0
+  connections!.adopt(handleOf(accepted)!)
+  await until(() => connections!.all.size === 0, 'the end of the connection')
+  assert.equal(connections!.count().requests, requests, 'it is no request')
+  assert.equal(app.completion.inFlight(), 0)
+  assert.equal(await redis.get('muster:hits'), null, 'it is not counted')
+  assert.deepEqual(lines, [], 'nothing in the log')
+  assert.equal((await once(port, 'GET', '/livez')).status, 200)
 })
