@@ -93,6 +93,7 @@ export const schema = {
     HEADER_LIMIT: kib(16, 'most that the head of a request may have'),
     BODY_LIMIT: kib(64, 'most that the body of a request may have'),
     MAX_CONNECTIONS: orOff(10_000, 'connections of one worker; further ones are refused with 503'),
+    MAX_CONNECTIONS_PER_CLIENT: orOff(0, 'connections of one address at one worker; further ones are refused with 429'),
     MAX_REQUESTS_PER_CONNECTION: orOff(0, 'a connection is closed, in order, after so many requests'),
     MAX_LOOP_DELAY: orOff(1000, 'a worker whose event loop is late by so much, in ms, refuses requests with 503'),
     RATE_WINDOW: ms(60_000, 100, 'what RATE_LIMIT and SIGN_IN_LIMIT are counted in'),
@@ -232,6 +233,7 @@ function group(
       bodyBytes: variables.BODY_LIMIT * 1024,
       /** 0 is no limit, here and in what follows. */
       maxConnections: variables.MAX_CONNECTIONS,
+      maxConnectionsPerClient: variables.MAX_CONNECTIONS_PER_CLIENT,
       maxRequests: variables.MAX_REQUESTS_PER_CONNECTION,
       maxLoopDelayMs: variables.MAX_LOOP_DELAY,
       rate: {

@@ -22,7 +22,7 @@ import { health } from './health.ts'
 import { inFlight } from './in-flight.ts'
 import { limits } from './limits.ts'
 import { refuseInMaintenance } from './maintenance.ts'
-import { measure, measureCertificate } from './measure.ts'
+import { measure, measureCertificate, measureRefusals } from './measure.ts'
 import { measureState } from './measure-state.ts'
 import { metrics } from './metrics.ts'
 import { rateLimit } from './rate-limit.ts'
@@ -124,6 +124,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   await app.register(inFlight)
   const startFromZero = measure(app)
   measureCertificate(deps.registry, config.tls)
+  measureRefusals(deps.registry, () => deps.connections?.refused() ?? {})
   measureState(deps.registry, { link: deps.link, hits: deps.shared.hits, store })
   await app.register(limits, deps)
   await app.register(rateLimit, deps)

@@ -80,6 +80,8 @@ export interface ServerConnections {
   isIdleAdopted(socket: Socket): boolean
   /** Calls back when what has arrived is read, unless that made a request whole. */
   unlessServed(socket: Socket, end: () => void): void
+  /** Connections refused since the start, by the limit that they passed. */
+  refused(): Readonly<Record<string, number>>
 }
 
 type ParserError = Error & { code?: string; rawPacket?: unknown }

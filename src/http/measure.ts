@@ -101,6 +101,20 @@ export function measure(app: FastifyInstance): () => void {
   }
 }
 
+/** Connections that were refused, by reason. */
+export function measureRefusals(registry: Registry, refused: () => Readonly<Record<string, number>>): void {
+  new Counter({
+    name: 'http_connections_refused_total',
+    help: 'Connections refused for want of room: past MAX_CONNECTIONS (worker) or MAX_CONNECTIONS_PER_CLIENT (client).',
+    labelNames: ['limit'],
+    registers: [registry],
+    collect() {
+      this.reset()
+      for (const [limit, count] of Object.entries(refused())) this.inc({ limit }, count)
+    }
+  })
+}
+
 /** Which certificate a worker shows can be told by its end; without TLS there is no series. */
 export function measureCertificate(registry: Registry, tls: Config['tls']): void {
   const gauge = new Gauge({

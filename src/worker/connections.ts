@@ -2,6 +2,7 @@ import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'n
 import { createServer, type ListenOptions, Server as NetServer, Socket } from 'node:net'
 import { getSystemErrorName } from 'node:util'
 import { endWith } from '../http/errors.ts'
+import { Admission, type AdmissionOptions, type Refused } from './admission.ts'
 import {
   type Connection,
   connectionOf,
@@ -18,13 +19,11 @@ import { inheritPeer, isReset, isUnixHandle, LOCAL_PEER, setPeer } from './peer.
 import { timedOut, unlessServed } from './time-outs.ts'
 import { createTls, type TlsOptions } from './tls.ts'
 
-export interface ServerOptions {
+export interface ServerOptions extends AdmissionOptions {
   keepAliveMs: number
   headersMs: number
   requestMs: number
   headerBytes: number
-  /** 0 is no limit. */
-  maxConnections: number
   /** Of one connection; 0 is no limit. */
   maxRequests: number
 }
@@ -46,7 +45,7 @@ export class Connections {
   readonly #keepAliveMs: number
   /** Node itself keeps an idle connection longer than its client was told: since 22.19 and 24.6. */
   readonly #nodeKeepsLonger: boolean
-  readonly #maxConnections: number
+  readonly #admission: Admission
   readonly #maxRequests: number
   #requests = 0
   /** The connection that comes now was let in by another worker. */
@@ -59,7 +58,7 @@ export class Connections {
   /** @param credentials with them it speaks TLS, and HTTP/2 to those who ask for it */
   constructor(options: ServerOptions, handler: RequestListener, credentials?: Credentials) {
     this.#keepAliveMs = options.keepAliveMs
-    this.#maxConnections = options.maxConnections || Number.POSITIVE_INFINITY
+    this.#admission = new Admission(options)
     this.#maxRequests = options.maxRequests || Number.POSITIVE_INFINITY
     this.server = createHttp1(
       options,
@@ -107,6 +106,11 @@ export class Connections {
         resolve()
       })
     })
+  }
+
+  /** Connections refused since the start, by reason. */
+  get refused(): Readonly<Record<Refused, number>> {
+    return this.#admission.refused
   }
 
   /** Connections open now, requests not answered yet, and requests received since the start. */
@@ -218,12 +222,9 @@ export class Connections {
 
   /** @returns undefined where there are too many */
   #opened(socket: Socket): Connection | undefined {
-    if (this.all.size >= this.#maxConnections && !this.#handedOver) {
-      if (this.#door === this.server) {
-        endWith(socket, 503, 'TOO_MANY_CONNECTIONS', 'There are too many connections', { 'retry-after': '1' })
-      } else socket.destroy() // A handshake, only to say so, is what would be too much.
-      return undefined
-    }
+    const refused = this.#handedOver ? undefined : this.#admission.check(socket, this.all.size)
+    if (refused) return this.#refuse(socket, refused)
+    this.#admission.enter(socket)
     const connection = fresh(socket)
     this.all.add(connection)
     setConnection(socket, connection)
@@ -234,6 +235,14 @@ export class Connections {
       this.watcher?.closed(connection)
     })
     return connection
+  }
+
+  #refuse(socket: Socket, refused: Refused): undefined {
+    // A handshake, only to say so, is what would be too much.
+    if (this.#door !== this.server) return void socket.destroy()
+    const [status, whose] = refused === 'worker' ? ([503, ''] as const) : ([429, ' of this address'] as const)
+    const message = `There are too many connections${whose}`
+    endWith(socket, status, 'TOO_MANY_CONNECTIONS', message, { 'retry-after': '1' })
   }
 
   /** Connections count from the start; to HTTP they come when their handshake is done. */

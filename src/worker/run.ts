@@ -115,7 +115,8 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
     },
     connections: {
       isIdleAdopted: (socket) => connections.isIdleAdopted(socket),
-      unlessServed: (socket, end) => connections.unlessServed(socket, end)
+      unlessServed: (socket, end) => connections.unlessServed(socket, end),
+      refused: () => connections.refused
     },
     primary: primaryOf(channel, () => connections)
   })

@@ -109,7 +109,8 @@ export async function startApp(t: TestContext, options: AppOptions = {}): Promis
       },
       connections: {
         isIdleAdopted: (socket) => connections?.isIdleAdopted(socket) === true,
-        unlessServed: (socket, end) => connections?.unlessServed(socket, end)
+        unlessServed: (socket, end) => connections?.unlessServed(socket, end),
+        refused: () => connections?.refused ?? {}
       }
     }),
     config,

@@ -120,6 +120,26 @@ test('a connection past MAX_CONNECTIONS is told so, and costs the others nothing
   assert.equal((await once(port, 'GET', '/livez')).status, 200)
 })
 
+test('a connection past MAX_CONNECTIONS_PER_CLIENT is told so; other addresses and proxies are not limited', async (t) => {
+  const env = { MAX_CONNECTIONS_PER_CLIENT: '2', TRUST_PROXY: '127.0.0.9' }
+  const { app, port, connections } = await startApp(t, { listen: true, env })
+  const statusOf = async (connection: Connection) => (await connection.request('GET', '/livez')).status
+  const held = await Promise.all([1, 2].map(() => Connection.open(port, '127.0.0.2')))
+  for (const connection of held) assert.equal(await statusOf(connection), 200)
+  const refused = await once(port, 'GET', '/livez', {}, '127.0.0.2')
+  assert.equal(refused.status, 429)
+  assert.equal(refused.headers['retry-after'], '1')
+  assert.equal(JSON.parse(refused.body).code, 'TOO_MANY_CONNECTIONS')
+  assert.equal((await once(port, 'GET', '/livez', {}, '127.0.0.3')).status, 200)
+  for (let i = 0; i < 4; i++) assert.equal(await statusOf(await Connection.open(port, '127.0.0.9')), 200)
+  assert.match(await app.metrics.metrics(), /^http_connections_refused_total\{limit="client"\} 1$/m)
+  for (const connection of held) assert.equal(await statusOf(connection), 200)
+
+  held[0]!.close()
+  await until(() => connections!.all.size === 5, 'a free place')
+  assert.equal((await once(port, 'GET', '/livez', {}, '127.0.0.2')).status, 200)
+})
+
 test('a connection ends in order after MAX_REQUESTS_PER_CONNECTION: a burst is answered whole', async (t) => {
   const { port } = await startApp(t, { listen: true, env: { MAX_REQUESTS_PER_CONNECTION: '3' } })
   const connection = await Connection.open(port)

@@ -59,6 +59,7 @@ describe('what is not set has a default', () => {
         headerBytes: 16 * 1024,
         bodyBytes: 64 * 1024,
         maxConnections: 10_000,
+        maxConnectionsPerClient: 0,
         maxRequests: 0,
         maxLoopDelayMs: 1000,
         rate: { windowMs: 60_000, limit: 60_000, signInLimit: 60, exempt: ['127.0.0.0/8', '::1'] }
