@@ -13,6 +13,16 @@ const SHORTEST_SECRET = 32
 /** The longest path a Unix socket can have: sun_path of 104 bytes on macOS, 108 on Linux, one for the end. */
 const SOCKET_PATH_LIMIT = process.platform === 'linux' ? 107 : 103
 
+/** Suites of TLS 1.2 with forward secrecy and authenticated encryption. */
+export const DEFAULT_CIPHERS = [
+  'ECDHE-ECDSA-AES128-GCM-SHA256',
+  'ECDHE-RSA-AES128-GCM-SHA256',
+  'ECDHE-ECDSA-AES256-GCM-SHA384',
+  'ECDHE-RSA-AES256-GCM-SHA384',
+  'ECDHE-ECDSA-CHACHA20-POLY1305',
+  'ECDHE-RSA-CHACHA20-POLY1305'
+].join(':')
+
 /**
  * What systemd says to the process that it starts: sd_notify(3), sd_watchdog_enabled(3), sd_listen_fds(3). What a pid
  * says is meant for another process is left alone.
@@ -49,6 +59,7 @@ export function crossCheck(config: Config, faults: string[]): void {
   }
   if (isSocketPath(config.host) && config.listenFd === undefined) checkSocketPath(config, faults)
   checkRedis(config.redis, faults)
+  if (config.tls) checkCiphers(config.tls, faults)
   if (config.app && !existsSync(config.app)) faults.push(`APP: there is no module "${config.app}"`)
   const secrets = {
     SESSION_SECRET: config.session.secrets,
@@ -102,6 +113,18 @@ function checkRedis({ url, ca }: Config['redis'], faults: string[]): void {
     if (ca && !(target && 'tls' in target && target.tls)) faults.push('REDIS_CA: REDIS_URL does not say rediss')
   } catch (error) {
     faults.push(`REDIS_URL: ${(error as Error).message}`)
+  }
+}
+
+function checkCiphers({ ciphers }: NonNullable<Config['tls']>, faults: string[]): void {
+  if (/(^|[:, ])TLS_/.test(ciphers)) {
+    faults.push('TLS_CIPHERS: must list suites of TLS 1.2 only: those of TLS 1.3 are all secure and always on')
+    return
+  }
+  try {
+    process.getBuiltinModule('node:tls').createSecureContext({ ciphers, maxVersion: 'TLSv1.2' })
+  } catch (error) {
+    faults.push(`TLS_CIPHERS: OpenSSL finds no cipher suite in ${JSON.stringify(ciphers)}: ${(error as Error).message}`)
   }
 }
 

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join, resolve } from 'node:path'
 import { cacheDirOf } from './compile-cache.ts'
-import { crossCheck, readCertificates, readSecretFile, readSystemd, readTls } from './config-checks.ts'
+import { crossCheck, DEFAULT_CIPHERS, readCertificates, readSecretFile, readSystemd, readTls } from './config-checks.ts'
 import { usableCpus } from './cpu-quota.ts'
 import { StartupError } from './errors.ts'
 import { REDIS_URL_FORMS } from './redis-url.ts'
@@ -85,6 +85,15 @@ export const schema = {
       description: 'file of the certificate of this service and those that sign it, in PEM: with it PORT speaks https'
     }),
     TLS_KEY: optional({ description: 'file of the private key of TLS_CERT, in PEM' }),
+    TLS_MIN_VERSION: {
+      ...oneOf('TLSv1.2', 'TLSv1.3'),
+      default: 'TLSv1.2',
+      description: 'lowest version of TLS that clients may use'
+    },
+    TLS_CIPHERS: string({
+      default: DEFAULT_CIPHERS,
+      description: 'cipher suites of TLS 1.2, as OpenSSL lists them'
+    }),
     TRUST_PROXY: optional({ description: 'addresses or CIDR ranges of proxies whose X-Forwarded-* count, by commas' }),
     KEEP_ALIVE_TIMEOUT: ms(5000, 1, 'an idle connection is kept for so long'),
     HEADERS_TIMEOUT: ms(10_000, 1, 'the headers of a request must arrive within this'),
@@ -125,6 +134,7 @@ export const schema = {
 } as const
 
 type Variables = Static<typeof schema>
+type TlsVersion = 'TLSv1.2' | 'TLSv1.3'
 
 const SECRETS = ['SESSION_SECRET', 'ADMIN_TOKEN', 'ADMIN_READ_TOKEN', 'METRICS_TOKEN'] as const
 /** What may be in a file that NAME_FILE names. */
@@ -220,8 +230,8 @@ function group(
       idleMs: variables.SESSION_IDLE,
       maxAgeMs: variables.SESSION_MAX_AGE
     },
-    /** What TLS_CERT and TLS_KEY hold; undefined: the port speaks plain http. */
-    tls,
+    /** What TLS_CERT and TLS_KEY hold, and how TLS is spoken; undefined: the port speaks plain http. */
+    tls: tls && { ...tls, minVersion: variables.TLS_MIN_VERSION as TlsVersion, ciphers: variables.TLS_CIPHERS },
     http: {
       trustProxy: list(variables.TRUST_PROXY),
       keepAliveMs: variables.KEEP_ALIVE_TIMEOUT,

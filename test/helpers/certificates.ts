@@ -5,7 +5,8 @@ import type { TestContext } from 'node:test'
 import type { Settings } from './redis-server.ts'
 import { temporaryFolder } from './service.ts'
 
-const NEW_KEY = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2']
+const KEYS = { ec: ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1'], rsa: ['-newkey', 'rsa:2048'] }
+const SHORT_LIVED = ['-nodes', '-days', '2']
 
 /** A certificate authority of the test's own. */
 export class Authority {
@@ -16,7 +17,18 @@ export class Authority {
   constructor(t: TestContext) {
     this.#folder = temporaryFolder(t)
     this.file = join(this.#folder, 'ca.pem')
-    this.#openssl('req', '-x509', ...NEW_KEY, '-subj', '/CN=test-ca', '-keyout', 'ca.key', '-out', 'ca.pem')
+    this.#openssl(
+      'req',
+      '-x509',
+      ...KEYS.ec,
+      ...SHORT_LIVED,
+      '-subj',
+      '/CN=test-ca',
+      '-keyout',
+      'ca.key',
+      '-out',
+      'ca.pem'
+    )
   }
 
   /** Signs a certificate for these names. @returns the settings of a Redis that shows it and asks clients for none */
@@ -31,9 +43,15 @@ export class Authority {
   }
 
   /** Makes a key and signs a certificate. @returns their files, which are named so */
-  sign(name: string, subjectAltName = 'IP:127.0.0.1', days = 2): { cert: string; key: string } {
+  sign(
+    name: string,
+    subjectAltName = 'IP:127.0.0.1',
+    days = 2,
+    kind: keyof typeof KEYS = 'ec'
+  ): { cert: string; key: string } {
     writeFileSync(join(this.#folder, 'extensions'), `subjectAltName=${subjectAltName}\n`)
-    this.#openssl('req', ...NEW_KEY, '-subj', `/CN=${name}`, '-keyout', `${name}.key`, '-out', `${name}.csr`)
+    const newKey = [...KEYS[kind], ...SHORT_LIVED]
+    this.#openssl('req', ...newKey, '-subj', `/CN=${name}`, '-keyout', `${name}.key`, '-out', `${name}.csr`)
     const signer = ['-CA', 'ca.pem', '-CAkey', 'ca.key', '-CAcreateserial', '-extfile', 'extensions']
     this.#openssl('x509', '-req', '-in', `${name}.csr`, ...signer, '-days', String(days), '-out', `${name}.pem`)
     return { cert: join(this.#folder, `${name}.pem`), key: join(this.#folder, `${name}.key`) }

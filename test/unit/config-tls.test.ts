@@ -27,6 +27,18 @@ test('whatever is wrong with them is said, beside all else, and nothing of a key
     [{ TLS_CERT: cert, TLS_KEY: cert }, /^TLS_KEY: .*one\.pem holds no private key without a passphrase: /],
     [{ TLS_CERT: cert, TLS_KEY: other.key }, /^TLS_KEY: .*other\.key does not fit: it is not the key of the first/],
     [{ TLS_CERT: broken.cert, TLS_KEY: broken.key }, /^TLS_CERT: .*broken\.pem and TLS_KEY cannot be served: /],
+    [
+      { TLS_CERT: cert, TLS_KEY: key, TLS_CIPHERS: 'NOTHING' },
+      /^TLS_CIPHERS: OpenSSL finds no cipher suite in "NOTHING"/
+    ],
+    [
+      { TLS_CERT: cert, TLS_KEY: key, TLS_CIPHERS: 'TLS_AES_128_GCM_SHA256' },
+      /^TLS_CIPHERS: must list suites of TLS 1\.2/
+    ],
+    [
+      { TLS_CERT: cert, TLS_KEY: key, TLS_MIN_VERSION: 'TLSv1.1' },
+      /^TLS_MIN_VERSION: must be one of TLSv1\.2, TLSv1\.3/
+    ],
     [{ TLS_CERT: cert, TLS_KEY: readFileSync(key, 'utf8') }, /^TLS_KEY: must be the path of a file, not what is in it$/]
   ]
   const secret = readFileSync(key, 'utf8').split('\n')[1]!
