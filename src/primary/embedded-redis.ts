@@ -52,7 +52,7 @@ export async function startEmbeddedRedis(options: EmbeddedRedisOptions): Promise
   await endLeftover(socketPath, log)
   const first = launch(binary, options, socketPath)
   await first.ready
-  log.info({ file: binary.file, socketPath, pid: first.child.pid }, 'embedded Redis is ready')
+  log.info({ file: binary.file, socketPath, redisPid: first.child.pid }, 'embedded Redis is ready')
   return { socketPath, stop: supervise(first, () => launch(binary, options, socketPath), log) }
 }
 
@@ -82,7 +82,7 @@ function supervise(server: Server, relaunch: () => Server, log: Logger): Embedde
       try {
         current = relaunch()
         await current.ready
-        log.info({ pid: current.child.pid }, 'embedded Redis is back')
+        log.info({ redisPid: current.child.pid }, 'embedded Redis is back')
       } catch (err) {
         if (!signal.aborted) log.error({ err }, 'embedded Redis did not come back')
       }

@@ -149,17 +149,8 @@ export async function runPrimary(config: Config): Promise<void> {
     cluster.schedulingPolicy = cluster.SCHED_NONE
     setupWorkers(config.nodeOptions)
     supervisor.port = await takePort(config, (handle) => supervisor.dispatcher.accept(handle), log)
-    log.info(
-      {
-        version,
-        port: supervisor.port.number,
-        host: config.host,
-        workers: config.workers,
-        scheduling: config.scheduling,
-        pid: process.pid
-      },
-      'muster starts'
-    )
+    const { host, workers, scheduling } = config
+    log.info({ version, port: supervisor.port.number, host, workers, scheduling }, 'muster starts')
     supervisor.reconcile()
   } catch (error) {
     journal.record({ event: 'stop', pid: process.pid, why: (error as Error).message })

@@ -52,7 +52,7 @@ describe('the embedded Redis', { concurrency: true, timeout: 120_000 }, () => {
       process.kill(pid(), 'SIGKILL')
       const line = await ended
       assert.deepEqual([line.level, line.end, line.restartInMs], [50, 'SIGKILL', restartInMs])
-      assert.equal((await back).pid, pid())
+      assert.equal((await back).redisPid, pid())
     }
     assert.equal(started.length, 3)
     assert.equal(await get(socketPath, 'hits'), '2000')

@@ -9,9 +9,11 @@ import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { Connection, freePort, once } from '../helpers/http.ts'
+import { fixture } from '../helpers/load.ts'
 import { parseMetrics } from '../helpers/metrics.ts'
 import { startRedis } from '../helpers/redis.ts'
-import { cleanEnvironment, type Line, startService, temporaryFolder } from '../helpers/service.ts'
+import { cleanEnvironment, type Line, muster, startService, temporaryFolder } from '../helpers/service.ts'
+import { parseStrictly } from '../helpers/strict-json.ts'
 import { until } from '../helpers/until.ts'
 
 const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url))
@@ -83,6 +85,33 @@ test('under load, through a reload: one line a request, from the worker that ans
   const log = service.lines.map((line) => JSON.stringify(line)).join('\n')
   for (const secret of hidden) assert.ok(!log.includes(secret), `${secret} is in the log`)
   assert.doesNotMatch(log, /hush/)
+})
+
+test('no log line of a full lifecycle repeats a key', async (t) => {
+  assert.throws(() => parseStrictly('{"pid":1,"err":{"pid":2},"pid":1}'), /the key "pid" is there twice/)
+  // The helper parses every line so.
+  const env = { APP: fixture('block-loop'), HEARTBEAT_TIMEOUT: '2000', CANARY_TIME: '0', LOG_LEVEL: 'debug' }
+  const service = await startService(t, { env: { ...env, ADMIN_TOKEN: 'x'.repeat(40) } })
+  const said = (msg: string, from = 0) => service.line((line) => line.msg.startsWith(msg), from)
+  assert.equal((await once(service.port, 'GET', '/nope')).status, 404)
+  assert.equal((await once(service.port, 'GET', '/admin/status', { authorization: 'Bearer wrong' })).status, 401)
+  await muster(service, 'settings', 'set', 'banner', 'hello')
+  await muster(service, 'scale', '0')
+  const killed = service.lines.length
+  process.kill([...service.workers().keys()][0]!, 'SIGKILL')
+  await service.ready(1, killed)
+  const before = service.lines.length
+  const { redisPid } = await said('embedded Redis is ready')
+  process.kill(Number(redisPid), 'SIGKILL')
+  await said('embedded Redis is back')
+  await said('Redis is up', before)
+  const hanging = once(service.port, 'GET', '/block').catch(() => {})
+  await said('worker hangs')
+  await hanging
+  await service.reload()
+  assert.equal((await service.stop()).code, 0)
+  for (const msg of ['muster starts', 'embedded Redis is ready', 'request', 'a setting changed', 'command answered'])
+    await said(msg)
 })
 
 test('nobody reads standard output: the service goes on, says later what it dropped, and ends when it is to', async (t) => {

@@ -6,8 +6,9 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { parseStrictly } from './strict-json.ts'
 
-const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url))
+export const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url))
 const CLI = fileURLToPath(new URL('../../src/cli.js', import.meta.url))
 /** Generous: many processes share few cores. It bounds a failure, it is never waited for. */
 export const PATIENCE_MS = 120_000
@@ -29,7 +30,7 @@ export interface Exit {
   signal: NodeJS.Signals | null
 }
 
-/** A running muster: real processes, its log as it comes. */
+/** A running muster: real processes, its log as it comes. A line that repeats a key fails the test. */
 export class Service {
   readonly child: ChildProcess
   readonly runDir: string
@@ -46,7 +47,7 @@ export class Service {
     this.exited = once(child, 'close').then(([code, signal]) => ({ code, signal }))
     void this.exited.then(() => this.#changed())
     createInterface({ input: child.stdout! }).on('line', (text) => {
-      const line = text.startsWith('{') ? (JSON.parse(text) as Line) : { msg: text }
+      const line = text.startsWith('{') ? (parseStrictly(text) as Line) : { msg: text }
       if (!keeps(line)) return
       this.lines.push(line)
       this.#changed()
@@ -168,6 +169,8 @@ export interface StartOptions {
   detached?: boolean
   /** Shell words in front of the command that starts it. */
   launcher?: string
+  /** A shell command that starts it in another way. */
+  command?: string
   /** A descriptor of this process that it gets as its fourth, number 3. */
   fd?: number
   /** Which lines of its log are kept; default: all. */
@@ -184,8 +187,8 @@ export async function startService(t: Pick<TestContext, 'after'>, options: Start
   const { env = {}, workers = 2, runDir = temporaryFolder(t), wait = true, detached = true } = options
   // Node raises the soft limit to the hard one at its start, so the hard one it is.
   const limit = options.maxDescriptors === undefined ? '' : `ulimit -n ${options.maxDescriptors}; `
-  const { launcher = '', fd } = options
-  const child = spawn('sh', ['-c', `${limit}exec ${launcher} "${process.execPath}" "${MAIN}"`], {
+  const { launcher = '', command = `"${process.execPath}" "${MAIN}"`, fd } = options
+  const child = spawn('sh', ['-c', `${limit}exec ${launcher} ${command}`], {
     env: { ...cleanEnvironment(), PORT: '0', WORKERS: String(workers), RUN_DIR: runDir, ...CALM, ...env },
     stdio: ['ignore', 'pipe', 'pipe', ...(fd === undefined ? [] : [fd])],
     detached
