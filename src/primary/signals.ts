@@ -2,23 +2,26 @@ import type { CommandName } from '../admin/registry.ts'
 import type { Logger } from '../log.ts'
 import type { Admin } from './admin.ts'
 
-/** A Ctrl-C comes twice under `npm start`: from the terminal to the whole group, and passed on by npm. In ms. */
-const ECHO_MS = 100
+/**
+ * A signal to the process group of `npm start` (a Ctrl-C in the terminal, `kill -- -pgid`) arrives twice: from its sender
+ * and from npm, which forwards its own, usually within 10 ms. The same signal within this time, in ms, is not a second one.
+ */
+const FORWARDED_MS = 500
 
 /** Signals to the primary, each the same command that the other doors know. @param cut ends everything at once */
 export function handleSignals(admin: Admin, cut: (why: string) => void, log: Logger): void {
-  let stoppingSince: number | undefined
+  let first: { signal: string; at: number } | undefined
   const run = (signal: string, command: CommandName, args: object = {}) => {
     void admin.run(command, args, { door: 'signal', who: signal }).then(({ body }) => {
       if ('message' in body) log.warn({ signal, command }, body.message)
     })
   }
   const stop = (signal: string) => {
-    if (stoppingSince !== undefined) {
-      if (signal === 'SIGINT' && performance.now() - stoppingSince < ECHO_MS) return
-      return cut(`a second signal, ${signal}`)
+    if (first) {
+      const isForwarded = signal === first.signal && performance.now() - first.at < FORWARDED_MS
+      return isForwarded ? undefined : cut(`a second signal, ${signal}`)
     }
-    stoppingSince = performance.now()
+    first = { signal, at: performance.now() }
     log.info({ signal }, 'draining; a second signal cuts')
     run(signal, 'stop')
   }

@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Connection, once } from '../helpers/http.ts'
 import { fixture, Load } from '../helpers/load.ts'
 import { startRedis } from '../helpers/redis.ts'
-import { isAlive, processesWith, type Service, startService } from '../helpers/service.ts'
+import { isAlive, MAIN, processesWith, type Service, startService, temporaryFolder } from '../helpers/service.ts'
 import { until } from '../helpers/until.ts'
 
 const inFlight = (service: Service, count: number, ms = 700) =>
@@ -83,22 +86,35 @@ test('the primary dies: a worker in an endless loop leaves too', async (t) => {
 })
 
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-  test(`${signal} to the whole group: 20 of 20 requests in flight are answered, exit 0`, async (t) => {
+  test(`${signal} to the whole process group: 20 of 20 requests in flight are answered, exit 0`, async (t) => {
     const { url } = await startRedis(t)
     const service = await startService(t, { env: { REDIS_URL: url, APP: fixture('slow') } })
     const answers = inFlight(service, 20)
     await untilServed(service, 20)
     process.kill(-service.pid, signal)
-    // npm passes a Ctrl-C on that its child has had from the terminal already: that is no second one.
-    if (signal === 'SIGINT') service.child.kill(signal)
     for (const { status } of await Promise.all(answers)) assert.equal(status, 200)
     assert.deepEqual(await service.exited, { code: 0, signal: null })
   })
+
+  test(`${signal} to the process group of npm start, which forwards it: 20 of 20 are answered, exit 0`, async (t) => {
+    const { url } = await startRedis(t)
+    const project = temporaryFolder(t)
+    const start = `exec '${process.execPath}' '${MAIN}'`
+    writeFileSync(join(project, 'package.json'), JSON.stringify({ name: 'app', version: '1.0.0', scripts: { start } }))
+    const env = { REDIS_URL: url, APP: fixture('slow') }
+    const service = await startService(t, { env, command: `npm --prefix '${project}' --silent start` })
+    const answers = inFlight(service, 20)
+    await untilServed(service, 20)
+    process.kill(-service.pid, signal)
+    for (const { status } of await Promise.all(answers)) assert.equal(status, 200)
+    assert.deepEqual(await service.exited, { code: 0, signal: null })
+    assert.equal(service.lines.filter(({ msg }) => msg.startsWith('draining')).length, 1)
+  })
 }
 
-test('a second signal cuts at once, exit 1; so does SIGQUIT', async (t) => {
+test('a later second signal cuts at once, exit 1; so do another signal and SIGQUIT', async (t) => {
   const { url } = await startRedis(t)
-  for (const signals of [['SIGTERM', 'SIGTERM'], ['SIGQUIT']] as const) {
+  for (const signals of [['SIGTERM', 'SIGTERM'], ['SIGTERM', 'SIGINT'], ['SIGQUIT']] as const) {
     const service = await startService(t, { env: { REDIS_URL: url, APP: fixture('slow') } })
     const hanging = assert.rejects(once(service.port, 'GET', '/slow?ms=60000&id=1'))
     await untilServed(service, 1)
@@ -106,6 +122,8 @@ test('a second signal cuts at once, exit 1; so does SIGQUIT', async (t) => {
       const from = service.lines.length
       service.child.kill(signal)
       await service.line((line) => /draining|the service ends/.test(line.msg), from)
+      // The same signal within half a second is the one that npm forwards.
+      if (signals[1] === signal) await sleep(600)
     }
     assert.deepEqual(await service.exited, { code: 1, signal: null })
     await hanging
