@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 
@@ -26,6 +27,18 @@ declare module 'fastify' {
   }
 }
 
+const REFUSED = Symbol('refused')
+type KnownResponse = ServerResponse & { [REFUSED]?: true }
+
+/**
+ * Records that a request was refused on its socket, past its response: its body did not arrive, or was wrong. The response
+ * then never finishes, but the client did get this status.
+ */
+export function refusedOnSocket(response: ServerResponse, statusCode: number): void {
+  response.statusCode = statusCode
+  ;(response as KnownResponse)[REFUSED] = true
+}
+
 /** What is done when a request is over. Fastify's `onResponse` is not called for one whose client has left. */
 export const completion = fp(async (app) => {
   const observers: Observer[] = []
@@ -45,7 +58,7 @@ export const completion = fp(async (app) => {
       if (!open) return
       open = false
       inFlight--
-      if (!reply.over) end(request, reply, true)
+      if (!reply.over) end(request, reply, !(raw as KnownResponse)[REFUSED])
     }
     // It is emitted once, and goes with the answer: to take the listener off again would only cost.
     raw.on('close', close)

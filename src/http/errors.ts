@@ -1,9 +1,10 @@
-import type { ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from 'fastify'
 import { HttpError, MethodNotAllowedError, notFound } from '../errors.ts'
 import { http } from '../node-http.ts'
+import { refusedOnSocket } from './completion.ts'
 import { MAX_TARGET, METHODS } from './request-rules.ts'
 import { securityHeaders } from './security-headers.ts'
 
@@ -60,9 +61,19 @@ function answerError(error: unknown, request: FastifyRequest, reply: FastifyRepl
   if (error instanceof MethodNotAllowedError) void reply.header('allow', error.allow)
   if (error instanceof HttpError && error.retryAfter !== undefined) void reply.header('retry-after', error.retryAfter)
   if (error instanceof HttpError || (statusCode >= 400 && statusCode < 500)) return reply.code(statusCode).send(error)
+  if (isCut(request.raw)) {
+    request.log.debug({ err: error }, 'request body did not arrive')
+    return reply.send()
+  }
   request.log.error({ err: error }, 'a handler failed')
   return reply.code(500).send(new HttpError(500, 'INTERNAL', 'Something went wrong here'))
 }
+
+/**
+ * Whether the connection ended before the whole body had arrived: the client left, or was told 408. What the handler then
+ * throws is a consequence, not a failure, and nobody gets its answer.
+ */
+const isCut = (request: IncomingMessage) => request.destroyed && !request.complete
 
 const pathOf = (request: FastifyRequest) => request.url.split('?', 1)[0] as string
 
@@ -110,6 +121,8 @@ export function answerClientError(error: ParserError, socket: HttpSocket, connec
   }
   const known = CLIENT_ERRORS[error.code ?? ''] ?? [400, 'This is no HTTP request']
   const [statusCode, message] = isTargetTooLong(error, socket) ? [414, 'The address is too long'] : known
+  // A client that ends its connection in the middle of a request has left, as far as anybody can tell.
+  if (answer && error.code !== 'HPE_INVALID_EOF_STATE') refusedOnSocket(answer, statusCode as number)
   endWith(socket, statusCode as number, 'CLIENT_ERROR', message as string)
 }
 

@@ -1,13 +1,19 @@
 import assert from 'node:assert/strict'
+import { once as event } from 'node:events'
+import { connect } from 'node:net'
 import { describe, type TestContext, test } from 'node:test'
 import type { FastifyPluginAsync } from 'fastify'
 import { pino } from 'pino'
 import { traceOf } from '../../src/http/request-log.ts'
 import { logOptions } from '../../src/log.ts'
 import { TOKENS } from '../helpers/admin.ts'
-import { startApp } from '../helpers/app.ts'
+import { type AppOptions, startApp } from '../helpers/app.ts'
+import { head } from '../helpers/http.ts'
+import { until } from '../helpers/until.ts'
 
 interface RequestLine {
+  aborted?: boolean
+
   msg: string
   level: number
   worker: number
@@ -35,18 +41,27 @@ const routes: FastifyPluginAsync = async (app) => {
     return {}
   })
   app.get('/silent', { config, logLevel: 'warn' }, async () => ({}))
+  app.post('/upload', { config }, async ({ body }) => body)
+  app.register(async (scope) => {
+    scope.addContentTypeParser('application/octet-stream', (_request, _payload, done) => done(null))
+    scope.post('/stream', { config }, async ({ raw }) => {
+      let bytes = 0
+      for await (const chunk of raw) bytes += (chunk as Buffer).length
+      return { bytes }
+    })
+  })
   app.get('/fails', { config }, async () => {
     throw new Error('no')
   })
 }
 
-/** An app whose log is as a worker's. */
-async function start(t: TestContext, logLevel = 'info') {
+/** An app whose log is as a worker's. @param options in addition to its routes */
+async function start(t: TestContext, logLevel = 'info', options: Pick<AppOptions, 'listen' | 'env'> = {}) {
   const lines: RequestLine[] = []
   const write = (text: string) => void lines.push(JSON.parse(text))
   const log = pino(logOptions({ logLevel }, { role: 'worker', worker: 3, generation: 7 }), { write })
   return {
-    ...(await startApp(t, { routes, log, slot: 3 })),
+    ...(await startApp(t, { routes, log, slot: 3, ...options })),
     log,
     lines,
     of: (msg: string) => lines.filter((one) => one.msg === msg)
@@ -162,4 +177,45 @@ describe('a trace', () => {
     ` 00-${TRACE}-${SPAN}-01`
   ]
   for (const header of invalid) test(`is none: ${header}`, () => assert.equal(traceOf(header), undefined))
+})
+
+describe('an upload that does not arrive', () => {
+  const half = (path: string, type: string) =>
+    `${head('POST', path, { 'content-type': type, 'content-length': '100' })}{"a":`
+  const uploads = { '/upload': 'application/json', '/stream': 'application/octet-stream' }
+  /** Every line about requests and their handlers; none of them may come later. */
+  const linesOf = async ({ lines, app }: Awaited<ReturnType<typeof start>>) => {
+    await until(() => app.completion.inFlight() === 0 && lines.some(({ msg }) => msg === 'request'), 'the line')
+    await new Promise((resolve) => setImmediate(resolve))
+    return lines
+      .filter(({ msg }) => !msg.startsWith('Redis'))
+      .map(({ msg, url, status, level, aborted }) => ({ msg, url, status, level, aborted }))
+  }
+
+  for (const [path, type] of Object.entries(uploads)) {
+    test(`within REQUEST_TIMEOUT is a 408, logged once and not as a failure: ${path}`, async (t) => {
+      const started = await start(t, 'info', { listen: true, env: { HEADERS_TIMEOUT: '300', REQUEST_TIMEOUT: '300' } })
+      const client = connect(started.port, '127.0.0.1', () => client.write(half(path, type)))
+      let text = ''
+      client.setEncoding('latin1').on('data', (chunk: string) => (text += chunk))
+      await event(client, 'close')
+      assert.match(text, /^HTTP\/1\.1 408 /)
+      assert.equal(text.match(/HTTP\/1\.1/g)?.length, 1)
+      assert.deepEqual(await linesOf(started), [
+        { msg: 'request', url: path, status: 408, level: INFO, aborted: undefined }
+      ])
+    })
+
+    for (const leave of ['destroy', 'resetAndDestroy'] as const) {
+      test(`because its client leaves is logged once, as aborted and not as a failure: ${path}, ${leave}`, async (t) => {
+        const started = await start(t, 'info', { listen: true })
+        const client = connect(started.port, '127.0.0.1', () => client.write(half(path, type)))
+        await until(() => started.app.completion.inFlight() === 1, 'the request')
+        client[leave]()
+        assert.deepEqual(await linesOf(started), [
+          { msg: 'request', url: path, status: 200, level: INFO, aborted: true }
+        ])
+      })
+    }
+  }
 })
