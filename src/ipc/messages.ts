@@ -64,6 +64,10 @@ export interface Ledger {
   left: number
   /** Destroyed at the hard deadline. */
   cut: number
+  /** Sent to the primary, which could not pass them to another worker. */
+  lost?: number
+  /** Still open, because their clients wait for the answer to an admin command, of which this drain may be a part. */
+  waiting?: number
 }
 
 /** What a worker knows of itself: counts that go on when it ends, and what does not. */
@@ -209,8 +213,8 @@ export type ToWorker =
   | { type: 'connection'; id: number; idleMs?: number; head?: string }
   /** The bound socket to accept on, asked for; the handle comes with the message. */
   | { type: 'port' }
-  /** The connection that was handed over under this id is at another worker. */
-  | { type: 'moved'; id: number }
+  /** The connection that was handed over under this id is at another worker; with `lost`, no worker could take it. */
+  | { type: 'moved'; id: number; lost?: boolean }
   /** Finish and leave. With `handOver` idle connections go to other workers; without, they are closed in order. */
   | {
       type: 'drain'

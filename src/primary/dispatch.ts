@@ -25,8 +25,8 @@ export interface TcpHandle extends ClientHandle {
 interface Connection extends Wish {
   readonly given: Given
   readonly handle: TcpHandle
-  /** Closes our copy of the descriptor; the worker's stays. */
-  readonly release: () => void
+  /** Closes our copy of the descriptor; the worker's stays. @param lost no worker has it */
+  readonly release: (lost: boolean) => void
   at: Target | undefined
   /** When it was given to that worker. */
   since: number
@@ -34,7 +34,7 @@ interface Connection extends Wish {
 }
 
 /** All fields at once: objects that grow cost ten times as much on Node 20. */
-const travelling = (given: Given, handle: TcpHandle, release: () => void, wish: Wish = {}): Connection => {
+const travelling = (given: Given, handle: TcpHandle, release: Connection['release'], wish: Wish = {}): Connection => {
   const { client, slot } = wish
   return { given, handle, release, client, slot, at: undefined, since: 0, avoid: undefined }
 }
@@ -89,10 +89,10 @@ export class Dispatcher {
   }
 
   /** Takes over an idle connection from the worker of a slot; `moved` is called when it is at another, or lost. */
-  take(handle: TcpHandle, idleMs: number, slot: number, moved: () => void): void {
-    const release = () => {
+  take(handle: TcpHandle, idleMs: number, slot: number, moved: (lost: boolean) => void): void {
+    const release = (lost: boolean) => {
       handle.close()
-      moved()
+      moved(lost)
     }
     const wish = { slot, client: this.#clients?.of(handle) }
     this.#dispatch(travelling({ id: ++this.#lastId, idleMs }, handle, release, wish))
@@ -131,8 +131,7 @@ export class Dispatcher {
   /** No worker will come any more: what is on its way is closed. */
   giveUp(): void {
     for (const connection of [...this.#travelling.values()]) {
-      this.lost++
-      this.#end(connection)
+      this.#lose(connection)
     }
     this.#waiting.length = 0
   }
@@ -181,9 +180,14 @@ export class Dispatcher {
     if (id !== undefined && unanswered !== undefined) this.#load.unanswered.set(id, unanswered - 1)
   }
 
-  #end(connection: Connection): void {
+  #lose(connection: Connection): void {
+    this.lost++
+    this.#end(connection, true)
+  }
+
+  #end(connection: Connection, lost = false): void {
     this.#travelling.delete(connection.given.id)
-    connection.release()
+    connection.release(lost)
     if (this.#travelling.size > 0) return
     clearInterval(this.#watch)
     this.#watch = undefined
@@ -212,10 +216,9 @@ export class Dispatcher {
   #drop(target: Target, before: number): void {
     for (const connection of [...this.#travelling.values()]) {
       if (connection.at !== target || connection.since >= before) continue
-      this.lost++
       this.#log.error({ worker: target.id }, 'a connection did not arrive at its worker: is it out of descriptors?')
       this.#answered(connection)
-      this.#end(connection)
+      this.#lose(connection)
     }
   }
 }

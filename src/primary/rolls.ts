@@ -17,7 +17,7 @@ export interface RollOutcome {
 /** The book of the rolling restart under way. */
 export class Rolls {
   readonly #releases: Releases
-  #begun: { at: number; ledger: Ledger; from?: string; to?: string } = { at: 0, ledger: emptyLedger() }
+  #begun: { at: number; ledger: Required<Ledger>; from?: string; to?: string } = { at: 0, ledger: emptyLedger() }
   #serving = 1
 
   constructor(releases: Releases) {
@@ -41,7 +41,7 @@ export class Rolls {
   /** A worker has left in order. */
   add(ledger: Ledger): void {
     const total = this.#begun.ledger
-    for (const key of Object.keys(total) as (keyof Ledger)[]) total[key] += ledger[key]
+    for (const key of Object.keys(total) as (keyof typeof total)[]) total[key] += ledger[key] ?? 0
   }
 
   end(
@@ -54,4 +54,13 @@ export class Rolls {
   }
 }
 
-const emptyLedger = (): Ledger => ({ held: 0, handedOver: 0, answered: 0, idle: 0, left: 0, cut: 0 })
+const emptyLedger = (): Required<Ledger> => ({
+  held: 0,
+  handedOver: 0,
+  answered: 0,
+  idle: 0,
+  left: 0,
+  cut: 0,
+  lost: 0,
+  waiting: 0
+})

@@ -17,7 +17,7 @@ export interface WorkerListener {
   counts(worker: WorkerProcess, families: Family[]): void
   redis(worker: WorkerProcess): void
   adopted(worker: WorkerProcess, connection: number): void
-  handedOver(worker: WorkerProcess, handle: TcpHandle | undefined, idleMs: number, moved: () => void): void
+  handedOver(worker: WorkerProcess, handle: TcpHandle | undefined, idleMs: number, moved: (lost: boolean) => void): void
   drained(worker: WorkerProcess, ledger: Ledger): void
   /** It accepts by itself, and asks for the socket. */
   port(worker: WorkerProcess): void
@@ -139,7 +139,7 @@ export class WorkerProcess implements Target {
         this,
         isHandle(handle) ? handle : undefined,
         idleMs,
-        () => void channel.tell({ type: 'moved', id })
+        (lost) => void channel.tell({ type: 'moved', id, ...(lost && { lost }) })
       )
     )
     channel.answer('collect', () => listener.collect())

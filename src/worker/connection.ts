@@ -27,7 +27,7 @@ export interface Connection {
   /** It cannot be used any more: on its way to another worker, or FIN is sent. */
   leaving: boolean
   /** How it ends, for the ledger of a drain; the client closed it where nothing else is said. */
-  end: 'handedOver' | 'answered' | 'idle' | 'left' | 'cut'
+  end: 'handedOver' | 'answered' | 'idle' | 'left' | 'cut' | 'lost'
 }
 
 const CONNECTION = Symbol('connection')

@@ -31,7 +31,7 @@ export class Drain implements Watcher {
   #options: DrainOptions
   #deadline: NodeJS.Timeout | undefined
   readonly #startedAt = performance.now()
-  readonly #ledger: Ledger = { held: 0, handedOver: 0, answered: 0, idle: 0, left: 0, cut: 0 }
+  readonly #ledger = { held: 0, handedOver: 0, answered: 0, idle: 0, left: 0, cut: 0, lost: 0 }
   readonly #finished: Promise<void>
   #finish!: () => void
   /** No connection is left at all. */
@@ -67,15 +67,15 @@ export class Drain implements Watcher {
     void this.left.then(() => clearInterval(interval))
     await this.#finished
     clearTimeout(this.#deadline)
-    return this.#ledger
+    return { ...this.#ledger, waiting: this.#connections.all.size }
   }
 
-  /** The primary says that another worker serves a connection that was handed over. */
-  moved(id: number): void {
+  /** The primary says that another worker serves a connection that was handed over, or that it is lost. */
+  moved(id: number, lost = false): void {
     const connection = this.#travelling.get(id)
     if (!connection) return
     this.#travelling.delete(id)
-    connection.end = 'handedOver'
+    connection.end = lost ? 'lost' : 'handedOver'
     connection.socket.destroy() // Our descriptor only; the connection lives on in the other worker's.
     this.#handOverNext()
   }

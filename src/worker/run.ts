@@ -140,7 +140,7 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
     if (families.length > 0) void channel.tell({ type: 'counts', families })
   }
   let drain: Drain | undefined
-  channel.on('moved', ({ id }) => drain?.moved(id))
+  channel.on('moved', ({ id, lost }) => drain?.moved(id, lost))
 
   /** Empties this worker and leaves. */
   const leave = async (options: DrainOptions, snapshot?: string) => {

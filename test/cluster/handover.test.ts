@@ -2,12 +2,20 @@ import assert from 'node:assert/strict'
 import { readdirSync } from 'node:fs'
 import { test } from 'node:test'
 import type { Ledger } from '../../src/ipc/messages.ts'
+import { TOKENS } from '../helpers/admin.ts'
 import { Connection, head, once } from '../helpers/http.ts'
 import { fixture, Load } from '../helpers/load.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { startService } from '../helpers/service.ts'
 
 const descriptors = (pid: number) => readdirSync(`/proc/${pid}/fd`).length
+
+/** Connections of workers that left, however they ended, as /metrics has them. */
+async function drainedConnections(url: string): Promise<number> {
+  const page = await (await fetch(`${url}/metrics`, { headers: { connection: 'close' } })).text()
+  const counts = [...page.matchAll(/^cluster_drained_connections_total\{.*\} (\d+)$/gm)]
+  return counts.reduce((sum, [, count]) => sum + Number(count), 0)
+}
 
 /** Connections that have each been used once. */
 async function openIdle(port: number, count: number): Promise<Connection[]> {
@@ -46,6 +54,35 @@ test('3,000 idle connections change hands in one reload, and nobody waits for it
   assert.ok(answers.every(({ status, body }, id) => status === 200 && body === JSON.stringify({ id: String(id) })))
   assert.ok(idle.every((connection) => !connection.ended))
   assert.ok(descriptors(service.pid) <= before + 10, 'the primary has kept no descriptor')
+})
+
+test('the ledger of a reload that was asked for over HTTP balances, with the connection of the one who asked', async (t) => {
+  const { url } = await startRedis(t)
+  const env = { REDIS_URL: url, APP: fixture('slow'), KEEP_ALIVE_TIMEOUT: '60000', ...TOKENS }
+  const service = await startService(t, { env })
+  const idle = await openIdle(service.port, 10)
+  const asking = idle[0]!
+  const answer = await asking.request('POST', '/admin/commands/reload', {
+    authorization: `Bearer ${TOKENS.ADMIN_TOKEN}`,
+    'content-length': '0'
+  })
+  assert.equal(answer.status, 200, answer.body)
+  const ledgers = [
+    JSON.parse(answer.body).result.ledger,
+    ...service.lines.filter(({ msg }) => msg === 'drained').map(({ ledger }) => ledger)
+  ] as Ledger[]
+  assert.equal(ledgers.length, 3)
+  for (const { held, ...ends } of ledgers) {
+    assert.equal(
+      Object.values(ends).reduce((sum, count) => sum + count, 0),
+      held,
+      JSON.stringify({ held, ...ends })
+    )
+  }
+  // One that was transferred to a worker of the old generation is transferred again.
+  assert.ok(ledgers[0]!.held >= 10)
+  assert.equal(ledgers[0]!.waiting, 1)
+  assert.equal(await drainedConnections(service.url), ledgers[0]!.held, 'and so do the counts on /metrics')
 })
 
 test('a connection keeps its keep-alive time over a reload, not the time for headers', async (t) => {
