@@ -4,6 +4,7 @@ import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
 import type { Logger } from 'pino'
 import { StartupError } from '../errors.ts'
+import { makeFolder } from './run-dir.ts'
 
 const run = promisify(execFile)
 const FAMILIES = ['redis', 'valkey']
@@ -39,7 +40,7 @@ export async function findRedis({ cacheDir, path, log }: FindRedisOptions): Prom
     throw noRedis('and only on Debian, Ubuntu and their relatives can one be unpacked')
   }
   try {
-    await mkdir(cacheDir, { recursive: true, mode: 0o700 })
+    makeFolder(cacheDir)
     return await unpack(aptGet, dpkgDeb, cacheDir, folder, log)
   } catch (error) {
     throw noRedis(`and unpacking the distribution's package failed (${reason(error)})`)

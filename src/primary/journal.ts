@@ -1,5 +1,6 @@
-import { appendFileSync, readFileSync, renameSync, statSync } from 'node:fs'
+import { lstatSync, renameSync } from 'node:fs'
 import type { Logger } from '../log.ts'
+import { appendNoFollow, readNoFollow } from './no-follow.ts'
 
 /** Its name in RUN_DIR. */
 export const JOURNAL_FILE = 'journal.jsonl'
@@ -50,12 +51,12 @@ export class Journal {
     for (const listener of this.#listeners) listener(entry)
     try {
       const line = `${JSON.stringify(entry)}\n`
-      const size = statSync(this.#path, { throwIfNoEntry: false })?.size ?? 0
+      const size = lstatSync(this.#path, { throwIfNoEntry: false })?.size ?? 0
       const full = size > 0 && size + Buffer.byteLength(line) > this.#maxBytes
       if (full) renameSync(this.#path, this.#olderPath)
-      const torn = this.#maybeTorn && !full && size > 0 && readFileSync(this.#path).at(-1) !== 0x0a
+      const torn = this.#maybeTorn && !full && size > 0 && readNoFollow(this.#path).at(-1) !== 0x0a
       this.#maybeTorn = true
-      appendFileSync(this.#path, torn ? `\n${line}` : line, { mode: 0o600 })
+      appendNoFollow(this.#path, torn ? `\n${line}` : line)
       this.#maybeTorn = false
     } catch (error) {
       if (!this.#failed) this.#log?.error({ err: error }, 'the journal cannot be written')
@@ -81,7 +82,7 @@ export class Journal {
 
 function readIfThere(path: string): string {
   try {
-    return readFileSync(path, 'utf8')
+    return readNoFollow(path).toString()
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return ''
     throw error

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { writeFileSync } from 'node:fs'
+import { chownSync, lchownSync, lstatSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
@@ -51,6 +51,60 @@ test('a RUN_DIR that cannot be written is said', async (t) => {
   const file = join(temporaryFolder(t), 'file')
   writeFileSync(file, '')
   assert.match(await refusal(t, {}, { runDir: join(file, 'run') }), /RUN_DIR .*\/file\/run cannot be written/)
+})
+
+test('a RUN_DIR that cannot be made is said at once, also below /proc', async (t) => {
+  const started = performance.now()
+  for (const runDir of ['/proc/foo', '/proc/foo/bar', '/dev/null/run']) {
+    assert.match(await refusal(t, {}, { runDir }), new RegExp(`RUN_DIR ${runDir} cannot be written: \\w+: `))
+  }
+  // Each is a start of Node; before, the first one never ended.
+  assert.ok(performance.now() - started < 60_000)
+})
+
+test('a RUN_DIR that another user owns is refused, and nothing in it is used or changed', async (t) => {
+  const isRoot = process.geteuid?.() === 0
+  const runDir = isRoot ? join(temporaryFolder(t), 'run') : '/usr'
+  if (isRoot) {
+    mkdirSync(runDir)
+    writeFileSync(join(runDir, 'session-secret'), 'planted'.padEnd(64, '.'))
+    chownSync(runDir, 4242, 4242)
+  }
+  const before = lstatSync(runDir)
+  const said = await refusal(t, {}, { runDir })
+  assert.match(said, new RegExp(`RUN_DIR ${runDir} is not safe: ${runDir} belongs to the user ${before.uid}`))
+  assert.deepEqual(lstatSync(runDir).mode, before.mode)
+})
+
+test('a RUN_DIR with a link in it is refused, and so is one with a file of another user', async (t) => {
+  const runDir = temporaryFolder(t)
+  const target = join(temporaryFolder(t), 'target')
+  writeFileSync(target, 'as it was')
+  for (const name of ['muster.pid', 'session-secret', 'journal.jsonl', 'admin.sock', 'redis']) {
+    symlinkSync(target, join(runDir, name))
+    assert.match(await refusal(t, {}, { runDir }), new RegExp(`is not safe: \\S+/${name} is a symbolic link`))
+    rmSync(join(runDir, name))
+  }
+  assert.equal(readFileSync(target, 'utf8'), 'as it was')
+  if (process.geteuid?.() !== 0) return
+  writeFileSync(join(runDir, 'session-secret'), 'planted'.padEnd(64, '.'))
+  chownSync(join(runDir, 'session-secret'), 4242, 4242)
+  assert.match(await refusal(t, {}, { runDir }), /is not safe: \S+\/session-secret belongs to the user 4242/)
+})
+
+test('a RUN_DIR that is a link of this user or of root is followed, and no other link is', async (t) => {
+  const { url } = await startRedis(t)
+  const target = join(temporaryFolder(t), 'target')
+  mkdirSync(target)
+  const runDir = join(temporaryFolder(t), 'link')
+  symlinkSync(target, runDir)
+  const service = await startService(t, { env: { REDIS_URL: url }, runDir, workers: 1 })
+  assert.equal(lstatSync(target).mode & 0o777, 0o700)
+  assert.equal(readFileSync(join(target, 'muster.pid'), 'utf8'), `${service.pid}\n`)
+  await service.stop()
+  if (process.geteuid?.() !== 0) return
+  lchownSync(runDir, 4242, 4242)
+  assert.match(await refusal(t, {}, { runDir }), /link is not safe: \S+\/link belongs to the user 4242/)
 })
 
 test('one primary per RUN_DIR: a second one says who has it and leaves the first alone', async (t) => {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { appendFileSync, readFileSync, statSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdirSync, readFileSync, statSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
 import type { Logger } from '../../src/log.ts'
@@ -71,17 +71,31 @@ describe('the journal', () => {
   })
 
   test('a full disk is said once, never thrown, and it goes on when there is room', (t) => {
-    const path = pathIn(t)
-    symlinkSync('/dev/full', path)
+    const folder = join(temporaryFolder(t), 'folder')
+    symlinkSync('/dev', folder)
+    const path = join(folder, 'full')
     const said: object[] = []
     const log = { error: ({ err }: { err: NodeJS.ErrnoException }, text: string) => said.push([err.code, text]) }
     const journal = new Journal(path, undefined, log as unknown as Logger)
     journal.record({ event: 'fork', why: 'lost' })
     journal.record({ event: 'fork', why: 'lost too' })
     assert.deepEqual(said, [['ENOSPC', 'the journal cannot be written']])
-    unlinkSync(path)
+    unlinkSync(folder)
+    mkdirSync(folder)
     journal.record({ event: 'fork', why: 'kept' })
     assert.deepEqual(whys(journal), ['kept'])
+  })
+
+  test('a symbolic link in its place is not followed', (t) => {
+    const path = pathIn(t)
+    const other = join(temporaryFolder(t), 'other')
+    writeFileSync(other, 'as it was')
+    symlinkSync(other, path)
+    const said: object[] = []
+    const log = { error: ({ err }: { err: NodeJS.ErrnoException }) => said.push([err.code]) }
+    new Journal(path, undefined, log as unknown as Logger).record({ event: 'fork' })
+    assert.deepEqual(said, [['ELOOP']])
+    assert.equal(readFileSync(other, 'utf8'), 'as it was')
   })
 
   test('nor does an entry that is no JSON throw', (t) => {
