@@ -1,65 +1,51 @@
-import { type ParseArgsConfig, parseArgs } from 'node:util'
-import { BenchError, type Command, type Flags } from './command.ts'
-import { growth } from './growth.ts'
-import { overhead } from './overhead.ts'
-import { profile } from './profile/profile.ts'
-import { reach } from './reach.ts'
-import { reload } from './reload.ts'
-import { scheduling } from './scheduling.ts'
-import { simulate } from './simulate/simulate.ts'
-import { state } from './state.ts'
-import { throughput } from './throughput.ts'
+import { writeFileSync } from 'node:fs'
+import { loadavg } from 'node:os'
+import { machineLine } from './machine.ts'
+import { scratchFolder } from './processes.ts'
+import { provideRedis, type RunningRedis } from './redis.ts'
+import { BenchError, helpOf, parseFlags, type Scenario } from './scenario.ts'
+import { compare } from './scenarios/compare.ts'
+import { growth } from './scenarios/growth.ts'
+import { overhead } from './scenarios/overhead.ts'
+import { profile } from './scenarios/profile.ts'
+import { reload } from './scenarios/reload.ts'
+import { scheduling } from './scenarios/scheduling.ts'
+import { simulate } from './scenarios/simulate.ts'
+import { state } from './scenarios/state.ts'
 
-const commands: Readonly<Record<string, Command>> = {
-  reach,
+const scenarios: Readonly<Record<string, Scenario>> = {
+  compare,
   growth,
-  simulate,
-  profile,
-  throughput,
   overhead,
-  reload,
   scheduling,
-  state
+  reload,
+  state,
+  simulate,
+  profile
 }
-const byDefault = 'reach'
-
-function help(): string {
-  const lines = ['npm run bench -- [subcommand] [--flag value …]', '']
-  for (const [name, command] of Object.entries(commands)) {
-    lines.push(`${name}${name === byDefault ? ' (default)' : ''}: ${command.summary}`)
-    for (const [flag, option] of Object.entries(command.options)) {
-      const byItself = option.default === undefined ? '' : ` (default ${option.default})`
-      lines.push(`  --${flag.padEnd(12)} ${option.help}${byItself}`)
-    }
-    for (const [flag, what] of Object.entries(command.switches ?? {})) lines.push(`  --${flag.padEnd(12)} ${what}`)
-  }
-  return lines.join('\n')
-}
-
-function parse(command: Command, args: string[]): Flags {
-  const options: NonNullable<ParseArgsConfig['options']> = { help: { type: 'boolean', short: 'h' } }
-  for (const [flag, { type, default: byItself }] of Object.entries(command.options)) {
-    options[flag] = byItself === undefined ? { type } : { type, default: byItself }
-  }
-  for (const flag of Object.keys(command.switches ?? {})) options[flag] = { type: 'boolean' }
-  const { positional } = command
-  try {
-    const { values, positionals } = parseArgs({ args, options, allowPositionals: positional !== undefined })
-    if (positionals.length > 1) throw new Error(`What is ${positionals[1]}?`)
-    return { ...values, ...(positional !== undefined && { [positional]: positionals[0] }) } as Flags
-  } catch (error) {
-    throw new BenchError(`${(error as Error).message}\n\n${help()}`)
-  }
-}
+const DEFAULT = 'compare'
+const USAGE = `npm run bench -- [scenario] [--flag value …]; without a scenario: ${DEFAULT}`
+const help = () => [USAGE, ...Object.entries(scenarios).map(([name, scenario]) => helpOf(name, scenario))].join('\n\n')
 
 async function main(argv: string[]): Promise<void> {
-  const named = argv[0] !== undefined && !argv[0].startsWith('-')
-  const name = named ? String(argv[0]) : byDefault
-  const command = Object.hasOwn(commands, name) ? commands[name] : undefined
-  if (!command) throw new BenchError(`No subcommand is called ${name}.\n\n${help()}`)
-  const flags = parse(command, named ? argv.slice(1) : argv)
-  if (flags.help) console.log(help())
-  else await command.run(flags)
+  const isNamed = argv[0] !== undefined && !argv[0].startsWith('-')
+  const name = isNamed ? String(argv[0]) : DEFAULT
+  const scenario = Object.hasOwn(scenarios, name) ? scenarios[name] : undefined
+  if (!scenario) throw new BenchError(`there is no scenario ${name}\n\n${help()}`)
+  const flags = parseFlags(scenario, isNamed ? argv.slice(1) : argv)
+  if (flags.help) return console.log(isNamed ? helpOf(name, scenario) : help())
+  const [load = 0] = loadavg()
+  if (load > 0.5) console.error(`The load average is already ${load.toFixed(1)}: expect wide spreads.`)
+  const folder = scratchFolder()
+  let redis: Promise<RunningRedis> | undefined
+  const { report, samples } = await scenario.run({
+    ...flags,
+    folder,
+    redis: () => (redis ??= provideRedis(flags.option('redis'), folder))
+  })
+  console.log(`${machineLine((await redis)?.version)}\n${report}`)
+  const file = flags.option('json')
+  if (file !== undefined) writeFileSync(file, `${JSON.stringify({ settings: flags.settings, samples }, null, 2)}\n`)
 }
 
 main(process.argv.slice(2)).then(

@@ -1,11 +1,14 @@
+import { once } from 'node:events'
 import { accessSync, constants, statSync } from 'node:fs'
+import { connect, type Socket } from 'node:net'
 import { delimiter, join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { Redis } from 'ioredis'
-import { launch } from './children.ts'
-import { BenchError } from './command.ts'
+import { launch } from './processes.ts'
+import { BenchError } from './scenario.ts'
 import { freePort } from './servers.ts'
 
-/** A Redis that answers: where it is, and its own account of its version. */
+/** A Redis that answers. */
 export interface RunningRedis {
   readonly url: string
   readonly version: string
@@ -17,7 +20,7 @@ export async function provideRedis(url: string | undefined, folder: string): Pro
   return { url: address, version: await versionOf(address) }
 }
 
-/** A number that Redis tells about itself. @param section of INFO @param field of that section */
+/** A number from INFO. @param section of INFO @param field in that section */
 export async function infoOf(url: string, section: string, field: string): Promise<number> {
   const client = new Redis(url)
   try {
@@ -36,7 +39,7 @@ async function startRedis(folder: string): Promise<string> {
     )
   }
   const port = await freePort()
-  // a rewrite of the append-only file would fall into somebody's window, and not into everybody's
+  // No rewrite of the append-only file: it would slow down one measurement and not the others.
   const persistence = ['--save', '', '--appendonly', 'yes', '--auto-aof-rewrite-percentage', '0', '--dir', folder]
   launch(program, ['--port', String(port), '--bind', '127.0.0.1', ...persistence], { stdio: 'ignore' })
   return `redis://127.0.0.1:${port}`
@@ -69,4 +72,63 @@ function onPath(name: string): string | undefined {
       return false
     }
   })
+}
+
+/** Redis commands that clients sent, and those that scripts ran inside Redis. */
+export interface Commands {
+  readonly sent: number
+  readonly inScripts: number
+}
+
+const LINE = /^\+[\d.]+ \[\d+ (lua)?/
+
+/**
+ * Counts commands with MONITOR, because INFO does not distinguish commands of clients from commands of scripts. It uses a
+ * socket of its own, because ioredis fails when the first lines arrive together with the reply to MONITOR. MONITOR slows
+ * Redis down, so nothing is timed meanwhile.
+ */
+export class Monitor {
+  /** Receives the words of every command that a client sends. */
+  onCommand: ((words: string[]) => void) | undefined
+  readonly #socket: Socket
+  #sent = 0
+  #inScripts = 0
+
+  private constructor(socket: Socket) {
+    this.#socket = socket
+  }
+
+  /** Resolves when counting has begun. @param url of a Redis that listens on TCP */
+  static async open(url: string): Promise<Monitor> {
+    const { hostname, port, username, password } = new URL(url)
+    const socket = connect({ host: hostname, port: Number(port || 6379) })
+    await once(socket, 'connect')
+    const monitor = new Monitor(socket)
+    const lines = createInterface({ input: socket })
+    const watching = once(lines, 'line')
+    lines.on('line', (line) => monitor.#take(line))
+    if (password) socket.write(`AUTH ${[username, password].filter(Boolean).map(decodeURIComponent).join(' ')}\r\n`)
+    socket.write('MONITOR\r\n')
+    await watching
+    return monitor
+  }
+
+  /** The counts so far. */
+  seen(): Commands {
+    return { sent: this.#sent, inScripts: this.#inScripts }
+  }
+
+  close(): void {
+    this.#socket.destroy()
+  }
+
+  #take(line: string): void {
+    const found = LINE.exec(line)
+    if (!found) return
+    if (found[1] !== undefined) this.#inScripts++
+    else {
+      this.#sent++
+      this.onCommand?.([...line.matchAll(/"((?:[^"\\]|\\.)*)"/g)].map(([, word = '']) => word))
+    }
+  }
 }

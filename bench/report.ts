@@ -1,111 +1,103 @@
-import type { Case } from './load/load.ts'
-import type { LoadResult } from './load/tally.ts'
-import { type Machine, machineLine } from './machine.ts'
-import { fixed, table } from './markdown.ts'
-import { median, paired, spread } from './ratios.ts'
-import { aboutOf, type ServerName } from './recipes.ts'
+import type { Sample, Settings } from './scenario.ts'
 
-export interface RunSettings {
-  readonly rounds: number
-  readonly seconds: number
-  readonly connections: number
-  readonly workers: number
+/** A Markdown table: the first column and those named in `texts` are aligned left, numbers right. */
+export function table(
+  head: readonly string[],
+  lines: readonly (readonly string[])[],
+  texts: readonly string[] = []
+): string {
+  const row = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
+  const rule = head.map((name, column) => (column === 0 || texts.includes(name) ? '---' : '---:'))
+  return [row(head), row(rule), ...lines.map(row)].join('\n')
 }
 
-/** One server's measurement in one round of one row. */
-export interface Sample<Name extends string = ServerName> extends LoadResult {
-  readonly server: Name
-  readonly row: Case
-  readonly round: number
-  readonly perSecond: number
-  /** CPU microseconds a request, user and system, of all the server's processes; Redis is not among them. */
-  readonly cpu: number
+/** A number with this many digits after the point, or a dash when it could not be measured. */
+export function fixed(value: number, digits: number): string {
+  if (!Number.isFinite(value)) return '–'
+  return value.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits })
 }
 
-export interface Memory {
-  readonly server: ServerName
-  readonly processes: number
-  readonly pssMiB: number
+/** The middle value, or the mean of the two in the middle; values that are not numbers are ignored. */
+export function median(values: readonly number[]): number {
+  const sorted = values.filter(Number.isFinite).sort((a, b) => a - b)
+  const upper = sorted[Math.floor(sorted.length / 2)] ?? Number.NaN
+  const lower = sorted[Math.ceil(sorted.length / 2) - 1] ?? Number.NaN
+  return (lower + upper) / 2
 }
 
-/** What is compared, and what was measured of it. */
-export interface Compared<Name extends string> {
-  readonly servers: readonly Name[]
-  readonly samples: readonly Sample<Name>[]
+/** Each value divided by the base's value of the same round. Rounds that lack a value are left out. */
+export function paired(values: readonly number[], base: readonly number[]): number[] {
+  return values.map((value, round) => value / (base[round] ?? Number.NaN)).filter(Number.isFinite)
 }
 
-export interface Report extends Compared<ServerName> {
-  readonly machine: Machine
-  readonly settings: RunSettings
-  readonly rows: readonly Case[]
-  readonly memory: readonly Memory[]
+/** `median (lowest–highest)`, the median alone where all values print the same, or a dash for no value. */
+export function spread(values: readonly number[], digits: number): string {
+  const all = values.filter(Number.isFinite)
+  if (all.length === 0) return '–'
+  const [lowest, highest] = [fixed(Math.min(...all), digits), fixed(Math.max(...all), digits)]
+  const middle = fixed(median(all), digits)
+  return lowest === highest ? middle : `${middle} (${lowest}–${highest})`
 }
 
-const base: ServerName = 'bare'
-const titles: Record<Case, string> = {
-  hit: 'A hit: `POST /hits`, keep-alive',
-  session: 'A hit of a session: `GET /` with its cookie, keep-alive',
-  connect: 'A connection a request: `POST /hits`, `Connection: close`'
+/** The values of one subject of a table, one per round. */
+export function valuesOf(samples: readonly Sample[], table: string, subject: string, value: string): number[] {
+  const own = samples.filter((sample) => sample.table === table && sample.subject === subject)
+  return own.map((sample) => sample.values[value] ?? Number.NaN)
 }
 
-/** The report as Markdown, ready for docs/performance.md. */
-export function toMarkdown(report: Report): string {
-  const { rounds, seconds, connections, workers } = report.settings
-  const how = [
-    machineLine(report.machine),
-    `${workers} workers, ${connections} connections, medians of ${rounds} interleaved rounds of ${seconds} s.`,
-    '"× bare" compares with bare in the same round: median (lowest–highest).',
-    'CPU is that of all processes of the server, Redis not counted.'
-  ]
-  const legend = report.servers.map((server) => `- ${server}: ${aboutOf(server)}`)
-  const tables = report.rows.map((row) => caseTable(report, row, base))
-  return [how.join('\n'), legend.join('\n'), ...tables, memoryTable(report)].join('\n\n')
+/** A column of a report: a value of the samples, and optionally a second column with its ratio to the base. */
+export interface Column {
+  readonly head: string
+  readonly value: string
+  readonly digits: number
+  /** The subject that the values are divided by, round by round. */
+  readonly base?: string
 }
 
-/** A row as Markdown. @param base what the ratios refer to */
-export function caseTable<Name extends string>(report: Compared<Name>, row: Case, base: Name): string {
-  const head = ['server', 'req/s', `× ${base}`, 'p50 ms', 'p99 ms', 'CPU µs/req', `× ${base}`, 'errors']
-  const lines = report.servers.flatMap((server) => {
-    const samples = of(report, row, server)
-    if (samples.length === 0) return []
-    const middle = (field: 'perSecond' | 'p50Ms' | 'p99Ms' | 'cpu') => median(samples.map((sample) => sample[field]))
-    const times = (field: 'perSecond' | 'cpu') => {
-      const floor = of(report, row, base).map((sample) => sample[field])
-      return spread(
-        paired(
-          samples.map((sample) => sample[field]),
-          floor
-        ),
-        2
-      )
-    }
-    const rate = [fixed(middle('perSecond'), 0), times('perSecond')]
-    const latency = [fixed(middle('p50Ms'), 2), fixed(middle('p99Ms'), 2)]
-    return [[server, ...rate, ...latency, fixed(middle('cpu'), 1), times('cpu'), errors(samples)]]
+/** The columns of a table about requests. */
+export const rateColumns = (base?: string): Column[] => [
+  { head: 'req/s', value: 'perSecond', digits: 0, ...(base && { base }) },
+  { head: 'p50 ms', value: 'p50Ms', digits: 2 },
+  { head: 'p99 ms', value: 'p99Ms', digits: 2 },
+  { head: 'CPU µs/req', value: 'cpu', digits: 1, ...(base && { base }) }
+]
+
+/** The samples of one table as Markdown, a line for each subject in order of appearance, errors in the last column. */
+export function sampleTable(
+  samples: readonly Sample[],
+  name: string,
+  columns: readonly Column[],
+  first = 'server'
+): string {
+  const subjects = [...new Set(samples.filter((sample) => sample.table === name).map(({ subject }) => subject))]
+  const heads = columns.flatMap(({ head, base }) => (base ? [head, `× ${base}`] : [head]))
+  const lines = subjects.map((subject) => {
+    const cells = columns.flatMap(({ value, digits, base }) => {
+      const own = valuesOf(samples, name, subject, value)
+      if (!base) return [spread(own, digits)]
+      return [fixed(median(own), digits), spread(paired(own, valuesOf(samples, name, base, value)), 2)]
+    })
+    return [subject, ...cells, errorsOf(samples.filter((one) => one.table === name && one.subject === subject))]
   })
-  return `### ${titles[row]}\n\n${table(head, lines)}`
+  return table([first, ...heads, 'errors'], lines)
 }
 
-function memoryTable(report: Report): string {
-  const floor = report.memory.find(({ server }) => server === base)?.pssMiB ?? Number.NaN
-  const lines = report.memory.map(({ server, processes, pssMiB }) => {
-    return [server, String(processes), fixed(pssMiB, 0), fixed(pssMiB / floor, 2)]
-  })
-  const note = 'PSS of all processes of the server after the rounds, read while all the servers were alive.'
-  return `### Memory\n\n${table(['server', 'processes', 'PSS MiB', '× bare'], lines)}\n\n${note}`
-}
+/** A list of the servers that are compared. */
+export const legend = (servers: Readonly<Record<string, { readonly about: string }>>): string =>
+  Object.entries(servers)
+    .map(([name, { about }]) => `- ${name}: ${about}`)
+    .join('\n')
 
-/** One server's samples of one row, a round each. */
-export function of<Name extends string>(report: Compared<Name>, row: Case, server: Name): Sample<Name>[] {
-  return report.samples.filter((sample) => sample.row === row && sample.server === server)
-}
+/** How a table was measured, in one sentence. */
+export const howMeasured = ({ rounds, seconds, connections, workers }: Settings): string =>
+  `${workers} workers, ${connections} connections, medians of ${rounds} interleaved rounds of ${seconds} s ` +
+  '(lowest–highest). Ratios compare values of the same round. CPU is that of all processes of the server, without Redis.'
 
-function errors(samples: Sample<string>[]): string {
+function errorsOf(samples: readonly Sample[]): string {
   const kinds = new Map<string, number>()
-  for (const { failures } of samples) {
+  for (const { failures = {} } of samples) {
     for (const [kind, times] of Object.entries(failures)) kinds.set(kind, (kinds.get(kind) ?? 0) + times)
   }
   const total = [...kinds.values()].reduce((sum, times) => sum + times, 0)
-  const detail = [...kinds].map(([kind, times]) => `${kind}: ${times}`).join(', ')
-  return total === 0 ? '0' : `**${total}** (${detail})`
+  return total === 0 ? '0' : `**${total}** (${[...kinds].map(([kind, times]) => `${kind}: ${times}`).join(', ')})`
 }

@@ -1,70 +1,69 @@
-import { loadavg } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Case, type Job, Load } from './load/load.ts'
-import { cpuBetween, cpuTimes } from './measure.ts'
-import type { RunSettings, Sample } from './report.ts'
-import type { Server } from './servers.ts'
+import { type Contestant, startContestant } from './contestants.ts'
+import { Load, type RateJob, type Row, rows, rowTitles } from './load/load.ts'
+import { cpuBetween, cpuTimes } from './processes.ts'
+import type { Context, Sample } from './scenario.ts'
+import type { Running } from './servers.ts'
 
-export function warnIfBusy(): void {
-  const [lastMinute = 0] = loadavg()
-  if (lastMinute > 0.5) console.error(`The load average is ${lastMinute.toFixed(1)} already: expect wide spreads.`)
+/** A running contestant. */
+export interface Measured extends Contestant {
+  readonly running: Running
 }
 
 /**
- * Every server once in each round, after a second of each that does not count.
- * @param between what is done at the end of each round, with all servers idle
+ * Starts all contestants, measures each once in each round after one second of load that does not count, and stops them.
+ * @param extra further properties of the jobs
+ * @param between is awaited at the end of each round, while all servers are idle
  */
-export async function measureAll<Name extends string>(
-  servers: Server<Name>[],
-  rows: Case[],
-  settings: RunSettings,
-  between: () => Promise<void> = async () => {}
-): Promise<Sample<Name>[]> {
+export async function measureRounds(
+  { settings, folder, redis }: Context,
+  contestants: Readonly<Record<string, Contestant>>,
+  wanted: readonly Row[] = rows,
+  extra: Partial<RateJob> = {},
+  between: (servers: Measured[], load: Load) => Promise<void> = async () => {}
+): Promise<Sample[]> {
   const load = new Load()
-  const samples: Sample<Name>[] = []
-  const measured = rows.flatMap((row) =>
-    servers.filter((server) => server.rows.includes(row)).map((server) => ({ row, server }))
-  )
+  const samples: Sample[] = []
+  const servers: Measured[] = []
+  const jobOf = ({ running, shared }: Measured, row: Row, seconds: number): RateJob => {
+    return { row, url: running.url, connections: settings.connections, seconds, shared, ...extra }
+  }
+  const needsRedis = Object.values(contestants).some(({ shared }) => shared)
+  const redisUrl = needsRedis ? (await redis()).url : undefined
   try {
-    for (const { row, server } of measured) await load.run(jobFor(server, row, settings, 1), () => undefined)
+    for (const [name, contestant] of Object.entries(contestants)) {
+      const running = await startContestant(name, contestant, { workers: settings.workers, redisUrl, folder })
+      servers.push({ ...contestant, running })
+    }
+    const pairs = wanted.flatMap((row) =>
+      servers.filter((server) => server.rows?.includes(row) ?? true).map((server) => ({ row, server }))
+    )
+    for (const { row, server } of pairs) await load.run(jobOf(server, row, 1), () => undefined)
     for (let round = 1; round <= settings.rounds; round++) {
-      for (const { row, server } of measured) samples.push(await measure(load, server, row, round, settings))
-      await between()
+      for (const { row, server } of pairs) {
+        const { name } = server.running
+        const sample = await measureWindow(load, server.running, jobOf(server, row, settings.seconds))
+        samples.push({ table: rowTitles[row], subject: name, ...sample })
+        console.error(`round ${round}/${settings.rounds} ${row} ${name}: ${Math.round(sample.values.perSecond)} req/s`)
+      }
+      await between(servers, load)
     }
   } finally {
     load.stop()
+    await Promise.all(servers.map(({ running }) => running.stop()))
   }
   return samples
 }
 
-/** One window of load on one server: what its clients saw, and what its processes spent. */
-export async function measure<Name extends string>(
-  load: Load,
-  server: Server<Name>,
-  row: Case,
-  round: number,
-  settings: RunSettings
-): Promise<Sample<Name>> {
-  // what the one before left to be closed and collected belongs to nobody's window
+/** One window of load on one server: what its clients saw and the CPU time of its processes. */
+export async function measureWindow(load: Load, running: Running, job: RateJob) {
+  // Connections that the previous window left are closed and collected outside of this one.
   await sleep(200)
-  const job = jobFor(server, row, settings, settings.seconds)
-  const { result, before, after } = await load.run(job, () => cpuTimes(server.pids()))
+  const { result, before, after } = await load.run(job, () => cpuTimes(running.pids()))
   const { micros, gone } = cpuBetween(before, after)
-  const failures = gone > 0 ? { ...result.failures, 'server process gone': gone } : result.failures
-  const perSecond = result.requests / result.seconds
-  const sample: Sample<Name> = {
-    ...result,
-    failures,
-    server: server.name,
-    row,
-    round,
-    perSecond,
-    cpu: micros / result.requests
+  const { requests, seconds, p50Ms, p99Ms, failures } = result
+  return {
+    values: { perSecond: requests / seconds, p50Ms, p99Ms, cpu: micros / requests },
+    failures: gone > 0 ? { ...failures, 'server process gone': gone } : failures
   }
-  console.error(`round ${round}/${settings.rounds} ${row} ${server.name}: ${Math.round(perSecond)} req/s`)
-  return sample
-}
-
-function jobFor(server: Server, row: Case, settings: RunSettings, seconds: number): Job {
-  return { row, url: server.url, connections: settings.connections, seconds, shared: server.shared }
 }

@@ -6,46 +6,34 @@ import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { launch, stop } from './children.ts'
-import { BenchError } from './command.ts'
-import { type Case, cases } from './load/load.ts'
-import { descendants } from './measure.ts'
+import { descendants, launch, stop } from './processes.ts'
+import { BenchError } from './scenario.ts'
 
-/** Many workers on few cores that others use too take their time. */
+/** Generous, because many workers may boot on a few busy cores. */
 const READY_MS = 60_000
-
-export interface Server<Name extends string = string> {
-  readonly name: Name
-  readonly url: string
-  /** Keeps its hits and sessions in Redis, so that a session must be found again by its cookie. */
-  readonly shared: boolean
-  /** What it is measured at. */
-  readonly rows: readonly Case[]
-  /** All its processes as of now, primary first. */
-  pids(): number[]
-  stop(): Promise<void>
-}
 
 export interface ServerSettings {
   readonly workers: number
   readonly redisUrl: string | undefined
-  /** Logs and run directories go here, a folder for each server. */
+  /** The folder for logs and run directories; each server gets a folder in it. */
   readonly folder: string
 }
 
 /** A program of this package that serves /readyz on PORT. */
 export interface Program {
   readonly name: string
-  /** The entry point: a path, or relative to this compiled file. */
+  /** The entry point: an absolute path, or relative to this compiled file. */
   readonly file: string
   readonly args?: readonly string[]
-  /** Where it runs, instead of a folder of its own among those of the run. */
+  /** Its working directory; by default a folder of its own. */
   readonly cwd?: string
-  /** What it gets beside the variables that all get. */
+  /** Variables in addition to those that every program gets. */
   readonly env?: Readonly<Record<string, string>>
 }
 
+/** A program that was started and answers. */
 export interface Running {
+  readonly name: string
   readonly url: string
   readonly port: number
   readonly child: ChildProcess
@@ -53,18 +41,9 @@ export interface Running {
   readonly log: string
   /** RUN_DIR, for a program that has one. */
   readonly runDir: string
+  /** All its processes as of now, the primary first. */
+  pids(): number[]
   stop(): Promise<void>
-}
-
-/** A program that runs, as one of those that are compared. */
-export function serverOf<Name extends string>(
-  running: Running,
-  name: Name,
-  shared: boolean,
-  rows: readonly Case[] = cases
-): Server<Name> {
-  const { url, child, stop } = running
-  return { name, url, shared, rows, pids: () => descendants(child.pid ?? 0), stop }
 }
 
 /** Starts a program on a free loopback port; resolves when GET /readyz answers 200, rejects after a minute without. */
@@ -86,7 +65,8 @@ export async function startProgram(program: Program, settings: ServerSettings): 
   closeSync(output)
   const url = `http://127.0.0.1:${port}`
   await ready(child, url, name, log)
-  return { url, port, child, log, runDir: join(own, 'run'), stop: () => stop(child) }
+  const pids = () => descendants(child.pid ?? 0)
+  return { name, url, port, child, log, runDir: join(own, 'run'), pids, stop: () => stop(child) }
 }
 
 /** A loopback port that was free a moment ago. */
@@ -99,7 +79,7 @@ export async function freePort(): Promise<number> {
   return port
 }
 
-/** The same for all, and nothing of the caller's own settings: those would change one server and not the others. */
+/** The same variables for every program, and no settings of the caller: those would change one server and not the others. */
 function environment(port: number, settings: ServerSettings, runDir: string): NodeJS.ProcessEnv {
   const { PATH, HOME, NODE_OPTIONS } = process.env
   return {

@@ -1,62 +1,133 @@
-import { type ChildProcess, fork } from 'node:child_process'
+import { type ChildProcess, fork, type Serializable } from 'node:child_process'
+import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
-import { BenchError } from '../command.ts'
-import { ask, type Failed } from './ask.ts'
-import type { LoadResult } from './tally.ts'
+import type { Mix } from '../../test/helpers/load.ts'
+import { BenchError } from '../scenario.ts'
 
-/** The rows that are measured: a hit, a hit of a session, a connection for each request. */
-export const cases = ['hit', 'session', 'connect'] as const
-export type Case = (typeof cases)[number]
+/** The kinds of load: a hit, a page with a session, a new connection for each hit. */
+export const rows = ['hit', 'session', 'connect'] as const
+export type Row = (typeof rows)[number]
 
-export interface Job {
-  readonly row: Case
+export const rowTitles: Record<Row, string> = {
+  hit: 'A hit: `POST /hits`, keep-alive',
+  session: 'A page with a session: `GET /` with its cookie, keep-alive',
+  connect: 'A connection per request: `POST /hits`, `Connection: close`'
+}
+
+/** One window of load. */
+export interface RateJob {
+  readonly row: Row
   readonly url: string
   readonly connections: number
   readonly seconds: number
-  /** For `session`: every connection's cookie must lead back to its session, or the job fails. */
+  /** For `session`: every cookie must lead back to its session, or the job fails. */
   readonly shared: boolean
-  /** For `session`: so many sessions, the next one with each request; without it one for each connection. */
+  /** For `session`: this many sessions, the next one with each request. By default one for each connection. */
   readonly sessions?: number
-  /** Every connection comes from a loopback address of its own, as clients do; not for `session`. */
+  /** Each connection comes from a loopback address of its own, as clients do; not for `session`. */
   readonly spread?: boolean
 }
 
-/** The nth of 250 loopback addresses; on Linux all of 127.0.0.0/8 is there. */
-export const nthAddress = (nth: number): string => `127.0.2.${1 + (nth % 250)}`
+/** What the clients of one window saw. Latency counts from the request (or the connection) to the complete response. */
+export interface RateResult {
+  /** Requests answered with 2xx. */
+  readonly requests: number
+  readonly seconds: number
+  readonly p50Ms: number
+  readonly p99Ms: number
+  /** Everything else by kind: a status, an error code, a timeout, a connection that ended without a response. */
+  readonly failures: Readonly<Record<string, number>>
+}
 
-/** What making one session may take at most, on a very busy machine. */
-const PATIENCE_MS = 5
+/** What clients of a mixed load saw. No client repeats a request. */
+export interface MixedResult {
+  readonly answered: number
+  /** Connections that were opened again by clients that keep theirs. */
+  readonly reopened: number
+  /** `client: what it saw`, and how often. */
+  readonly failures: Readonly<Record<string, number>>
+  readonly p99Ms: number
+}
 
-export type ToLoad = { readonly type: 'prepare'; readonly job: Job } | { readonly type: 'go' }
-export type FromLoad = { readonly type: 'ready' } | { readonly type: 'result'; readonly result: LoadResult } | Failed
+/** Requests to the load process, with the types of their results. */
+export interface LoadRequests {
+  prepare: { args: RateJob; result: null }
+  go: { args: null; result: RateResult }
+  /** Opens connections that ask once and are kept. */
+  hold: { args: { url: string; connections: number }; result: { held: number } }
+  /** Opens connections at once and counts how many each worker got. */
+  balance: { args: { url: string; connections: number; workers: number }; result: number[] }
+  'mixed-start': { args: { port: number; mix: Mix }; result: null }
+  'mixed-stop': { args: null; result: MixedResult }
+}
 
-/** The load generator: a process of its own, so that its CPU is nobody else's, and one for the run, so that it is warm. */
+/** A mixed request without a response is given up after 30 s, so every client ends. */
+export const MIXED_END_MS = 35_000
+
+/** The load generator, in a process of its own so that its CPU time is not counted for a server. */
 export class Load {
-  readonly #child: ChildProcess
+  // Not detached: Ctrl-C of a terminal reaches it, and it exits when the channel closes.
+  readonly #child: ChildProcess = fork(fileURLToPath(new URL('./load-child.js', import.meta.url)), {
+    stdio: ['ignore', 2, 2, 'ipc']
+  })
 
-  constructor() {
-    // not detached: a terminal's Ctrl-C reaches it, and it leaves by itself when the channel closes
-    this.#child = fork(fileURLToPath(new URL('./child.js', import.meta.url)), { stdio: ['ignore', 2, 2, 'ipc'] })
+  /** Runs one window. `read` is called immediately before the first and after the last request. */
+  async run<Reading>(job: RateJob, read: () => Reading) {
+    await this.#request('prepare', job, 30_000 + (job.sessions ?? 0) * 5)
+    const before = read()
+    const result = await this.#request('go', null, job.seconds * 1000 + 30_000)
+    return { result, before, after: read() }
   }
 
-  /** Runs one job; `around` is called just before the first and just after the last request of the window. */
-  async run<Reading>(
-    job: Job,
-    around: () => Reading
-  ): Promise<{ result: LoadResult; before: Reading; after: Reading }> {
-    await this.#ask({ type: 'prepare', job }, 30_000 + (job.sessions ?? 0) * PATIENCE_MS)
-    const before = around()
-    const answer = await this.#ask({ type: 'go' }, job.seconds * 1000 + 30_000)
-    const after = around()
-    if (answer.type !== 'result') throw new BenchError('The load generator lost count of what it was asked.')
-    return { result: answer.result, before, after }
+  async hold(url: string, connections: number): Promise<void> {
+    if (connections === 0) return
+    const { held } = await this.#request('hold', { url, connections }, 120_000)
+    if (held < connections) throw new BenchError(`only ${held} of ${connections} idle connections stayed open`)
   }
 
+  balance(args: LoadRequests['balance']['args']): Promise<number[]> {
+    return this.#request('balance', args, 30_000)
+  }
+
+  /** Resolves when the clients are warm and the counted ones get responses. */
+  async startMixed(port: number, mix: Mix): Promise<void> {
+    await this.#request('mixed-start', { port, mix }, 60_000)
+  }
+
+  stopMixed(): Promise<MixedResult> {
+    return this.#request('mixed-stop', null, MIXED_END_MS + 5000)
+  }
+
+  /** Ends the process and all its connections. */
   stop(): void {
     this.#child.kill('SIGKILL')
   }
 
-  #ask(message: ToLoad, deadlineMs: number): Promise<Exclude<FromLoad, Failed>> {
-    return ask<FromLoad>(this.#child, message, deadlineMs)
+  async #request<R extends keyof LoadRequests>(
+    request: R,
+    args: LoadRequests[R]['args'],
+    timeoutMs: number
+  ): Promise<LoadRequests[R]['result']> {
+    const waiting = new AbortController()
+    const { signal } = waiting
+    const timer = setTimeout(() => waiting.abort(), timeoutMs)
+    try {
+      const response = once(this.#child, 'message', { signal })
+      const exit = once(this.#child, 'exit', { signal }).then(() => {
+        throw new BenchError('the load process ended')
+      })
+      this.#child.send({ request, args } as Serializable)
+      const [{ result, error }] = (await Promise.race([response, exit])) as [
+        { result: LoadRequests[R]['result']; error?: string }
+      ]
+      if (error !== undefined) throw new BenchError(error)
+      return result
+    } catch (error) {
+      if (signal.aborted) throw new BenchError(`the load process did not answer within ${timeoutMs} ms`)
+      throw error
+    } finally {
+      clearTimeout(timer)
+      waiting.abort()
+    }
   }
 }

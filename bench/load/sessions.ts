@@ -1,60 +1,35 @@
-import http from 'node:http'
-import type { Job } from './load.ts'
+import type { RateJob } from './load.ts'
 
-interface Page {
-  readonly cookie: string | undefined
-  readonly visits: unknown
-}
-
-/** More at a time would only wait in a queue. */
-const atATime = 64
+/** More at once would only wait in a queue. */
+const AT_A_TIME = 64
 
 /**
- * One session for each connection, or so many as the job says: the `name=value` of the cookie that GET / sets. A server that shares its
- * sessions must count the second visit of the same cookie, or what is measured would not be a session.
+ * One session for each connection, or as many as the job says: the `name=value` of the cookie that GET / sets. A server that
+ * shares its sessions must count the second visit of a cookie; otherwise no session would be measured.
  */
-export async function sessionCookies(job: Job): Promise<string[]> {
+export async function sessionCookies(job: RateJob): Promise<string[]> {
   const wanted = job.sessions ?? job.connections
-  const agent = new http.Agent({ keepAlive: true })
   const cookies: string[] = []
   let begun = 0
   const visitor = async () => {
     while (begun++ < wanted) {
-      const cookie = await newSession(job, agent)
-      if (cookie !== undefined) cookies.push(cookie)
+      const { cookie } = await visit(job.url)
+      if (cookie === undefined && job.shared) throw new Error(`GET ${job.url}/ set no session cookie`)
+      if (cookie === undefined) continue
+      cookies.push(cookie)
+      if (!job.shared) continue
+      const { visits } = await visit(job.url, cookie)
+      if (visits !== 2) throw new Error(`GET ${job.url}/ counted ${visits} at the second visit of a session`)
     }
   }
-  await Promise.all(Array.from({ length: atATime }, visitor))
-  agent.destroy()
+  await Promise.all(Array.from({ length: AT_A_TIME }, visitor))
   return cookies
 }
 
-async function newSession(job: Job, agent: http.Agent): Promise<string | undefined> {
-  const first = await visit(job.url, agent)
-  if (!job.shared) return first.cookie
-  if (first.cookie === undefined) throw new Error(`GET ${job.url}/ set no session cookie.`)
-  const { visits } = await visit(job.url, agent, first.cookie)
-  if (visits !== 2) throw new Error(`GET ${job.url}/ said visits ${visits} at the second visit of a session.`)
-  return first.cookie
-}
-
-function visit(url: string, agent: http.Agent, cookie?: string): Promise<Page> {
-  const headers = { accept: 'application/json', ...(cookie === undefined ? {} : { cookie }) }
-  return new Promise((resolve, reject) => {
-    const request = http.get(`${url}/`, { agent, headers, timeout: 5000 }, (response) => {
-      let body = ''
-      response.setEncoding('utf8').on('data', (chunk: string) => {
-        body += chunk
-      })
-      response.on('error', reject)
-      response.on('end', () => {
-        if (response.statusCode !== 200)
-          return reject(new Error(`GET ${url}/ answered ${response.statusCode}: ${body}`))
-        const { visits } = JSON.parse(body) as { visits: unknown }
-        resolve({ cookie: response.headers['set-cookie']?.[0]?.split(';')[0], visits })
-      })
-    })
-    request.on('timeout', () => request.destroy(new Error(`GET ${url}/ did not answer within 5 s.`)))
-    request.on('error', reject)
-  })
+async function visit(url: string, cookie?: string): Promise<{ cookie: string | undefined; visits: unknown }> {
+  const headers = { accept: 'application/json', ...(cookie && { cookie }) }
+  const response = await fetch(`${url}/`, { headers, signal: AbortSignal.timeout(5000) })
+  if (response.status !== 200) throw new Error(`GET ${url}/ answered ${response.status}: ${await response.text()}`)
+  const { visits } = (await response.json()) as { visits: unknown }
+  return { cookie: response.headers.get('set-cookie')?.split(';')[0], visits }
 }

@@ -1,19 +1,7 @@
 import { createHistogram } from 'node:perf_hooks'
+import type { RateResult } from './load.ts'
 
-/** What one measurement saw from the client's side. */
-export interface LoadResult {
-  /** Requests answered 2xx within the window. */
-  readonly requests: number
-  /** The length of the window. */
-  readonly seconds: number
-  /** Latency of the 2xx answers, request written (or connection opened) to answer complete, in ms. */
-  readonly p50Ms: number
-  readonly p99Ms: number
-  /** Everything else, by kind: a status, an error code, a time-out, a connection that ended without an answer. */
-  readonly failures: Readonly<Record<string, number>>
-}
-
-/** Counts answers and failures of one measurement; latencies are kept to the microsecond, three digits exact. */
+/** Counts responses and failures of one window; latencies are kept to the microsecond, three digits exact. */
 export class Tally {
   readonly #latency = createHistogram({ lowest: 1, highest: 60_000_000, figures: 3 })
   readonly #failures: Record<string, number> = {}
@@ -30,14 +18,9 @@ export class Tally {
     this.#failures[kind] = (this.#failures[kind] ?? 0) + times
   }
 
-  result(seconds: number): LoadResult {
+  result(seconds: number): RateResult {
     const percentile = (p: number) => (this.#requests > 0 ? this.#latency.percentile(p) / 1000 : Number.NaN)
-    return {
-      requests: this.#requests,
-      seconds,
-      p50Ms: percentile(50),
-      p99Ms: percentile(99),
-      failures: this.#failures
-    }
+    const [p50Ms, p99Ms] = [percentile(50), percentile(99)]
+    return { requests: this.#requests, seconds, p50Ms, p99Ms, failures: this.#failures }
   }
 }

@@ -3,16 +3,15 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import type { Job } from './load.ts'
-import type { LoadResult } from './tally.ts'
+import type { RateJob, RateResult } from './load.ts'
 
-/** Version of the wrk on the PATH; undefined where there is none. */
+/** The version of wrk on the PATH; undefined where there is none. */
 export function wrkVersion(): string | undefined {
-  // It says how it is to be used as well, and ends with a failure.
+  // It prints its usage as well and exits with an error.
   return /^wrk (?:\w+\/)?(\S+)/.exec(spawnSync('wrk', ['--version'], { encoding: 'utf8' }).stdout ?? '')?.[1]
 }
 
-/** What it counted, in its own units: microseconds, and errors by kind. */
+/** The counts of wrk in its own units: microseconds, and errors by kind. */
 interface Summary {
   readonly requests: number
   readonly micros: number
@@ -22,10 +21,10 @@ interface Summary {
 }
 
 /**
- * The same load as of the other generators, by wrk: it takes a tenth of what one in JavaScript does of cores that the
- * servers have to share with it. One request at a time on each connection; cookies in turn with each request.
+ * The load by wrk, which uses a tenth of the CPU of a generator in JavaScript: servers and load share the cores. One request
+ * at a time on each connection, cookies in turn.
  */
-export async function byWrk(job: Job, cookies: readonly string[]): Promise<LoadResult> {
+export async function byWrk(job: RateJob, cookies: readonly string[]): Promise<RateResult> {
   const folder = mkdtempSync(join(tmpdir(), 'muster-wrk-'))
   try {
     const [script, list] = [join(folder, 'load.lua'), join(folder, 'cookies')]
@@ -34,14 +33,14 @@ export async function byWrk(job: Job, cookies: readonly string[]): Promise<LoadR
     const args = ['-t1', `-c${job.connections}`, `-d${job.seconds}s`, '--timeout', '2s', '-s', script, job.url]
     const { stdout } = await promisify(execFile)('wrk', args)
     const line = stdout.split('\n').find((one) => one.startsWith('{'))
-    if (line === undefined) throw new Error(`wrk said nothing of what it counted:\n${stdout}`)
+    if (line === undefined) throw new Error(`wrk printed no counts:\n${stdout}`)
     return resultOf(JSON.parse(line) as Summary)
   } finally {
     rmSync(folder, { recursive: true })
   }
 }
 
-function resultOf({ requests, micros, p50, p99, failures }: Summary): LoadResult {
+function resultOf({ requests, micros, p50, p99, failures }: Summary): RateResult {
   const some = Object.entries(failures).filter(([, times]) => times > 0)
   return {
     requests: requests - (failures.status ?? 0),
@@ -52,8 +51,8 @@ function resultOf({ requests, micros, p50, p99, failures }: Summary): LoadResult
   }
 }
 
-/** @param list path of the cookies, one a line: a script may not have so many constants */
-function scriptOf({ row, url }: Job, list: string): string {
+/** @param list path of a file with one cookie per line: a Lua script may not contain that many constants */
+function scriptOf({ row, url }: RateJob, list: string): string {
   const headers = {
     host: new URL(url).host,
     accept: 'application/json',
@@ -62,7 +61,7 @@ function scriptOf({ row, url }: Job, list: string): string {
   }
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
   const start = `${row === 'session' ? 'GET /' : 'POST /hits'} HTTP/1.1\r\n${lines.join('')}`
-  // A string in JSON is one in Lua too, for what is in these.
+  // For these characters a JSON string is a Lua string too.
   return `
 local start, requests, turn = ${JSON.stringify(start)}, {}, 0
 for cookie in io.lines(${JSON.stringify(list)}) do
@@ -76,7 +75,7 @@ end
 function done(summary, latency)
   local failed = summary.errors
   print(string.format(
-    '\\n{"requests":%d,"micros":%d,"p50":%f,"p99":%f,"failures":{"status":%d,"connect":%d,"read":%d,"write":%d,"time-out":%d}}',
+    '\\n{"requests":%d,"micros":%d,"p50":%f,"p99":%f,"failures":{"status":%d,"connect":%d,"read":%d,"write":%d,"timeout":%d}}',
     summary.requests, summary.duration, latency:percentile(50), latency:percentile(99),
     failed.status, failed.connect, failed.read, failed.write, failed.timeout))
 end

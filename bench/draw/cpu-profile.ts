@@ -1,7 +1,7 @@
-/** The parts of a .cpuprofile of V8 that are read. */
+/** The parts of a V8 .cpuprofile that are read. */
 export interface CpuProfile {
   readonly nodes: readonly ProfileNode[]
-  /** Node ids, one a sample. */
+  /** Node ids, one per sample. */
   readonly samples: readonly number[]
   /** Microseconds before each sample. */
   readonly timeDeltas: readonly number[]
@@ -18,16 +18,16 @@ export interface Frame {
   readonly name: string
   readonly category: string
   self: number
-  /** With everything it called. */
+  /** Including its callees. */
   total: number
   readonly children: Map<string, Frame>
 }
 
-/** Waiting for something to do is no cost, and to begin the profile is none of the service's. */
+/** Idle time is no cost, and starting the profile is not the work of the service. */
 const isLeftOut = ({ functionName, url }: ProfileNode['callFrame']) =>
   functionName === '(idle)' || url.startsWith('node:inspector')
 
-/** The calls of a profile as a tree: what has the same name and the same parents is one frame; what is no cost is left out. */
+/** The calls of a profile as a tree. Calls with the same name and parents are one frame; idle time is left out. */
 export function frames(profile: CpuProfile): Frame {
   const selfOf = new Map<number, number>()
   profile.samples.forEach((id, nth) => {
@@ -54,14 +54,14 @@ export function frames(profile: CpuProfile): Frame {
   }
   for (const { id, callFrame, children = [] } of profile.nodes) {
     if (called.has(id)) continue
-    // V8's own root is no function; the tree begins with what it called
+    // The root of V8 is no function; the tree begins with its callees.
     if (callFrame.functionName === '(root)') for (const child of children) root.total += add(child, root)
     else root.total += add(id, root)
   }
   return root
 }
 
-/** Self times in µs of all frames, added up by what `key` says of them, largest first. */
+/** Self times in µs of all frames, summed by `key`, largest first. */
 export function selfTimes(root: Frame, key: (frame: Frame) => string): [key: string, micros: number][] {
   const sums = new Map<string, number>()
   const add = (frame: Frame) => {
@@ -77,7 +77,7 @@ function nameOf({ functionName, url }: ProfileNode['callFrame']): string {
   return `${functionName || '(anonymous)'}${file === '' ? '' : ` ${file.replace(/^node:internal\//, 'node:')}`}`
 }
 
-/** Whose code a function is: this service's, a package's, a part of node's, or what V8 says instead of a function. */
+/** The owner of a function: this service, a package, a part of Node, or a category of V8. */
 export function categoryOf({ functionName, url }: { functionName: string; url: string }): string {
   if (functionName === '(garbage collector)') return 'garbage collection'
   if (functionName === '(program)') return 'native code outside JavaScript'

@@ -1,15 +1,15 @@
-import { documentOf, element, escapeText } from '../svg.ts'
 import type { Frame } from './cpu-profile.ts'
+import { documentOf, element, escapeText } from './svg.ts'
 
 const width = 960
 const height = 16
-/** Narrower frames are not drawn; below them is only what is narrower still. */
+/** Narrower frames are not drawn. */
 const narrowest = 2
-/** So many levels: what is deeper is seldom read. */
+/** Deeper levels are not drawn. */
 const deepest = 40
 const characterWidth = 6.8
 
-/** Light enough for black text on it, on light and dark pages alike. */
+/** Light enough for black text, on light and dark pages. */
 const colours: readonly (readonly [pattern: RegExp, colour: string])[] = [
   [/^muster$/, '#8ecae6'],
   [/^node: /, '#b7d7a8'],
@@ -18,7 +18,7 @@ const colours: readonly (readonly [pattern: RegExp, colour: string])[] = [
   [/./, '#f6d68a']
 ]
 
-/** A flame graph: callers above, what they called below them, as wide as the time it took. */
+/** A flame graph: callers above their callees, as wide as their time. */
 export function flameGraph(root: Frame, title: string): string {
   const parts: string[] = []
   let levels = 0

@@ -1,12 +1,12 @@
 import { documentOf, element, label } from './svg.ts'
 
-/** One small plot: a value of each series at every step of the axis; NaN where there is none. */
+/** One small plot: a value of each series at every step of the axis; NaN for a gap. */
 export interface Panel {
   readonly title: string
   readonly series: Readonly<Record<string, readonly number[]>>
 }
 
-/** Blue and orange, of a lightness that light and dark pages both bear; more series are not asked for. */
+/** Colours that are readable on light and dark pages. */
 const colours = ['#3b82f6', '#e08a1e', '#8a63d2', '#2a9d6f']
 const columns = 2
 const cell = { width: 330, height: 190 }
