@@ -58,6 +58,7 @@ export function crossCheck(config: Config, faults: string[]): void {
     faults.push('SCHEDULING: reuseport cannot listen on a socket given from outside; rr, shared and sticky can')
   }
   if (isSocketPath(config.host) && config.listenFd === undefined) checkSocketPath(config, faults)
+  checkAdminPort(config, faults)
   checkRedis(config.redis, faults)
   if (config.tls) checkCiphers(config.tls, faults)
   if (config.app && !existsSync(config.app)) faults.push(`APP: there is no module "${config.app}"`)
@@ -95,6 +96,17 @@ export function crossCheck(config: Config, faults: string[]): void {
       `RUN_DIR: too long for a Unix socket (${length} bytes, ${SOCKET_PATH_LIMIT} at most): ${config.adminSocket}`
     )
   }
+}
+
+function checkAdminPort({ adminPort, host, port, listenFd, variables }: Config, faults: string[]): void {
+  if (!adminPort) {
+    if (variables.ADMIN_HOST !== null) faults.push('ADMIN_HOST: has no effect without ADMIN_PORT: set that too')
+    return
+  }
+  if (adminPort.port !== 0 && adminPort.port === port && adminPort.host === host && listenFd === undefined) {
+    faults.push('ADMIN_PORT: must differ from PORT; unset it to have everything at PORT')
+  }
+  if (isSocketPath(adminPort.host)) faults.push('ADMIN_HOST: must be an address, not a path')
 }
 
 function checkSocketPath({ host, scheduling }: Config, faults: string[]): void {

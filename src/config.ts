@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path'
 import { cacheDirOf } from './compile-cache.ts'
 import { crossCheck, DEFAULT_CIPHERS, readCertificates, readSecretFile, readSystemd, readTls } from './config-checks.ts'
 import { usableCpus } from './cpu-quota.ts'
-import { StartupError } from './errors.ts'
+import { isSocketPath, StartupError } from './errors.ts'
 import { REDIS_URL_FORMS } from './redis-url.ts'
 import { oneOf, type Static } from './schema.ts'
 import { coerceTo, type Fault } from './schema-check.ts'
@@ -30,6 +30,13 @@ export const schema = {
   properties: {
     PORT: integer({ default: 8080, minimum: 0, maximum: 65535, description: 'TCP port; 0 takes a free one' }),
     HOST: string({ default: '127.0.0.1', description: 'address to listen on, or the absolute path of a Unix socket' }),
+    ADMIN_PORT: {
+      type: 'integer',
+      minimum: 0,
+      maximum: 65535,
+      description: 'TCP port of /metrics, /docs and /admin, which PORT then does not have; unset: all are at PORT'
+    },
+    ADMIN_HOST: optional({ description: 'address that ADMIN_PORT listens on; unset: HOST' }),
     WORKERS: string({
       default: 'auto',
       pattern: '^(auto|[1-9][0-9]{0,2})$',
@@ -191,6 +198,14 @@ function group(
     production: variables.NODE_ENV === 'production',
     port: variables.PORT,
     host: variables.HOST,
+    /** Where metrics, docs and admin are found instead of at `port`; undefined: there is no such port. */
+    adminPort:
+      variables.ADMIN_PORT === undefined
+        ? undefined
+        : {
+            port: variables.ADMIN_PORT,
+            host: variables.ADMIN_HOST ?? (isSocketPath(variables.HOST) ? '127.0.0.1' : variables.HOST)
+          },
     workers: variables.WORKERS === 'auto' ? Math.min(usableCpus(), variables.MAX_WORKERS) : Number(variables.WORKERS),
     scheduling: variables.SCHEDULING as 'rr' | 'shared' | 'reuseport' | 'sticky',
     reusePortLoss: variables.REUSEPORT_LOSS as 'refuse' | 'allow',

@@ -98,19 +98,24 @@ export class MethodNotAllowedError extends HttpError {
 export const isSocketPath = (host: string): boolean => host.startsWith('/')
 
 /** What `listen` rejects with, in words that say what to do. */
-export function listenFault(error: NodeJS.ErrnoException, host: string, port: number): StartupError {
+export function listenFault(
+  error: NodeJS.ErrnoException,
+  host: string,
+  port: number,
+  prefix: '' | 'ADMIN_' = ''
+): StartupError {
   if (isSocketPath(host)) return socketFault(error, host)
   const where = `port ${port} of ${host}`
   switch (error.code) {
     case 'EADDRINUSE':
-      return new StartupError(`${where} is taken by another process: end it, or set PORT to another`)
+      return new StartupError(`${where} is taken by another process: end it, or set ${prefix}PORT to another`)
     case 'EACCES':
       return new StartupError(
-        `${where} needs privileges: set PORT to 1024 or more, or allow it (setcap, systemd socket)`
+        `${where} needs privileges: set ${prefix}PORT to 1024 or more, or allow it (setcap, systemd socket)`
       )
     case 'EADDRNOTAVAIL':
     case 'ENOTFOUND':
-      return new StartupError(`HOST ${host} is no address of this machine`)
+      return new StartupError(`${prefix}HOST ${host} is no address of this machine`)
     default:
       return new StartupError(`cannot listen on ${where}: ${error.message}`)
   }

@@ -11,6 +11,7 @@ import type { AdminEvent, Caller, CommandAnswer } from '../ipc/messages.ts'
 import { array, object } from '../schema.ts'
 import { Attempts } from '../state/attempts.ts'
 import type { RedisLink } from '../state/redis.ts'
+import { onlyAtAdminPort } from './admin-port.ts'
 import { docsPage } from './docs.ts'
 import { openEventStream } from './event-stream.ts'
 import { networkOf } from './network.ts'
@@ -51,6 +52,7 @@ const UNREAD_LIMIT = 1024 * 1024
 export const admin: FastifyPluginAsync<AdminOptions> = async (app, { config, link, primary }) => {
   const tokens = new Tokens({ control: config.admin.controlTokens, read: config.admin.readTokens })
   if (!tokens.any) return
+  onlyAtAdminPort(app)
   app.decorateRequest('operator')
   app.addHook('onRequest', guard(app, tokens, new Attempts(link, 'admin')))
   // The primary checks the arguments, for all doors in the same words; the schemas are what is told of them.

@@ -14,6 +14,7 @@ import type { RedisClient, RedisLink } from '../state/redis.ts'
 import { SafeSessionStore } from '../state/session-store.ts'
 import type { Shared } from '../state/shared.ts'
 import { admin, type Primary } from './admin.ts'
+import { separatePorts } from './admin-port.ts'
 import { completion } from './completion.ts'
 import { consolePage } from './console.ts'
 import { docs } from './docs.ts'
@@ -41,7 +42,7 @@ export interface Self {
 
 /** Everything an app needs of the process it runs in. */
 export interface AppDeps {
-  config: Pick<Config, 'http' | 'session' | 'admin' | 'runDir' | 'metricsTokens' | 'tls'>
+  config: Pick<Config, 'http' | 'session' | 'admin' | 'runDir' | 'metricsTokens' | 'tls' | 'adminPort'>
   log: Logger
   self: Self
   link: RedisLink
@@ -127,6 +128,8 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   measureRefusals(deps.registry, () => deps.connections?.refused() ?? {})
   measureState(deps.registry, { link: deps.link, hits: deps.shared.hits, store })
   await app.register(limits, deps)
+  const { connections } = deps
+  if (config.adminPort && connections) separatePorts(app, (socket) => connections.isAdmin(socket))
   await app.register(rateLimit, deps)
   await app.register(metrics, deps)
   await app.register(docs)

@@ -1,5 +1,6 @@
 import type { FastifyPluginAsync } from 'fastify'
 import type { AdminOptions } from './admin.ts'
+import { onlyAtAdminPort } from './admin-port.ts'
 import { assetOf, fill, PAGE_POLICY, readAsset, sendAsset, serveAssets } from './assets.ts'
 
 const FOLDER = new URL('console/', import.meta.url)
@@ -13,6 +14,7 @@ const FILES = ['icon.svg', 'style.css', 'page.js', 'workers.js', 'roll.js', 'com
 export const consolePage: FastifyPluginAsync<Pick<AdminOptions, 'config'>> = async (app, { config }) => {
   const { controlTokens = [], readTokens = [] } = config.admin
   if (controlTokens.length + readTokens.length === 0) return
+  onlyAtAdminPort(app)
   const page = readAsset(new URL('console.html', FOLDER))
   const { console: js, style: css, icon } = serveAssets(app, FOLDER, FILES, '/admin/assets/')
   const filled = assetOf(fill(page.content, { js: js!, css: css!, icon: icon! }), page.type)

@@ -23,7 +23,9 @@ export const docs = fp(async (app) => {
     })
     return made
   })
-  app.get('/docs/json', { schema: { summary: 'this document', tags: ['docs'] } }, () => app.openapi())
+  app.get('/docs/json', { config: { port: 'admin' }, schema: { summary: 'this document', tags: ['docs'] } }, () =>
+    app.openapi()
+  )
 })
 
 /** What makes the document is loaded for who asks for it: hardly any worker ever needs it. */

@@ -3,12 +3,12 @@ import type { ServiceView } from '../ipc/messages.ts'
 
 /** Liveness is about this process only; readiness is one answer for the service, whichever worker is asked. */
 export const health: FastifyPluginAsync = async (app) => {
-  app.get('/livez', { config: { quiet: true, probe: true } }, async () => ({ status: 'ok' }))
+  app.get('/livez', { config: { quiet: true, probe: true, port: 'both' } }, async () => ({ status: 'ok' }))
 
   for (const url of ['/readyz', '/healthz']) {
     app.get<{ Querystring: { verbose?: string } }>(
       url,
-      { config: { quiet: true, probe: true } },
+      { config: { quiet: true, probe: true, port: 'both' } },
       async (request, reply) => {
         const view = app.service()
         const verbose = request.query.verbose !== undefined && { checks: checksOf(view) }

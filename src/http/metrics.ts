@@ -27,16 +27,20 @@ export const metrics = fp<MetricsOptions>(async (app, { config, collect }) => {
     (running ??= collect().finally(() => {
       running = undefined
     }))
-  app.get('/metrics', { config: { quiet: true, probe: true }, onRequest: guard }, async (request, reply) => {
-    const collection = await share().catch((cause: unknown) => {
-      throw new HttpError(503, 'METRICS_UNAVAILABLE', 'The primary does not answer', { cause, retryAfter: 1 })
-    })
-    if (collection.missing.length > 0) app.log.warn({ missing: collection.missing }, 'metrics are partial')
-    const { accept = '', 'accept-encoding': encodings = '' } = request.headers
-    const type = accept.includes('application/openmetrics-text') ? OPENMETRICS : TEXT
-    const page = render(collection, type)
-    void reply.type(type).header('vary', 'accept, accept-encoding')
-    if (!/\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))/.test(String(encodings))) return reply.send(page)
-    return reply.header('content-encoding', 'gzip').send(await compress(page))
-  })
+  app.get(
+    '/metrics',
+    { config: { quiet: true, probe: true, port: 'admin' }, onRequest: guard },
+    async (request, reply) => {
+      const collection = await share().catch((cause: unknown) => {
+        throw new HttpError(503, 'METRICS_UNAVAILABLE', 'The primary does not answer', { cause, retryAfter: 1 })
+      })
+      if (collection.missing.length > 0) app.log.warn({ missing: collection.missing }, 'metrics are partial')
+      const { accept = '', 'accept-encoding': encodings = '' } = request.headers
+      const type = accept.includes('application/openmetrics-text') ? OPENMETRICS : TEXT
+      const page = render(collection, type)
+      void reply.type(type).header('vary', 'accept, accept-encoding')
+      if (!/\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))/.test(String(encodings))) return reply.send(page)
+      return reply.header('content-encoding', 'gzip').send(await compress(page))
+    }
+  )
 })

@@ -70,6 +70,12 @@ export interface Ledger {
   waiting?: number
 }
 
+/** What a connection is beside its bytes. It stays with the connection when that is transferred. */
+export interface Origin {
+  /** It came in at ADMIN_PORT. */
+  admin?: boolean
+}
+
 /** What a worker knows of itself: counts that go on when it ends, and what does not. */
 export interface Metrics {
   counts: Family[]
@@ -210,7 +216,7 @@ export type ToWorker =
    * A connection to serve; the handle comes with the message. `idleMs` is what is left of its keep-alive time, none for
    * a fresh one; `head` is what the client has sent and was read of it already, in base64.
    */
-  | { type: 'connection'; id: number; idleMs?: number; head?: string }
+  | { type: 'connection'; id: number; idleMs?: number; head?: string; origin?: Origin }
   /** The bound socket to accept on, asked for; the handle comes with the message. */
   | { type: 'port' }
   /** The connection that was handed over under this id is at another worker; with `lost`, no worker could take it. */
@@ -242,7 +248,7 @@ export type ToPrimary =
   /** The connection of this id is being served here. */
   | { type: 'adopted'; id: number }
   /** An idle connection for another worker; the handle comes with the message. */
-  | { type: 'hand-over'; id: number; idleMs: number }
+  | { type: 'hand-over'; id: number; idleMs: number; origin?: Origin }
 
 type TypeName<T> = T extends string ? 'string' : T extends boolean ? 'boolean' : T extends number ? 'number' : 'object'
 /** What must be in a message: fields that came with a newer version are left out, or are `undefined` in an older one's. */

@@ -144,9 +144,9 @@ export class Crew {
     counts: ({ id }, families) => this.counts.heard(id, families),
     redis: () => this.#supervisor.tellService(),
     adopted: ({ id }, connection) => this.#supervisor.dispatcher.adopted(connection, id),
-    handedOver: ({ id, slot }, handle: TcpHandle | undefined, idleMs, moved) => {
+    handedOver: ({ id, slot }, handle: TcpHandle | undefined, about, moved) => {
       // Without its descriptor (this process may be out of them) it stays where it is, and is cut with the drain's end.
-      if (handle) this.#supervisor.dispatcher.take(handle, idleMs, slot, moved)
+      if (handle) this.#supervisor.dispatcher.take(handle, { ...about, slot }, moved)
       else this.#log.error(this.#describe(id), 'a connection that was handed over did not arrive')
     },
     drained: ({ id }, ledger) => {

@@ -1,3 +1,4 @@
+import type { Origin } from '../ipc/messages.ts'
 import type { Logger } from '../log.ts'
 import { type Candidate, type Choose, roundRobin, sticky, type Wish } from './choose.ts'
 import type { ClientHandle, Clients } from './clients.ts'
@@ -7,6 +8,7 @@ export interface Given {
   id: number
   idleMs?: number
   head?: string
+  origin?: Origin
 }
 
 /** A worker that can take connections. */
@@ -73,10 +75,11 @@ export class Dispatcher {
     this.#choose = clients ? sticky : roundRobin
   }
 
-  /** A connection has been accepted; it waits here until a worker is ready. */
-  accept(handle: TcpHandle): void {
-    const connection = travelling({ id: ++this.#lastId }, handle, () => handle.close())
-    if (this.#clients) this.#find(connection, this.#clients)
+  /** A connection has been accepted; it waits here until a worker is ready. @param admin at ADMIN_PORT */
+  accept(handle: TcpHandle, admin = false): void {
+    const given = { id: ++this.#lastId, ...(admin && { origin: { admin } }) }
+    const connection = travelling(given, handle, () => handle.close())
+    if (this.#clients && !admin) this.#find(connection, this.#clients)
     else this.#dispatch(connection)
   }
 
@@ -89,13 +92,18 @@ export class Dispatcher {
   }
 
   /** Takes over an idle connection from the worker of a slot; `moved` is called when it is at another, or lost. */
-  take(handle: TcpHandle, idleMs: number, slot: number, moved: (lost: boolean) => void): void {
+  take(
+    handle: TcpHandle,
+    { idleMs, origin, slot }: { idleMs: number; origin?: Origin | undefined; slot: number },
+    moved: (lost: boolean) => void
+  ): void {
     const release = (lost: boolean) => {
       handle.close()
       moved(lost)
     }
     const wish = { slot, client: this.#clients?.of(handle) }
-    this.#dispatch(travelling({ id: ++this.#lastId, idleMs }, handle, release, wish))
+    const given = { id: ++this.#lastId, idleMs, ...(origin && { origin }) }
+    this.#dispatch(travelling(given, handle, release, wish))
   }
 
   /** A worker says that it serves the connection; only the one that was given it can. */

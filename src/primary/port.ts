@@ -19,6 +19,8 @@ export interface Port {
 
 export type PortConfig = Pick<Config, 'scheduling' | 'host' | 'port' | 'listenFd' | 'reusePortLoss'>
 
+type BindConfig = Pick<PortConfig, 'host' | 'port' | 'listenFd'>
+
 /** A bound socket, of TCP or a Unix one, which has no `getsockname`. */
 interface SharedHandle {
   readonly fd: number
@@ -60,8 +62,24 @@ export async function takePort(config: PortConfig, accept: (handle: TcpHandle) =
   }
 }
 
+/**
+ * Takes ADMIN_PORT, which the primary accepts on whatever SCHEDULING says: its connections are few.
+ * @throws StartupError
+ */
+export async function takeAdminPort(
+  { host, port }: { host: string; port: number },
+  accept: (handle: TcpHandle) => void,
+  log: Logger
+): Promise<Port> {
+  try {
+    return await acceptHere({ host, port, listenFd: undefined }, accept, log)
+  } catch (error) {
+    throw listenFault(error as NodeJS.ErrnoException, host, port, 'ADMIN_')
+  }
+}
+
 /** The primary accepts: the port is open from now on, and connections wait until a worker is ready. */
-async function acceptHere(config: PortConfig, accept: (handle: TcpHandle) => void, log: Logger): Promise<Port> {
+async function acceptHere(config: BindConfig, accept: (handle: TcpHandle) => void, log: Logger): Promise<Port> {
   const bound = await bind(config)
   const server = createServer() as ListeningServer
   return new Promise((resolve, reject) => {
@@ -105,7 +123,7 @@ interface Bound {
 }
 
 /** Binds HOST and PORT, or the Unix socket that HOST names, or takes the socket that was given from outside. */
-async function bind({ host, port, listenFd }: PortConfig): Promise<Bound> {
+async function bind({ host, port, listenFd }: BindConfig): Promise<Bound> {
   if (listenFd === undefined && isSocketPath(host)) return bindPath(host)
   const { address, family } = listenFd === undefined ? await lookup(host) : { address: null, family: 0 }
   const handle = createHandle(address, address === null ? 0 : port, family, listenFd)

@@ -12,12 +12,13 @@ import { openAdminSocket } from './admin-socket.ts'
 import { Clients } from './clients.ts'
 import { createCollector } from './collect.ts'
 import { Commands } from './commands.ts'
+import type { TcpHandle } from './dispatch.ts'
 import { type EmbeddedRedis, startEmbeddedRedis } from './embedded-redis.ts'
 import { Feed } from './feed.ts'
 import { isDebugged, setupWorkers } from './forking.ts'
 import { JOURNAL_FILE, Journal } from './journal.ts'
 import { PrimaryMetrics } from './metrics.ts'
-import { takePort } from './port.ts'
+import { takeAdminPort, takePort } from './port.ts'
 import { Releases } from './release.ts'
 import { claimRunDir, sessionSecretFile } from './run-dir.ts'
 import { handleSignals } from './signals.ts'
@@ -149,8 +150,13 @@ export async function runPrimary(config: Config): Promise<void> {
     cluster.schedulingPolicy = cluster.SCHED_NONE
     setupWorkers(config.nodeOptions)
     supervisor.port = await takePort(config, (handle) => supervisor.dispatcher.accept(handle), log)
+    if (config.adminPort) {
+      const accept = (handle: TcpHandle) => supervisor.dispatcher.accept(handle, true)
+      supervisor.adminPort = await takeAdminPort(config.adminPort, accept, log)
+    }
     const { host, workers, scheduling } = config
-    log.info({ version, port: supervisor.port.number, host, workers, scheduling }, 'muster starts')
+    const ports = { port: supervisor.port.number, adminPort: supervisor.adminPort?.number }
+    log.info({ version, ...ports, host, workers, scheduling }, 'muster starts')
     supervisor.reconcile()
   } catch (error) {
     journal.record({ event: 'stop', pid: process.pid, why: (error as Error).message })

@@ -45,6 +45,7 @@ export class Supervisor extends EventEmitter<{
   readonly dispatcher: Dispatcher
   /** What workers that accept by themselves are given. */
   port: Port | undefined
+  adminPort: Port | undefined
   readonly #options: SupervisorOptions
   readonly #log: Logger
   readonly #clock: Clock
@@ -132,7 +133,7 @@ export class Supervisor extends EventEmitter<{
 
   /** Accepts no more; resolves when every connection that was accepted here is at a worker. */
   async closePort(): Promise<void> {
-    await this.port?.close()
+    await Promise.all([this.port?.close(), this.adminPort?.close()])
     await this.dispatcher.settled()
   }
 

@@ -1,5 +1,15 @@
 import type { Worker as ClusterWorker } from 'node:cluster'
-import type { Broadcast, Caller, Collection, CommandAnswer, Ledger, Pulse, Told, Vitals } from '../ipc/messages.ts'
+import type {
+  Broadcast,
+  Caller,
+  Collection,
+  CommandAnswer,
+  Ledger,
+  Origin,
+  Pulse,
+  Told,
+  Vitals
+} from '../ipc/messages.ts'
 import { asFamilies, type Family } from '../ipc/series.ts'
 import { type Death, nameDeath } from './death.ts'
 import { type Diagnosis, diagnose } from './diagnosis.ts'
@@ -17,7 +27,12 @@ export interface WorkerListener {
   counts(worker: WorkerProcess, families: Family[]): void
   redis(worker: WorkerProcess): void
   adopted(worker: WorkerProcess, connection: number): void
-  handedOver(worker: WorkerProcess, handle: TcpHandle | undefined, idleMs: number, moved: (lost: boolean) => void): void
+  handedOver(
+    worker: WorkerProcess,
+    handle: TcpHandle | undefined,
+    about: { idleMs: number; origin?: Origin | undefined },
+    moved: (lost: boolean) => void
+  ): void
   drained(worker: WorkerProcess, ledger: Ledger): void
   /** It accepts by itself, and asks for the socket. */
   port(worker: WorkerProcess): void
@@ -134,11 +149,11 @@ export class WorkerProcess implements Target {
     })
     channel.on('watch', ({ on }) => listener.watch(this, on))
     channel.on('adopted', ({ id }) => listener.adopted(this, id))
-    channel.on('hand-over', ({ id, idleMs }, handle) =>
+    channel.on('hand-over', ({ id, idleMs, origin }, handle) =>
       listener.handedOver(
         this,
         isHandle(handle) ? handle : undefined,
-        idleMs,
+        { idleMs, origin },
         (lost) => void channel.tell({ type: 'moved', id, ...(lost && { lost }) })
       )
     )

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
+import type { Origin } from '../ipc/messages.ts'
 import type { Http2Session } from './http2.ts'
 
 /** One client connection as the worker knows it. */
@@ -16,6 +17,8 @@ export interface Connection {
   lastRequest?: IncomingMessage | undefined
   /** When the last answer was complete, or when the connection came, in ms of `performance.now()`. */
   idleSince: number
+  /** Undefined for one that came in at PORT, from the client that the kernel names. */
+  origin: Origin | undefined
   /** It came from another worker and has sent nothing here yet. */
   adopted: boolean
   /** It came with bytes of the client's that were read elsewhere; the socket does not count them. */
@@ -80,6 +83,7 @@ export const fresh = (socket: Socket): Connection => ({
   requests: 0,
   lastRequest: undefined,
   idleSince: performance.now(),
+  origin: undefined,
   adopted: false,
   headed: false,
   upgraded: false,

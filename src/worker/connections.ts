@@ -2,6 +2,7 @@ import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'n
 import { createServer, type ListenOptions, Server as NetServer, Socket } from 'node:net'
 import { getSystemErrorName } from 'node:util'
 import { endWith } from '../http/errors.ts'
+import type { Origin } from '../ipc/messages.ts'
 import { Admission, type AdmissionOptions, type Refused } from './admission.ts'
 import {
   type Connection,
@@ -18,6 +19,15 @@ import { Http2 } from './http2.ts'
 import { inheritPeer, isReset, isUnixHandle, LOCAL_PEER, setPeer } from './peer.ts'
 import { timedOut, unlessServed } from './time-outs.ts'
 import { createTls, type TlsOptions } from './tls.ts'
+
+/** What the primary says of a connection that it passes on. */
+export interface Arrival {
+  /** What is left of its keep-alive time, in ms; undefined for a fresh one. */
+  idleMs?: number | undefined
+  /** What was read of it already, in base64. */
+  head?: string | undefined
+  origin?: Origin | undefined
+}
 
 export interface ServerOptions extends AdmissionOptions {
   keepAliveMs: number
@@ -48,8 +58,8 @@ export class Connections {
   readonly #admission: Admission
   readonly #maxRequests: number
   #requests = 0
-  /** The connection that comes now was let in by another worker. */
-  #handedOver = false
+  /** What is known of the connection that comes now; undefined for one that this worker has accepted itself. */
+  #arriving: Arrival | undefined
   #port: PortHandle | undefined
   /** Every answer that is the last on its connection says `Connection: close`. */
   #closing = false
@@ -152,12 +162,9 @@ export class Connections {
     }
   }
 
-  /**
-   * Serves a connection that was accepted elsewhere.
-   * @param idleMs what is left of its keep-alive time, undefined for a fresh one
-   * @param head what was read of it already, in base64
-   */
-  adopt(handle: object, idleMs?: number, head?: string): void {
+  /** Serves a connection that was accepted elsewhere. */
+  adopt(handle: object, arrival: Arrival = {}): void {
+    const { idleMs, head } = arrival
     const options = { handle, allowHalfOpen: true, readable: true, writable: true }
     const socket = new Socket(options as ConstructorParameters<typeof Socket>[0])
     socket.setNoDelay(true)
@@ -165,15 +172,20 @@ export class Connections {
     if (isUnixHandle(handle)) setPeer(socket, LOCAL_PEER)
     // Before node's HTTP parser takes to the handle itself: it reads what is in front of it first.
     if (head) socket.unshift(Buffer.from(head, 'base64'))
-    this.#handedOver = idleMs !== undefined
+    this.#arriving = arrival
     this.#door.emit('connection', socket)
-    this.#handedOver = false
+    this.#arriving = undefined
     const connection = connectionOf(socket)
     if (connection && head) connection.headed = true
     if (idleMs === undefined || !connection) return
     connection.adopted = true
     connection.idleSince = performance.now() - (this.#keepAliveMs + KEPT_LONGER_MS - idleMs)
     socket.setTimeout(idleMs)
+  }
+
+  /** Whether it came in at ADMIN_PORT. */
+  isAdmin(socket: Socket): boolean {
+    return connectionOf(socket)?.origin?.admin === true
   }
 
   /**
@@ -222,10 +234,15 @@ export class Connections {
 
   /** @returns undefined where there are too many */
   #opened(socket: Socket): Connection | undefined {
-    const refused = this.#handedOver ? undefined : this.#admission.check(socket, this.all.size)
-    if (refused) return this.#refuse(socket, refused)
-    this.#admission.enter(socket)
+    const { idleMs, origin } = this.#arriving ?? {}
+    if (!origin?.admin) {
+      // One that another worker had let in is never refused.
+      const refused = idleMs === undefined ? this.#admission.check(socket, this.all.size) : undefined
+      if (refused) return this.#refuse(socket, refused)
+      this.#admission.enter(socket)
+    }
     const connection = fresh(socket)
+    connection.origin = origin
     this.all.add(connection)
     setConnection(socket, connection)
     this.watcher?.opened(connection)

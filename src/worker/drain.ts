@@ -1,4 +1,4 @@
-import type { Ledger } from '../ipc/messages.ts'
+import type { Ledger, Origin } from '../ipc/messages.ts'
 import { type Connection, handleOf, isQuiet, type Watcher } from './connection.ts'
 import type { Connections } from './connections.ts'
 
@@ -7,7 +7,7 @@ export interface DrainOptions {
    * Sends an idle connection to the primary for another worker; false when that failed. Undefined: there is nowhere to
    * hand to, and connections are closed in order.
    */
-  handOver?: ((id: number, handle: unknown, idleMs: number) => Promise<boolean>) | undefined
+  handOver?: ((id: number, handle: unknown, idleMs: number, origin: Origin | undefined) => Promise<boolean>) | undefined
   /** How long an idle connection is kept before FIN, longer than clients were told, in ms. */
   graceMs: number
   /** After FIN, how long to go on reading, so that late bytes provoke no reset, in ms. */
@@ -153,7 +153,7 @@ export class Drain implements Watcher {
     this.#travelling.set(id, connection)
     handle.readStop()
     socket.setTimeout(0)
-    if (await handOver(id, handle, this.#connections.idleLeft(connection))) return
+    if (await handOver(id, handle, this.#connections.idleLeft(connection), connection.origin)) return
     // It is still ours, and is tried again; when the primary itself is gone, `hurry` follows.
     this.#travelling.delete(id)
     connection.leaving = false

@@ -116,6 +116,7 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
     connections: {
       isIdleAdopted: (socket) => connections.isIdleAdopted(socket),
       unlessServed: (socket, end) => connections.unlessServed(socket, end),
+      isAdmin: (socket) => connections.isAdmin(socket),
       refused: () => connections.refused
     },
     primary: primaryOf(channel, () => connections)
@@ -128,9 +129,9 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
   answerForSessions(channel, app.sessions)
   answerForDiagnostics(channel)
 
-  channel.on('connection', ({ id, idleMs, head }, handle) => {
+  channel.on('connection', ({ id, ...arrival }, handle) => {
     if (!handle) return
-    connections.adopt(handle, idleMs, head)
+    connections.adopt(handle, arrival)
     void channel.tell({ type: 'adopted', id })
   })
   const changedCounts = changesOf(registry)
@@ -167,7 +168,8 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
       // What a connection of TLS has agreed on is in this process.
       handOver:
         handOver && !config.tls
-          ? (id, handle, idleMs) => channel.tell({ type: 'hand-over', id, idleMs }, handle)
+          ? (id, handle, idleMs, origin) =>
+              channel.tell({ type: 'hand-over', id, idleMs, ...(origin && { origin }) }, handle)
           : undefined,
       graceMs: config.http.keepAliveMs + 1000,
       lingerMs: LINGER_MS,

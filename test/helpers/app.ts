@@ -110,6 +110,7 @@ export async function startApp(t: TestContext, options: AppOptions = {}): Promis
       connections: {
         isIdleAdopted: (socket) => connections?.isIdleAdopted(socket) === true,
         unlessServed: (socket, end) => connections?.unlessServed(socket, end),
+        isAdmin: (socket) => connections?.isAdmin(socket) === true,
         refused: () => connections?.refused ?? {}
       }
     }),

@@ -36,6 +36,7 @@ describe('what is not set has a default', () => {
     assert.deepEqual(config, {
       production: false,
       port: 8080,
+      adminPort: undefined,
       host: '127.0.0.1',
       workers: usableCpus(),
       scheduling: 'rr',
@@ -164,6 +165,10 @@ describe('a fault names the variable and what it may be', () => {
     ],
     [{ SCHEDULING: 'reuseport', HOST: '/run/http.sock' }, /^SCHEDULING: reuseport cannot share a Unix socket/],
     [{ HOST: `/${'x'.repeat(120)}` }, /^HOST: too long for a Unix socket \(121 bytes, 10[37] at most\)/],
+    [{ PORT: '9000', ADMIN_PORT: '9000' }, /^ADMIN_PORT: must differ from PORT/],
+    [{ ADMIN_PORT: '70000' }, /^ADMIN_PORT: must be <= 65535, not "70000"$/],
+    [{ ADMIN_HOST: '10.0.0.5' }, /^ADMIN_HOST: has no effect without ADMIN_PORT/],
+    [{ ADMIN_PORT: '1', ADMIN_HOST: '/run/admin.sock' }, /^ADMIN_HOST: must be an address, not a path$/],
     [{ LOG_LEVEL: 'loud' }, /^LOG_LEVEL: must be one of trace, .*silent, not "loud"$/],
     [{ REDIS_URL: 'localhost:6379' }, /^REDIS_URL: .*redis:\/\/, rediss:\/\/ or unix:\/\//],
     [{ REDIS_URL: 'redis://a,b' }, /^REDIS_URL: names several hosts/],

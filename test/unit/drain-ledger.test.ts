@@ -29,7 +29,7 @@ test('a connection that nobody took is reported as lost to the worker that hande
   const told: boolean[] = []
   const handle = { close: () => {}, readStop: () => {} } as unknown as TcpHandle
   const dispatcher = new Dispatcher(() => [], log)
-  dispatcher.take(handle, 1000, 0, (lost) => told.push(lost))
+  dispatcher.take(handle, { idleMs: 1000, slot: 0 }, (lost) => told.push(lost))
   dispatcher.giveUp()
   assert.deepEqual(told, [true])
   assert.equal(dispatcher.lost, 1)
