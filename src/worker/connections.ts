@@ -14,6 +14,7 @@ import {
   setConnection,
   type Watcher
 } from './connection.ts'
+import { watchHalfClosed } from './half-closed.ts'
 import { createHttp1, idleOf } from './http1.ts'
 import { Http2 } from './http2.ts'
 import { inheritPeer, isReset, isUnixHandle, LOCAL_PEER, setPeer } from './peer.ts'
@@ -83,7 +84,11 @@ export class Connections {
     this.server.on('timeout', (socket: Socket) => timedOut(socket, connectionOf(socket)))
     this.#nodeKeepsLonger = 'keepAliveTimeoutBuffer' in this.server
     if (credentials) this.#door = this.#secureDoor(options, handler, credentials)
-    else this.#door = this.server.prependListener('connection', (socket: Socket) => this.#opened(socket))
+    else {
+      this.#door = this.server.prependListener('connection', (socket: Socket) => {
+        if (this.#opened(socket)) watchHalfClosed(socket)
+      })
+    }
   }
 
   /** Without a port of its own: connections come from the primary. */
@@ -223,9 +228,9 @@ export class Connections {
     return this.#closing || (connectionOf(socket)?.requests ?? 0) >= this.#maxRequests
   }
 
-  /** The connection is to end, and does with the answer to this request, unless another one came behind it. */
+  /** The connection is to end, or its client sends no more: it ends with the answer to this request, unless another one came behind it. */
   #endsWith(request: IncomingMessage): boolean {
-    if (!this.#isEnding(request.socket)) return false
+    if (!this.#isEnding(request.socket) && !request.socket.readableEnded) return false
     const connection = connectionOf(request.socket)
     const last = connection === undefined || connection.lastRequest === request
     if (connection && last) connection.end = 'answered'
@@ -278,7 +283,10 @@ export class Connections {
       inheritPeer(socket, raw)
       if (isReset(socket)) return void socket.destroy()
       if (socket.alpnProtocol === 'h2') http2.open(connection)
-      else this.server.emit('connection', socket)
+      else {
+        watchHalfClosed(socket)
+        this.server.emit('connection', socket)
+      }
     })
     return createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
       if (this.#opened(socket)) tls(socket)

@@ -3,6 +3,7 @@ import { StandingResponse } from '../http/standing-headers.ts'
 import { http } from '../node-http.ts'
 import { KEPT_LONGER_MS } from './connection.ts'
 import type { ServerOptions } from './connections.ts'
+import { allowHalfClosed } from './half-closed.ts'
 
 const KEPT = Symbol('kept')
 
@@ -32,6 +33,7 @@ export function createHttp1(
   )
   // Fields past a number of node's own would be dropped without a word; the app counts them.
   server.maxHeadersCount = 0
+  allowHalfClosed(server)
   return server
 }
 
