@@ -17,6 +17,12 @@ interface Entry {
   others: number
 }
 
+/** Of a route's options; empty for a limit that is not of a route. */
+interface RouteInfo {
+  method?: string | string[]
+  url?: string
+}
+
 const TELL_MS = 500
 /** What is so small a part of the limit stays here: most clients never ask so much that anybody must know. */
 const UNTOLD = 1 / 20
@@ -53,9 +59,11 @@ export class RateStore {
     answer(null, { current: entry.own + entry.others, ttl: (window + 1) * windowMs - now })
   }
 
-  /** For a route with a limit of its own. */
-  child({ routeInfo }: { routeInfo: { url?: string } }): ExactRateStore {
-    return new ExactRateStore(this.link, routeInfo.url ?? '')
+  /** For a route with a limit of its own: what requests of other methods at the same URL do is not counted there. */
+  child({ routeInfo: { method = '', url = '' } }: { routeInfo: RouteInfo }): ExactRateStore {
+    // Fastify makes the HEAD route of a GET: both methods together have the limit.
+    const methods = [method].flat().map((one) => (one === 'HEAD' ? 'GET' : one))
+    return new ExactRateStore(this.link, `${methods.join()}:${url}`)
   }
 
   #begin(window: number): void {

@@ -79,3 +79,19 @@ test('0 is no limit', async (t) => {
   const request = { method: 'POST', url: '/session', payload: { name: 'ada' }, remoteAddress: '198.51.100.1' } as const
   assert.equal(await through(10, async () => (await app.inject(request)).statusCode), 10)
 })
+
+test('routes of one URL have a limit each: what GET requests have used up is not missing to POST', async (t) => {
+  const { app } = await startApp(t, {
+    env: WINDOW,
+    routes: async (scope) => {
+      scope.get('/things', { config: { rateLimit: { max: 6 } } }, async () => 'ok')
+      scope.post('/things', { config: { rateLimit: { max: 5 } } }, async () => 'ok')
+    }
+  })
+  const send = (method: 'GET' | 'HEAD' | 'POST') => async () =>
+    (await app.inject({ method, url: '/things', remoteAddress: '198.51.100.1' })).statusCode
+  assert.equal(await through(4, send('GET')), 4)
+  assert.equal(await through(7, send('POST')), 5)
+  assert.equal(await through(4, send('HEAD')), 2, 'HEAD is GET without a body')
+  assert.equal(await through(2, send('GET')), 0)
+})
