@@ -75,6 +75,12 @@ export const schema = {
     METRICS_TOKEN_FILE: optional({ description: 'file that holds METRICS_TOKEN' }),
     SESSION_IDLE: ms(30 * 60_000, 1000, 'a session ends when unused for so long'),
     SESSION_MAX_AGE: ms(12 * 3_600_000, 1000, 'a session ends so long after it began, used or not'),
+    SESSION_MAX_BYTES: integer({
+      default: 64 * 1024,
+      minimum: 256,
+      maximum: 2 ** 24,
+      description: 'what handlers put into one session, in bytes of JSON'
+    }),
     ADMIN_TOKEN: optional({
       description: 'opens /admin/ over HTTP, 32 characters or more; several by commas are all valid; unset: no /admin/'
     }),
@@ -243,7 +249,8 @@ function group(
       /** The first signs, all verify; undefined: one is made and shared. */
       secrets: list(variables.SESSION_SECRET),
       idleMs: variables.SESSION_IDLE,
-      maxAgeMs: variables.SESSION_MAX_AGE
+      maxAgeMs: variables.SESSION_MAX_AGE,
+      maxBytes: variables.SESSION_MAX_BYTES
     },
     /** What TLS_CERT and TLS_KEY hold, and how TLS is spoken; undefined: the port speaks plain http. */
     tls: tls && { ...tls, minVersion: variables.TLS_MIN_VERSION as TlsVersion, ciphers: variables.TLS_CIPHERS },

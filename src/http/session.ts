@@ -59,7 +59,7 @@ export const sessions = fp<SessionOptions>(async (app, { link, sessionSecrets, s
   const keep = async (request: FastifyRequest, reply: FastifyReply) => {
     const { session } = request
     if (request.sessionDropped || !session) return
-    if (store.isChanged(session)) await session.save()
+    if (store.isChanged(session)) await store.save(session)
     const given = request.cookies[cookieName(request)]
     if (!store.isStored(session) || given === session.encryptedSessionId) return
     // Signed anew, unless it was ended meanwhile: the browser may have the cookie of the next one already.

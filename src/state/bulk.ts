@@ -2,6 +2,7 @@ import { Cluster } from 'ioredis'
 import { type Batch, Batches, type Waiter } from './batches.ts'
 import type { RedisClient, RedisLink } from './redis.ts'
 import type { Gathered } from './redis-client.ts'
+import { NO_ANSWER } from './redis-faults.ts'
 
 interface Question<Reply> extends Waiter {
   keys: string[]
@@ -12,7 +13,7 @@ interface Question<Reply> extends Waiter {
 /** Of one command: Redis does nothing else while it runs, and a call may not have arguments without end. */
 const MOST = 1000
 
-type Script = (keyCount: number, ...keysAndArgument: (string | number)[]) => Promise<unknown[]>
+type Script = (keyCount: number, ...keysAndArguments: (string | number)[]) => Promise<unknown[]>
 
 /**
  * One question to Redis about many keys: what {@link Batches} gathers goes as one command, whose cost here and there is then
@@ -22,19 +23,19 @@ export class Bulk<Reply> {
   readonly #link: RedisLink
   readonly #client: RedisClient
   readonly #name: Gathered
-  readonly #argument: number
+  readonly #arguments: number[]
   readonly #batches = new Batches<Question<Reply>>((batch) => this.#put(batch), MOST)
 
   /**
    * @param name of the command, no other's: the client knows that it is a batch by itself
-   * @param lua gets all KEYS and one ARGV, and returns a list with an entry for each who asked, in their order
+   * @param lua gets all KEYS and all `args` as ARGV, and returns a list with an entry for each who asked, in their order
    */
-  constructor(link: RedisLink, name: Gathered, lua: string, argument: number) {
+  constructor(link: RedisLink, name: Gathered, lua: string, ...args: number[]) {
     link.client.defineCommand(name, { lua })
     this.#link = link
     this.#client = link.client
     this.#name = name
-    this.#argument = argument
+    this.#arguments = args
   }
 
   /**
@@ -46,7 +47,7 @@ export class Bulk<Reply> {
     if (this.#client instanceof Cluster) return this.#send(keys).then(([reply]) => reply as Reply)
     const deadline = performance.now() + this.#link.timeoutMs
     return new Promise((resolve, reject) => {
-      const expire = () => reject(this.#link.cause ?? new Error('Command timed out'))
+      const expire = () => reject(this.#link.cause ?? NO_ANSWER)
       this.#batches.add({ keys, resolve, reject, deadline, expire })
     })
   }
@@ -60,6 +61,6 @@ export class Bulk<Reply> {
 
   #send(keys: string[]): Promise<unknown[]> {
     const script = (this.#client as unknown as Record<string, Script>)[this.#name]!
-    return script.call(this.#client, keys.length, ...keys, this.#argument)
+    return script.call(this.#client, keys.length, ...keys, ...this.#arguments)
   }
 }

@@ -12,6 +12,9 @@ const UNFIT =
 /** There was a connection, and it ended without a word. */
 export const CLOSED = new Error('the connection was closed')
 
+/** A caller has waited for its answer for as long as a command may take. */
+export const NO_ANSWER = new Error('Command timed out')
+
 /** Whether a command that failed so makes it likely that others will. */
 export const isOfServer = ({ name, message }: Error): boolean => name !== 'ReplyError' || UNFIT.test(message)
 

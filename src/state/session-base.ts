@@ -18,6 +18,9 @@ export class Base {
   }
 }
 
+/** The version of a session that Redis does not have. */
+export const ABSENT = -1
+
 const BASE = Symbol('base')
 type Based = Session & { [BASE]?: Base }
 

@@ -1,19 +1,29 @@
 import { RedisStore } from 'connect-redis'
 import type { FastifyBaseLogger, Session } from 'fastify'
-import { stateUnavailable } from '../errors.ts'
+import { HttpError, stateUnavailable } from '../errors.ts'
 import { Bulk } from './bulk.ts'
 import type { RedisClient, RedisLink } from './redis.ts'
-import { Base, baseOf, isChanged, withBase } from './session-base.ts'
-import { decode, handleOf } from './session-data.ts'
+import { ABSENT, Base, baseOf, isChanged, withBase } from './session-base.ts'
+import { decode, END_OF_SESSION, handleOf } from './session-data.ts'
 import { SessionIndex } from './session-index.ts'
 import { type SessionCounts, SessionWriter, UNCONFIRMED_MS } from './session-writer.ts'
 
-/** Reads sessions, each of which then lives for ARGV[1] ms more; '' where a key holds something else than text. */
-const READ = `
+/**
+ * Reads sessions and begins their idle time, ARGV[1], anew. Answers the value and how long it has until its longest life,
+ * ARGV[2], is over, in ms; one that is over is deleted. '' where a key holds something else than text.
+ */
+const READ = `${END_OF_SESSION}
+local idleMs, maxAgeMs, now = tonumber(ARGV[1]), tonumber(ARGV[2]), nowMs()
 local found = {}
 for i, key in ipairs(KEYS) do
   local value = redis.pcall('GETEX', key, 'PX', ARGV[1])
   if type(value) == 'table' then value = '' end
+  if value then
+    local leftMs = (readEnd(value) or now) + maxAgeMs - now
+    if leftMs <= 0 then redis.call('DEL', key)
+    elseif leftMs < idleMs then redis.call('PEXPIRE', key, string.format('%.0f', leftMs)) end
+    value = { value, leftMs }
+  end
   found[i] = value
 end
 return found`
@@ -38,7 +48,7 @@ type Callback<T> = (error: unknown, result?: T | null) => void
 
 declare module 'fastify' {
   interface Session {
-    /** When the session was first stored, in ms since 1970; to be read, what a handler writes there is ignored. */
+    /** When the session was first stored, in ms since 1970 by the clock of Redis; to be read, what a handler writes there is ignored. */
     createdAt?: number
     /** Who signed in. */
     name?: string
@@ -52,6 +62,8 @@ export interface SessionStoreOptions {
   idleMs: number
   /** A session ends so long after it began, in ms. */
   maxAgeMs: number
+  /** What a handler puts into a session may have so many bytes of JSON. */
+  maxBytes: number
 }
 
 /** An entry of a user's index outlives its session by so much at most, in ms. */
@@ -70,7 +82,7 @@ export class SafeSessionStore extends RedisStore {
   readonly index: SessionIndex
   readonly #client: RedisClient
   readonly #options: SessionStoreOptions
-  readonly #reads: Bulk<string | null>
+  readonly #reads: Bulk<[text: string, leftMs: number] | null>
   readonly #visits: Bulk<number | null>
   readonly #writer: SessionWriter
   readonly #unreadable = new Set<string>()
@@ -78,7 +90,7 @@ export class SafeSessionStore extends RedisStore {
   constructor(options: SessionStoreOptions) {
     super({ client: options.link.client, prefix: options.link.keys.of('session:') })
     this.#client = options.link.client
-    this.#reads = new Bulk(options.link, 'musterReadSessions', READ, options.idleMs)
+    this.#reads = new Bulk(options.link, 'musterReadSessions', READ, options.idleMs, options.maxAgeMs)
     // A counter may outlive its session, whose life is slid by requests that do not count; nothing reads it then.
     this.#visits = new Bulk(options.link, 'musterCountVisits', COUNT, options.maxAgeMs)
     this.#options = options
@@ -98,9 +110,14 @@ export class SafeSessionStore extends RedisStore {
     return answer(this.#end(id), done)
   }
 
+  /** Stores what the handler has put in. @throws HttpError 413 when that is too large, 503 when Redis does not say */
+  save(session: Session & { sessionId: string }): Promise<void> {
+    return available(this.#writer.write(session.sessionId, session))
+  }
+
   /** Whether Redis has the session, as far as this request knows. */
   isStored(session: Session): boolean {
-    return baseOf(session) !== undefined
+    return (baseOf(session)?.stored.version ?? ABSENT) !== ABSENT
   }
 
   /** Whether the handler has put anything into the session, or changed what is there. */
@@ -108,9 +125,9 @@ export class SafeSessionStore extends RedisStore {
     return isChanged(session)
   }
 
-  /** When a session that is stored ends at the latest. */
+  /** Returns when a session that is stored ends at the latest. */
   endOf(session: Session): Date {
-    return new Date((baseOf(session)?.stored.createdAt ?? Date.now()) + this.#options.maxAgeMs)
+    return new Date(baseOf(session)!.stored.createdAt + this.#options.maxAgeMs)
   }
 
   /** Whether Redis has the session at this moment. @throws HttpError 503 */
@@ -141,9 +158,8 @@ export class SafeSessionStore extends RedisStore {
     const [text, idleLeftMs] = await available(Promise.all(reads))
     const stored = text === null ? undefined : decode(text)
     if (!stored) return undefined
-    const { createdAt } = stored
-    const leftMs = Math.min(idleLeftMs, this.#leftMs(createdAt))
-    return leftMs > 0 ? { createdAt, idleLeftMs: leftMs } : undefined
+    // Every read and write gives the key no longer than until the end of the session's longest life.
+    return idleLeftMs > 0 ? { createdAt: stored.createdAt, idleLeftMs } : undefined
   }
 
   /** Notes whose session it is, one whose cookie has not come back yet. @throws HttpError 503 */
@@ -154,26 +170,21 @@ export class SafeSessionStore extends RedisStore {
   /** Nothing where the data is no session of ours, or older than a session may become. */
   async #read(id: string): Promise<object | null> {
     const { idleMs } = this.#options
-    const text = await this.#reads.ask([this.prefix + id])
-    if (text === null) return null
+    const found = await this.#reads.ask([this.prefix + id])
+    if (!found) return null
+    const [text, leftMs] = found
+    if (leftMs <= 0) {
+      this.counts.ended++
+      return null
+    }
     const stored = decode(text)
     if (!stored) {
       this.#logUnreadable(id)
       return null
     }
     const { data, createdAt } = stored
-    const leftMs = this.#leftMs(createdAt)
-    if (leftMs <= 0) {
-      await this.#end(id)
-      return null
-    }
     if (typeof data.name === 'string') this.index.keep(data.name, id, Math.min(idleMs, leftMs))
     return withBase({ ...data, createdAt }, new Base(JSON.stringify(data), stored, true))
-  }
-
-  /** Until its absolute end, used or not. */
-  #leftMs(createdAt: number): number {
-    return createdAt + this.#options.maxAgeMs - Date.now()
   }
 
   async #end(id: string): Promise<{ ended: boolean; counted: number }> {
@@ -195,18 +206,15 @@ export class SafeSessionStore extends RedisStore {
 /** In one hash slot with its session. */
 const counterKey = (sessionKey: string) => `{${sessionKey}}:visits`
 
-/** @throws HttpError 503 for whatever Redis says */
+/** @throws HttpError as it is, and 503 for whatever Redis says */
 export function available<T>(work: Promise<T>): Promise<T> {
   return work.catch((error: unknown) => {
-    throw stateUnavailable(error)
+    throw error instanceof HttpError ? error : stateUnavailable(error)
   })
 }
 
 const answer = <T>(work: Promise<T>, done: Callback<T>): Promise<void> =>
-  work.then(
-    (result) => done(null, result),
-    (error) => done(stateUnavailable(error))
-  )
+  available(work).then((result) => done(null, result), done)
 
 /** A key that holds something else than text holds no session. */
 function wrongTypeAsText(error: unknown): string {

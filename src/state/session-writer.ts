@@ -1,26 +1,38 @@
 import type { Session } from 'fastify'
+import { HttpError } from '../errors.ts'
 import type { RedisClient, RedisLink } from './redis.ts'
-import { Base, baseOf, setBase } from './session-base.ts'
-import { dataOf, decode, encode, merge, type StoredSession } from './session-data.ts'
+import { NO_ANSWER } from './redis-faults.ts'
+import { ABSENT, Base, baseOf, setBase } from './session-base.ts'
+import { dataOf, decode, END_OF_SESSION, encode, merge, type StoredSession } from './session-data.ts'
 
 /**
  * Writes only over the version that was read: -1 where there was no session, 0 where it had no version (plain
- * connect-redis wrote it). Answers 1, the newer value, or nil where there is no session any more.
+ * connect-redis wrote it). Answers when the session began, the newer value, or nil where there is no session any more.
+ * ARGV: version, beginning of the JSON, time of the beginning of a new session ('' is now), idle time, longest life.
  */
-const COMPARE_AND_SET = `
+const COMPARE_AND_SET = `${END_OF_SESSION}
 local current = redis.call('GET', KEYS[1])
-local version = -1
-if current then version = tonumber(string.match(current, '"_v":(%d+)}$') or 0) end
+local createdAt, version = nil, -1
+if current then createdAt, version = readEnd(current) end
 if version ~= tonumber(ARGV[1]) then return current end
-redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
-return 1`
+local now = nowMs()
+createdAt = createdAt or tonumber(ARGV[3]) or now
+local ttlMs = math.min(ARGV[4], createdAt + ARGV[5] - now)
+if ttlMs < 1 then return false end
+redis.call('SET', KEYS[1], ARGV[2] .. endOfSession(createdAt, math.max(version, 0) + 1), 'PX', string.format('%.0f', ttlMs))
+return createdAt`
 
 type Client = RedisClient & {
-  musterCompareAndSet(key: string, version: number, value: string, ttlMs: number): Promise<1 | string | null>
+  musterCompareAndSet(
+    key: string,
+    version: number,
+    beginning: string,
+    createdAt: number | '',
+    idleMs: number,
+    maxAgeMs: number
+  ): Promise<number | string | null>
 }
 
-/** The version of no session. */
-const ABSENT = -1
 /** A session whose cookie has not come back yet: a crowd without cookies must not fill Redis. */
 export const UNCONFIRMED_MS = 10 * 60_000
 
@@ -35,6 +47,8 @@ interface Write {
   session: Session
   /** The session's data as it is to be. */
   seen: string
+  /** The caller does not wait any more. */
+  expired: boolean
   resolve(): void
   reject(error: unknown): void
 }
@@ -46,6 +60,8 @@ export interface SessionWriterOptions {
   counts: SessionCounts
   idleMs: number
   maxAgeMs: number
+  /** What a session's data may have at most, in bytes of JSON. */
+  maxBytes: number
 }
 
 /**
@@ -65,10 +81,32 @@ export class SessionWriter {
     this.#options = options
   }
 
-  /** Resolves when the session is stored, or when it has ended and is not. */
+  /**
+   * Resolves when the session is stored, or when it has ended and is not.
+   * @throws HttpError 413 when it has too many bytes; an error when it was not stored within the timeout of the link
+   */
   write(id: string, session: Session): Promise<void> {
+    const { link } = this.#options
+    const seen = JSON.stringify(dataOf(session))
     return new Promise((resolve, reject) => {
-      const write = { session, seen: JSON.stringify(dataOf(session)), resolve, reject }
+      this.#assertSize(seen)
+      const write: Write = {
+        session,
+        seen,
+        expired: false,
+        resolve: () => {
+          clearTimeout(timer)
+          resolve()
+        },
+        reject: (error) => {
+          clearTimeout(timer)
+          reject(error)
+        }
+      }
+      const timer = setTimeout(() => {
+        write.expired = true
+        reject(link.cause ?? NO_ANSWER)
+      }, link.timeoutMs)
       const waiting = this.#waiting.get(id)
       if (waiting) waiting.push(write)
       else void this.#fly(id, [write])
@@ -79,48 +117,59 @@ export class SessionWriter {
     const waiting: Write[] = []
     this.#waiting.set(id, waiting)
     let latest: StoredSession | undefined
-    for (let writes = first; writes.length > 0; writes = waiting.splice(0)) {
+    let writes = first
+    while (writes.length > 0) {
       try {
         latest = await this.#store(id, writes, latest)
         for (const { resolve } of writes) resolve()
       } catch (error) {
         latest = undefined
-        // Those who wait have waited for the same Redis.
-        for (const { reject } of [...writes, ...waiting.splice(0)]) reject(error)
+        // Those who wait have waited for the same Redis, unless it is only this session that is too large.
+        const failed = error instanceof HttpError ? writes : [...writes, ...waiting.splice(0)]
+        for (const { reject } of failed) reject(error)
       }
+      writes = waiting.splice(0).filter(({ expired }) => !expired)
     }
     this.#waiting.delete(id)
   }
 
   /** @param latest what was written last, if that is known @returns what is stored now; nothing: the session has ended */
   async #store(id: string, writes: Write[], latest: StoredSession | undefined): Promise<StoredSession | undefined> {
-    const { link, prefix, counts, idleMs, maxAgeMs } = this.#options
+    const { prefix, counts, idleMs, maxAgeMs } = this.#options
     const changes = writes.map(({ session, seen }) => ({ base: baseOf(session), seen }))
     const confirmed = changes.some(({ base }) => base?.confirmed)
-    let current = latest ?? changes[0]?.base?.stored ?? { data: {}, createdAt: Date.now(), version: ABSENT }
-    const leftMs = current.createdAt + maxAgeMs - Date.now()
-    const ttlMs = Math.min(leftMs, idleMs, confirmed ? idleMs : UNCONFIRMED_MS)
-    const deadline = performance.now() + link.timeoutMs
-    while (leftMs > 0) {
-      if (performance.now() > deadline) throw new Error('others wrote a session again and again')
+    const lifeMs = confirmed ? idleMs : Math.min(idleMs, UNCONFIRMED_MS)
+    let current = latest ?? changes[0]?.base?.stored ?? { data: {}, createdAt: undefined, version: ABSENT }
+    while (writes.some(({ expired }) => !expired)) {
       let { data } = current
       for (const { base, seen } of changes) data = merge(JSON.parse(base?.seen ?? '{}'), JSON.parse(seen), data)
-      const next = { data, createdAt: current.createdAt, version: Math.max(current.version, 0) + 1 }
-      const outcome = await this.#client.musterCompareAndSet(prefix + id, current.version, encode(next), ttlMs)
-      if (outcome === 1) {
-        if (current.version === ABSENT) counts.created++
+      const { version, createdAt = '' } = current
+      this.#assertSize(JSON.stringify(data))
+      const key = prefix + id
+      const outcome = await this.#client.musterCompareAndSet(key, version, encode(data), createdAt, lifeMs, maxAgeMs)
+      if (typeof outcome === 'number') {
+        if (version === ABSENT) counts.created++
         counts.merged += writes.length - 1
+        const stored = { data, createdAt: outcome, version: Math.max(version, 0) + 1 }
         for (const { session, seen } of writes) {
-          session.createdAt = next.createdAt
-          setBase(session, new Base(seen, next, confirmed))
+          session.createdAt = outcome
+          setBase(session, new Base(seen, stored, confirmed))
         }
-        return next
+        return stored
       }
       const theirs = outcome === null ? undefined : decode(outcome)
       if (!theirs) return undefined
       counts.merged++
       current = theirs
     }
-    return undefined
+    throw NO_ANSWER
+  }
+
+  #assertSize(json: string): void {
+    const { maxBytes } = this.#options
+    const length = Buffer.byteLength(json)
+    if (length <= maxBytes) return
+    const message = `The session has ${length} bytes of JSON: SESSION_MAX_BYTES allows ${maxBytes}`
+    throw new HttpError(413, 'SESSION_TOO_LARGE', message)
   }
 }

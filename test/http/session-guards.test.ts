@@ -38,6 +38,22 @@ test('what is in Redis but is no session is taken for none; the log says so once
   }
 })
 
+test('so is one whose version is not its last member: the visitor gets a new session, and no 503', async (t) => {
+  const { app, redis } = await startApp(t, { env: { SESSION_SECRET: SECRET } })
+  const now = Date.now()
+  for (const [i, text] of [
+    `{"cookie":{},"_v":3,"createdAt":${now},"name":"ada"}`,
+    `{"cookie":{},"_v":3,"createdAt":${now}}`,
+    `{"cookie":{},"createdAt":${now},"_v":3,"name":"ada"}`
+  ].entries()) {
+    await redis.set(sessionKey(`reordered-${i}`), text, 'EX', 60)
+    const visitor = new Visitor(app, signed(`reordered-${i}`))
+    const response = await visitor.get('/')
+    assert.deepEqual([response.statusCode, response.json().visits], [200, 1], text)
+    assert.notEqual(visitor.sessionId, `reordered-${i}`)
+  }
+})
+
 test('so is a key that holds something else than text', async (t) => {
   const { app, redis } = await startApp(t, { env: { SESSION_SECRET: SECRET } })
   await redis.rpush(sessionKey('a-list'), 'text')
@@ -78,6 +94,18 @@ function careless() {
       Object.assign(request.session, request.body)
       return 'ok'
     })
+    scope.post('/fill/:length', async ({ session, params }) => {
+      session.note = 'x'.repeat(Number((params as { length: string }).length))
+      return 'ok'
+    })
+    scope.post('/delete/:key', async ({ session, params }) => {
+      delete session[(params as { key: 'note' }).key]
+      return 'ok'
+    })
+    scope.post('/sign-in', async (request) => {
+      await scope.sessions.signIn(request, 'ada')
+      return 'ok'
+    })
     scope.post('/empty', async (request) => {
       for (const key of Object.keys(request.session)) delete request.session[key as 'note']
       await pause()
@@ -114,6 +142,55 @@ test('a body that is copied into the session moves neither its end nor its versi
   assert.deepEqual({ note, createdAt, _v, cookie }, { note: 'x', createdAt: before.createdAt, _v: 2, cookie: {} })
   await again('/assign', { note: 'y' })
   assert.equal((await data()).note, 'y')
+})
+
+test('a key that every object inherits is set and deleted like any other', async (t) => {
+  const { again, data } = await careless().start(t)
+  const names = Object.getOwnPropertyNames(Object.prototype).filter((name) => name !== '__proto__')
+  assert.ok(names.includes('constructor') && names.includes('toString') && names.includes('hasOwnProperty'))
+  for (const name of names) {
+    assert.equal((await again('/assign', { [name]: 'mine' })).statusCode, 200, name)
+    assert.equal(Object.getOwnPropertyDescriptor(await data(), name)?.value, 'mine', name)
+    assert.equal((await again(`/delete/${name}`)).statusCode, 200, name)
+    assert.ok(!Object.hasOwn(await data(), name), `${name} is still there`)
+  }
+})
+
+test("a key that is called like one of the session's methods stands in the way of nothing, and is not kept", async (t) => {
+  const { again, data, redis, visitor } = await careless().start(t)
+  const names = ['get', 'set', 'options', 'touch', 'save', 'reload', 'regenerate', 'destroy', 'isModified', 'isSaved']
+  const shadow = Object.fromEntries(names.map((name) => [name, 'x']))
+  assert.equal((await again('/assign', { ...shadow, note: 'kept' })).statusCode, 200)
+  const { cookie, createdAt, _v, ...kept } = await data()
+  assert.deepEqual(kept, { first: '1', second: '2', note: 'kept' })
+
+  const stored = JSON.stringify({ cookie: {}, ...shadow, sessionId: 'x', encryptedSessionId: 'x', createdAt, _v })
+  await redis.set(sessionKey(visitor.sessionId), stored, 'KEEPTTL')
+  assert.equal((await again('/assign', { note: 'again' })).statusCode, 200)
+  assert.equal((await again('/sign-in')).statusCode, 200)
+})
+
+test('a session larger than SESSION_MAX_BYTES is not stored: 413 says why, and what was there stays', async (t) => {
+  const { again, data } = await careless().start(t, { SESSION_MAX_BYTES: '1000' })
+  const size = JSON.stringify({ first: '1', second: '2', note: '' }).length
+  assert.equal((await again('/assign', { note: 'x'.repeat(1000 - size) })).statusCode, 200)
+  const before = await data()
+  const refused = await again('/assign', { note: 'x'.repeat(1001 - size) })
+  assert.deepEqual([refused.statusCode, refused.json().code], [413, 'SESSION_TOO_LARGE'])
+  assert.match(refused.json().message, /1001 bytes of JSON: SESSION_MAX_BYTES allows 1000/)
+  assert.deepEqual(await data(), before)
+  await again('/assign', { note: '' })
+  const both = await Promise.all([again('/assign', { first: 'é'.repeat(500) }), again('/assign', { second: 'fits' })])
+  assert.deepEqual(both.map(({ statusCode }) => statusCode).sort(), [200, 413])
+  assert.equal((await data()).second, 'fits')
+})
+
+test('64 KiB is the limit of a session where nothing else is set', async (t) => {
+  const { again } = await careless().start(t)
+  const size = JSON.stringify({ first: '1', second: '2', note: '' }).length
+  assert.equal((await again(`/fill/${65_536 - size}`)).statusCode, 200)
+  const refused = await again(`/fill/${65_537 - size}`)
+  assert.deepEqual([refused.statusCode, refused.json().code], [413, 'SESSION_TOO_LARGE'])
 })
 
 test('a session that a handler empties is empty, but for what others set meanwhile', async (t) => {

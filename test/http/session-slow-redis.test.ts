@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import type { Redis } from 'ioredis'
-import { startApp, Visitor } from '../helpers/app.ts'
+import { sessionKey, startApp, Visitor } from '../helpers/app.ts'
 import { RedisProxy } from '../helpers/proxy.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { until } from '../helpers/until.ts'
@@ -16,6 +16,8 @@ const ANSWER_WITHIN = REDIS_TIMEOUT + 300
 async function start(t: TestContext) {
   const server = await startRedis(t)
   const proxy = await RedisProxy.start(t, server.url)
+  /** When handlers of slow writes had done their work. */
+  const began: number[] = []
   const { app, redis } = await startApp(t, {
     redis: server,
     url: proxy.url,
@@ -26,12 +28,18 @@ async function start(t: TestContext) {
         session.name = 'ada'
         return 'ok'
       })
+      scope.post<{ Params: { key: string } }>('/slow-writes/:key', async ({ session, params }) => {
+        Object.assign(session, { [params.key]: 'set' })
+        proxy.delayMs = DELAY
+        began.push(performance.now())
+        return 'ok'
+      })
     }
   })
   const visitor = new Visitor(app)
   await visitor.post('/name')
   await visitor.get('/name')
-  return { app, redis, proxy, visitor }
+  return { app, redis, proxy, visitor, began }
 }
 
 /** How often Redis has run a command. */
@@ -58,4 +66,19 @@ test('a session read that waits for the batch before it is answered within the t
   assert.equal((await first).response.body, 'ada')
   proxy.delayMs = 0
   assert.equal((await visitor.get('/name')).statusCode, 200)
+})
+
+test('so is a write that waits for the one before it, and it is not made later', async (t) => {
+  const { app, redis, proxy, visitor, began } = await start(t)
+  const write = (key: string) =>
+    new Visitor(app, visitor.cookie)
+      .post(`/slow-writes/${key}`)
+      .then((response) => ({ status: response.statusCode, at: performance.now() }))
+  const answers = await Promise.all([write('first'), write('second')])
+  assert.deepEqual(answers.map(({ status }) => status).sort(), [200, 503])
+  for (const { at } of answers) assert.ok(at - Math.max(...began) < ANSWER_WITHIN, 'too late')
+  proxy.delayMs = 0
+  const stored = async () => JSON.parse((await redis.get(sessionKey(visitor.sessionId)))!)
+  const { first, second } = await stored()
+  assert.ok(first === 'set' || second === 'set')
 })

@@ -48,7 +48,7 @@ describe('what is not set has a default', () => {
       searchPath: '',
       nodeOptions: '',
       redis: { url: undefined, timeoutMs: 1000, prefix: 'muster:', ca: undefined },
-      session: { secrets: undefined, idleMs: 30 * 60_000, maxAgeMs: 12 * 3_600_000 },
+      session: { secrets: undefined, idleMs: 30 * 60_000, maxAgeMs: 12 * 3_600_000, maxBytes: 65_536 },
       metricsTokens: undefined,
       tls: undefined,
       http: {

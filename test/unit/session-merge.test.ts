@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { createRequire } from 'node:module'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { dataOf, decode, encode, merge } from '../../src/state/session-data.ts'
@@ -6,7 +7,12 @@ import { dataOf, decode, encode, merge } from '../../src/state/session-data.ts'
 type Data = Record<string, unknown>
 
 /** Few keys, so that both sides often mean the same one; any JSON as value. */
-const key = fc.constantFrom('name', 'visits', 'cart', 'theme', 'a', 'b', '7', 'cookie')
+const names = ['name', 'visits', 'cart', 'theme', 'a', 'b', '7', 'cookie']
+/** Names that every object has, and those of a session's methods. */
+const inherited = Object.getOwnPropertyNames(Object.prototype).filter((name) => name !== '__proto__')
+const { prototype } = createRequire(import.meta.url)('@fastify/session/lib/session.js') as { prototype: object }
+const members = Object.getOwnPropertyNames(prototype).filter((name) => name !== 'constructor')
+const key = fc.constantFrom(...names, ...inherited, ...members)
 const data = fc.dictionary(key, fc.jsonValue({ maxDepth: 2 }), { noNullPrototype: true })
 /** What one request does to a session: keys it sets, and keys it deletes. */
 const change = fc.record({ set: data, remove: fc.uniqueArray(key) })
@@ -19,6 +25,8 @@ const changed = (base: Data, { set, remove }: Change): Data => {
 }
 /** As it is after a trip through Redis. */
 const stored = (value: Data): Data => JSON.parse(JSON.stringify(value)) as Data
+/** What an object has of its own under this name. */
+const ownOf = (value: Data, key: string): unknown => (Object.hasOwn(value, key) ? value[key] : undefined)
 const differs = (a: unknown, b: unknown) => JSON.stringify(a) !== JSON.stringify(b)
 const keysOf = (...all: Data[]) => [...new Set(all.flatMap((one) => Object.keys(one)))]
 
@@ -33,7 +41,9 @@ describe('what two concurrent requests did to one session, merged', () => {
     concurrently((base, mine, theirs) => {
       const merged = merge(base, mine, theirs)
       for (const key of keysOf(base, mine)) {
-        if (differs(mine[key], base[key])) assert.deepEqual(merged[key], mine[key], `${key} of this request`)
+        if (differs(ownOf(mine, key), ownOf(base, key))) {
+          assert.deepEqual(ownOf(merged, key), ownOf(mine, key), `${key} of this request`)
+        }
       }
     })
   })
@@ -42,8 +52,8 @@ describe('what two concurrent requests did to one session, merged', () => {
     concurrently((base, mine, theirs) => {
       const merged = merge(base, mine, theirs)
       for (const key of keysOf(base, theirs)) {
-        if (!differs(mine[key], base[key])) {
-          assert.deepEqual(merged[key], theirs[key], `${key} of the other request`)
+        if (!differs(ownOf(mine, key), ownOf(base, key))) {
+          assert.deepEqual(ownOf(merged, key), ownOf(theirs, key), `${key} of the other request`)
         }
       }
     })
@@ -80,8 +90,8 @@ describe('what two concurrent requests did to one session, merged', () => {
 
   test('is the same whoever wrote first, when they changed different keys', () => {
     concurrently((base, mine, theirs) => {
-      const both = keysOf(base, mine, theirs).filter((key) => differs(mine[key], base[key]))
-      const apart = { ...theirs, ...Object.fromEntries(both.map((key) => [key, base[key]])) }
+      const both = keysOf(base, mine, theirs).filter((key) => differs(ownOf(mine, key), ownOf(base, key)))
+      const apart = { ...theirs, ...Object.fromEntries(both.map((key) => [key, ownOf(base, key)])) }
       assert.deepEqual(stored(merge(base, mine, apart)), stored(merge(base, apart, mine)))
     })
   })
@@ -97,8 +107,8 @@ describe('what any number of concurrent requests did, written one after the othe
         let current: Data = base
         for (const mine of views) current = merge(base, mine, current)
         for (const key of keysOf(base, ...views)) {
-          const last = views.findLast((mine) => differs(mine[key], base[key])) ?? base
-          assert.ok(!differs(current[key], last[key]), key)
+          const last = views.findLast((mine) => differs(ownOf(mine, key), ownOf(base, key))) ?? base
+          assert.ok(!differs(ownOf(current, key), ownOf(last, key)), key)
         }
       }),
       { numRuns: 500 }
@@ -115,8 +125,8 @@ describe('what any number of concurrent requests did, written one after the othe
           const before = current
           current = merge(seen, mine, current)
           for (const key of keysOf(before, seen, mine)) {
-            const from = differs(mine[key], seen[key]) ? mine : before
-            assert.ok(!differs(current[key], from[key]), key)
+            const from = differs(ownOf(mine, key), ownOf(seen, key)) ? mine : before
+            assert.ok(!differs(ownOf(current, key), ownOf(from, key)), key)
           }
           seen = mine
           if (others[i]) current = merge(base, changed(base, others[i]), current)
@@ -128,22 +138,37 @@ describe('what any number of concurrent requests did, written one after the othe
 })
 
 describe('what Redis holds of a session', () => {
-  const anything = fc.dictionary(fc.string(), fc.jsonValue({ maxDepth: 3 }), { noNullPrototype: true })
+  const anything = fc.dictionary(fc.oneof(key, fc.string()), fc.jsonValue({ maxDepth: 3 }), { noNullPrototype: true })
+  /** As the script in Redis ends it. */
+  const whole = (session: object, createdAt: number, version: number) =>
+    `${encode(dataOf(session))},"createdAt":${createdAt},"_v":${version}}`
 
-  test('reads as it was written, whatever a handler has put in, and names its version last', () => {
+  test('reads as it was written, whatever a handler has put in', () => {
     fc.assert(
       fc.property(anything, fc.nat(), fc.nat(), (session, createdAt, version) => {
-        const text = encode({ data: dataOf(session), createdAt, version })
-        assert.match(text, new RegExp(`"_v":${version}}$`))
+        const text = whole(session, createdAt, version)
         assert.deepEqual(decode(text), { data: stored(dataOf(session)), createdAt, version })
       })
     )
   })
 
   test('has members that no handler can set: when it began, its version, what the store and @fastify/session keep', () => {
-    const forged = { createdAt: 1, _v: 99, cookie: { maxAge: 1 }, name: 'ada' }
-    const text = encode({ data: dataOf(forged), createdAt: 7, version: 1 })
-    assert.deepEqual(decode(text), { data: { name: 'ada' }, createdAt: 7, version: 1 })
+    const forged = { createdAt: 1, _v: 99, cookie: { maxAge: 1 }, name: 'ada', sessionId: 'x', regenerate: 1, get: 2 }
+    assert.deepEqual(decode(whole(forged, 7, 1)), { data: { name: 'ada' }, createdAt: 7, version: 1 })
+    for (const name of members) assert.deepEqual(dataOf({ [name]: 'x' }), {}, name)
+  })
+
+  test('is no session when its version is not its last member, where the scripts in Redis look for it', () => {
+    const right = whole({ name: 'ada' }, 7, 3)
+    assert.equal(decode(right)?.version, 3)
+    const wrong = [
+      '{"cookie":{},"_v":3,"createdAt":7,"name":"ada"}',
+      '{"cookie":{},"_v":3,"createdAt":7}',
+      '{"cookie":{},"createdAt":7,"_v":3,"name":"ada"}',
+      '{"cookie":{},"createdAt":7,"name":"ada"}',
+      `${right} `
+    ]
+    for (const text of wrong) assert.equal(decode(text), undefined, text)
   })
 
   test('is no session when anything of this is not there or not right', () => {
