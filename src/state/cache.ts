@@ -1,13 +1,13 @@
 interface Entry<V> {
   value: Promise<V>
-  /** In ms of `performance.now()`. */
+  /** In ms of `performance.now()`; Infinity while the value is being made. */
   expires: number
 }
 
 export interface CacheOptions {
   /** Entries at most; the one that was not asked for longest goes first. */
   max: number
-  /** How long an entry counts, in ms. */
+  /** How long an entry counts, in ms, from the moment on when its value was there. */
   ttlMs: number
 }
 
@@ -30,8 +30,8 @@ export class Cache<V> {
   }
 
   /**
-   * What is there, or what `make` gives, which is then kept. Those who ask while it is being made share it, also its
-   * error; that is not kept. What was begun before {@link clear} is never kept after it.
+   * What is there, or what `make` gives, which is then kept. Callers that ask while it is being made share it, however long
+   * that takes, and share its error, which is not kept. What was begun before {@link clear} is never kept after it.
    */
   get(key: string, make: () => V | Promise<V>): Promise<V> {
     const known = this.#entries.get(key)
@@ -40,10 +40,15 @@ export class Cache<V> {
       this.#entries.set(key, known)
       return known.value
     }
-    const entry: Entry<V> = { value: (async () => make())(), expires: performance.now() + this.#options.ttlMs }
-    entry.value.catch(() => {
-      if (this.#entries.get(key) === entry) this.#entries.delete(key)
-    })
+    const entry: Entry<V> = { value: (async () => make())(), expires: Number.POSITIVE_INFINITY }
+    entry.value.then(
+      () => {
+        entry.expires = performance.now() + this.#options.ttlMs
+      },
+      () => {
+        if (this.#entries.get(key) === entry) this.#entries.delete(key)
+      }
+    )
     this.#entries.set(key, entry)
     const [oldest] = this.#entries.keys()
     if (this.#entries.size > this.#options.max) this.#entries.delete(oldest!)

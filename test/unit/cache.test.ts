@@ -47,6 +47,43 @@ test('an entry counts for its time, however often it is asked for', async () => 
   assert.ok(performance.now() - began >= 60, `${performance.now() - began} ms`)
 })
 
+test('a value that takes longer than its time is computed once at a time', async () => {
+  const cache = new Cache<number>({ max: 2, ttlMs: 50 })
+  let running = 0
+  let made = 0
+  const make = async () => {
+    assert.equal(++running, 1, 'it is computed twice at the same time')
+    await sleep(300)
+    running--
+    return ++made
+  }
+  const answers: Promise<number>[] = []
+  const first = cache.get('a', make)
+  while (made === 0) {
+    answers.push(cache.get('a', make))
+    await sleep(10)
+  }
+  assert.ok(answers.length > 5, `${answers.length} callers`)
+  assert.deepEqual(new Set(await Promise.all([first, ...answers])), new Set([1]))
+})
+
+test('the time of an entry begins when its value is there', async () => {
+  const cache = new Cache<string>({ max: 2, ttlMs: 10_000 })
+  let finish = (_value: string) => {}
+  const value = cache.get('a', () => new Promise<string>((resolve) => (finish = resolve)))
+  const { now } = performance
+  try {
+    performance.now = () => now.call(performance) + 60_000
+    finish('slow')
+    await value
+    assert.equal(await cache.get('a', () => 'again'), 'slow')
+    performance.now = () => now.call(performance) + 80_000
+    assert.equal(await cache.get('a', () => 'again'), 'again')
+  } finally {
+    performance.now = now
+  }
+})
+
 test('who asks while it is being computed shares it, an error too, which is not kept', async () => {
   const cache = new Cache<number>({ max: 2, ttlMs: 60_000 })
   let tries = 0
