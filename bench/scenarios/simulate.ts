@@ -120,7 +120,7 @@ async function sendAtRandom(links: RedisLink[], { rate, seconds }: FleetSettings
       batches++
       batchMs += ms
     }
-    return new Counters(link, 60_000).get('simulated')
+    return new Counters(link).get('simulated')
   })
   const begun = performance.now()
   const end = begun + seconds * 1000
@@ -181,7 +181,7 @@ async function batchCommand(url: string): Promise<(worker: string, sequence: num
     }
     await link.start(async () => {})
     if (!link.up) await once(link, 'change')
-    const counter = new Counters(link, 60_000).get('ceiling')
+    const counter = new Counters(link).get('ceiling')
     // The first batch may be sent with the text of the script.
     while (seen.length < 2) await counter.increment()
     const [first, second] = seen.slice(-2) as [string[], string[]]

@@ -35,7 +35,7 @@ export class Shared {
   constructor(deps: Omit<BroadcastsDeps, 'subscription'> & LocksDeps & { log: Logger }) {
     const { link, log } = deps
     this.#subscription = new Subscription(link, log)
-    this.#counters = new Counters(link, deps.idleMs)
+    this.#counters = new Counters(link)
     this.hits = this.#counters.get('hits')
     this.#locks = new Locks(deps)
     this.lock = this.#locks.lock

@@ -68,7 +68,7 @@ class Hits {
 
 /** Loses the answer to a batch, and with it the connection. */
 async function cut(proxy: RedisProxy): Promise<void> {
-  proxy.loseAnswers(1, ':batch:')
+  proxy.loseAnswers(1, ':batches')
   await until(() => proxy.toLose <= 0, 'a lost answer', 120_000)
 }
 

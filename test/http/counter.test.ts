@@ -14,7 +14,7 @@ async function openCounter(t: TestContext, url: string, timeoutMs = 1000): Promi
   const link = new RedisLink(url, timeoutMs, pino({ level: 'silent' }))
   t.after(() => link.stop())
   await link.start(async () => {})
-  return new Counters(link, 60_000).get('hits')
+  return new Counters(link).get('hits')
 }
 
 const times = <T>(count: number, what: () => T): T[] => Array.from({ length: count }, what)
@@ -90,7 +90,7 @@ test('a lost answer counts nothing twice and loses nothing: no error, no gap', a
   const counter = await openCounter(t, proxy.url, 5000)
   await counter.increment()
   const cuts = 5
-  proxy.loseAnswers(cuts, ':batch:')
+  proxy.loseAnswers(cuts, ':batches')
   const numbers: number[] = []
   while (proxy.toLose > 0) numbers.push(...(await Promise.all(times(10, () => counter.increment()))))
   numbers.push(await counter.increment())
@@ -222,6 +222,62 @@ test("a user's own counters are as exact, by their names, and plain integers in 
   for (const name of ['', 'Orders', 'a b', 'a:b', 'a{b}', 'ü', 'x'.repeat(65), 7, undefined]) {
     assert.throws(() => a.counter(name as string), /^TypeError: counter: a name is 1 to 64 characters of a-z/)
   }
+})
+
+test('a full Redis that evicts everything with a TTL does not make a batch count twice', async (t) => {
+  const { url, client } = await startRedis(t)
+  const proxy = await RedisProxy.start(t, url)
+  const counter = await openCounter(t, proxy.url, 20_000)
+  assert.equal(await counter.increment(), 1)
+  proxy.mute()
+  const number = counter.increment()
+  await until(async () => (await client.get('muster:hits')) === '2', 'Redis has counted it')
+  // Its answer is lost. Before it is asked for again, keys without a TTL fill Redis: it evicts whatever it may.
+  await client.config('SET', 'maxmemory', '8mb')
+  const isFull = async (): Promise<boolean> => {
+    const fill = Array.from({ length: 100 }, () => client.set(`other:${Math.random()}`, 'x'.repeat(10_000)))
+    return (await Promise.allSettled(fill)).some(({ status }) => status === 'rejected')
+  }
+  await until(isFull, 'Redis is full, and nothing is left that it may evict', 60_000)
+  await client.config('SET', 'maxmemory', '0')
+  proxy.unmute()
+  proxy.cut()
+  assert.equal(await number, 2)
+  assert.equal(await client.get('muster:hits'), '2')
+})
+
+test('records of batches are kept without a TTL, and those of workers that are long gone are removed', async (t) => {
+  const { url, client } = await startRedis(t)
+  const records = '{muster:hits}:batches'
+  const [seconds] = await client.time()
+  const hoursAgo = (hours: number) => `7:7:${Number(seconds) - hours * 3600}`
+  await client.hset(records, { gone: hoursAgo(25), recent: hoursAgo(23) })
+  const counter = await openCounter(t, url)
+  await counter.increment()
+  const fields = await client.hkeys(records)
+  assert.equal(fields.length, 2, `${fields}`)
+  assert.ok(fields.includes('recent') && !fields.includes('gone'), `${fields}`)
+  assert.equal(await client.pttl(records), -1)
+})
+
+test('a counter refuses to count on before 2^53, where numbers would repeat', async (t) => {
+  const redis = await startRedis(t)
+  const last = 9e15
+  await redis.client.set('muster:hits', last - 3)
+  const { app } = await startApp(t, { redis })
+  const { hits } = app.shared
+  const numbers = await Promise.all(times(3, () => hits.increment()))
+  assert.deepEqual(numbers, [last - 2, last - 1, last])
+  const refused = { statusCode: 500, code: 'COUNTER_EXHAUSTED', message: /has reached 9,000,000,000,000,000/ }
+  for (const outcome of times(2, () => hits.increment())) await assert.rejects(outcome, refused)
+  const response = await app.inject({ method: 'POST', url: '/hits' })
+  assert.deepEqual([response.statusCode, response.json().code], [500, 'COUNTER_EXHAUSTED'])
+  assert.equal(await redis.client.get('muster:hits'), String(last), 'nothing was counted')
+  assert.equal(await hits.read(), last)
+  await redis.client.incr('muster:hits')
+  await assert.rejects(hits.read(), refused)
+  await redis.client.set('muster:hits', 0)
+  assert.equal(await hits.increment(), 1)
 })
 
 /** Asks until there is an answer. @returns how many errors came before it */

@@ -31,7 +31,7 @@ test('a crowd of sessions that fills Redis evicts no counter, no lock and nothin
   await a.app.shared.once('migration', 60_000, () => {})
   const lost = await lock('crowd', 60_000, async ({ signal }) => {
     for (let sessions = 0; (await evicted()) <= MOST_EVICTED; sessions += 500) {
-      proxy.loseAnswers(1, ':batch:')
+      proxy.loseAnswers(1, ':batches')
       const crowd = client.pipeline()
       for (let i = sessions; i < sessions + 500; i++) {
         const ttlMs = Math.ceil(IDLE_MS / 3 + (Math.random() * 2 * IDLE_MS) / 3)
@@ -66,7 +66,7 @@ test('on a Redis Cluster all keys of a name are in one slot: no script is refuse
   const locks = new Locks({ link, log, draining: draining.signal, idleMs: IDLE_MS })
   t.after(() => link.stop())
   await link.start(async () => {})
-  const counters = new Counters(link, IDLE_MS)
+  const counters = new Counters(link)
   assert.deepEqual([await counters.get('hits').increment(), await counters.get('orders').increment()], [1, 1])
   assert.equal(await locks.lock('job', 1000, () => 'held'), 'held')
   assert.equal(await locks.once('job', 1000, () => {}), true)
