@@ -17,12 +17,16 @@ const PAGES = [
 ]
 /** Run elsewhere: by CI itself, by scripts/docker-check.sh, or too long for a test. */
 const ELSEWHERE = /^(npm (ci|test|run bench)|docker |scripts\/docker-check)/
+/** Blocks that start a service with other settings than the one that runs here; the tests of these settings cover them. */
+const OTHER_SERVICE = /^([A-Z_]+=\S+ )+npm start/m
 
 /** The lines of all `sh` blocks of a page. */
 function commandsOf(page: string): string[] {
   const blocks = [...readFileSync(join(ROOT, page), 'utf8').matchAll(/^```sh\n(.*?)^```/gms)]
   return blocks
-    .flatMap(([, block = '']) => block.split('\n'))
+    .map(([, block = '']) => block)
+    .filter((block) => !OTHER_SERVICE.test(block))
+    .flatMap((block) => block.split('\n'))
     .map((line) => line.trim())
     .filter((line) => line !== '' && !line.startsWith('#'))
 }
@@ -48,6 +52,7 @@ test('every command that the documentation shows works', async (t) => {
   assert.ok(commands.length >= 8, `${commands.length} commands found`)
   for (const command of commands) {
     if (command.startsWith('curl')) {
+      assert.match(command, /localhost:8080\//)
       const { stdout } = await run(command.replace('curl', 'curl -sSf'))
       assert.notEqual(stdout, '', command)
     } else await run(command)
