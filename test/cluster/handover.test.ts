@@ -7,6 +7,7 @@ import { Connection, head, once } from '../helpers/http.ts'
 import { fixture, Load } from '../helpers/load.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { startService } from '../helpers/service.ts'
+import { until } from '../helpers/until.ts'
 
 const descriptors = (pid: number) => readdirSync(`/proc/${pid}/fd`).length
 
@@ -212,11 +213,12 @@ test('SIGTERM under load: every request on an accepted connection is answered, w
 })
 
 test('pipelined requests behind a slow one are all answered at SIGTERM', async (t) => {
-  const { url } = await startRedis(t)
+  const { url, client } = await startRedis(t)
   const service = await startService(t, { env: { REDIS_URL: url, APP: fixture('slow') }, workers: 1 })
   const connection = await Connection.open(service.port)
   const answers = Promise.all([1, 2, 3].map(() => connection.expect()))
-  connection.socket.write(['/slow?ms=500&id=1', '/echo?id=2', '/echo?id=3'].map((path) => head('GET', path)).join(''))
+  connection.socket.write(['/slow?ms=1500&id=1', '/echo?id=2', '/echo?id=3'].map((path) => head('GET', path)).join(''))
+  await until(async () => (await client.get('slow')) === '1', 'the handler of the slow one')
   service.child.kill('SIGTERM')
   assert.deepEqual(
     (await answers).map(({ status, body }) => [status, body]),
