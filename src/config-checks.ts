@@ -90,6 +90,10 @@ export function crossCheck(config: Config, faults: string[]): void {
   ] as const) {
     for (const range of ranges) if (!isRange(range)) faults.push(`${name}: "${range}" is no address or CIDR range`)
   }
+  if (!config.http.trustProxy) {
+    if (config.http.proxyHeaders !== 'x-forwarded') faults.push('PROXY_HEADERS: has no effect without TRUST_PROXY')
+    if (config.http.forwardedHost !== 'ignore') faults.push('FORWARDED_HOST: has no effect without TRUST_PROXY')
+  }
   const length = Buffer.byteLength(config.adminSocket)
   if (length > SOCKET_PATH_LIMIT) {
     faults.push(

@@ -107,7 +107,19 @@ export const schema = {
       default: DEFAULT_CIPHERS,
       description: 'cipher suites of TLS 1.2, as OpenSSL lists them'
     }),
-    TRUST_PROXY: optional({ description: 'addresses or CIDR ranges of proxies whose X-Forwarded-* count, by commas' }),
+    TRUST_PROXY: optional({
+      description: 'addresses or CIDR ranges of proxies whose X-Forwarded-For and X-Forwarded-Proto count, by commas'
+    }),
+    PROXY_HEADERS: {
+      ...oneOf('x-forwarded', 'forwarded'),
+      default: 'x-forwarded',
+      description: 'which headers the proxies in TRUST_PROXY set: X-Forwarded-*, or Forwarded of RFC 7239'
+    },
+    FORWARDED_HOST: {
+      ...oneOf('ignore', 'trust'),
+      default: 'ignore',
+      description: 'whether the host that the proxies in TRUST_PROXY name counts in place of Host'
+    },
     KEEP_ALIVE_TIMEOUT: ms(5000, 1, 'an idle connection is kept for so long'),
     HEADERS_TIMEOUT: ms(10_000, 1, 'the headers of a request must arrive within this'),
     REQUEST_TIMEOUT: ms(15_000, 1, 'a whole request must arrive within this'),
@@ -256,6 +268,8 @@ function group(
     tls: tls && { ...tls, minVersion: variables.TLS_MIN_VERSION as TlsVersion, ciphers: variables.TLS_CIPHERS },
     http: {
       trustProxy: list(variables.TRUST_PROXY),
+      proxyHeaders: variables.PROXY_HEADERS as 'x-forwarded' | 'forwarded',
+      forwardedHost: variables.FORWARDED_HOST as 'ignore' | 'trust',
       keepAliveMs: variables.KEEP_ALIVE_TIMEOUT,
       headersMs: variables.HEADERS_TIMEOUT,
       requestMs: variables.REQUEST_TIMEOUT,

@@ -15,6 +15,7 @@ import { SafeSessionStore } from '../state/session-store.ts'
 import type { Shared } from '../state/shared.ts'
 import { admin, type Primary } from './admin.ts'
 import { separatePorts } from './admin-port.ts'
+import { identifyClients } from './client-identity.ts'
 import { completion } from './completion.ts'
 import { consolePage } from './console.ts'
 import { docs } from './docs.ts'
@@ -92,7 +93,6 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
     logController: new LogController({ disableRequestLogging: true }),
     ...identifyRequests,
     bodyLimit: config.http.bodyBytes,
-    trustProxy: config.http.trustProxy ?? false,
     keepAliveTimeout: config.http.keepAliveMs,
     requestTimeout: config.http.requestMs,
     routerOptions: { ignoreTrailingSlash: true },
@@ -100,6 +100,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
     clientErrorHandler: (error, socket) => answerClientError(error, socket, deps.connections)
   })
 
+  const forwardedOf = identifyClients(app, config.http)
   const store = new SafeSessionStore({ link: deps.link, log: app.log, ...config.session })
   app.decorate('sessions', sessionsOf(store))
   app.decorate('shared', deps.shared)
@@ -127,7 +128,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   measureCertificate(deps.registry, config.tls)
   measureRefusals(deps.registry, () => deps.connections?.refused() ?? {})
   measureState(deps.registry, { link: deps.link, hits: deps.shared.hits, store })
-  await app.register(limits, deps)
+  await app.register(limits, { ...deps, forwardedOf })
   const { connections } = deps
   if (config.adminPort && connections) separatePorts(app, (socket) => connections.isAdmin(socket))
   await app.register(rateLimit, deps)

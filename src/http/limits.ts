@@ -4,15 +4,22 @@ import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import type { Config } from '../config.ts'
 import { HttpError } from '../errors.ts'
+import type { Forwarded } from '../forwarded.ts'
 import { isTooDeep, MAX_DEPTH } from '../json-depth.ts'
 import { endWith, isSecure } from './errors.ts'
 import { Overload } from './overload.ts'
-import { METHODS, refusalOf } from './request-rules.ts'
+import { forwardedRefusal, METHODS, refusalOf } from './request-rules.ts'
 import { securityHeaders } from './security-headers.ts'
 import { setStanding } from './standing-headers.ts'
 
+interface LimitsOptions {
+  config: Pick<Config, 'http'>
+  /** What trusted proxies say of a request; undefined where no proxy is trusted. */
+  forwardedOf: ((raw: IncomingMessage) => Forwarded) | undefined
+}
+
 /** What every request passes first: headers that every answer has, the rules of HTTP, and whether there is time for it. */
-export const limits = fp<{ config: Pick<Config, 'http'> }>(async (app, { config }) => {
+export const limits = fp<LimitsOptions>(async (app, { config, forwardedOf }) => {
   const { maxLoopDelayMs } = config.http
   const overload = maxLoopDelayMs > 0 ? new Overload(maxLoopDelayMs) : undefined
   app.addHook('onClose', async () => overload?.stop())
@@ -21,7 +28,7 @@ export const limits = fp<{ config: Pick<Config, 'http'> }>(async (app, { config 
 
   app.addHook('onRequest', (request, reply, done) => {
     setStanding(reply, securityHeaders(request.protocol === 'https'))
-    const refused = refusalOf(request.raw, isMethod)
+    const refused = refusalOf(request.raw, isMethod) ?? (forwardedOf && forwardedRefusal(forwardedOf(request.raw)))
     if (refused) {
       void reply.header('connection', 'close')
       return done(refused)

@@ -1,9 +1,9 @@
-import { BlockList, isIPv6 } from 'node:net'
 import fastifyRateLimit from '@fastify/rate-limit'
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import type { Config } from '../config.ts'
 import { HttpError } from '../errors.ts'
+import { inRanges } from '../ranges.ts'
 import type { RedisLink } from '../state/redis.ts'
 import { networkOf } from './network.ts'
 import { RateStore } from './rate-store.ts'
@@ -65,19 +65,13 @@ const tooMany = (ttlMs: number) =>
 
 /** What an address counts as, an IPv6 one with all of its /64, which is one client's; and whether it counts at all. */
 function clients(exempt: readonly string[]): (ip: string) => { key: string; exempt: boolean } {
-  const list = new BlockList()
-  for (const range of exempt) {
-    const [address = '', prefix] = range.split('/')
-    const family = isIPv6(address) ? 'ipv6' : 'ipv4'
-    if (prefix === undefined) list.addAddress(address, family)
-    else list.addSubnet(address, Number(prefix), family)
-  }
+  const isExempt = inRanges(exempt)
   const known = new Map<string, { key: string; exempt: boolean }>()
   return (ip) => {
     const found = known.get(ip)
     if (found) return found
     if (known.size >= CACHED_ADDRESSES) known.clear()
-    const client = { key: networkOf(ip), exempt: list.check(ip, isIPv6(ip) ? 'ipv6' : 'ipv4') }
+    const client = { key: networkOf(ip), exempt: isExempt(ip) }
     known.set(ip, client)
     return client
   }

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { HttpError, MethodNotAllowedError } from '../errors.ts'
+import type { Forwarded } from '../forwarded.ts'
 
 /** Longest request target, in bytes: RFC 9112 asks for 8000 at least. */
 export const MAX_TARGET = 8192
@@ -41,6 +42,13 @@ export function refusalOf(request: IncomingMessage, isMethod: (method: string) =
   if (!isNamed(headers, httpVersionMajor, httpVersionMinor)) return bad('Host must name this service')
   if (url === '*' && method !== 'OPTIONS') return bad('Only OPTIONS is about the whole service')
   if (url[0] !== '/' && url !== '*' && !ABSOLUTE.test(url)) return bad('This is no address of this service')
+  return undefined
+}
+
+/** A host that a trusted proxy names must be one; a header that cannot be read would hide who the client is. */
+export function forwardedRefusal({ host, malformed }: Forwarded): HttpError | undefined {
+  if (malformed) return bad('Forwarded must be as RFC 7239 has it')
+  if (host !== undefined && !HOST.test(host)) return bad('The forwarded host must name this service')
   return undefined
 }
 

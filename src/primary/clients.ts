@@ -1,4 +1,4 @@
-import { BlockList, isIP, isIPv6, SocketAddress } from 'node:net'
+import { canonicalPeer, Proxies, type ProxyOptions } from '../forwarded.ts'
 import { type PeekedHandle, peek } from './peek.ts'
 
 /** Node's TCP handle, the part that tells who is at the other end. */
@@ -16,24 +16,21 @@ export interface Found {
   release?: () => void
 }
 
+/** Header lines that may name the client. */
+const FORWARDED_HEADER = /^(x-forwarded-for|forwarded):[ \t]*(.*?)[ \t]*$/gim
+
 /** The addresses of clients: the peer's, or what a trusted proxy says. */
 export class Clients {
-  readonly #proxies = new BlockList()
+  readonly #proxies: Proxies
 
-  /** @param trusted addresses and CIDR ranges of proxies whose X-Forwarded-For counts */
-  constructor(trusted: readonly string[] = []) {
-    for (const range of trusted) {
-      const [address = '', prefix] = range.split('/')
-      const family = isIPv6(address) ? 'ipv6' : 'ipv4'
-      if (prefix === undefined) this.#proxies.addAddress(address, family)
-      else this.#proxies.addSubnet(address, Number(prefix), family)
-    }
+  constructor(options: ProxyOptions = {}) {
+    this.#proxies = new Proxies(options)
   }
 
   /** The client of a connection that says nothing: undefined behind a proxy. */
   of(handle: ClientHandle): string | undefined {
     const peer = peerOf(handle)
-    return this.#trusts(peer) ? undefined : peer
+    return this.#proxies.trusts(peer) ? undefined : peer
   }
 
   /**
@@ -42,37 +39,30 @@ export class Clients {
    */
   find(handle: ClientHandle, done: (found: Found | undefined) => void): void {
     const peer = peerOf(handle)
-    if (this.#trusts(peer)) {
+    if (this.#proxies.trusts(peer)) {
       peek(handle, (peeked) => {
         if (!peeked) return done(undefined)
         const { read, release } = peeked
-        done({ client: this.forwarded(read.toString('latin1')) ?? peer, head: read.toString('base64'), release })
+        done({ client: this.forwarded(peer, read.toString('latin1')), head: read.toString('base64'), release })
       })
     } else done({ client: peer })
   }
 
   /**
-   * The right-most address in X-Forwarded-For that is no trusted proxy, as Fastify's `request.ip` has it. What stands
-   * left of it is whatever the client has sent. Undefined without the header, or where its head is not whole.
+   * The address that a worker will have as `request.ip`.
+   * @param peer the address of the connection
+   * @param text the head of the first request; where it is not whole, the peer counts
    */
-  forwarded(text: string): string | undefined {
+  forwarded(peer: string, text: string): string {
     const end = text.indexOf('\r\n\r\n')
-    if (end < 0) return undefined
-    const lines = [...text.slice(0, end).matchAll(/^x-forwarded-for:(.*)$/gim)]
-    const hops = lines.flatMap(([, value = '']) => value.split(/[\s,]+/).filter(Boolean)).map(canonical)
-    return hops.findLast((hop) => !this.#trusts(hop)) ?? hops[0]
+    if (end < 0) return peer
+    const headers: Record<string, string> = {}
+    for (const [, name = '', value = ''] of text.slice(0, end).matchAll(FORWARDED_HEADER)) {
+      const key = name.toLowerCase()
+      headers[key] = headers[key] === undefined ? value : `${headers[key]}, ${value}`
+    }
+    return this.#proxies.read(peer, headers).addresses.at(-1)!
   }
-
-  #trusts(address: string): boolean {
-    const version = isIP(address)
-    return version !== 0 && this.#proxies.check(address, version === 6 ? 'ipv6' : 'ipv4')
-  }
-}
-
-/** One spelling for each address, whatever listens: an IPv4 one without IPv6 around it, none with a port. */
-export function canonical(hop: string): string {
-  const bare = /^\[(.*)\](?::\d+)?$/.exec(hop)?.[1] ?? /^([\d.]+):\d+$/.exec(hop)?.[1] ?? hop
-  return isIPv6(bare) ? unmapped(new SocketAddress({ address: bare, family: 'ipv6' }).address) : bare
 }
 
 function peerOf(handle: ClientHandle): string {
@@ -80,8 +70,5 @@ function peerOf(handle: ClientHandle): string {
   if (!handle.getpeername) return '127.0.0.1'
   const peer: { address?: string } = {}
   handle.getpeername(peer)
-  return unmapped(peer.address ?? '')
+  return canonicalPeer(peer.address ?? '')
 }
-
-const unmapped = (address: string) =>
-  address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address

@@ -160,8 +160,8 @@ test('X-Forwarded-For tells the client, but only from TRUST_PROXY', async (t) =>
   const direct = await slotsOf(service, CLIENTS.slice(0, 60))
   for (const [i, slot] of direct.entries()) {
     const client = CLIENTS[i]!
-    const through = await ask(service, PROXY, { 'X-Forwarded-For': `6.6.6.${i}, ${client}, 10.1.1.${i}` })
-    assert.equal(through.slot, slot, 'as if it came by itself')
+    const through = await ask(service, PROXY, { 'X-Forwarded-For': `6.6.6.${i}, ${client}:${4000 + i}, 10.1.1.${i}` })
+    assert.equal(through.slot, slot, 'as if it came by itself, whatever port the proxy names')
     assert.equal(through.ip, client)
   }
   const own = (await ask(service, '127.0.0.8')).slot

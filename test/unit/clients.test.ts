@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { Clients, canonical } from '../../src/primary/clients.ts'
+import { canonicalAddress } from '../../src/forwarded.ts'
+import { Clients } from '../../src/primary/clients.ts'
 
 /** A connection that comes from this address. */
 const from = (address: string) => ({
@@ -23,16 +24,19 @@ test('an address has one spelling: IPv4 within IPv6, capitals, zeros and ports m
     ],
     ['2001:db8::1', '2001:DB8::1', '2001:db8:0:0::1', '2001:0db8::0001', '[2001:db8::1]', '[2001:db8::1]:443'],
     ['::1', '0:0:0:0:0:0:0:1'],
-    ['unknown'],
-    ['']
+    ['fe80::1', 'fe80::1%eth0', '[fe80::1%eth0]:80'],
+    ['192.0.2.2', '192.0.2.2:_hidden']
   ]
   for (const [address, ...others] of same) {
-    for (const other of [address, ...others]) assert.equal(canonical(other), address)
+    for (const other of [address, ...others]) assert.equal(canonicalAddress(other), address)
+  }
+  for (const none of ['unknown', '', '_hidden', '999.1.1.1', '1.2.3.4.5', '[192.0.2.1', '[]:1', ':80']) {
+    assert.equal(canonicalAddress(none), undefined, none)
   }
 })
 
 describe('the client', () => {
-  const clients = new Clients(['10.0.0.0/8', '192.0.2.7', 'fd00::/8'])
+  const clients = new Clients({ trustProxy: ['10.0.0.0/8', '192.0.2.7', 'fd00::/8'] })
 
   test('of a connection is its peer, where that is no trusted proxy', () => {
     for (const [address, client] of [
@@ -53,8 +57,10 @@ describe('the client', () => {
     for (const address of ['127.0.0.1', '::1', '10.0.0.1']) assert.equal(new Clients().of(from(address)), address)
   })
 
+  const PEER = '10.1.1.1'
   const forwarded = (...values: string[]) =>
     clients.forwarded(
+      PEER,
       `GET / HTTP/1.1\r\nHost: a\r\n${values.map((value) => `X-Forwarded-For: ${value}\r\n`).join('')}\r\n`
     )
 
@@ -68,40 +74,44 @@ describe('the client', () => {
     assert.equal(forwarded('::ffff:203.0.113.5, ::ffff:10.1.1.1'), '203.0.113.5')
     assert.equal(forwarded('203.0.113.5:4711'), '203.0.113.5')
     assert.equal(forwarded('10.3.3.3, 10.1.1.1'), '10.3.3.3', 'one inside is the first of them')
-    assert.equal(forwarded('6.6.6.6, unknown, 10.1.1.1'), 'unknown')
+    assert.equal(forwarded('6.6.6.6, unknown, 10.2.2.2'), '10.2.2.2', 'a hop without an address ends the way')
   })
 
-  test('is not known from a head without the header, or not whole', () => {
-    assert.equal(forwarded(), undefined)
-    assert.equal(forwarded(' , '), undefined)
-    assert.equal(clients.forwarded('GET / HTTP/1.1\r\nX-Forwarded-For: 203.0.113.5\r\n'), undefined)
-    assert.equal(clients.forwarded(''), undefined)
+  test('is the peer where the head has no such header, or is not whole', () => {
+    assert.equal(forwarded(), PEER)
+    assert.equal(forwarded(' , '), PEER)
+    assert.equal(clients.forwarded(PEER, 'GET / HTTP/1.1\r\nX-Forwarded-For: 203.0.113.5\r\n'), PEER)
+    assert.equal(clients.forwarded(PEER, ''), PEER)
     assert.equal(
-      clients.forwarded('POST / HTTP/1.1\r\nHost: a\r\n\r\nX-Forwarded-For: 6.6.6.6\r\n\r\n'),
-      undefined,
+      clients.forwarded(PEER, 'POST / HTTP/1.1\r\nHost: a\r\n\r\nX-Forwarded-For: 6.6.6.6\r\n\r\n'),
+      PEER,
       'a body is no head'
     )
   })
 
-  test('may be anything that a proxy lets through: it is some text, and nobody is the worse for it', () => {
-    const garbage = [
-      '%',
-      'fe80::1%eth0',
-      ':::',
-      '[',
-      '[]:1',
-      '999.1.1.1',
-      '1.2.3.4:99999',
-      '\0',
-      'x'.repeat(9999),
-      '\u{1f600}'
-    ]
-    for (const hop of garbage) assert.equal(typeof forwarded(`203.0.113.5, ${hop}`), 'string', hop)
-    assert.equal(forwarded('x]'.repeat(9999)), 'x]'.repeat(9999))
+  test('is the proxy where what it says is no address: nothing that a client writes becomes a name', () => {
+    for (const hop of ['%', ':::', '[', '[]:1', '999.1.1.1', '\0', 'x'.repeat(9999), '\u{1f600}', 'x]'.repeat(9999)]) {
+      assert.equal(forwarded(`203.0.113.5, ${hop}`), PEER, hop.slice(0, 20))
+    }
+    assert.equal(forwarded('203.0.113.5, 1.2.3.4:99999'), '1.2.3.4')
+    assert.equal(forwarded('203.0.113.5, fe80::1%eth0'), 'fe80::1')
+  })
+
+  test('is read from Forwarded where the proxies set that, and from the peer where that cannot be read', () => {
+    const standard = new Clients({ trustProxy: ['10.0.0.0/8'], proxyHeaders: 'forwarded' })
+    const read = (lines: string) =>
+      standard.forwarded(PEER, `GET / HTTP/1.1\r\nX-Forwarded-For: 6.6.6.6\r\n${lines}\r\n\r\n`)
+    assert.equal(
+      read('Forwarded: for=6.6.6.6\r\nFORWARDED:\tfor="203.0.113.5:4711";proto=https, for=10.3.3.3 '),
+      '203.0.113.5'
+    )
+    assert.equal(read('Forwarded: for="[2001:DB8::1]:443"'), '2001:db8::1')
+    assert.equal(read('Forwarded: for="6.6.6.6'), PEER)
+    assert.equal(read('Host: a'), PEER)
   })
 
   test('is found whatever the case and the spaces of the header', () => {
-    assert.equal(clients.forwarded('GET / HTTP/1.0\r\nx-FORWARDED-for:\t203.0.113.5  \r\n\r\n'), '203.0.113.5')
-    assert.equal(clients.forwarded('GET / HTTP/1.0\r\nX-Forwarded-For-Not: 6.6.6.6\r\n\r\n'), undefined)
+    assert.equal(clients.forwarded(PEER, 'GET / HTTP/1.0\r\nx-FORWARDED-for:\t203.0.113.5  \r\n\r\n'), '203.0.113.5')
+    assert.equal(clients.forwarded(PEER, 'GET / HTTP/1.0\r\nX-Forwarded-For-Not: 6.6.6.6\r\n\r\n'), PEER)
   })
 })

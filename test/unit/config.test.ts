@@ -53,6 +53,8 @@ describe('what is not set has a default', () => {
       tls: undefined,
       http: {
         trustProxy: undefined,
+        proxyHeaders: 'x-forwarded',
+        forwardedHost: 'ignore',
         keepAliveMs: 5000,
         headersMs: 10_000,
         requestMs: 15_000,
@@ -190,7 +192,10 @@ describe('a fault names the variable and what it may be', () => {
     [{ TRUST_PROXY: '10.0.0.0/8,proxy.example' }, /^TRUST_PROXY: "proxy.example" is no address/],
     [{ TRUST_PROXY: '10.0.0.0/33' }, /^TRUST_PROXY: "10.0.0.0\/33" is no address/],
     [{ TRUST_PROXY: '10.0.0.0/8/9' }, /^TRUST_PROXY: "10.0.0.0\/8\/9" is no address/],
-    // Fastify refuses to trust everybody.
+    [{ PROXY_HEADERS: 'forwarded' }, /^PROXY_HEADERS: has no effect without TRUST_PROXY$/],
+    [{ FORWARDED_HOST: 'trust' }, /^FORWARDED_HOST: has no effect without TRUST_PROXY$/],
+    [{ PROXY_HEADERS: 'x-real-ip' }, /^PROXY_HEADERS: must be one of x-forwarded, forwarded/],
+    // Whoever trusts everybody lets each client say who it is.
     [{ TRUST_PROXY: '0.0.0.0/0' }, /^TRUST_PROXY: "0.0.0.0\/0" is no address/],
     [{ TRUST_PROXY: '::/0' }, /^TRUST_PROXY: "::\/0" is no address/],
     [{ RATE_EXEMPT: '10.0.0.0/8 nobody' }, /^RATE_EXEMPT: "nobody" is no address/],
