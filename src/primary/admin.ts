@@ -6,6 +6,7 @@ import type { Caller, CommandAnswer } from '../ipc/messages.ts'
 import type { Logger } from '../log.ts'
 import { CommandError } from './command-error.ts'
 import { type Commands, Outcome } from './commands.ts'
+import type { InternalErrors } from './internal-errors.ts'
 import type { Journal } from './journal.ts'
 
 type Handlers = { [N in CommandName]: (args: ArgsOf<N>, caller: Caller) => unknown }
@@ -14,10 +15,12 @@ type Handlers = { [N in CommandName]: (args: ArgsOf<N>, caller: Caller) => unkno
 export class Admin {
   readonly #handlers: Handlers
   readonly #journal: Journal
+  readonly #errors: InternalErrors
   readonly #log: Logger
 
-  constructor(commands: Commands, journal: Journal, log: Logger) {
+  constructor(commands: Commands, journal: Journal, errors: InternalErrors, log: Logger) {
     this.#journal = journal
+    this.#errors = errors
     this.#log = log
     this.#handlers = {
       status: () => commands.status(),
@@ -71,8 +74,8 @@ export class Admin {
     } catch (error) {
       if (error instanceof CommandError) return refusal(error.statusCode, error.message)
       if (error instanceof AskError) return refusal(503, `the worker that was to do it: ${error.message}`)
-      this.#log.error({ err: error, command: name }, 'a command failed')
-      return refusal(500, `a fault of the primary: ${(error as Error).message}`)
+      this.#errors.caught('command', error, { command: name })
+      return refusal(500, `internal error of the primary: ${(error as Error).message}`)
     }
   }
 

@@ -82,24 +82,27 @@ export class Crew {
     for (const worker of this.#workers.values()) worker.kill()
   }
 
-  /** Where no process can be made, that is an event too. */
+  /** Forks a worker. Where no process can be made, that is an event too. */
   fork({ slot, generation, why }: Of<'fork'>, release: Release): void {
     const { environment, onPid } = this.#options
     const given = environment({ slot, generation, app: release.app })
+    let worker: WorkerProcess
     try {
-      const worker = new WorkerProcess(slot, generation, release, given, this.#listener)
-      const { id, pid } = worker
-      this.#workers.set(id, worker)
-      if (pid) onPid(pid, true)
-      this.#supervisor.dispatch({ type: 'forked', id, pid, slot, generation, jitter: Math.random() })
-      this.#log.info({ ...this.#describe(id), why, release: release.id }, 'worker starts')
-      this.#note('starts', id, why, { release: release.id })
+      worker = new WorkerProcess(slot, generation, release, given, this.#listener)
     } catch (error) {
       const how = (error as Error).message
       this.#log.error({ err: error, slot, generation }, 'no worker could be forked')
       this.#supervisor.emit('journal', { event: 'not forked', slot, generation, why: how })
       this.#supervisor.dispatch({ type: 'fork-failed', slot, generation, how, random: Math.random() })
+      return
     }
+    const { id, pid } = worker
+    this.#workers.set(id, worker)
+    // Before anything else: a process that the state does not know would never be ended.
+    this.#supervisor.dispatch({ type: 'forked', id, pid, slot, generation, jitter: Math.random() })
+    if (pid) onPid(pid, true)
+    this.#log.info({ ...this.#describe(id), why, release: release.id }, 'worker starts')
+    this.#note('starts', id, why, { release: release.id })
   }
 
   /** Tells it to finish what it has and to leave. */

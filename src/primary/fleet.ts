@@ -85,19 +85,22 @@ export class Fleet {
     return ackOf(next)
   }
 
-  /** Resolves when the state is so, or after `deadlineMs`. */
+  /** Resolves when the state is so, or after `deadlineMs`. Rejects with what `isSo` throws. */
   until(isSo: (state: State) => boolean, deadlineMs?: number): Promise<void> {
-    return new Promise((resolve) => {
-      const look = () => {
-        if (!isSo(this.#supervisor.state)) return
-        settle()
-      }
-      const settle = () => {
+    return new Promise((resolve, reject) => {
+      const settle = (end: () => void) => {
         clearTimeout(timer)
         this.#supervisor.off('reconciled', look)
-        resolve()
+        end()
       }
-      const timer = deadlineMs === undefined ? undefined : setTimeout(settle, deadlineMs)
+      const look = () => {
+        try {
+          if (isSo(this.#supervisor.state)) settle(resolve)
+        } catch (error) {
+          settle(() => reject(error))
+        }
+      }
+      const timer = deadlineMs === undefined ? undefined : setTimeout(() => settle(resolve), deadlineMs)
       this.#supervisor.on('reconciled', look)
       look()
     })

@@ -1,5 +1,6 @@
 import type { Family } from '../ipc/series.ts'
 import { DROPPED, droppedLines } from '../log.ts'
+import type { InternalErrors } from './internal-errors.ts'
 import { serves } from './state.ts'
 import type { Supervisor } from './supervisor.ts'
 import type { WorkerProcess } from './worker-process.ts'
@@ -15,8 +16,11 @@ export class PrimaryMetrics {
   readonly #reloadSeconds = [...RELOAD_SECONDS, 0, 0].fill(0)
   readonly #drained = { handedOver: 0, answered: 0, idle: 0, left: 0, cut: 0, lost: 0, waiting: 0 }
 
-  constructor(version: string) {
+  readonly #errors: InternalErrors
+
+  constructor(version: string, errors: InternalErrors) {
     this.#version = version
+    this.#errors = errors
   }
 
   /** Counts what has no count in the state. */
@@ -88,6 +92,12 @@ export class PrimaryMetrics {
         'cluster_connections_lost_total',
         'Connections closed because no worker was left to take them.',
         [[dispatcher.lost]]
+      ),
+      family(
+        'counter',
+        'cluster_primary_errors_total',
+        "Exceptions in the primary's own code that it survived, by where they were caught; each is a bug.",
+        counts('source', this.#errors.counts)
       ),
       family('counter', DROPPED.name, DROPPED.help, [[droppedLines()]])
     ]

@@ -16,6 +16,7 @@ import type { TcpHandle } from './dispatch.ts'
 import { type EmbeddedRedis, startEmbeddedRedis } from './embedded-redis.ts'
 import { Feed } from './feed.ts'
 import { isDebugged, setupWorkers } from './forking.ts'
+import { InternalErrors } from './internal-errors.ts'
 import { JOURNAL_FILE, Journal } from './journal.ts'
 import { PrimaryMetrics } from './metrics.ts'
 import { takeAdminPort, takePort } from './port.ts'
@@ -49,7 +50,8 @@ export async function runPrimary(config: Config): Promise<void> {
   let secretFile: string | undefined
   let redis: EmbeddedRedis | undefined
   const instance = randomUUID()
-  const metrics = new PrimaryMetrics(version)
+  const errors = new InternalErrors(log)
+  const metrics = new PrimaryMetrics(version, errors)
   const supervisor: Supervisor = new Supervisor({
     workers: config.workers,
     limits: limitsOf(config),
@@ -73,6 +75,7 @@ export async function runPrimary(config: Config): Promise<void> {
       else feed.remove(id)
     },
     collect: () => collect(),
+    errors,
     log
   })
   metrics.watch(supervisor)
@@ -95,7 +98,7 @@ export async function runPrimary(config: Config): Promise<void> {
     lameDuckMs: config.lameDuckMs,
     drainMs: config.drainMs
   })
-  const admin: Admin = new Admin(commands, journal, log)
+  const admin: Admin = new Admin(commands, journal, errors, log)
   const feed: Feed = new Feed(commands, journal)
 
   if (config.systemd.notifySocket) {

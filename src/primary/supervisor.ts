@@ -6,6 +6,7 @@ import type { Clients } from './clients.ts'
 import { Clock } from './clock.ts'
 import { Crew, type CrewOptions } from './crew.ts'
 import { Dispatcher } from './dispatch.ts'
+import type { InternalErrors } from './internal-errors.ts'
 import type { Happening } from './journal.ts'
 import { plan, wakeAt } from './plan.ts'
 import type { Port } from './port.ts'
@@ -20,17 +21,21 @@ export interface SupervisorOptions extends CrewOptions {
   releases: Releases
   /** Where each client is to get the same worker every time. */
   clients?: Clients | undefined
+  errors: InternalErrors
 }
 
 /** Code that is no longer what it was is left alone until it has not changed for so long. */
 const SETTLE_MS = 1000
+/** After an exception, the state is looked at again in so many ms. */
+const RETRY_MS = 1000
 const LONGEST_TIMER_MS = 2 ** 31 - 1
 
 /**
  * Has done what {@link plan} decides, by its {@link Crew}. Whatever happens becomes an event and ends in `reconcile`.
  * Emits `exit` once, when the service has ended, `roll` when a rolling restart has, `drained` with the ledger of every
  * worker that leaves in order, `change` when the service is no longer as it was told, `reconciled` whenever the state
- * may be another, and `journal` for whatever happens to a worker, with its reason.
+ * may be another, and `journal` for whatever happens to a worker, with its reason. An exception in any of this is logged
+ * and counted, and what it kept from being done is tried again: neither `dispatch` nor `reconcile` ever throws.
  */
 export class Supervisor extends EventEmitter<{
   exit: [code: Extract<Action, { type: 'exit' }>['code'], why: string]
@@ -83,29 +88,53 @@ export class Supervisor extends EventEmitter<{
 
   /** Makes events part of the state and does what follows; in the middle of `reconcile`, that goes on with it. */
   dispatch(...events: Event[]): void {
-    for (const event of events) this.#apply(event)
+    const { errors } = this.#options
+    for (const event of events) errors.survive('event', () => this.#apply(event), { event: event.type })
     this.reconcile()
   }
 
   /** Does what the state asks for, until nothing is left to do; then sleeps until a deadline of it. */
   reconcile(): void {
     if (this.#reconciling || this.#ended) return
+    const { errors } = this.#options
     this.#reconciling = true
-    const { limits } = this.#options
-    let time = this.now()
-    for (let actions = plan(this.#state, limits, time); actions.length > 0 && !this.#ended; ) {
-      for (const action of actions) this.#perform(action)
-      time = this.now()
-      actions = plan(this.#state, limits, time)
+    let deadline: number | undefined
+    try {
+      deadline = this.#settle()
+    } catch (error) {
+      errors.caught('plan', error)
+      deadline = this.now() + RETRY_MS
+    } finally {
+      this.#reconciling = false
     }
-    this.#reconciling = false
-    this.tellService()
-    this.emit('reconciled')
+    errors.survive('listener', () => this.tellService())
+    errors.survive('listener', () => this.emit('reconciled'))
     clearTimeout(this.#wake)
-    // Of the same moment as the last plan: a deadline between two moments would be in neither.
-    const at = wakeAt(this.#state, limits, time)
-    if (at === undefined || this.#ended) return
-    this.#wake = setTimeout(() => this.reconcile(), Math.min(Math.max(1, at - time), LONGEST_TIMER_MS))
+    if (deadline === undefined || this.#ended) return
+    const ms = Math.min(Math.max(1, deadline - this.now()), LONGEST_TIMER_MS)
+    this.#wake = setTimeout(() => this.reconcile(), ms)
+  }
+
+  /** Plans and performs until nothing is left to do. @returns when to look again, in ms of `now()`; undefined: never */
+  #settle(): number | undefined {
+    const { limits, errors } = this.#options
+    for (;;) {
+      const time = this.now()
+      const actions = plan(this.#state, limits, time)
+      // Of the same moment as the last plan: a deadline between two moments would be in neither.
+      if (actions.length === 0 || this.#ended) return wakeAt(this.#state, limits, time)
+      let failed = false
+      for (const action of actions) {
+        try {
+          this.#perform(action)
+        } catch (error) {
+          errors.caught('action', error, { action })
+          failed = true
+        }
+      }
+      // The same plan would follow at once.
+      if (failed) return this.now() + RETRY_MS
+    }
   }
 
   /** What everyone may know of the service. */
@@ -154,11 +183,9 @@ export class Supervisor extends EventEmitter<{
 
   #perform(action: Action): void {
     switch (action.type) {
-      case 'fork': {
-        const { slot, generation } = action
-        if (this.#mayFork(slot, generation)) this.crew.fork(action, this.#options.releases.of(generation))
+      case 'fork':
+        this.#fork(action)
         return
-      }
       case 'drain':
         this.crew.drain(action)
         return
@@ -176,6 +203,19 @@ export class Supervisor extends EventEmitter<{
         this.dispatcher.giveUp()
         this.emit('exit', action.code, action.why)
         return
+    }
+  }
+
+  /** A fork that throws has failed: its slot is tried again with a pause, and a reload goes back. */
+  #fork(action: Extract<Action, { type: 'fork' }>): void {
+    const { slot, generation } = action
+    try {
+      if (this.#mayFork(slot, generation)) this.crew.fork(action, this.#options.releases.of(generation))
+    } catch (error) {
+      this.#options.errors.caught('fork', error, { slot, generation })
+      const how = (error as Error).message
+      this.#apply({ type: 'fork-failed', slot, generation, how, random: Math.random() })
+      this.emit('journal', { event: 'not forked', slot, generation, why: how })
     }
   }
 

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { test } from 'node:test'
+import { pino } from 'pino'
 import { workersMissing } from '../../src/http/metrics-page.ts'
 import { readRegistry } from '../../src/http/registry.ts'
 import type { Family } from '../../src/ipc/series.ts'
+import { InternalErrors } from '../../src/primary/internal-errors.ts'
 import { PrimaryMetrics } from '../../src/primary/metrics.ts'
 import { initialState } from '../../src/primary/state.ts'
 import type { Supervisor } from '../../src/primary/supervisor.ts'
@@ -25,7 +27,10 @@ function primaryFamilies(): Family[] {
     crew: { live: () => [process] },
     view: () => ({ state: 'running' })
   }
-  return new PrimaryMetrics('1.2.3').read(supervisor as unknown as Supervisor, new Set([1]))
+  return new PrimaryMetrics('1.2.3', new InternalErrors(pino({ level: 'silent' }))).read(
+    supervisor as unknown as Supervisor,
+    new Set([1])
+  )
 }
 
 const labelsOf = (family: Family) =>

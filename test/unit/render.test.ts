@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { pino } from 'pino'
 import { Counter, Gauge, Histogram } from 'prom-client'
 import { fill } from '../../src/http/assets.ts'
 import { OPENMETRICS, render, TEXT } from '../../src/http/metrics-page.ts'
 import { createRegistry, readRegistry } from '../../src/http/registry.ts'
 import type { Family } from '../../src/ipc/series.ts'
+import { InternalErrors } from '../../src/primary/internal-errors.ts'
 import { PrimaryMetrics } from '../../src/primary/metrics.ts'
 import { initialState } from '../../src/primary/state.ts'
 import type { Supervisor } from '../../src/primary/supervisor.ts'
@@ -36,7 +38,10 @@ function primary(desired = 2): Family[] {
     crew: { live: () => [] },
     view: () => ({ state: 'running' })
   }
-  return new PrimaryMetrics('1.2.3').read(supervisor as unknown as Supervisor, new Set())
+  return new PrimaryMetrics('1.2.3', new InternalErrors(pino({ level: 'silent' }))).read(
+    supervisor as unknown as Supervisor,
+    new Set()
+  )
 }
 
 describe('the metrics page', () => {
