@@ -138,7 +138,7 @@ describe('every command through every door', () => {
     assert.equal(body.ok, true)
     const reload = await overHttp(service.url, 'reload', {})
     assert.equal(reload.body.result.outcome, 'done')
-    for (const pid of before) assert.equal(service.workers().has(pid), false)
+    await service.until(() => before.every((pid) => !service.workers().has(pid)), 'the end of the first workers')
 
     const { path, bytes } = body.result as { path: string; bytes: number }
     assert.equal(statSync(path).mode & 0o777, 0o600)

@@ -31,7 +31,10 @@ test('under load, through a reload: one line a request, from the worker that ans
   const env = { REDIS_URL: url, NODE_OPTIONS, ...Object.fromEntries(secrets) }
   const service = await startService(t, { env })
   const processes = [service.pid, ...service.workers().keys()].map((pid) => `preloaded ${pid}`)
-  assert.deepEqual(service.stderr.match(/preloaded \d+/g)?.sort(), processes.sort())
+  const preloaded = () => service.stderr.match(/preloaded \d+/g) ?? []
+  // Standard error is another pipe than the log.
+  await until(() => preloaded().length >= processes.length, 'a word from every process')
+  assert.deepEqual(preloaded().sort(), processes.sort())
   const bearer = (token: string) => ({ authorization: `Bearer ${token}` })
   const hidden = new Set(secrets.map(([, secret]) => secret!))
   const answered = new Map<string, { slot: number; pid: number; generation: number }>()

@@ -33,7 +33,7 @@ test('a worker is replaced after its requests, and when it is asked for; the jou
   const { code, stdout } = await muster(service, 'recycle', '0', '--json')
   assert.equal(code, 0, stdout)
   const { result } = JSON.parse(stdout) as { result: { slot: number; pid: number } }
-  assert.ok(service.workers().has(result.pid))
+  await service.until(() => service.workers().has(result.pid), 'the start of the new worker')
   await load.stop()
   assert.deepEqual([...load.failures], [])
   assert.equal(load.reopened, 0)
