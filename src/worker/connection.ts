@@ -27,6 +27,8 @@ export interface Connection {
   upgraded: boolean
   /** It speaks HTTP/2. */
   http2?: Http2Session | undefined
+  /** Nothing is read of it at the moment: it has enough requests that are not answered. */
+  paused: boolean
   /** It cannot be used any more: on its way to another worker, or FIN is sent. */
   leaving: boolean
   /** How it ends, for the ledger of a drain; the client closed it where nothing else is said. */
@@ -62,6 +64,8 @@ export const KEPT_LONGER_MS = 1000
 export interface TcpHandle {
   readStop(): void
   readStart(): void
+  /** Whether node has it read; node's own field. */
+  reading: boolean
   readonly writeQueueSize: number
 }
 
@@ -88,9 +92,32 @@ export const fresh = (socket: Socket): Connection => ({
   headed: false,
   upgraded: false,
   http2: undefined,
+  paused: false,
   leaving: false,
   end: 'left'
 })
+
+/**
+ * Reads no more of the connection. What the client sends stays in the kernel, and travels along if the connection is
+ * transferred. Node, which pauses connections too, takes `reading` for the truth and does not begin to read by itself.
+ */
+export function pauseReading(connection: Connection): void {
+  const handle = handleOf(connection.socket)
+  connection.paused = true
+  if (!handle) return
+  handle.readStop()
+  handle.reading = true
+}
+
+/** Reads on, or leaves that to node where it has paused the connection as well: its parser takes no bytes meanwhile. */
+export function resumeReading(connection: Connection): void {
+  const handle = handleOf(connection.socket)
+  if (!connection.paused) return
+  connection.paused = false
+  if (!handle) return
+  if ((connection.socket as Socket & { _paused?: boolean })._paused) handle.reading = false
+  else handle.readStart()
+}
 
 /** Whether nothing of an answer is still to be sent, and no request half read, as far as the sockets know. */
 export function isQuiet({ busy, leaving, upgraded, socket, raw }: Connection): boolean {

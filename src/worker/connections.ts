@@ -11,6 +11,8 @@ import {
   isQuiet,
   KEPT_LONGER_MS,
   type PortHandle,
+  pauseReading,
+  resumeReading,
   setConnection,
   type Watcher
 } from './connection.ts'
@@ -43,6 +45,8 @@ export interface ServerOptions extends AdmissionOptions {
 export type Credentials = Omit<TlsOptions, 'handshakeMs'>
 
 const BACKLOG = 1024
+/** Pipelined requests of one connection that are not answered: with so many, no more is read until half of them are. */
+const MAX_UNANSWERED = 100
 
 /** The HTTP servers of a worker and every connection it has. */
 export class Connections {
@@ -58,6 +62,11 @@ export class Connections {
   readonly #nodeKeepsLonger: boolean
   readonly #admission: Admission
   readonly #maxRequests: number
+  /**
+   * A drain is to transfer connections: one that pauses is read again only when {@link idle} finds it in the middle of a
+   * request.
+   */
+  holdsPipelines = false
   #requests = 0
   /** What is known of the connection that comes now; undefined for one that this worker has accepted itself. */
   #arriving: Arrival | undefined
@@ -212,16 +221,21 @@ export class Connections {
     return Math.max(200, this.#keepAliveMs + KEPT_LONGER_MS - (performance.now() - connection.idleSince))
   }
 
-  /** Connections that are between two requests, nothing half read and nothing half written. */
+  /**
+   * Connections that are between two requests, nothing half read and nothing half written. Where half a request was read
+   * before a pause, the rest of it is read now.
+   */
   idle(): Connection[] {
     const parserIdle = idleOf(this.server, this.all)
-    return [...this.all].filter(
-      (connection) =>
-        isQuiet(connection) &&
-        (connection.http2 !== undefined ||
-          parserIdle.has(connection.socket) ||
-          (connection.socket.bytesRead === 0 && !connection.headed))
-    )
+    return [...this.all].filter((connection) => {
+      if (!isQuiet(connection)) return false
+      const isIdle =
+        connection.http2 !== undefined ||
+        parserIdle.has(connection.socket) ||
+        (connection.socket.bytesRead === 0 && !connection.headed)
+      if (!isIdle) resumeReading(connection)
+      return isIdle
+    })
   }
 
   #isEnding(socket: Socket): boolean {
@@ -305,10 +319,12 @@ export class Connections {
     connection.requests++
     connection.busy++
     connection.lastRequest = request
+    if (connection.busy >= MAX_UNANSWERED) pauseReading(connection)
     // It is emitted once.
     response.on('close', () => {
       connection.busy--
       connection.idleSince = performance.now()
+      if (connection.paused && !this.holdsPipelines && connection.busy <= MAX_UNANSWERED / 2) resumeReading(connection)
       if (connection.busy === 0) {
         // An idle connection keeps nothing of its last request.
         connection.lastRequest = undefined

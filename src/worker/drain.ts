@@ -1,5 +1,5 @@
 import type { Ledger, Origin } from '../ipc/messages.ts'
-import { type Connection, handleOf, isQuiet, type Watcher } from './connection.ts'
+import { type Connection, handleOf, isQuiet, pauseReading, resumeReading, type Watcher } from './connection.ts'
 import type { Connections } from './connections.ts'
 
 export interface DrainOptions {
@@ -59,7 +59,8 @@ export class Drain implements Watcher {
   async run(): Promise<Ledger> {
     this.#ledger.held = this.#connections.all.size
     this.#connections.watcher = this
-    if (!this.#options.handOver) this.#connections.sayClose()
+    if (this.#options.handOver) this.#connections.holdsPipelines = true
+    else this.#connections.sayClose()
     // Connections that become idle are seen at once; the interval is for those whose grace ends.
     const interval = setInterval(() => this.#lookSoon(), LOOK_MS)
     this.#deadline = setTimeout(() => this.#cut(), this.#options.deadlineMs)
@@ -83,6 +84,8 @@ export class Drain implements Watcher {
   /** The primary is gone: nothing can be handed over any more, and there is less time. */
   hurry(options: DrainOptions): void {
     this.#options = options
+    this.#connections.holdsPipelines = false
+    for (const connection of this.#connections.all) if (!connection.leaving) resumeReading(connection)
     this.#connections.sayClose()
     clearTimeout(this.#deadline)
     this.#deadline = setTimeout(() => this.#cut(), options.deadlineMs)
@@ -98,6 +101,8 @@ export class Drain implements Watcher {
    * event loop comes round, and would never be found between two.
    */
   quiet(connection: Connection): void {
+    // A pipeline that never ends would have no moment between two requests. What is behind a whole request waits.
+    if (this.#connections.holdsPipelines && connection.lastRequest?.complete) pauseReading(connection)
     if (connection.busy === 0 && this.#connections.all.size <= FEW) this.#look()
     else this.#lookSoon()
   }
@@ -151,13 +156,13 @@ export class Drain implements Watcher {
     const id = ++this.#lastId
     connection.leaving = true
     this.#travelling.set(id, connection)
-    handle.readStop()
+    pauseReading(connection)
     socket.setTimeout(0)
     if (await handOver(id, handle, this.#connections.idleLeft(connection), connection.origin)) return
     // It is still ours, and is tried again; when the primary itself is gone, `hurry` follows.
     this.#travelling.delete(id)
     connection.leaving = false
-    if (!socket.destroyed) handle.readStart()
+    if (!socket.destroyed) resumeReading(connection)
   }
 
   /** FIN, and read on for a while. */

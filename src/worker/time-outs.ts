@@ -6,6 +6,8 @@ import type { Connection } from './connection.ts'
 
 /** Calls back when what has arrived is read, unless that made a request whole. */
 export function unlessServed(connection: Connection | undefined, end: () => void): void {
+  // What is missing of a request may have arrived: it is the worker that does not read.
+  if (connection?.paused) return
   const before = wholeOf(connection)
   setImmediate(() => wholeOf(connection) === before && end())
 }

@@ -1,0 +1,87 @@
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import type { Ledger } from '../../src/ipc/messages.ts'
+import { Connection, head, once } from '../helpers/http.ts'
+import { fixture } from '../helpers/load.ts'
+import { startRedis } from '../helpers/redis.ts'
+import { startService } from '../helpers/service.ts'
+
+async function start(t: TestContext, app: string, env: Record<string, string> = {}) {
+  const { url } = await startRedis(t)
+  return startService(t, { env: { REDIS_URL: url, APP: fixture(app), CANARY_TIME: '0', ...env }, workers: 1 })
+}
+
+/** Long enough that one read of the worker, 64 KiB, takes in some 160 requests. */
+const PADDING = { padding: 'x'.repeat(340) }
+const requests = (count: number, path: string, from = 0) =>
+  Array.from({ length: count }, (_, id) => head('GET', `${path}id=${from + id}`, PADDING)).join('')
+const expectIds = async (answers: ReturnType<Connection['expect']>[], from = 0) => {
+  for (const [id, { body }] of (await Promise.all(answers)).entries()) assert.equal(body, `{"id":"${from + id}"}`)
+}
+
+test('a worker stops reading a connection with 100 unanswered pipelined requests, and answers all of them in the end', async (t) => {
+  const service = await start(t, 'hold', { HEADERS_TIMEOUT: '1500', REQUEST_TIMEOUT: '1500' })
+  const count = 2000
+  const flood = await Connection.open(service.port)
+  const answers = Array.from({ length: count }, () => flood.expect())
+  flood.socket.write(requests(count, '/hold?'))
+  const other = await Connection.open(service.port)
+  const begun = async () => JSON.parse((await other.request('GET', '/begun')).body).begun as number
+  while ((await begun()) < 100);
+  // Each of these is a turn of the event loop, which would read 64 KiB more.
+  for (let turn = 0; turn < 100; turn++) await begun()
+  const most = await begun()
+  assert.ok(most <= 100 + 2 * 160, `${most} requests were begun`)
+  // Half of a request was read before the pause. Its time does not run out while the worker reads nothing.
+  const silent = await Connection.open(service.port)
+  assert.equal((await silent.expect()).status, 408)
+  await once(service.port, 'GET', '/begun')
+  await other.request('POST', '/release')
+  await expectIds(answers)
+  assert.equal(await begun(), count)
+  flood.close()
+  other.close()
+})
+
+test('a reload transfers a paused connection: every pipelined request is answered, in order, by one worker or the other', async (t) => {
+  const service = await start(t, 'slow')
+  const count = 1500
+  const floods = await Promise.all(Array.from({ length: 5 }, () => Connection.open(service.port)))
+  const answers = floods.map((flood) => Array.from({ length: count }, () => flood.expect()))
+  // The first is slow, so that the others are unanswered when the reload begins.
+  for (const flood of floods)
+    flood.socket.write(head('GET', '/slow?ms=1500&id=0') + requests(count - 1, '/slow?ms=20&', 1))
+  const asker = await Connection.open(service.port)
+  while (JSON.parse((await asker.request('GET', '/in-flight')).body).requests < 5 * 100);
+  asker.close()
+  const outcome = await service.reload()
+  assert.equal((outcome.ledger as Ledger).cut, 0)
+  for (const flood of answers) await expectIds(flood)
+  assert.ok(floods.every((flood) => !flood.ended))
+  for (const [id, flood] of floods.entries()) {
+    assert.equal((await flood.request('GET', `/echo?id=${id}`)).body, `{"id":"${id}"}`)
+    flood.close()
+  }
+})
+
+test('a client that always has ten requests under way is transferred by a reload, not cut at its deadline', async (t) => {
+  const service = await start(t, 'slow', { DRAIN_TIMEOUT: '20000' })
+  const client = await Connection.open(service.port)
+  let asked = 0
+  let reloaded = false
+  const lanes = Array.from({ length: 10 }, async (_, lane) => {
+    while (!reloaded) {
+      const id = String(asked++)
+      // Of different length, so that there is always one that is not answered.
+      const { body } = await client.request('GET', `/slow?ms=${20 + lane * 7}&id=${id}`)
+      assert.equal(body, JSON.stringify({ id }))
+    }
+  })
+  const outcome = await service.reload().finally(() => (reloaded = true))
+  await Promise.all(lanes)
+  const { cut, handedOver } = outcome.ledger as Ledger
+  assert.deepEqual({ cut, handedOver }, { cut: 0, handedOver: 1 })
+  assert.ok(!client.ended)
+  client.close()
+  t.diagnostic(`${asked} requests, reload in ${outcome.durationMs} ms`)
+})
