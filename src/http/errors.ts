@@ -5,7 +5,7 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest, HTTPM
 import { HttpError, MethodNotAllowedError, notFound } from '../errors.ts'
 import { http } from '../node-http.ts'
 import { refusedOnSocket } from './completion.ts'
-import { MAX_TARGET, METHODS } from './request-rules.ts'
+import { type ParserError, refusalOfParserError } from './parser-errors.ts'
 import { securityHeaders } from './security-headers.ts'
 
 const LINGER_MS = 500
@@ -17,9 +17,7 @@ const LINGER_MS = 500
  */
 export function handleErrors(app: FastifyInstance): () => void {
   app.setErrorHandler(answerError)
-  app.setNotFoundHandler((request) => {
-    throw notFound(request.method, pathOf(request))
-  })
+  app.setNotFoundHandler(refusePath)
 
   const methodsOf = new Map<string, Set<string>>()
   app.addHook('onRoute', ({ url, method }) => {
@@ -28,14 +26,22 @@ export function handleErrors(app: FastifyInstance): () => void {
     for (const one of [method].flat()) known.add(one)
   })
   return () => {
+    // Before the body is read, by a hook behind all others: Fastify calls a not-found handler after that.
+    app.addHook('onRequest', async (request) => {
+      if (request.is404) refusePath(request)
+    })
     for (const [url, known] of [...methodsOf]) {
       if (url.includes('*')) continue
       const allow = [...new Set([...known, 'OPTIONS'])].join(', ')
       if (!known.has('OPTIONS')) tellMethods(app, url, allow)
-      const others = METHODS.filter((method) => !known.has(method) && method !== 'OPTIONS')
+      const others = app.supportedMethods.filter((method) => !known.has(method) && method !== 'OPTIONS')
       if (others.length > 0) refuse(app, url, others, allow)
     }
   }
+}
+
+function refusePath(request: FastifyRequest): never {
+  throw notFound(request.method, pathOf(request))
 }
 
 function tellMethods(app: FastifyInstance, url: string, allow: string): void {
@@ -77,14 +83,6 @@ const isCut = (request: IncomingMessage) => request.destroyed && !request.comple
 
 const pathOf = (request: FastifyRequest) => request.url.split('?', 1)[0] as string
 
-/** What the HTTP parser refuses, by node's codes; everything else is 400. */
-const CLIENT_ERRORS: Record<string, [status: number, message: string]> = {
-  ERR_HTTP_REQUEST_TIMEOUT: [408, 'The request did not arrive in time'],
-  HPE_HEADER_OVERFLOW: [431, 'The headers are too large'],
-  HPE_CHUNK_EXTENSIONS_OVERFLOW: [413, 'The chunk extensions are too large'],
-  HPE_INVALID_VERSION: [505, 'This is served as HTTP/1.1 only']
-}
-
 /** What a server knows of its connections. */
 export interface ServerConnections {
   /** Another worker handed it over, and its client has asked nothing since. */
@@ -97,7 +95,6 @@ export interface ServerConnections {
   refused(): Readonly<Record<string, number>>
 }
 
-type ParserError = Error & { code?: string; rawPacket?: unknown }
 type HttpSocket = Socket & { _httpMessage?: ServerResponse | null }
 
 /**
@@ -121,18 +118,10 @@ export function answerClientError(error: ParserError, socket: HttpSocket, connec
     answer.once('close', () => answerClientError(error, socket, connections))
     return
   }
-  const known = CLIENT_ERRORS[error.code ?? ''] ?? [400, 'This is no HTTP request']
-  const [statusCode, message] = isTargetTooLong(error, socket) ? [414, 'The address is too long'] : known
+  const { statusCode, code, message } = refusalOfParserError(error, socket)
   // A client that ends its connection in the middle of a request has left, as far as anybody can tell.
-  if (answer && error.code !== 'HPE_INVALID_EOF_STATE') refusedOnSocket(answer, statusCode as number)
-  endWith(socket, statusCode as number, 'CLIENT_ERROR', message as string)
-}
-
-/** The head was too large before its first line had an end. */
-function isTargetTooLong({ code, rawPacket }: ParserError, socket: Socket): boolean {
-  if (code !== 'HPE_HEADER_OVERFLOW' || !Buffer.isBuffer(rawPacket)) return false
-  const end = rawPacket.indexOf('\n')
-  return rawPacket.length === socket.bytesRead && (end < 0 || end > MAX_TARGET)
+  if (answer && error.code !== 'HPE_INVALID_EOF_STATE') refusedOnSocket(answer, statusCode)
+  endWith(socket, statusCode, code, message)
 }
 
 /** An answer where there is no request to answer to: the last on its connection. */

@@ -6,9 +6,10 @@ import type { Config } from '../config.ts'
 import { HttpError } from '../errors.ts'
 import type { Forwarded } from '../forwarded.ts'
 import { isTooDeep, MAX_DEPTH } from '../json-depth.ts'
-import { endWith, isSecure } from './errors.ts'
+import { endWith } from './errors.ts'
+import { answerExpectations } from './expectations.ts'
 import { Overload } from './overload.ts'
-import { forwardedRefusal, METHODS, refusalOf } from './request-rules.ts'
+import { forwardedRefusal, METHODS, preferTarget, refusalOf } from './request-rules.ts'
 import { securityHeaders } from './security-headers.ts'
 import { setStanding } from './standing-headers.ts'
 
@@ -33,6 +34,7 @@ export const limits = fp<LimitsOptions>(async (app, { config, forwardedOf }) => 
       void reply.header('connection', 'close')
       return done(refused)
     }
+    preferTarget(request.raw)
     if (overload?.on && !request.routeOptions.config.probe) return done(overloaded())
     if (request.raw.url !== '*') return done()
     void reply.header('allow', METHODS.join(', ')).code(204).send()
@@ -55,12 +57,5 @@ function refuseOddRequests(app: FastifyInstance): void {
   server.on('connect', (_request: IncomingMessage, socket: Duplex) => {
     endWith(socket, 405, 'METHOD_NOT_ALLOWED', 'This is no proxy', { allow: METHODS.join(', ') })
   })
-  server.on('checkExpectation', (_request, response) => {
-    const message = 'Only 100-continue can be expected'
-    const body = JSON.stringify({ statusCode: 417, code: 'EXPECTATION', error: 'Expectation Failed', message })
-    const type = { 'content-type': 'application/json; charset=utf-8', 'content-length': Buffer.byteLength(body) }
-    response
-      .writeHead(417, { ...securityHeaders(isSecure(response.req.socket)).headers, ...type, connection: 'close' })
-      .end(body)
-  })
+  answerExpectations(server)
 }

@@ -14,8 +14,8 @@ const HOST = /^(?:\[[\da-f:.]+\]|(?:[\w.~!$&'()*+,;=-]|%[\da-f]{2})+)(?::\d{0,5}
 /** The methods that routes have here. */
 export const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const
 
-/** The absolute form that proxies use: this service, whatever it is called there. */
-const ABSOLUTE = /^https?:\/\/[\w.~!$&'()*+,;=:@%[\]-]+(?:[/?]|$)/i
+/** The absolute form that proxies use, of which the authority is caught, without the user that may stand before it. */
+const ABSOLUTE = /^https?:\/\/(?:[^/?@]*@)?([^/?@]+)(?:[/?]|$)/i
 
 const bad = (message: string) => new HttpError(400, 'BAD_REQUEST', message)
 
@@ -26,7 +26,8 @@ const bad = (message: string) => new HttpError(400, 'BAD_REQUEST', message)
  */
 export function refusalOf(request: IncomingMessage, isMethod: (method: string) => boolean): HttpError | undefined {
   const { method = '', url = '', headers, httpVersionMajor, httpVersionMinor } = request
-  if (httpVersionMajor !== 1 && httpVersionMajor !== 2) {
+  // Node's parser of HTTP/1.1 lets "HTTP/2.0" pass in a request line; only requests of HTTP/2 have a stream.
+  if (httpVersionMajor !== ('stream' in request ? 2 : 1)) {
     return new HttpError(505, 'HTTP_VERSION', 'This is served as HTTP/1.1 and, over TLS, HTTP/2 only')
   }
   if (url.length > MAX_TARGET) return new HttpError(414, 'URI_TOO_LONG', 'The address is too long')
@@ -37,12 +38,29 @@ export function refusalOf(request: IncomingMessage, isMethod: (method: string) =
   const coding = headers['transfer-encoding']
   if (coding !== undefined) {
     if (httpVersionMinor === 0) return bad('HTTP/1.0 has no Transfer-Encoding')
+    if (coding === '') return bad('Transfer-Encoding is empty')
     if (!/^chunked$/i.test(coding)) return new HttpError(501, 'NOT_IMPLEMENTED', 'Only chunked is read')
   }
   if (!isNamed(headers, httpVersionMajor, httpVersionMinor)) return bad('Host must name this service')
   if (url === '*' && method !== 'OPTIONS') return bad('Only OPTIONS is about the whole service')
-  if (url[0] !== '/' && url !== '*' && !ABSOLUTE.test(url)) return bad('This is no address of this service')
+  if (url[0] !== '/' && url !== '*' && !HOST.test(authorityOf(request)))
+    return bad('This is no address of this service')
   return undefined
+}
+
+/** The host that the absolute form of a target names; empty for other forms. HTTP/2 has no such form. */
+function authorityOf({ url = '', httpVersionMajor }: IncomingMessage): string {
+  return (httpVersionMajor === 1 && ABSOLUTE.exec(url)?.[1]) || ''
+}
+
+/**
+ * Puts the host of a target in absolute form in the place of `Host`, which then must be ignored (RFC 9112 3.2.2).
+ * @param request one that {@link refusalOf} lets pass
+ */
+export function preferTarget(request: IncomingMessage): void {
+  if (request.url?.[0] === '/') return
+  const authority = authorityOf(request)
+  if (authority) request.headers.host = authority
 }
 
 /** A host that a trusted proxy names must be one; a header that cannot be read would hide who the client is. */

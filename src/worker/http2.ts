@@ -1,5 +1,6 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import { constants, createServer, type Http2Server, type ServerHttp2Session } from 'node:http2'
+import { continueWhenRead } from '../http/expectations.ts'
 import { type Connection, KEPT_LONGER_MS } from './connection.ts'
 import { namesItsSocket, Request, Response } from './http2-messages.ts'
 
@@ -41,6 +42,10 @@ export class Http2 {
         handler(request as unknown as IncomingMessage, response as unknown as ServerResponse)
       }
     )
+    this.#server.on('checkContinue', (request, response) => {
+      continueWhenRead(request as unknown as IncomingMessage, response as unknown as ServerResponse)
+      this.#server.emit('request', request, response)
+    })
     this.#server.on('session', (session) => {
       const connection = this.#opening as Connection
       namesItsSocket(session, connection.socket)
