@@ -41,7 +41,7 @@ export function stateUnavailable(cause: unknown): HttpError {
 
 /** 409: another request, job or process has the lock. */
 export function lockHeld(): HttpError {
-  return new HttpError(409, 'LOCK_HELD', 'Somebody else is at this at the moment', { retryAfter: 1 })
+  return new HttpError(409, 'LOCK_HELD', 'The lock is already held', { retryAfter: 1 })
 }
 
 /** 401: no token, or none that is valid: nobody is told which. */
@@ -69,7 +69,7 @@ export function primaryAway(cause: unknown): HttpError {
   return new HttpError(503, 'PRIMARY_AWAY', 'The primary does not answer', { cause, retryAfter: 1 })
 }
 
-/** Why the signal of a lock is aborted when its time was over before it was renewed: somebody else may have it now. */
+/** Aborts the signal of a lock that Redis did not renew in time: another process may hold the lock by now. */
 export class LeaseLostError extends Error {
   override readonly name = 'LeaseLostError'
   readonly code = 'LEASE_LOST'

@@ -1,194 +1,266 @@
 import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { LeaseLostError } from '../errors.ts'
+import type { Logger } from '../log.ts'
+import { LEASE_SCRIPTS } from './lease-scripts.ts'
 import { RETRY_MS, type RedisClient, type RedisLink } from './redis.ts'
 
-/**
- * A lease is a hash without a TTL of its own in what counts: `until` is compared with Redis' clock, so the clocks of the
- * hosts do not matter; the key itself lives longer, so that a full Redis evicts sessions before it. The fence is the time
- * in ms, or one more than the last: it grows also when Redis has lost what it last wrote.
- */
-const NOW = `
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)`
-
-/**
- * Takes the lease when nobody has it, and when its period has none yet. To ask again with the same token is the same
- * lease, its time begun anew. Answers { fence, period }, or { 0, ms until it is worth asking again }.
- */
-const TAKE = `${NOW}
-local token, ttl, period = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local holder, ends, fence, last = unpack(redis.call('HMGET', KEYS[1], 'token', 'until', 'fence', 'period'))
-if holder ~= token then
-  local left = (tonumber(ends) or 0) - now
-  local start = 0
-  if period > 0 then
-    start = now - now % period
-    local ahead = start + period - now
-    if left > 0 then return {0, math.min(left, ahead)} end
-    last = tonumber(last) or -1
-    if last >= start then return {0, last + period - now} end
-  end
-  if left > 0 then return {0, left} end
-  fence, last = math.max(now, (tonumber(fence) or 0) + 1), start
-end
-redis.call('HSET', KEYS[1], 'token', token, 'until', now + ttl, 'fence', fence, 'period', last)
-redis.call('PEXPIRE', KEYS[1], ARGV[4])
-return {tonumber(fence), tonumber(last)}`
-
-const RENEW = `${NOW}
-if redis.call('HGET', KEYS[1], 'token') ~= ARGV[1] then return 0 end
-redis.call('HSET', KEYS[1], 'until', now + ARGV[2])
-return redis.call('PEXPIRE', KEYS[1], ARGV[3])`
-
-/** Also forgets the period, when nothing has run in it. */
-const RELEASE = `
-if redis.call('HGET', KEYS[1], 'token') ~= ARGV[1] then return 0 end
-return redis.call('HDEL', KEYS[1], 'token', 'until', unpack(ARGV, 2))`
-
+type LeaseKeys = [hash: string, ends: string, queue: string, asked: string]
+type Command<Args extends unknown[], Reply> = (...args: [...LeaseKeys, name: string, token: string, ...Args]) => Reply
 type Client = RedisClient & {
-  musterTake(key: string, token: string, ttl: number, period: number, life: number): Promise<[number, number]>
-  musterRenew(key: string, token: string, ttl: number, life: number): Promise<number>
-  musterRelease(key: string, token: string, ...more: 'period'[]): Promise<number>
+  musterTake: Command<[ttlMs: number, periodMs: number, ticket?: number], Promise<[number, number, number, number]>>
+  musterRenew: Command<[periodMs: number], Promise<number>>
+  musterRelease: Command<[periodMs: number, forgetPeriod: 0 | 1], Promise<number>>
+  musterDone: Command<[ttlMs: number], Promise<number>>
 }
+
+/** The part of its TTL for which a holder trusts its lease. The rest is for timers that fire late. */
+const TRUSTED = 0.9
+/** A grant whose reply took more than this part of the TTL is not used: Redis is asked again. */
+const LATEST_GRANT = 0.5
+/** The pause between attempts of what Redis did not acknowledge within REDIS_TIMEOUT. */
+const PERSIST_MS = 100
 
 /** What a function is given while it is the only one that runs under its name. */
 export interface Held {
   /**
-   * Fencing token, higher than that of everybody before: a process that was paused can outlive its lock without knowing,
-   * and who stores what it writes can refuse a token that is lower than one seen already.
+   * Fencing token: an integer higher than that of every holder before, in microseconds since 1970 unless Redis' clock was
+   * set back. A process that was paused can outlive its lock without knowing it, so storage that remembers the highest
+   * fence that it has seen can refuse a lower one.
    */
   readonly fence: number
-  /** Aborted when the lock is lost (a LeaseLostError is the reason), or this worker begins to leave. */
+  /**
+   * Aborted when the lock is lost (the reason is a LeaseLostError) or this worker starts draining. In a worker that is
+   * draining it is aborted from the start.
+   */
   readonly signal: AbortSignal
 }
 
-/** What is to be leased; all in ms. */
+/** What is to be leased; all times in ms. */
 export interface Terms {
   key: string
   ttlMs: number
-  /** At most one lease in each period, which begin at the multiples of it since 1970. Default: no periods. */
+  /** At most one lease in each period. Periods begin at the multiples of it since 1970. Default: no periods. */
   periodMs?: number
+  /** Whether the caller keeps its place in the queue while it is refused. */
+  waits?: boolean
+}
+
+/** Why there is no lease now. */
+export interface Refused {
+  /** In how many ms a lease or a period ends. */
+  retryMs: number
+  /** How many other waiters are in front, or fewer. */
+  ahead: number
 }
 
 /** Leases over one connection. */
 export class Leases {
   readonly #link: RedisLink
-  readonly #idleMs: number
+  readonly #log: Pick<Logger, 'info' | 'warn'>
+  /** Writes that Redis has not acknowledged yet. */
+  #pending = 0
+  #expired = 0
 
-  /** @param idleMs how long an idle session lives: the key of a lease outlives those, see above */
-  constructor(link: RedisLink, idleMs: number) {
+  constructor(link: RedisLink, log: Pick<Logger, 'info' | 'warn'>) {
     this.#link = link
-    this.#idleMs = idleMs
-    for (const [name, lua] of Object.entries({ musterTake: TAKE, musterRenew: RENEW, musterRelease: RELEASE })) {
-      link.client.defineCommand(name, { numberOfKeys: 1, lua })
-    }
+    this.#log = log
+    for (const [name, lua] of Object.entries(LEASE_SCRIPTS)) link.client.defineCommand(name, { numberOfKeys: 4, lua })
   }
 
-  /** @returns the lease, or how many ms to wait before it is worth asking again @throws HttpError 503 without Redis */
-  async take({ key, ttlMs, periodMs = 0 }: Terms): Promise<Lease | number> {
-    const client = this.#link.client as Client
-    const token = randomUUID()
-    const lifeMs = ttlMs + periodMs + this.#idleMs
-    let askedAt = 0
-    const actions = {
-      renew: () => client.musterRenew(key, token, ttlMs, lifeMs),
-      release: (...more: 'period'[]) => this.#link.insist(() => client.musterRelease(key, token, ...more))
+  claim(terms: Terms): Claim {
+    return new Claim(this.#link, this, terms)
+  }
+
+  /**
+   * Sends a write that may be sent twice until Redis has acknowledged it, or until it is pointless.
+   * @param uselessAfterMs how long it is worth trying
+   * @returns `soon` resolves when it is acknowledged, or after REDIS_TIMEOUT; `settled` when it is not sent any more
+   */
+  persist(key: string, uselessAfterMs: number, send: () => Promise<unknown>) {
+    const attempt = this.#link.insist(send)
+    const soon = attempt.then(
+      () => {},
+      () => {}
+    )
+    return { soon, settled: attempt.catch(() => this.#goOn(key, performance.now() + uselessAfterMs, send)) }
+  }
+
+  async #goOn(lease: string, deadline: number, send: () => Promise<unknown>): Promise<void> {
+    if (this.#pending++ === 0) {
+      this.#log.warn({ lease }, 'Redis has not acknowledged the end of a lease: retrying until the lease expires')
     }
+    let acknowledged = false
+    while (!acknowledged && performance.now() < deadline) {
+      await sleep(PERSIST_MS, undefined, { ref: false })
+      acknowledged = await send().then(
+        () => true,
+        () => false
+      )
+    }
+    if (!acknowledged) this.#expired++
+    if (--this.#pending > 0) return
+    this.#log.info({ expired: this.#expired }, 'no end of a lease is unacknowledged any more')
+    this.#expired = 0
+  }
+}
+
+/** One caller's wish for a lease. Its token says to Redis who asks. */
+export class Claim {
+  readonly terms: Terms
+  readonly #link: RedisLink
+  readonly #client: Client
+  readonly #leases: Leases
+  readonly #token = randomUUID()
+  /** Keys, name and token: what every script is given. */
+  readonly #args: [...LeaseKeys, string, string]
+  /** The place in the queue, 0 before there is one. */
+  #ticket = 0
+
+  constructor(link: RedisLink, leases: Leases, terms: Terms) {
+    this.terms = terms
+    this.#link = link
+    this.#client = link.client as Client
+    this.#leases = leases
+    const hash = link.keys.of('leases')
+    const beside = (what: string) => `{${hash}}:${what}`
+    const { key } = terms
+    this.#args = [hash, beside('ends'), beside(`queue:${key}`), beside(`asked:${key}`), key, this.#token]
+  }
+
+  /** @throws HttpError 503 when Redis did not answer within REDIS_TIMEOUT, or so late that no grant was of any use */
+  async ask(): Promise<Lease | Refused> {
+    const { ttlMs, waits } = this.terms
+    let askedAt = 0
     try {
-      const [fence, more] = await this.#link.insist(() => {
+      const [fence, more, ticket, ahead] = await this.#link.insist(async () => {
         askedAt = performance.now()
-        return client.musterTake(key, token, ttlMs, periodMs, lifeMs)
+        const reply = await this.#client.musterTake(
+          ...this.#args,
+          ttlMs,
+          this.#periodMs,
+          ...(waits ? ([this.#ticket] as const) : [])
+        )
+        const tookMs = performance.now() - askedAt
+        // Redis counts from some moment in between. Asked again with the same token, it counts anew.
+        if (reply[0] > 0 && tookMs > LATEST_GRANT * ttlMs) {
+          throw new Error(`Redis took ${Math.round(tookMs)} ms to grant a lease of ${ttlMs} ms`)
+        }
+        return reply
       })
-      return fence === 0 ? more : new Lease({ ...actions, fence, period: more, ttlMs, askedAt })
+      if (fence > 0) return new Lease(this, { fence, period: more, askedAt })
+      this.#ticket = ticket
+      return { retryMs: more, ahead }
     } catch (error) {
-      // It may have been taken all the same, for nobody.
-      void actions.release('period').catch(() => {})
+      // Redis may have granted it, or will when it gets to it: there is no holder then.
+      this.release({ forgetPeriod: true })
       throw error
     }
   }
+
+  renew(): Promise<number> {
+    return this.#client.musterRenew(...this.#args, this.#periodMs)
+  }
+
+  /** Frees the lease, if it is granted, and gives up the place in the queue. */
+  release({ forgetPeriod = false } = {}) {
+    return this.#leases.persist(this.terms.key, this.terms.ttlMs + 2 * this.#link.timeoutMs, () =>
+      this.#client.musterRelease(...this.#args, this.#periodMs, forgetPeriod ? 1 : 0)
+    )
+  }
+
+  /** Turns the lease into a record that the work is done, which refuses every caller for `ttlMs`. */
+  done(ttlMs: number) {
+    return this.#leases.persist(this.terms.key, ttlMs, () => this.#client.musterDone(...this.#args, ttlMs))
+  }
+
+  get #periodMs(): number {
+    return this.terms.periodMs ?? 0
+  }
 }
 
-interface LeaseDeps {
-  fence: number
-  period: number
-  ttlMs: number
-  /** When it was last asked for, in ms of `performance.now()`: Redis counts from later on, so ours ends first. */
-  askedAt: number
-  renew(): Promise<number>
-  release(...more: 'period'[]): Promise<number>
-}
-
-/** A lease of ours, until its time is over. */
+/** A granted lease, renewed at every third of its TTL until it is ended or lost. */
 export class Lease {
   readonly held: Held & { readonly period: number }
-  readonly #deps: LeaseDeps
+  readonly #claim: Claim
+  readonly #ttlMs: number
   readonly #aborting = new AbortController()
   #expiry: NodeJS.Timeout | undefined
   #renewal: NodeJS.Timeout | undefined
   #over = false
   #lost = false
 
-  constructor(deps: LeaseDeps) {
-    this.held = { fence: deps.fence, period: deps.period, signal: this.#aborting.signal }
-    this.#deps = deps
-    this.#lasts(deps.askedAt)
+  /** @param grant `askedAt`: when Redis was asked, in ms of `performance.now()`; it counts from a later moment on */
+  constructor(claim: Claim, grant: { fence: number; period: number; askedAt: number }) {
+    this.held = { fence: grant.fence, period: grant.period, signal: this.#aborting.signal }
+    this.#claim = claim
+    this.#ttlMs = claim.terms.ttlMs
+    this.#lastsSince(grant.askedAt)
   }
 
-  /** Tells who holds it that it should come to an end. */
+  /** Whether Redis did not renew it in time. */
+  get isLost(): boolean {
+    return this.#lost
+  }
+
+  /** Tells the holder to come to an end. */
   abort(reason: unknown): void {
     this.#aborting.abort(reason)
   }
 
-  /** Renews it at every third of its time from now on. */
-  keep(): void {
-    this.#renewIn(this.#deps.ttlMs / 3)
+  /** Frees it. Resolves when Redis has acknowledged that, or after REDIS_TIMEOUT: then it is retried in the background. */
+  async release(): Promise<void> {
+    if (this.#over) return
+    this.#end()
+    await this.#claim.release().soon
   }
 
-  /** It is not looked after any more; others can have it when its time is over. */
-  end(): void {
+  /** Frees it, and its period too: nothing was done in it. */
+  async giveBack(): Promise<void> {
+    this.#end()
+    await this.#claim.release({ forgetPeriod: true }).soon
+  }
+
+  /** Ends it, and refuses every other caller for `ttlMs`: the work is done. See {@link Leases.persist}. */
+  done(ttlMs: number) {
+    this.#end()
+    return this.#claim.done(ttlMs)
+  }
+
+  #end(): void {
     this.#over = true
     clearTimeout(this.#expiry)
     clearTimeout(this.#renewal)
   }
 
-  /** Others can have it at once; when Redis is away, when its time is over. */
-  async release(): Promise<void> {
-    this.end()
-    if (!this.#lost) await this.#deps.release().catch(() => {})
-  }
-
-  /** The same when nothing was done with it: the period is to be had again as well. */
-  async giveBack(): Promise<void> {
-    this.end()
-    await this.#deps.release('period').catch(() => {})
-  }
-
-  #lasts(askedAt: number): void {
-    clearTimeout(this.#expiry)
-    const leftMs = askedAt + this.#deps.ttlMs - performance.now()
-    this.#expiry = setTimeout(() => this.#lose(), Math.min(leftMs, 2 ** 31 - 1))
-  }
-
   #lose(): void {
+    this.#end()
     this.#lost = true
-    this.end()
     this.abort(new LeaseLostError())
+    // A renewal may still be under way. After this it has nothing to extend.
+    this.#claim.release()
+  }
+
+  #lastsSince(askedAt: number): void {
+    const sinceMs = performance.now() - askedAt
+    clearTimeout(this.#expiry)
+    this.#expiry = setTimeout(() => this.#lose(), Math.min(TRUSTED * this.#ttlMs - sinceMs, 2 ** 31 - 1))
+    this.#renewIn(this.#ttlMs / 3 - sinceMs)
   }
 
   #renewIn(ms: number): void {
-    if (!this.#over) this.#renewal = setTimeout(() => void this.#renew(), ms)
+    this.#renewal = setTimeout(() => void this.#renew(), Math.min(ms, 2 ** 31 - 1))
   }
 
   async #renew(): Promise<void> {
     const askedAt = performance.now()
     try {
-      const ours = await this.#deps.renew()
+      const isOurs = await this.#claim.renew()
       if (this.#over) return
-      if (!ours) return this.#lose()
-      this.#lasts(askedAt)
-      this.keep()
+      if (isOurs) this.#lastsSince(askedAt)
+      else this.#lose()
     } catch {
-      this.#renewIn(RETRY_MS)
+      if (!this.#over) this.#renewIn(RETRY_MS)
     }
   }
 }

@@ -1,12 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { lockHeld } from '../errors.ts'
 import type { Logger } from '../log.ts'
-import { type Held, Lease, Leases, type Terms } from './lease.ts'
+import { type Claim, type Held, Lease, Leases, type Terms } from './lease.ts'
+import { LockWaiters } from './lock-waiters.ts'
 import type { RedisLink } from './redis.ts'
 
 /** What a run of `every` is given. */
 export interface Run extends Held {
-  /** When the period of this run began, in ms since 1970 by Redis' clock; no other run has the same. */
+  /** When the period of this run began, in ms since 1970 by Redis' clock. Unless that is set back, no other run has the same. */
   readonly period: number
 }
 
@@ -17,19 +18,18 @@ export interface Every {
 
 export interface LocksDeps {
   link: RedisLink
-  log: Pick<Logger, 'error' | 'warn'>
-  /** Aborted when this worker begins to leave. */
+  log: Pick<Logger, 'error' | 'warn' | 'info'>
+  /** Aborted when this worker starts draining. */
   draining: AbortSignal
-  /** How long an idle session lives, in ms. */
-  idleMs: number
 }
 
 const SHORTEST_TTL_MS = 100
 const SHORTEST_PERIOD_MS = 10
-/** How long a killed worker keeps others from a run of `every`, unless said otherwise. */
-const EVERY_TTL_MS = 10_000
-/** How often who waits for a lock asks for it. */
-const POLL_MS = 50
+/** How long a killed worker blocks the work of `once` and the runs of `every`, unless the caller says otherwise. */
+const DEFAULT_LEASE_MS = 10_000
+/** How often the first waiter asks for a lock. Each waiter in front of another makes that one ask more seldom. */
+const POLL_MS = 20
+const MAX_POLL_MS = 250
 const AWAY_PAUSE_MS = 1000
 /** Longer periods are asked for now and then all the same: a timer has an end, and Redis' clock may be set. */
 const LONGEST_PAUSE_MS = 60_000
@@ -39,6 +39,7 @@ export class Locks {
   readonly #deps: LocksDeps
   readonly #leases: Leases
   readonly #held = new Set<Lease>()
+  readonly #waiters = new LockWaiters()
   readonly #stops = new Set<AbortController>()
   /** Everything that runs, until it has ended. */
   readonly #work = new Set<Promise<unknown>>()
@@ -49,12 +50,11 @@ export class Locks {
 
   constructor(deps: LocksDeps) {
     this.#deps = deps
-    this.#leases = new Leases(deps.link, deps.idleMs)
+    this.#leases = new Leases(deps.link, deps.log)
     const { draining } = deps
     draining.addEventListener('abort', () => {
       this.#open()
       for (const stop of this.#stops) stop.abort(draining.reason)
-      // Those of requests that are still to be answered may take theirs later on: they are waited for.
       for (const lease of this.#held) lease.abort(draining.reason)
     })
   }
@@ -64,17 +64,21 @@ export class Locks {
     this.#open()
   }
 
-  /** Resolves when nothing runs any more, or that is too late. */
+  /** Resolves when nothing runs any more and what has run is recorded, or after `deadlineMs`. */
   async ended(deadlineMs: number): Promise<void> {
-    const work = Promise.allSettled(this.#work)
-    await Promise.race([work, sleep(deadlineMs, undefined, { ref: false })])
+    const finish = async () => {
+      while (this.#work.size > 0) await Promise.allSettled(this.#work)
+    }
+    await Promise.race([finish(), sleep(deadlineMs, undefined, { ref: false })])
   }
 
   /**
-   * Runs `fn` while no other process of any host holds the lock of this name. It is renewed at every third of `ttlMs`,
-   * and free again when `fn` has ended, or `ttlMs` after its worker was killed.
-   * @returns what `fn` returns @throws what `fn` throws; HttpError 409 when somebody else held it for all of `waitMs`;
-   *   HttpError 503 without Redis
+   * Runs `fn` while no other process of any host holds the lock of this name. The lock is renewed at every third of
+   * `ttlMs`. It is free again when `fn` has ended, or `ttlMs` after its worker was killed.
+   * @param options `waitMs`: how long to wait for the lock, default 0. Waiters of all hosts get it in the order in which
+   *   they came
+   * @returns what `fn` returns @throws what `fn` throws; HttpError 409 when the lock was held, or others waited for it, for
+   *   all of `waitMs`; HttpError 503 without Redis
    */
   readonly lock = async <T>(
     name: string,
@@ -82,40 +86,75 @@ export class Locks {
     fn: (held: Held) => T | Promise<T>,
     { waitMs = 0 }: { waitMs?: number } = {}
   ): Promise<T> => {
-    const terms = {
-      key: this.#deps.link.keys.named('lock', name),
-      ttlMs: atLeast(SHORTEST_TTL_MS, ttlMs, 'lock: ttlMs')
+    const key = this.#deps.link.keys.named('lock', name)
+    const claim = this.#leases.claim({
+      key,
+      ttlMs: atLeast(SHORTEST_TTL_MS, ttlMs, 'lock: ttlMs'),
+      waits: atLeast(0, waitMs, 'lock: waitMs') > 0
+    })
+    const lease = await this.#waitFor(claim, waitMs)
+    try {
+      return await this.#hold(lease, fn)
+    } finally {
+      this.#waiters.wakeFirst(key)
     }
-    const deadline = performance.now() + atLeast(0, waitMs, 'lock: waitMs')
-    for (;;) {
-      const taken = await this.#leases.take(terms)
-      if (taken instanceof Lease) return this.#hold(taken, fn)
-      const left = deadline - performance.now()
-      if (left <= 0) throw lockHeld()
-      await sleep(Math.min(left, taken, POLL_MS * (0.5 + Math.random())))
+  }
+
+  /** @throws HttpError 409 when others had the lock for all of `waitMs`; HttpError 503 without Redis */
+  async #waitFor(claim: Claim, waitMs: number): Promise<Lease> {
+    const { key } = claim.terms
+    const deadline = performance.now() + waitMs
+    const waiter = this.#waiters.join(key)
+    try {
+      for (;;) {
+        const answer = await claim.ask()
+        if (answer instanceof Lease) return answer
+        const leftMs = deadline - performance.now()
+        if (leftMs <= 0) {
+          if (waitMs > 0) claim.release()
+          throw lockHeld()
+        }
+        const pollMs = Math.min(POLL_MS * (1 + answer.ahead), MAX_POLL_MS) * (0.5 + Math.random())
+        await waiter.pause(Math.min(leftMs, answer.retryMs, pollMs))
+      }
+    } finally {
+      this.#waiters.leave(key, waiter)
     }
   }
 
   /**
-   * Runs `fn` here, unless it was run under this name within the last `ttlMs`, by whatever process of any host. When it
-   * fails another may try at once; when its worker is killed, `ttlMs` after it began.
+   * Runs `fn` here, unless a process of any host runs it under this name or has done so within the last `ttlMs`. While it
+   * runs, its lease is renewed; only its success refuses others for `ttlMs`. When `fn` fails, another caller may try at
+   * once; when its worker is killed, after `leaseMs`.
+   * @param options `leaseMs`: default 10 s, and never more than `ttlMs`
    * @returns whether it ran here @throws what `fn` throws; HttpError 503 without Redis
    */
-  readonly once = async (name: string, ttlMs: number, fn: (held: Held) => unknown): Promise<boolean> => {
+  readonly once = async (
+    name: string,
+    ttlMs: number,
+    fn: (held: Held) => unknown,
+    { leaseMs = DEFAULT_LEASE_MS }: { leaseMs?: number } = {}
+  ): Promise<boolean> => {
+    const { link, log } = this.#deps
+    const doneMs = atLeast(SHORTEST_TTL_MS, ttlMs, 'once: ttlMs')
     const terms = {
-      key: this.#deps.link.keys.named('once', name),
-      ttlMs: atLeast(SHORTEST_TTL_MS, ttlMs, 'once: ttlMs')
+      key: link.keys.named('once', name),
+      ttlMs: Math.min(atLeast(SHORTEST_TTL_MS, leaseMs, 'once: leaseMs'), doneMs)
     }
-    const lease = await this.#leases.take(terms)
+    const lease = await this.#leases.claim(terms).ask()
     if (!(lease instanceof Lease)) return false
     await this.#tracked(lease, async () => {
       try {
         await fn(lease.held)
-        lease.end()
       } catch (error) {
         await lease.release()
         throw error
       }
+      if (lease.isLost)
+        log.warn({ once: name }, 'the lease was lost during the run: another worker may have run it too')
+      const { soon, settled } = lease.done(doneMs)
+      void this.#track(settled)
+      await soon
     })
     return true
   }
@@ -130,7 +169,7 @@ export class Locks {
     name: string,
     periodMs: number,
     fn: (run: Run) => unknown,
-    { ttlMs = EVERY_TTL_MS }: { ttlMs?: number } = {}
+    { ttlMs = DEFAULT_LEASE_MS }: { ttlMs?: number } = {}
   ): Every => {
     const terms = {
       key: this.#deps.link.keys.named('every', name),
@@ -161,8 +200,8 @@ export class Locks {
   async #runIfDue(name: string, terms: Terms, fn: (run: Run) => unknown, stop: AbortSignal): Promise<number> {
     const { link, log } = this.#deps
     try {
-      const lease = await this.#leases.take(terms)
-      if (!(lease instanceof Lease)) return lease
+      const lease = await this.#leases.claim(terms).ask()
+      if (!(lease instanceof Lease)) return lease.retryMs
       if (stop.aborted) {
         await lease.giveBack()
         return 0
@@ -182,7 +221,6 @@ export class Locks {
   }
 
   #hold<T>(lease: Lease, fn: (run: Run) => T | Promise<T>): Promise<T> {
-    lease.keep()
     return this.#tracked(lease, async () => {
       try {
         return await fn(lease.held)
@@ -193,6 +231,8 @@ export class Locks {
   }
 
   async #tracked<T>(lease: Lease, run: () => Promise<T>): Promise<T> {
+    const { draining } = this.#deps
+    if (draining.aborted) lease.abort(draining.reason)
     this.#held.add(lease)
     try {
       return await this.#track(run())

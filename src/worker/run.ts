@@ -75,7 +75,6 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
     self,
     instance,
     draining: draining.signal,
-    idleMs: config.session.idleMs,
     // The primary answers at the deadline; what is added here only catches a dead one.
     relay: (message) => channel.ask('broadcast', message, message.deadlineMs + RELAY_MARGIN_MS)
   })

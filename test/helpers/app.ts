@@ -74,7 +74,6 @@ export async function startApp(t: TestContext, options: AppOptions = {}): Promis
     self,
     instance: randomUUID(),
     draining: draining.signal,
-    idleMs: config.session.idleMs,
     // What the primary does: each is alone on its host.
     relay: async ({ deadlineMs: _, ...message }) =>
       shared.deliver(message).then(

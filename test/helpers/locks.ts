@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
+import type { Redis } from 'ioredis'
 import { pino } from 'pino'
 import { Locks } from '../../src/state/once.ts'
 import { RedisLink } from '../../src/state/redis.ts'
@@ -27,7 +28,7 @@ export async function startWorkers(t: TestContext) {
     const log = pino({ level: 'info' }, { write: (line) => void lines.push(JSON.parse(line)) })
     const link = new RedisLink(url, timeoutMs, log)
     const draining = new AbortController()
-    const locks = new Locks({ link, log, draining: draining.signal, idleMs: 60_000 })
+    const locks = new Locks({ link, log, draining: draining.signal })
     const worker = { locks, link, draining, lines }
     workers.push(worker)
     await link.start(async () => {})
@@ -35,6 +36,28 @@ export async function startWorkers(t: TestContext) {
     return worker
   }
   return { ...redis, open }
+}
+
+/** The lease of this key as Redis has it, or undefined. Times are in ms. */
+export async function storedLease(client: Redis, key: string) {
+  const stored = await client.hget('muster:leases', key)
+  if (stored === null) return
+  const [token = '', ends, ttl, fence, period] = stored.split(' ')
+  return { token, ends: Number(ends), ttl: Number(ttl), fence: Number(fence), period: Number(period) }
+}
+
+/** Changes every stored time and fence as if Redis' clock had been this much ahead until now. */
+export async function setClockBack(client: Redis, ms: number): Promise<void> {
+  const script = `
+    local ms, stored = tonumber(ARGV[1]), redis.call('HGETALL', KEYS[1])
+    local function later(time, by) return string.format('%.0f', tonumber(time) > 0 and time + by or time) end
+    for i = 1, #stored, 2 do
+      local token, ends, ttl, fence, period = string.match(stored[i + 1], '^(%S+) (%S+) (%S+) (%S+) (%S+)$')
+      local changed = token and table.concat({token, later(ends, ms), ttl, later(fence, ms * 1000), later(period, ms)}, ' ')
+      redis.call('HSET', KEYS[1], stored[i], changed or later(stored[i + 1], ms * 1000))
+    end
+    for _, name in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do redis.call('ZINCRBY', KEYS[2], ms, name) end`
+  await client.eval(script, 2, 'muster:leases', '{muster:leases}:ends', ms)
 }
 
 /** What so many calls return. */

@@ -1,6 +1,7 @@
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { temporaryFolder } from './service.ts'
 
 interface Pair {
@@ -10,6 +11,9 @@ interface Pair {
   doomed: boolean
   /** What the client has sent and is held back, even when the client has gone meanwhile. */
   held: Buffer[] | undefined
+  /** Resolve when the last chunk so far is delivered: chunks keep their order. */
+  requests: Promise<void>
+  answers: Promise<void>
 }
 
 /**
@@ -24,8 +28,8 @@ export class RedisProxy {
   #hanging = false
   #mute = false
   #loseAnswerTo = ''
-  /** How late answers arrive, in ms; they keep their order. */
-  delayMs = 0
+  /** How long each chunk of a request, and of an answer, is under way, in ms; undefined: it goes at once. */
+  latency: { request?: () => number; answer?: () => number } = {}
   /** Answers that are still to be lost. */
   toLose = 0
   /** Connections that were ever accepted. */
@@ -118,19 +122,25 @@ export class RedisProxy {
   #pair(client: Socket): void {
     this.accepted++
     const upstream = connect(this.#upstreamPath)
-    const pair: Pair = { client, upstream, doomed: false, held: this.#hanging ? [] : undefined }
+    const pair: Pair = {
+      client,
+      upstream,
+      doomed: false,
+      held: this.#hanging ? [] : undefined,
+      requests: DELIVERED,
+      answers: DELIVERED
+    }
     if (this.#hanging) upstream.pause()
     this.#pairs.add(pair)
     client.on('data', (chunk: Buffer) => {
       pair.doomed ||= this.toLose > 0 && chunk.includes(this.#loseAnswerTo)
       if (pair.held) pair.held.push(chunk)
-      else upstream.write(chunk)
+      else pair.requests = inOrder(pair.requests, this.latency.request, () => upstream.write(chunk))
     })
     upstream.on('data', (chunk) => {
       if (this.#mute) return
       if (!pair.doomed) {
-        if (this.delayMs === 0) client.write(chunk)
-        else setTimeout(() => client.write(chunk), this.delayMs)
+        pair.answers = inOrder(pair.answers, this.latency.answer, () => client.write(chunk))
         return
       }
       this.toLose--
@@ -145,6 +155,17 @@ export class RedisProxy {
       client.destroy()
     })
   }
+}
+
+const DELIVERED = Promise.resolve()
+
+/** Delivers when what was sent before is delivered, and after the latency. Where nothing was ever delayed, it does so at once. */
+function inOrder(before: Promise<void>, latency: (() => number) | undefined, deliver: () => unknown): Promise<void> {
+  if (!latency && before === DELIVERED) {
+    deliver()
+    return DELIVERED
+  }
+  return Promise.all([before, sleep(latency?.() ?? 0)]).then(() => void deliver())
 }
 
 function end({ client, upstream }: Pair): void {

@@ -86,7 +86,7 @@ describe('lock', () => {
     const { client, open } = await startWorkers(t)
     const { locks } = await open()
     await locks.lock('job', 1000, async ({ signal }) => {
-      await client.del('muster:lock:job')
+      await client.hdel('muster:leases', 'muster:lock:job')
       await once(signal, 'abort')
       assert.throws(() => signal.throwIfAborted(), LOST)
     })
@@ -106,13 +106,13 @@ describe('lock', () => {
     const proxy = await RedisProxy.start(t, url)
     const { locks } = await open(proxy.url)
     await locks.lock('job', 5000, () => {})
-    const before = Number(await client.hget('muster:lock:job', 'fence'))
-    await client.hset('muster:lock:job', 'fence', before + 1_000_000_000)
+    const ahead = Date.now() * 1000 + 3_600_000_000
+    await client.hset('muster:leases', '@fence', ahead)
     for (let lost = 1; lost <= 5; lost++) {
       proxy.loseAnswers(1, 'muster:lock:job')
       const { fence } = await locks.lock('job', 5000, (held) => ({ fence: held.fence }))
       assert.equal(proxy.toLose, 0)
-      assert.equal(fence, before + 1_000_000_000 + lost, 'it was taken once')
+      assert.equal(fence, ahead + lost, 'it was taken once')
     }
     proxy.loseAnswers(0, '')
     assert.equal(await locks.lock('job', 5000, () => 'free'), 'free')
@@ -133,6 +133,15 @@ describe('lock', () => {
     await ended
     assert.equal(await job, 'done')
     assert.equal(await b.locks.lock('job', 1000, () => 'free'), 'free')
+  })
+
+  test('taken when this worker is leaving already, its signal is aborted from the start', async (t) => {
+    const { open } = await startWorkers(t)
+    const { locks, draining } = await open()
+    draining.abort(new Error('leaving'))
+    const check = ({ signal }: { signal: AbortSignal }) => assert.throws(() => signal.throwIfAborted(), /leaving/)
+    await locks.lock('job', 1000, check)
+    assert.equal(await locks.once('job', 1000, check), true)
   })
 
   test('work that does not end is not waited for beyond the deadline', async (t) => {
@@ -166,6 +175,7 @@ describe('lock', () => {
     await assert.rejects(locks.lock('a', 99, never), /^RangeError: lock: ttlMs is a whole number of milliseconds/)
     await assert.rejects(locks.lock('a', 1000, never, { waitMs: Number.NaN }), /^RangeError: lock: waitMs/)
     await assert.rejects(locks.once('a', 1000.5, never), /^RangeError: once: ttlMs/)
+    await assert.rejects(locks.once('a', 1000, never, { leaseMs: 99 }), /^RangeError: once: leaseMs/)
     assert.throws(() => locks.every('a', 9, never), /^RangeError: every: periodMs/)
     assert.throws(() => locks.every('a', 1000, never, { ttlMs: -1 }), /^RangeError: every: ttlMs/)
   })

@@ -4,7 +4,7 @@ import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Run } from '../../src/state/once.ts'
 import { startApp } from '../helpers/app.ts'
-import { gate, LOST, latch, never, startWorkers, times } from '../helpers/locks.ts'
+import { gate, LOST, latch, never, startWorkers, storedLease, times } from '../helpers/locks.ts'
 import { RedisProxy } from '../helpers/proxy.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { until } from '../helpers/until.ts'
@@ -54,13 +54,34 @@ describe('once', () => {
     assert.equal(await a.locks.once('report', 60_000, () => {}), false)
   })
 
-  test('the signal is aborted when it is still at it and its time is over', async (t) => {
+  test('may take longer than its ttl: it is renewed, and nobody else runs it', async (t) => {
     const { open } = await startWorkers(t)
-    const { locks } = await open()
-    const ran = await locks.once('report', 200, async ({ signal }) => {
-      await once(signal, 'abort')
-      assert.throws(() => signal.throwIfAborted(), LOST)
+    const [a, b] = [await open(), await open()]
+    const ran = await a.locks.once('report', 1000, async ({ signal }) => {
+      for (let i = 0; i < 3; i++) {
+        await sleep(500)
+        assert.equal(await b.locks.once('report', 1000, never), false)
+      }
+      assert.equal(signal.aborted, false)
     })
+    assert.equal(ran, true)
+  })
+
+  test('the signal is aborted when Redis does not renew it in time', async (t) => {
+    const { url, open } = await startWorkers(t)
+    const proxy = await RedisProxy.start(t, url)
+    const { locks } = await open(proxy.url)
+    const ran = await locks.once(
+      'report',
+      60_000,
+      async ({ signal }) => {
+        await proxy.refuse()
+        await once(signal, 'abort')
+        assert.throws(() => signal.throwIfAborted(), LOST)
+        await proxy.accept()
+      },
+      { leaseMs: 500 }
+    )
     assert.equal(ran, true)
   })
 })
@@ -161,7 +182,7 @@ describe('every', () => {
     const stopped = every.stop()
     await proxy.flow()
     await stopped
-    assert.equal(await client.hget('muster:every:tick', 'token'), null)
+    assert.equal(await storedLease(client, 'muster:every:tick'), undefined)
     const run = await new Promise<Run>((resolve) => b.locks.every('tick', periodMs, resolve))
     assert.equal(run.period % periodMs, 0)
   })
@@ -182,7 +203,7 @@ describe('every', () => {
     )
     await begun.opened
     await proxy.refuse()
-    const free = Number(await client.hget('muster:every:tick', 'until'))
+    const free = (await storedLease(client, 'muster:every:tick'))!.ends
     const periods: number[] = []
     b.locks.every('tick', 20, ({ period }) => periods.push(period), { ttlMs: 1000 })
     await until(() => periods.length > 0, 'another run')

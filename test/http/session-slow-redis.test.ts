@@ -30,7 +30,7 @@ async function start(t: TestContext) {
       })
       scope.post<{ Params: { key: string } }>('/slow-writes/:key', async ({ session, params }) => {
         Object.assign(session, { [params.key]: 'set' })
-        proxy.delayMs = DELAY
+        proxy.latency = { answer: () => DELAY }
         began.push(performance.now())
         return 'ok'
       })
@@ -57,14 +57,14 @@ const timed = async <T>(work: Promise<T>) => {
 test('a session read that waits for the batch before it is answered within the timeout: 503 where Redis is too slow', async (t) => {
   const { redis, proxy, visitor } = await start(t)
   const calls = await callsOf(redis, 'getex')
-  proxy.delayMs = DELAY
+  proxy.latency = { answer: () => DELAY }
   const first = timed(visitor.get('/name'))
   await until(async () => (await callsOf(redis, 'getex')) > calls, 'the batch in flight')
   const second = await timed(visitor.get('/name'))
   assert.deepEqual([second.response.statusCode, second.response.json().code], [503, 'STATE_UNAVAILABLE'])
   assert.ok(second.ms < ANSWER_WITHIN, `answered after ${second.ms} ms`)
   assert.equal((await first).response.body, 'ada')
-  proxy.delayMs = 0
+  proxy.latency = {}
   assert.equal((await visitor.get('/name')).statusCode, 200)
 })
 
@@ -77,7 +77,7 @@ test('so is a write that waits for the one before it, and it is not made later',
   const answers = await Promise.all([write('first'), write('second')])
   assert.deepEqual(answers.map(({ status }) => status).sort(), [200, 503])
   for (const { at } of answers) assert.ok(at - Math.max(...began) < ANSWER_WITHIN, 'too late')
-  proxy.delayMs = 0
+  proxy.latency = {}
   const stored = async () => JSON.parse((await redis.get(sessionKey(visitor.sessionId)))!)
   const { first, second } = await stored()
   assert.ok(first === 'set' || second === 'set')

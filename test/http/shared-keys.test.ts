@@ -63,7 +63,7 @@ test('on a Redis Cluster all keys of a name are in one slot: no script is refuse
   const log = pino({ level: 'silent' })
   const link = new RedisLink(url, 5000, log)
   const draining = new AbortController()
-  const locks = new Locks({ link, log, draining: draining.signal, idleMs: IDLE_MS })
+  const locks = new Locks({ link, log, draining: draining.signal })
   t.after(() => link.stop())
   await link.start(async () => {})
   const counters = new Counters(link)
