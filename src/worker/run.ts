@@ -20,6 +20,7 @@ import { answerForDiagnostics, writeHeapSnapshot } from './diagnostics.ts'
 import { Drain, type DrainOptions } from './drain.ts'
 import { exposeInFlight } from './in-flight.ts'
 import { listen } from './listen.ts'
+import { describeSyntaxError, stackOf } from './load-error.ts'
 import { primaryOf } from './primary.ts'
 import { answerForSessions, answerForShared } from './shared.ts'
 import { cutSlowClients } from './slow-clients.ts'
@@ -49,7 +50,7 @@ export async function runWorker(loadConfig: () => Config): Promise<void> {
     await serve(loadConfig(), identity, channel)
   } catch (error) {
     const known = error instanceof StartupError
-    const why = known ? error.message : `worker ${identity.slot} cannot boot: ${(error as Error).stack ?? error}`
+    const why = known ? error.message : `worker ${identity.slot} cannot boot: ${stackOf(error)}`
     await channel.tell({ type: 'boot-failed', why })
     process.exit(EXIT_CONFIG)
   }
@@ -207,7 +208,11 @@ function followSettings(log: Logger, settings: Settings, logLevel: string): void
 /** The user's plugin, or the example's routes. */
 async function loadRoutes(config: Config): Promise<FastifyPluginAsync> {
   if (!config.app) return (await import('../routes/index.ts')).default
-  const module = (await import(pathToFileURL(config.app).href)) as { default?: unknown }
+  const url = pathToFileURL(config.app)
+  const module = (await import(url.href).catch(async (error: unknown) => {
+    if (!(error instanceof SyntaxError)) throw error
+    throw new StartupError(`APP cannot be loaded: ${await describeSyntaxError(error, url)}`)
+  })) as { default?: unknown }
   // A CommonJS module compiled from `export default` has it one level deeper.
   const plugin =
     typeof module.default === 'function' ? module.default : (module.default as { default?: unknown })?.default

@@ -122,6 +122,44 @@ test('an APP that cannot boot ends the first start with its reason', async (t) =
   assert.match(await refusal(t, { APP: noPlugin }), /the default export of .*app\.mjs is no Fastify plugin, but number/)
 })
 
+test('a syntax error in APP, or in a module that it imports, is said with file, line, column and source line', async (t) => {
+  const folder = temporaryFolder(t)
+  const write = (name: string, text: string) => writeFileSync(join(folder, name), text)
+  mkdirSync(join(folder, 'lib'))
+  write('ran', 'no')
+  const ran = `import { writeFileSync } from 'node:fs'\nwriteFileSync('${join(folder, 'ran')}', 'yes')\n`
+  write('broken.mjs', `${ran}export default async (app) => {\n  const port = = 8080\n}\n`)
+  write('lib/deep.mjs', 'export const a = 1\nexport const b = 1 + )\n')
+  write('imports.mjs', `${ran}import './lib/deep.mjs'\nexport default async () => {}\n`)
+  write('common.cjs', 'let a = 1\nlet a = 2\nmodule.exports = async () => {}\n')
+  write('no-export.mjs', "import { b } from './lib/good.mjs'\nexport default async () => {}\n")
+  write('lib/good.mjs', 'export const a = 1\n')
+  const cases: [app: string, said: string][] = [
+    ['broken.mjs', "broken.mjs:4:16: SyntaxError: Unexpected token '='\n  const port = = 8080\n               ^\n"],
+    [
+      'imports.mjs',
+      "lib/deep.mjs:2:22: SyntaxError: Unexpected token ')'\nexport const b = 1 + )\n                     ^\n"
+    ],
+    ['common.cjs', "common.cjs:2:5: SyntaxError: Identifier 'a' has already been declared\nlet a = 2\n    ^\n"],
+    [
+      'no-export.mjs',
+      "no-export.mjs:1:10: SyntaxError: The requested module './lib/good.mjs' does not provide an export"
+    ]
+  ]
+  for (const [app, expected] of cases) {
+    const said = await refusal(t, { APP: join(folder, app) }, { workers: 1 })
+    assert.ok(said.includes(`muster: APP cannot be loaded: ${folder}/${expected}`), said)
+    assert.doesNotMatch(said, /node:internal|\n +at /)
+  }
+  assert.equal(readFileSync(join(folder, 'ran'), 'utf8'), 'no')
+})
+
+test('an APP that throws while it is loaded is said with its own stack, without that of Node', async (t) => {
+  const said = await refusal(t, { APP: fixture('crash-on-boot') })
+  assert.match(said, /cannot boot: Error: this release is broken\n +at .*crash-on-boot/)
+  assert.doesNotMatch(said, /node:internal/)
+})
+
 test('an APP that never gets ready ends the first start after three times BOOT_TIMEOUT', async (t) => {
   const said = await refusal(t, { APP: fixture('never-ready'), BOOT_TIMEOUT: '700' }, { workers: 1 })
   assert.match(said, /worker 0 was not ready in 700 ms/)
