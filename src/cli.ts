@@ -9,7 +9,7 @@ import { type ArgsOf, type Command, find } from './admin/registry.ts'
 import { format, line } from './cli/format.ts'
 import { completion, help } from './cli/help.ts'
 import { tellProgress } from './cli/progress.ts'
-import { type Answer, ask, NobodyThere, watch } from './cli/socket.ts'
+import { type Answer, ask, NobodyThere, ServiceEnded, watch } from './cli/socket.ts'
 import { loadConfig } from './config.ts'
 import { EXIT_CONFIG, StartupError } from './errors.ts'
 import { readWhy } from './primary/commands.ts'
@@ -100,19 +100,21 @@ function show(name: string, answer: Answer, json: boolean | undefined): number {
   return answer.ok ? 0 : 1
 }
 
-/** What happens, line by line; the whole status only as JSON. */
+/** What happens, line by line; the whole status only as JSON. @returns 0 when the service has said that it ends */
 async function follow(socket: string, json: boolean | undefined): Promise<number> {
+  let saidStop = false
   try {
     for await (const event of watch(socket)) {
+      saidStop = event.event === 'journal' && (event.data as Entry).event === 'stop'
       if (json) stdout.write(`${JSON.stringify(event)}\n`)
       else if (event.event === 'journal') stdout.write(line(event.data as Entry))
     }
-    return 0
   } catch (error) {
-    if (!(error instanceof NobodyThere)) throw error
-    stderr.write(`muster: ${error.message}\n`)
-    return 1
+    if (error instanceof ServiceEnded) stderr.write(`muster: the service has ended${saidStop ? '' : ' unexpectedly'}\n`)
+    else if (error instanceof NobodyThere) stderr.write(`muster: ${error.message}\n`)
+    else throw error
   }
+  return saidStop ? 0 : 1
 }
 
 function complete(shell: string | undefined): number {
@@ -122,6 +124,13 @@ function complete(shell: string | undefined): number {
   return script === undefined ? 2 : 0
 }
 
+for (const stream of [stdout, stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    // Its reader has had enough, as `head` does: that is no failure.
+    if (error.code === 'EPIPE') process.exit()
+    throw error
+  })
+}
 try {
   process.exitCode = await main()
 } catch (error) {

@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict'
+import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { appendFileSync, statSync } from 'node:fs'
 import { type IncomingMessage, request } from 'node:http'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { test } from 'node:test'
+import { promisify } from 'node:util'
 import { command } from '../helpers/admin.ts'
 import { startRedis } from '../helpers/redis.ts'
-import { muster, musterStream, startService, temporaryFolder } from '../helpers/service.ts'
+import { CLI, cleanEnvironment, muster, musterStream, startService, temporaryFolder } from '../helpers/service.ts'
 
 test('muster steers the service over a socket that only its user can open', async (t) => {
   const { url } = await startRedis(t)
@@ -56,6 +59,42 @@ test('muster status --watch and muster events go on until they are ended, or the
   let last = ''
   for await (const text of events) last = text
   assert.match(last, /^\S+Z {2}stop {2}pid \d+/)
+})
+
+test('muster into a pipe that is closed ends quietly, with 0', async (t) => {
+  const { url } = await startRedis(t)
+  const service = await startService(t, { env: { REDIS_URL: url }, workers: 1 })
+  for (const words of ['status --watch', 'status --watch --json', 'events --json']) {
+    const script = `"${process.execPath}" "${CLI}" ${words} | head -1; echo "\${PIPESTATUS[0]}"`
+    const env = { ...cleanEnvironment(), RUN_DIR: service.runDir }
+    const { stdout, stderr } = await promisify(execFile)('bash', ['-c', script], { env })
+    const lines = stdout.trimEnd().split('\n')
+    assert.deepEqual([lines.length, lines[1], stderr], [2, '0', ''], words)
+  }
+})
+
+test('the service ends: muster events and status --watch say so in one line, and end with an exit code', async (t) => {
+  const { url } = await startRedis(t)
+  for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+    const service = await startService(t, { env: { REDIS_URL: url }, workers: 1 })
+    const begin = async (...words: string[]) => {
+      const env = { ...cleanEnvironment(), RUN_DIR: service.runDir }
+      const child = spawn(process.execPath, [CLI, ...words], { env, stdio: ['ignore', 'pipe', 'pipe'] })
+      t.after(() => child.kill('SIGKILL'))
+      const ended = Promise.all([once(child, 'close'), text(child.stderr)])
+      await once(child.stdout, 'data')
+      child.stdout.resume()
+      return { ended: ended.then(([[code], stderr]) => ({ code, stderr })) }
+    }
+    const [events, watch] = await Promise.all([begin('events', '--json'), begin('status', '--watch')])
+    service.child.kill(signal)
+    const [told, status] = await Promise.all([events.ended, watch.ended])
+    const inOrder = signal === 'SIGTERM'
+    assert.equal(told.stderr, `muster: the service has ended${inOrder ? '' : ' unexpectedly'}\n`)
+    assert.equal(told.code, inOrder ? 0 : 1)
+    assert.match(status.stderr, /^muster: (no muster runs on \S+|the service ended before it answered)\n$/)
+    assert.equal(status.code, 1)
+  }
 })
 
 test('muster says what it cannot do', async (t) => {
