@@ -86,6 +86,7 @@ export function crossCheck(config: Config, faults: string[]): void {
   }
   for (const [name, ranges] of [
     ['TRUST_PROXY', config.http.trustProxy ?? []],
+    ['PROXY_PROTOCOL', config.http.proxyProtocol ?? []],
     ['RATE_EXEMPT', config.http.rate.exempt]
   ] as const) {
     for (const range of ranges) if (!isRange(range)) faults.push(`${name}: "${range}" is no address or CIDR range`)

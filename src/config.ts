@@ -120,6 +120,9 @@ export const schema = {
       default: 'ignore',
       description: 'whether the host that the proxies in TRUST_PROXY name counts in place of Host'
     },
+    PROXY_PROTOCOL: optional({
+      description: 'addresses or CIDR ranges of proxies whose connections begin with a PROXY header, by commas'
+    }),
     KEEP_ALIVE_TIMEOUT: ms(5000, 1, 'an idle connection is kept for so long'),
     HEADERS_TIMEOUT: ms(10_000, 1, 'the headers of a request must arrive within this'),
     REQUEST_TIMEOUT: ms(15_000, 1, 'a whole request must arrive within this'),
@@ -270,6 +273,8 @@ function group(
       trustProxy: list(variables.TRUST_PROXY),
       proxyHeaders: variables.PROXY_HEADERS as 'x-forwarded' | 'forwarded',
       forwardedHost: variables.FORWARDED_HOST as 'ignore' | 'trust',
+      /** Whose connections to PORT must begin with a header of the PROXY protocol. */
+      proxyProtocol: list(variables.PROXY_PROTOCOL),
       keepAliveMs: variables.KEEP_ALIVE_TIMEOUT,
       headersMs: variables.HEADERS_TIMEOUT,
       requestMs: variables.REQUEST_TIMEOUT,

@@ -105,12 +105,12 @@ export function measure(app: FastifyInstance): () => void {
 export function measureRefusals(registry: Registry, refused: () => Readonly<Record<string, number>>): void {
   new Counter({
     name: 'http_connections_refused_total',
-    help: 'Connections refused for want of room: past MAX_CONNECTIONS (worker) or MAX_CONNECTIONS_PER_CLIENT (client).',
-    labelNames: ['limit'],
+    help: 'Connections refused: past MAX_CONNECTIONS (worker) or MAX_CONNECTIONS_PER_CLIENT (client), or without the header that PROXY_PROTOCOL asks for (proxy-header).',
+    labelNames: ['reason'],
     registers: [registry],
     collect() {
       this.reset()
-      for (const [limit, count] of Object.entries(refused())) this.inc({ limit }, count)
+      for (const [reason, count] of Object.entries(refused())) this.inc({ reason }, count)
     }
   })
 }

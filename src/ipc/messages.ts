@@ -70,10 +70,19 @@ export interface Ledger {
   waiting?: number
 }
 
+/** The client's end of a connection. */
+export interface Peer {
+  address: string
+  /** 0 where there is none. */
+  port: number
+}
+
 /** What a connection is beside its bytes. It stays with the connection when that is transferred. */
 export interface Origin {
   /** It came in at ADMIN_PORT. */
   admin?: boolean
+  /** The client that a proxy named in its PROXY header. */
+  client?: Peer
 }
 
 /** What a worker knows of itself: counts that go on when it ends, and what does not. */

@@ -1,4 +1,6 @@
 import { canonicalPeer, Proxies, type ProxyOptions } from '../forwarded.ts'
+import { parseProxyHeader } from '../proxy-protocol.ts'
+import { inRanges } from '../ranges.ts'
 import { type PeekedHandle, peek } from './peek.ts'
 
 /** Node's TCP handle, the part that tells who is at the other end. */
@@ -22,14 +24,20 @@ const FORWARDED_HEADER = /^(x-forwarded-for|forwarded):[ \t]*(.*?)[ \t]*$/gim
 /** The addresses of clients: the peer's, or what a trusted proxy says. */
 export class Clients {
   readonly #proxies: Proxies
+  readonly #sendsProxyHeader: (address: string) => boolean
 
-  constructor(options: ProxyOptions = {}) {
+  /** @param options.proxyProtocol addresses and CIDR ranges of proxies whose connections begin with a PROXY header */
+  constructor(options: ProxyOptions & { proxyProtocol?: readonly string[] | undefined } = {}) {
     this.#proxies = new Proxies(options)
+    this.#sendsProxyHeader = inRanges(options.proxyProtocol ?? [])
   }
 
-  /** The client of a connection that says nothing: undefined behind a proxy. */
-  of(handle: ClientHandle): string | undefined {
-    const peer = peerOf(handle)
+  /**
+   * The client of a connection that says nothing: undefined behind a proxy.
+   * @param named the client that a PROXY header named
+   */
+  of(handle: ClientHandle, named?: string): string | undefined {
+    const peer = named ?? peerOf(handle)
     return this.#proxies.trusts(peer) ? undefined : peer
   }
 
@@ -39,13 +47,35 @@ export class Clients {
    */
   find(handle: ClientHandle, done: (found: Found | undefined) => void): void {
     const peer = peerOf(handle)
-    if (this.#proxies.trusts(peer)) {
-      peek(handle, (peeked) => {
-        if (!peeked) return done(undefined)
-        const { read, release } = peeked
-        done({ client: this.forwarded(peer, read.toString('latin1')), head: read.toString('base64'), release })
-      })
-    } else done({ client: peer })
+    const proxied = this.#sendsProxyHeader(peer)
+    if (!proxied && !this.#proxies.trusts(peer)) {
+      done({ client: peer })
+      return
+    }
+    const isEnough = (read: Buffer) => this.#client(read, peer, proxied).isKnown
+    peek(handle, isEnough, (peeked) => {
+      if (!peeked) return done(undefined)
+      const { read, release } = peeked
+      done({ client: this.#client(read, peer, proxied).client, head: read.toString('base64'), release })
+    })
+  }
+
+  /** Who the client is by what was read, and whether more would tell more. */
+  #client(read: Buffer, peer: string, proxied: boolean): { client: string; isKnown: boolean } {
+    let client = peer
+    let http = read
+    if (proxied) {
+      try {
+        const header = parseProxyHeader(read)
+        if (!header) return { client, isKnown: false }
+        client = header.client?.address ?? peer
+        http = read.subarray(header.length)
+      } catch {
+        return { client, isKnown: true } // The worker closes it.
+      }
+    }
+    if (!this.#proxies.trusts(client)) return { client, isKnown: true }
+    return { client: this.forwarded(client, http.toString('latin1')), isKnown: http.includes('\r\n\r\n') }
   }
 
   /**

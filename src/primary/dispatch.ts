@@ -101,7 +101,7 @@ export class Dispatcher {
       handle.close()
       moved(lost)
     }
-    const wish = { slot, client: this.#clients?.of(handle) }
+    const wish = { slot, client: this.#clients?.of(handle, origin?.client?.address) }
     const given = { id: ++this.#lastId, idleMs, ...(origin && { origin }) }
     this.#dispatch(travelling(given, handle, release, wish))
   }

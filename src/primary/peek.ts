@@ -17,10 +17,15 @@ const LIMIT = 16 * 1024
 const PATIENCE_MS = 1000
 
 /**
- * Reads from a bare connection until the head of its first request is whole, or too long, or a second is over. What is
- * read must travel with the connection. Calls back once; with nothing when the client has gone meanwhile.
+ * Reads from a bare connection until that is enough, or too long, or a second is over. What is read must travel with the
+ * connection. Calls back once; with nothing when the client has gone meanwhile.
+ * @param isEnough asked with all that was read so far
  */
-export function peek(handle: PeekedHandle, done: (peeked: Peeked | undefined) => void): void {
+export function peek(
+  handle: PeekedHandle,
+  isEnough: (read: Buffer) => boolean,
+  done: (peeked: Peeked | undefined) => void
+): void {
   const options = { handle, allowHalfOpen: true, readable: true, writable: true }
   const socket = new Socket(options as ConstructorParameters<typeof Socket>[0])
   let read: Buffer = Buffer.alloc(0)
@@ -36,7 +41,7 @@ export function peek(handle: PeekedHandle, done: (peeked: Peeked | undefined) =>
   const timer = setTimeout(finish, PATIENCE_MS)
   socket.on('data', (chunk: Buffer) => {
     read = Buffer.concat([read, chunk])
-    if (read.length >= LIMIT || read.includes('\r\n\r\n')) finish()
+    if (read.length >= LIMIT || isEnough(read)) finish()
   })
   // The end of a connection is told to everyone who asks: the worker sees it too.
   socket.on('end', finish)

@@ -59,7 +59,10 @@ export async function runPrimary(config: Config): Promise<void> {
     runDir: config.runDir,
     releases: new Releases(process.argv[1]!, config.app),
     // Behind TLS nobody can read here what a proxy says of its clients.
-    clients: config.scheduling === 'sticky' ? new Clients(config.tls ? {} : config.http) : undefined,
+    clients:
+      config.scheduling === 'sticky'
+        ? new Clients(config.tls ? { proxyProtocol: config.http.proxyProtocol } : config.http)
+        : undefined,
     environment: (worker) =>
       workerEnvironment({
         ...worker,

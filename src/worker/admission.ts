@@ -11,13 +11,13 @@ export interface AdmissionOptions {
   trustProxy?: readonly string[] | undefined
 }
 
-/** Why a connection is refused: the worker has as many as it may have, or the client has. */
-export type Refused = 'worker' | 'client'
+/** Why a connection is refused: the worker has as many as it may have, or the client has, or it has no PROXY header. */
+export type Refused = 'worker' | 'client' | 'proxy-header'
 
 /** Decides which connections a worker takes, and counts those of each client where there is a limit for them. */
 export class Admission {
   /** Refused so far. */
-  readonly refused: Record<Refused, number> = { worker: 0, client: 0 }
+  readonly refused: Record<Refused, number> = { worker: 0, client: 0, 'proxy-header': 0 }
   readonly #max: number
   readonly #maxPerClient: number
   readonly #isProxy: (address: string | undefined) => boolean

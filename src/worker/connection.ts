@@ -23,6 +23,8 @@ export interface Connection {
   adopted: boolean
   /** It came with bytes of the client's that were read elsewhere; the socket does not count them. */
   headed: boolean
+  /** Bytes that the socket counts and that were no request: those of a PROXY header. */
+  skipped: number
   /** No longer HTTP/1: it cannot change hands. */
   upgraded: boolean
   /** It speaks HTTP/2. */
@@ -90,6 +92,7 @@ export const fresh = (socket: Socket): Connection => ({
   origin: undefined,
   adopted: false,
   headed: false,
+  skipped: 0,
   upgraded: false,
   http2: undefined,
   paused: false,

@@ -3,6 +3,7 @@ import { createServer, type ListenOptions, Server as NetServer, Socket } from 'n
 import { getSystemErrorName } from 'node:util'
 import { endWith } from '../http/errors.ts'
 import type { Origin } from '../ipc/messages.ts'
+import { inRanges } from '../ranges.ts'
 import { Admission, type AdmissionOptions, type Refused } from './admission.ts'
 import {
   type Connection,
@@ -20,6 +21,7 @@ import { watchHalfClosed } from './half-closed.ts'
 import { createHttp1, idleOf } from './http1.ts'
 import { Http2 } from './http2.ts'
 import { inheritPeer, isReset, isUnixHandle, LOCAL_PEER, setPeer } from './peer.ts'
+import { takeProxyHeader } from './proxy-header.ts'
 import { timedOut, unlessServed } from './time-outs.ts'
 import { createTls, type TlsOptions } from './tls.ts'
 
@@ -37,6 +39,8 @@ export interface ServerOptions extends AdmissionOptions {
   headersMs: number
   requestMs: number
   headerBytes: number
+  /** Addresses and CIDR ranges of proxies whose connections begin with a PROXY header. */
+  proxyProtocol?: readonly string[] | undefined
   /** Of one connection; 0 is no limit. */
   maxRequests: number
 }
@@ -54,7 +58,13 @@ export class Connections {
   readonly server: Server
   /** Where connections come in: the same, but with TLS. */
   readonly #door: NetServer
+  /** What listens, where this worker does: the same, but with PROXY_PROTOCOL. */
+  #listening: NetServer
   readonly all = new Set<Connection>()
+  /** Connections of proxies whose PROXY header has not come yet: they are in no other list. */
+  readonly awaited = new Set<Socket>()
+  /** A connection was closed for want of a right PROXY header. */
+  onBadProxyHeader: ((from: string | undefined, why: string) => void) | undefined
   /** Those whose client waits for the answer to a command of the admin plane: a drain does not wait for them. */
   readonly onErrand = new Set<Connection>()
   readonly #keepAliveMs: number
@@ -67,6 +77,9 @@ export class Connections {
    * request.
    */
   holdsPipelines = false
+  readonly #headersMs: number
+  readonly #proxied: boolean
+  readonly #sendsProxyHeader: (address: string | undefined) => boolean
   #requests = 0
   /** What is known of the connection that comes now; undefined for one that this worker has accepted itself. */
   #arriving: Arrival | undefined
@@ -79,6 +92,9 @@ export class Connections {
   constructor(options: ServerOptions, handler: RequestListener, credentials?: Credentials) {
     this.#keepAliveMs = options.keepAliveMs
     this.#admission = new Admission(options)
+    this.#headersMs = options.headersMs
+    this.#proxied = (options.proxyProtocol?.length ?? 0) > 0
+    this.#sendsProxyHeader = inRanges(options.proxyProtocol ?? [])
     this.#maxRequests = options.maxRequests || Number.POSITIVE_INFINITY
     this.server = createHttp1(
       options,
@@ -98,6 +114,7 @@ export class Connections {
         if (this.#opened(socket)) watchHalfClosed(socket)
       })
     }
+    this.#listening = this.#door
   }
 
   /** Without a port of its own: connections come from the primary. */
@@ -122,11 +139,17 @@ export class Connections {
   /** On a socket of this worker's own, beside those of the others on the same port. */
   startReusePort(port: number, host: string): Promise<void> {
     this.#start()
+    // Connections of proxies are not for HTTP, or TLS, before their header is taken off.
+    if (this.#proxied) {
+      const options = { allowHalfOpen: true, noDelay: true }
+      this.#listening = createServer(options, (socket) => this.#arrived(socket, {}))
+    }
+    const listening = this.#listening
     return new Promise((resolve, reject) => {
-      this.#door.once('error', reject)
-      this.#door.listen({ port, host, backlog: BACKLOG, exclusive: true, reusePort: true } as ListenOptions, () => {
-        this.#door.off('error', reject)
-        if (this.#door !== this.server) this.server.emit('listening')
+      listening.once('error', reject)
+      listening.listen({ port, host, backlog: BACKLOG, exclusive: true, reusePort: true } as ListenOptions, () => {
+        listening.off('error', reject)
+        if (listening !== this.server) this.server.emit('listening')
         resolve()
       })
     })
@@ -161,7 +184,7 @@ export class Connections {
 
   /** Takes no more from a port; what is open stays open, with its time-outs. `http.Server.close` would end idle ones. */
   refuseNew(): void {
-    if (this.#door.listening) NetServer.prototype.close.call(this.#door)
+    if (this.#listening.listening) NetServer.prototype.close.call(this.#listening)
     // After the loop has accepted all there was: the last process that closes the socket resets what waits at it.
     setImmediate(() => this.#port?.close())
   }
@@ -178,20 +201,54 @@ export class Connections {
 
   /** Serves a connection that was accepted elsewhere. */
   adopt(handle: object, arrival: Arrival = {}): void {
-    const { idleMs, head } = arrival
+    const { head } = arrival
     const options = { handle, allowHalfOpen: true, readable: true, writable: true }
     const socket = new Socket(options as ConstructorParameters<typeof Socket>[0])
     socket.setNoDelay(true)
-    ;(socket as Socket & { server: Server }).server = this.server
     if (isUnixHandle(handle)) setPeer(socket, LOCAL_PEER)
     // Before node's HTTP parser takes to the handle itself: it reads what is in front of it first.
     if (head) socket.unshift(Buffer.from(head, 'base64'))
+    this.#arrived(socket, arrival)
+  }
+
+  /** A fresh connection of a proxy is a connection of HTTP only behind its PROXY header. */
+  #arrived(socket: Socket, arrival: Arrival): void {
+    const { idleMs, origin, head } = arrival
+    ;(socket as Socket & { server: Server }).server = this.server
+    const isFresh = idleMs === undefined && !origin?.admin
+    if (!this.#proxied || !isFresh || !this.#sendsProxyHeader(socket.remoteAddress)) {
+      this.#entered(socket, arrival, Boolean(head))
+      return
+    }
+    this.awaited.add(socket)
+    takeProxyHeader(socket, this.#headersMs, (header) => {
+      this.awaited.delete(socket)
+      if (header instanceof Error) {
+        this.#admission.refused['proxy-header']++
+        this.onBadProxyHeader?.(socket.remoteAddress, header.message)
+        // Nothing that is said to it could be understood: it does not speak what it is expected to speak.
+        socket.on('error', () => {}).destroy()
+        return
+      }
+      const { client } = header
+      this.#entered(socket, client ? { origin: { client } } : {}, !header.isLast)
+    })
+  }
+
+  /** @param headed the first bytes of HTTP are in the socket already */
+  #entered(socket: Socket, arrival: Arrival, headed: boolean): void {
+    const { idleMs, origin } = arrival
+    if (origin?.client) setPeer(socket, origin.client)
+    // A TLS socket counts its own bytes.
+    const skipped = this.#door === this.server ? socket.bytesRead : 0
     this.#arriving = arrival
     this.#door.emit('connection', socket)
     this.#arriving = undefined
     const connection = connectionOf(socket)
-    if (connection && head) connection.headed = true
-    if (idleMs === undefined || !connection) return
+    if (!connection) return
+    connection.headed = headed
+    connection.skipped = skipped
+    if (idleMs === undefined) return
     connection.adopted = true
     connection.idleSince = performance.now() - (this.#keepAliveMs + KEPT_LONGER_MS - idleMs)
     socket.setTimeout(idleMs)
@@ -232,7 +289,7 @@ export class Connections {
       const isIdle =
         connection.http2 !== undefined ||
         parserIdle.has(connection.socket) ||
-        (connection.socket.bytesRead === 0 && !connection.headed)
+        (connection.socket.bytesRead === connection.skipped && !connection.headed)
       if (!isIdle) resumeReading(connection)
       return isIdle
     })

@@ -123,7 +123,7 @@ export class Drain implements Watcher {
 
   #look(): void {
     if (this.#isEmpty()) this.#finish()
-    if (this.#connections.all.size === 0) this.#leave()
+    if (this.#connections.all.size + this.#connections.awaited.size === 0) this.#leave()
     else if (this.#options.handOver) {
       if (this.#candidates.length === 0) {
         const idle = this.#connections.idle()
@@ -136,7 +136,9 @@ export class Drain implements Watcher {
   }
 
   #isEmpty(): boolean {
-    return this.#connections.all.size === this.#connections.onErrand.size
+    const { all, awaited, onErrand } = this.#connections
+    // Those whose PROXY header is awaited are not known yet: each comes with its header, or closes.
+    return all.size + awaited.size === onErrand.size
   }
 
   #handOverNext(): void {
@@ -181,6 +183,7 @@ export class Drain implements Watcher {
   }
 
   #cut(): void {
+    for (const socket of this.#connections.awaited) socket.destroy()
     for (const connection of this.#connections.all) {
       if (this.#connections.onErrand.has(connection)) continue
       if (connection.end === 'left') connection.end = 'cut'

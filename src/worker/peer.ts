@@ -1,11 +1,5 @@
 import type { Socket } from 'node:net'
-
-/** The client's end of a connection. */
-export interface Peer {
-  address: string
-  /** 0 where there is none. */
-  port: number
-}
+import type { Peer } from '../ipc/messages.ts'
 
 /** Clients of a Unix socket are processes of this machine: they count as coming from loopback. */
 export const LOCAL_PEER: Peer = { address: '127.0.0.1', port: 0 }

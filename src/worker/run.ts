@@ -32,6 +32,7 @@ const PULSE_MS = 500
 /** When the primary is dead, nobody waits for this worker: everything is to be gone within 4 s. */
 const ORPHAN = { graceMs: 1000, lingerMs: 500, deadlineMs: 3000 }
 const LINGER_MS = 2000
+const BAD_HEADER_QUIET_MS = 60_000
 const RELAY_MARGIN_MS = 1000
 
 type Identity = ReturnType<typeof loadIdentity>
@@ -121,6 +122,7 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
     },
     primary: primaryOf(channel, () => connections)
   })
+  logBadProxyHeaders(connections, log)
   exposeInFlight(connections.all)
   cutSlowClients(connections.all, config.http)
   booted()
@@ -193,6 +195,16 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
   })
   await channel.tell({ type: 'redis', up: link.up })
   await channel.tell({ type: 'ready' })
+}
+
+/** Once a minute: a proxy that is set up wrong opens many connections. */
+function logBadProxyHeaders(connections: Connections, log: Logger): void {
+  let quietUntil = 0
+  connections.onBadProxyHeader = (from, why) => {
+    if (performance.now() < quietUntil) return
+    quietUntil = performance.now() + BAD_HEADER_QUIET_MS
+    log.warn({ from, why }, 'connection without a valid PROXY header closed')
+  }
 }
 
 /** Logs what is changed, at the level that the settings say; where they say none, at that of LOG_LEVEL. */

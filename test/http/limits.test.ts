@@ -132,7 +132,7 @@ test('a connection past MAX_CONNECTIONS_PER_CLIENT is told so; other addresses a
   assert.equal(JSON.parse(refused.body).code, 'TOO_MANY_CONNECTIONS')
   assert.equal((await once(port, 'GET', '/livez', {}, '127.0.0.3')).status, 200)
   for (let i = 0; i < 4; i++) assert.equal(await statusOf(await Connection.open(port, '127.0.0.9')), 200)
-  assert.match(await app.metrics.metrics(), /^http_connections_refused_total\{limit="client"\} 1$/m)
+  assert.match(await app.metrics.metrics(), /^http_connections_refused_total\{reason="client"\} 1$/m)
   for (const connection of held) assert.equal(await statusOf(connection), 200)
 
   held[0]!.close()
