@@ -17,7 +17,10 @@ export interface SessionOptions {
 
 /** Who is who, in routes as `app.sessions`. Everything rejects with HttpError 503 when Redis is away. */
 export interface Sessions {
-  /** A new session under a new id takes over the visits; the old one is gone, also for requests in flight. */
+  /**
+   * A new session under a new id takes over the visits. It takes the place of the old one, also for requests in flight, when
+   * the handler has returned and before the answer leaves; if the handler throws or Redis fails, the old one stays as it was.
+   */
   signIn(request: FastifyRequest, user: string): Promise<void>
   /** The session is gone from Redis, the cookie from the browser; what the handler puts in from now on is not kept. */
   signOut(request: FastifyRequest, reply: FastifyReply): Promise<void>
@@ -38,6 +41,10 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** What this request did to its session is not kept: its handler threw, or signed out. */
     sessionDropped: boolean
+    /** The session that this request's own takes the place of, and the user who signs in, before that is done. */
+    signIn: { old: FastifyRequest['session']; user: string } | null
+    /** Gives this request a new session, which is stored nowhere yet. */
+    renewSession(): void
   }
   interface Session {
     /** Visits when this session began; those since then are counted beside it, by Redis. */
@@ -59,6 +66,10 @@ export const sessions = fp<SessionOptions>(async (app, { link, sessionSecrets, s
   const keep = async (request: FastifyRequest, reply: FastifyReply) => {
     const { session } = request
     if (request.sessionDropped || !session) return
+    if (request.signIn) {
+      await store.renew(request.signIn.old, session, request.signIn.user)
+      request.signIn = null
+    }
     if (store.isChanged(session)) await store.save(session)
     const given = request.cookies[cookieName(request)]
     if (!store.isStored(session) || given === session.encryptedSessionId) return
@@ -69,6 +80,11 @@ export const sessions = fp<SessionOptions>(async (app, { link, sessionSecrets, s
   }
 
   app.decorateRequest('sessionDropped', false)
+  app.decorateRequest('signIn', null)
+  app.decorateRequest('renewSession', function (this: FastifyRequest) {
+    // No cookie is read for it, so it is there at once.
+    decryptSession('', this, () => {})
+  })
   app.addHook('onRoute', (route: RouteOptions) => {
     if (route.config?.session === false) return
     addRouteHook(route, 'onRequest', begin, 'first')
@@ -79,6 +95,8 @@ export const sessions = fp<SessionOptions>(async (app, { link, sessionSecrets, s
 
 const dropSession = (request: FastifyRequest, _reply: FastifyReply, _error: Error, done: () => void) => {
   request.sessionDropped = true
+  if (request.signIn) request.session = request.signIn.old
+  request.signIn = null
   done()
 }
 
@@ -99,18 +117,20 @@ export function sessionsOf(store: SafeSessionStore): Sessions {
   const users = new UserSessions(store)
   return {
     signIn: async (request, user) => {
+      const old = request.signIn?.old ?? request.session
+      request.renewSession()
       const { session } = request
-      // What was counted until now is taken along; from now on nothing is counted there.
-      const { counted } = store.isStored(session) ? await store.end(session.sessionId) : { counted: 0 }
-      session.visits = (session.visits ?? 0) + counted
-      session.name = user
-      await session.regenerate(['visits', 'name'])
-      await store.note(user, request.session.sessionId)
+      request.signIn = { old, user }
       request.sessionDropped = false
+      session.name = user
+      if (old.visits !== undefined) session.visits = old.visits
+      await store.begin(session)
     },
     signOut: async (request, reply) => {
       const { session } = request
-      if (store.isStored(session)) await store.end(session.sessionId)
+      const { old } = request.signIn ?? { old: session }
+      request.signIn = null
+      if (store.isStored(old)) await store.end(old.sessionId)
       for (const key of Object.keys(session)) if (key !== 'cookie') delete session[key as keyof typeof session]
       request.sessionDropped = true
       void reply.clearCookie(cookieName(request), cookieOptions(request))
@@ -126,18 +146,23 @@ export function sessionsOf(store: SafeSessionStore): Sessions {
 export async function countVisit(request: FastifyRequest): Promise<number> {
   const { session } = request
   const store = storeOf(request)
-  if (!store.isStored(session)) {
+  const counting = countingSessionOf(request)
+  if (!store.isStored(counting)) {
     session.visits = 1
     return 1
   }
-  return (session.visits ?? 0) + ((await store.count(session.sessionId)) ?? 1)
+  return (session.visits ?? 0) + ((await store.count(counting.sessionId)) ?? 1)
 }
 
 /** All visits of this session. */
 export async function visitsOf(request: FastifyRequest): Promise<number> {
-  const { session } = request
   const store = storeOf(request)
-  return (session.visits ?? 0) + (store.isStored(session) ? await store.counted(session.sessionId) : 0)
+  const counting = countingSessionOf(request)
+  const counted = store.isStored(counting) ? await store.counted(counting.sessionId) : 0
+  return (request.session.visits ?? 0) + counted
 }
+
+/** The session whose counter has the visits: that of a request which signs in takes them over when it takes its place. */
+const countingSessionOf = ({ session, signIn }: FastifyRequest) => signIn?.old ?? session
 
 const storeOf = (request: FastifyRequest) => request.sessionStore as unknown as SafeSessionStore

@@ -3,10 +3,11 @@ import type { FastifyBaseLogger, Session } from 'fastify'
 import { HttpError, stateUnavailable } from '../errors.ts'
 import { Bulk } from './bulk.ts'
 import type { RedisClient, RedisLink } from './redis.ts'
-import { ABSENT, Base, baseOf, isChanged, withBase } from './session-base.ts'
+import { ABSENT, Base, baseOf, isChanged, setBase, withBase } from './session-base.ts'
 import { decode, END_OF_SESSION, handleOf } from './session-data.ts'
 import { SessionIndex } from './session-index.ts'
-import { type SessionCounts, SessionWriter, UNCONFIRMED_MS } from './session-writer.ts'
+import { counterKey, SessionRenewal } from './session-renewal.ts'
+import { type SessionCounts, SessionWriter } from './session-writer.ts'
 
 /**
  * Reads sessions and begins their idle time, ARGV[1], anew. Answers the value and how long it has until its longest life,
@@ -85,6 +86,7 @@ export class SafeSessionStore extends RedisStore {
   readonly #reads: Bulk<[text: string, leftMs: number] | null>
   readonly #visits: Bulk<number | null>
   readonly #writer: SessionWriter
+  readonly #renewal: SessionRenewal
   readonly #unreadable = new Set<string>()
 
   constructor(options: SessionStoreOptions) {
@@ -96,6 +98,8 @@ export class SafeSessionStore extends RedisStore {
     this.#options = options
     this.#writer = new SessionWriter({ ...options, prefix: this.prefix, counts: this.counts })
     this.index = new SessionIndex(options.link, Math.min(INDEX_SLACK_MS, options.idleMs / 2))
+    const { prefix, counts, index } = this
+    this.#renewal = new SessionRenewal({ ...options, prefix, counts, index, writer: this.#writer })
   }
 
   override get(id: string, done: Callback<unknown> = () => {}): Promise<void> {
@@ -135,10 +139,14 @@ export class SafeSessionStore extends RedisStore {
     return (await available(this.#client.exists(this.prefix + id))) === 1
   }
 
-  /** Adds one to the session's counter. @returns its new value; null when the session is gone @throws HttpError 503 */
-  count(id: string): Promise<number | null> {
+  /**
+   * Adds one to the session's counter, or to that of the session that has taken its place meanwhile.
+   * @returns its new value; null when the session is gone @throws HttpError 503
+   */
+  async count(id: string): Promise<number | null> {
     const key = this.prefix + id
-    return available(this.#visits.ask([key, counterKey(key)]))
+    const counted = await available(this.#visits.ask([key, counterKey(key)]))
+    return counted ?? available(this.#renewal.count(id))
   }
 
   /** The session's counter as it is. @throws HttpError 503 */
@@ -162,9 +170,20 @@ export class SafeSessionStore extends RedisStore {
     return idleLeftMs > 0 ? { createdAt: stored.createdAt, idleLeftMs } : undefined
   }
 
-  /** Notes whose session it is, one whose cookie has not come back yet. @throws HttpError 503 */
-  note(user: string, id: string): Promise<void> {
-    return available(this.index.note(user, id, Math.min(UNCONFIRMED_MS, this.#options.idleMs)))
+  /** Lets a session begin now, by the clock of Redis, which is not stored yet. @throws HttpError 503 */
+  async begin(session: Session): Promise<void> {
+    const [seconds, microseconds] = await available(this.#client.time())
+    const createdAt = Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000)
+    setBase(session, new Base('{}', { data: {}, createdAt, version: ABSENT }, false))
+    session.createdAt = createdAt
+  }
+
+  /**
+   * Puts a session that {@link begin} was called for in the place of another one, and notes whose it is: all of it, or nothing.
+   * @throws HttpError 413 when it is too large, 503 when Redis does not answer in time
+   */
+  renew(old: Session & { sessionId: string }, session: Session & { sessionId: string }, user: string): Promise<void> {
+    return available(this.#renewal.renew(this.isStored(old) ? old.sessionId : undefined, session, user))
   }
 
   /** Nothing where the data is no session of ours, or older than a session may become. */
@@ -202,9 +221,6 @@ export class SafeSessionStore extends RedisStore {
     this.#options.log.warn({ session: handleOf(id) }, 'a session in Redis is not readable and is taken for none')
   }
 }
-
-/** In one hash slot with its session. */
-const counterKey = (sessionKey: string) => `{${sessionKey}}:visits`
 
 /** @throws HttpError as it is, and 503 for whatever Redis says */
 export function available<T>(work: Promise<T>): Promise<T> {

@@ -113,6 +113,11 @@ export class SessionWriter {
     })
   }
 
+  /** @throws HttpError 413 when the session has too many bytes */
+  assertFits(session: Session): void {
+    this.#assertSize(JSON.stringify(dataOf(session)))
+  }
+
   async #fly(id: string, first: Write[]): Promise<void> {
     const waiting: Write[] = []
     this.#waiting.set(id, waiting)

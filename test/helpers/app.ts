@@ -204,6 +204,10 @@ export function setCookieOf(
 
 export const sessionKey = (id: string) => `muster:session:${id}`
 
+/** Keys of sessions and their counters; not the records that lead visits in flight from an ended session to the next. */
+export const sessionKeys = async (redis: Redis): Promise<string[]> =>
+  (await redis.keys('*session:*')).filter((key) => !key.endsWith(':renewed'))
+
 /** Commands that Redis ran meanwhile, whoever sent them, those in scripts included: how often each. */
 export async function commandsDuring(redis: Redis, work: () => Promise<unknown>): Promise<Record<string, number>> {
   await redis.config('RESETSTAT')

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Signer } from '@fastify/cookie'
-import { sessionKey, setCookieOf, startApp, Visitor } from '../helpers/app.ts'
+import { sessionKey, sessionKeys, setCookieOf, startApp, Visitor } from '../helpers/app.ts'
+import { until } from '../helpers/until.ts'
 
 const SECRET = 'correct-horse-battery-staple-2026'
 const OLD_SECRET = 'tr0ub4dor-and-three-of-its-friends'
@@ -28,7 +29,10 @@ test('to sign in makes a new session id, and the old one is dead', async (t) => 
   const oldId = visitor.sessionId
   await visitor.post('/session', { name: 'ada' })
   assert.notEqual(visitor.sessionId, oldId)
-  assert.deepEqual(await redis.keys('*session:*'), [sessionKey(visitor.sessionId)], 'the old one, or its counter')
+  assert.deepEqual(await sessionKeys(redis), [sessionKey(visitor.sessionId)], 'the old one, or its counter')
+  const record = `{${sessionKey(oldId)}}:renewed`
+  await until(async () => (await redis.hlen(record)) === 2, 'the end of what was in the old one')
+  assert.deepEqual(await redis.hgetall(record), { to: visitor.sessionId, counted: '0' })
   const thief = new Visitor(app, before)
   assert.deepEqual((await thief.get('/session')).json(), { visits: 0, name: null, createdAt: null })
 })
@@ -41,7 +45,7 @@ test('to sign in again changes the name and the id once more', async (t) => {
   assert.equal((await visitor.post('/session', { name: 'grace' })).json().name, 'grace')
   assert.notEqual(visitor.sessionId, first)
   assert.equal((await visitor.get('/session')).json().name, 'grace')
-  assert.equal((await redis.keys('*session:*')).length, 1)
+  assert.equal((await sessionKeys(redis)).length, 1)
 })
 
 test('a cookie that was kept after signing out opens nothing, however often it is tried', async (t) => {
