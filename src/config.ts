@@ -62,6 +62,11 @@ export const schema = {
       description:
         'the text that every key and channel in Redis begins with: letters, digits, ".", "_", "-" and ":", 64 at most, the last one ":"'
     }),
+    REDIS_FSYNC: {
+      ...oneOf('everysec', 'always'),
+      default: 'everysec',
+      description: 'when writes of the embedded Redis are on the disk: once a second, or before they are answered'
+    },
     REDIS_TIMEOUT: ms(1000, 10, 'how long a Redis command may take'),
     RUN_DIR: string({
       default: '.run',
@@ -257,6 +262,8 @@ function group(
       timeoutMs: variables.REDIS_TIMEOUT,
       /** Of every key and channel: services with different ones share a Redis and nothing else. */
       prefix: variables.REDIS_PREFIX,
+      /** Of the embedded Redis. */
+      fsync: variables.REDIS_FSYNC as 'everysec' | 'always',
       /** Certificates to trust, in PEM; undefined: those that Node trusts. */
       ca: variables.REDIS_CA
     },

@@ -6,6 +6,7 @@ import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { StartupError } from '../errors.ts'
+import { syncEverySecond } from './append-only-sync.ts'
 import { findRedis, type RedisBinary } from './find-redis.ts'
 
 const BOOT_DEADLINE = 60_000
@@ -24,6 +25,11 @@ export interface EmbeddedRedisOptions {
   /** Where to search for a server, in the form of the PATH variable. */
   path: string
   log: Logger
+  /**
+   * When writes are on the disk: once a second (default), or before they are answered. A Redis that is killed loses nothing in
+   * either case; a machine that loses power loses what was answered in the last second or two, or nothing.
+   */
+  fsync?: 'everysec' | 'always'
   /** Told of every server process that starts and ends, so that a watchdog can end it should the primary be killed. */
   onPid: (pid: number, alive: boolean) => void
 }
@@ -47,13 +53,16 @@ export async function startEmbeddedRedis(options: EmbeddedRedisOptions): Promise
       `${socketPath} is too long for a Unix socket; set RUN_DIR to a shorter path or set REDIS_URL`
     )
   }
-  await mkdir(join(runDir, 'redis'), { recursive: true, mode: 0o700 })
+  await mkdir(dataFolder(runDir), { recursive: true, mode: 0o700 })
   const binary = await findRedis(options)
   await endLeftover(socketPath, log)
   const first = launch(binary, options, socketPath)
   await first.ready
   log.info({ file: binary.file, socketPath, redisPid: first.child.pid }, 'embedded Redis is ready')
-  return { socketPath, stop: supervise(first, () => launch(binary, options, socketPath), log) }
+  const stop = supervise(first, () => launch(binary, options, socketPath), log)
+  if (options.fsync === 'always') return { socketPath, stop }
+  const stopSync = syncEverySecond(dataFolder(runDir), log)
+  return { socketPath, stop: () => stop().finally(stopSync) }
 }
 
 interface Server {
@@ -108,14 +117,18 @@ function supervise(server: Server, relaunch: () => Server, log: Logger): Embedde
   }
 }
 
-function launch({ file, env }: RedisBinary, { runDir, log, onPid }: EmbeddedRedisOptions, socketPath: string): Server {
+const dataFolder = (runDir: string) => join(runDir, 'redis')
+
+function launch({ file, env }: RedisBinary, options: EmbeddedRedisOptions, socketPath: string): Server {
+  const { runDir, log, onPid, fsync } = options
   const settings = {
-    dir: join(runDir, 'redis'),
+    dir: dataFolder(runDir),
     port: '0',
     unixsocket: socketPath,
     unixsocketperm: '600',
     appendonly: 'yes',
-    appendfsync: 'everysec',
+    // Written before it is answered in either case; with "no", this process syncs it: see syncEverySecond.
+    appendfsync: fsync === 'always' ? 'always' : 'no',
     save: '',
     'maxmemory-policy': 'volatile-ttl', // the hit counter has no TTL and must never be evicted
     daemonize: 'no'

@@ -144,6 +144,7 @@ export async function runPrimary(config: Config): Promise<void> {
         cacheDir: config.cacheDir,
         path: config.searchPath,
         log,
+        fsync: config.redis.fsync,
         onPid: (pid, alive) => watchdog.note('server', pid, alive)
       })
       redisUrl = `unix://${redis.socketPath}`

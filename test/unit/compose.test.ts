@@ -47,8 +47,8 @@ describe('docker-compose.yml', () => {
 
   test('Redis is not published, and asks for a password that no file of the project has', () => {
     assert.equal(redis.ports, undefined)
-    assert.equal(redis.command?.[1], '/run/secrets/redis.conf')
-    assert.ok(!redis.command.some((word) => /protected-mode|requirepass/.test(word)))
+    assert.ok(redis.command?.includes('/run/secrets/redis.conf'))
+    assert.ok(!redis.command?.some((word) => /protected-mode|requirepass/.test(word)))
     for (const { volumes } of [app, redis]) assert.ok(volumes?.includes('secrets:/run/secrets:ro'))
     assert.equal(app.environment?.REDIS_URL_FILE, '/run/secrets/url')
     assert.match(secrets.command?.join('\n') ?? '', /-N32 .*\/dev\/urandom/)

@@ -47,7 +47,7 @@ describe('what is not set has a default', () => {
       maxWorkers: 128,
       searchPath: '',
       nodeOptions: '',
-      redis: { url: undefined, timeoutMs: 1000, prefix: 'muster:', ca: undefined },
+      redis: { url: undefined, timeoutMs: 1000, prefix: 'muster:', fsync: 'everysec', ca: undefined },
       session: { secrets: undefined, idleMs: 30 * 60_000, maxAgeMs: 12 * 3_600_000, maxBytes: 65_536 },
       metricsTokens: undefined,
       tls: undefined,
@@ -118,6 +118,7 @@ describe('what is set', () => {
       url: 'rediss://user:pass@redis.example:6380/2',
       timeoutMs: 250,
       prefix: 'shop:',
+      fsync: 'everysec',
       ca: undefined
     })
     assert.equal(config.runDir, resolve('somewhere'))
