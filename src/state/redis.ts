@@ -3,6 +3,7 @@ import { Cluster, Command } from 'ioredis'
 import { StartupError, stateUnavailable } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { Circuit } from './circuit.ts'
+import { CommandErrors } from './command-errors.ts'
 import { Keys } from './keys.ts'
 import { createClient, type RedisClient, retryDelay } from './redis-client.ts'
 import { CLOSED, isOfServer, isUnsent, refusal } from './redis-faults.ts'
@@ -39,6 +40,7 @@ export class RedisLink extends Circuit {
   #passing = false
   #askedAt = 0
   #onFirst: ((error?: Error) => void) | undefined
+  readonly #errors: CommandErrors
   #stopped = false
 
   /**
@@ -49,6 +51,7 @@ export class RedisLink extends Circuit {
     super(timeoutMs, log)
     const { ca, prefix } = options
     this.keys = new Keys(prefix)
+    this.#errors = new CommandErrors(log, timeoutMs, this.keys.prefix)
     this.#create = (more) => createClient(url, { timeoutMs, ca, ...more })
     this.client = this.#create({})
     this.#guard()
@@ -138,6 +141,7 @@ export class RedisLink extends Circuit {
         () => this.onCommand?.(command.name, performance.now() - at, false),
         (error: Error) => {
           this.onCommand?.(command.name, performance.now() - at, true)
+          if (this.up) this.#errors.note(command, error)
           this.#suspect(error)
         }
       )
@@ -253,12 +257,14 @@ export class RedisLink extends Circuit {
 
   #succeed(): void {
     if (this.client.status !== 'ready') return
+    this.#errors.confirm()
     this.close()
     this.#onFirst?.()
   }
 
   #fail(cause: Error): void {
     if (this.#stopped) return
+    this.#errors.discard()
     this.open(cause)
     this.#onFirst?.(cause)
   }
