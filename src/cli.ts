@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util'
 import { refusal } from './admin/answer.ts'
 import { faultsOf, fromWords } from './admin/arguments.ts'
 import { type ArgsOf, type Command, find } from './admin/registry.ts'
-import { format, line } from './cli/format.ts'
+import { format, jsonLine, line, printable } from './cli/format.ts'
 import { completion, help } from './cli/help.ts'
 import { tellProgress } from './cli/progress.ts'
 import { type Answer, ask, NobodyThere, ServiceEnded, watch } from './cli/socket.ts'
@@ -89,12 +89,12 @@ async function withProgress(
 }
 
 function show(name: string, answer: Answer, json: boolean | undefined): number {
-  if (json) stdout.write(`${JSON.stringify(answer)}\n`)
-  else if ('message' in answer) stderr.write(`muster: ${answer.message}\n`)
+  if (json) stdout.write(jsonLine(answer))
+  else if ('message' in answer) stderr.write(`muster: ${printable(answer.message)}\n`)
   else {
     stdout.write(format(name, answer.result, stdout.isTTY && stdout.hasColors()))
     for (const { slot, host, pid, why } of answer.missing) {
-      stderr.write(`muster: slot ${slot} of ${host}, pid ${pid}: ${why}\n`)
+      stderr.write(`muster: ${printable(`slot ${slot} of ${host}, pid ${pid}: ${why}`)}\n`)
     }
   }
   return answer.ok ? 0 : 1
@@ -106,7 +106,7 @@ async function follow(socket: string, json: boolean | undefined): Promise<number
   try {
     for await (const event of watch(socket)) {
       saidStop = event.event === 'journal' && (event.data as Entry).event === 'stop'
-      if (json) stdout.write(`${JSON.stringify(event)}\n`)
+      if (json) stdout.write(jsonLine(event))
       else if (event.event === 'journal') stdout.write(line(event.data as Entry))
     }
   } catch (error) {

@@ -19,6 +19,20 @@ const COLOURS: Record<string, Parameters<typeof styleText>[0]> = {
 }
 const COLOURED = new Set(['status', 'state', 'outcome'])
 
+/** Control characters, and those that change the direction of text: a terminal would obey them. */
+const UNPRINTABLE = /[\p{Cc}\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu
+
+/** Escapes what a terminal would obey, as JSON does: any user's text may be in it. */
+export const printable = (text: string): string => text.replace(UNPRINTABLE, escaped)
+
+function escaped(character: string): string {
+  const short = JSON.stringify(character).slice(1, -1)
+  return short === character ? `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}` : short
+}
+
+/** A value as a line of JSON. JSON.stringify escapes most control characters, but not 0x7f to 0x9f. */
+export const jsonLine = (value: unknown): string => `${printable(JSON.stringify(value))}\n`
+
 /** The result of a command, for people. @param colours on a terminal */
 export function format(command: string, result: unknown, colours: boolean): string {
   if (command === 'why' || command === 'journal') return history(result as Entry[])
@@ -36,7 +50,7 @@ export function format(command: string, result: unknown, colours: boolean): stri
     return tables.map((rows) => table(rows, colours)).join('\n')
   }
   if (result === null) return 'ok\n'
-  if (typeof result === 'string') return `${result}\n`
+  if (typeof result === 'string') return `${printable(result)}\n`
   const rows = [result as Row | Row[]].flat()
   return rows.length > 0 ? table(rows, colours) : 'none\n'
 }
@@ -53,6 +67,7 @@ export const line = (entry: Entry): string =>
   `${Object.entries(columnsOf(entry))
     .filter(([, value]) => value !== '')
     .map(([column, value]) => (column === 'slot' || column === 'pid' ? `${column} ${value}` : value))
+    .map((value) => printable(String(value)))
     .join('  ')}\n`
 
 function columnsOf({ at, event, slot, pid, generation, why, command, who }: Entry): Row {
@@ -65,7 +80,7 @@ function columnsOf({ at, event, slot, pid, generation, why, command, who }: Entr
 function table(rows: Row[], colours = false): string {
   // One that has not said anything yet has fewer.
   const columns = [...new Set(rows.flatMap((row) => Object.keys(row)))]
-  const lines = [columns, ...rows.map((row) => columns.map((column) => text(row[column], column)))]
+  const lines = [columns.map(printable), ...rows.map((row) => columns.map((column) => text(row[column], column)))]
   const widths = columns.map((_, i) => Math.max(...lines.map((cells) => (cells[i] ?? '').length)))
   const show = (cell: string, i: number) => {
     const colour = colours && COLOURED.has(columns[i] ?? '') ? COLOURS[cell] : undefined
@@ -78,5 +93,5 @@ function table(rows: Row[], colours = false): string {
 function text(value: unknown, column: string): string {
   if (value === undefined) return ''
   if (column.endsWith('At')) return new Date(value as number).toISOString()
-  return typeof value === 'object' ? JSON.stringify(value) : String(value)
+  return printable(typeof value === 'object' ? JSON.stringify(value) : String(value))
 }

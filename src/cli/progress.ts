@@ -1,5 +1,6 @@
 import type { AdminEvent } from '../ipc/messages.ts'
 import type { Entry } from '../primary/journal.ts'
+import { printable } from './format.ts'
 import { watch } from './socket.ts'
 
 /** What of a roll is worth a line. */
@@ -25,7 +26,8 @@ async function tell(events: AsyncIterable<AdminEvent>, out: NodeJS.WriteStream):
       if (!STEPS.has(step)) continue
       if (step === 'ready' && slot !== undefined) rolled.add(slot)
       const about = slot === undefined ? `generation ${generation}` : `slot ${slot}, pid ${pid}`
-      const line = `[${rolled.size}/${wanted}] ${about}: ${step}${why && step !== 'starts' ? `, ${why}` : ''}`
+      const text = `[${rolled.size}/${wanted}] ${about}: ${step}${why && step !== 'starts' ? `, ${why}` : ''}`
+      const line = printable(text)
       // On a terminal one line that changes; in a file, all of them.
       out.write(out.isTTY ? `\r\x1b[K${line.slice(0, out.columns - 1)}` : `${line}\n`)
     }

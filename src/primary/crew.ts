@@ -177,6 +177,8 @@ export class Crew {
       this.#log.error({ ...this.#describe(id), why }, 'a worker misuses its channel')
       this.#supervisor.dispatch({ type: 'misused', id, why })
     },
+    stderr: ({ slot, pid, generation }, line) =>
+      this.#log.warn({ slot, worker: pid, generation, line }, 'worker standard error'),
     gone: (worker, code, death) => this.#gone(worker, code, death)
   }
 

@@ -4,7 +4,7 @@ import { Readable } from 'node:stream'
 import { type Channel, createChannel } from '../ipc/channel.ts'
 import { type AskOfPrimary, type AskOfWorker, isToPrimary, type ToPrimary, type ToWorker } from '../ipc/messages.ts'
 import { guardChannel } from './channel-guard.ts'
-import { Stderr } from './stderr.ts'
+import { LineSink, Stderr } from './stderr.ts'
 
 export type WorkerChannel = Channel<ToWorker, ToPrimary, AskOfWorker, AskOfPrimary>
 
@@ -55,6 +55,8 @@ export function setupWorkers(nodeOptions: string): void {
 export interface ForkEvents {
   /** Garbage or a flood on its channel, where nothing is heard of it any more: it is to be killed. Called once. */
   onMisuse(why: string): void
+  /** A line of its standard error; on a terminal that is shown as it comes instead. */
+  onStderr(line: string): void
   /** A message that was dropped, since it is not understood; newer code may mean something. Called once. */
   onUnknown(name: string): void
 }
@@ -67,7 +69,7 @@ export interface ForkEvents {
 export function forkWorker(
   exec: string,
   environment: Record<string, string>,
-  { onMisuse, onUnknown }: ForkEvents
+  { onMisuse, onStderr, onUnknown }: ForkEvents
 ): { worker: ClusterWorker; channel: WorkerChannel; stderr: Stderr } {
   cluster.setupPrimary({ exec })
   const worker = cluster.fork(environment)
@@ -81,5 +83,6 @@ export function forkWorker(
     if (++unknown === 1) onUnknown(String(message.ask ?? message.type))
     return false
   })
-  return { worker, channel, stderr: new Stderr(worker.process.stderr ?? Readable.from([])) }
+  const out = process.stderr.isTTY ? process.stderr : new LineSink(onStderr)
+  return { worker, channel, stderr: new Stderr(worker.process.stderr ?? Readable.from([]), out) }
 }

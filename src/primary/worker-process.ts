@@ -46,6 +46,8 @@ export interface WorkerListener {
   notUnderstood(worker: WorkerProcess, message: string): void
   /** It sends what no worker of ours sends; it is not listened to any more. */
   misused(worker: WorkerProcess, why: string): void
+  /** It has written a line to its standard error. */
+  stderr(worker: WorkerProcess, line: string): void
   /** Told once, after everything else. */
   gone(worker: WorkerProcess, code: number | null, death: Death): void
 }
@@ -83,6 +85,7 @@ export class WorkerProcess implements Target {
     this.#listener = listener
     const { worker, channel, stderr } = forkWorker(release.exec, environment, {
       onMisuse: (why) => listener.misused(this, why),
+      onStderr: (line) => listener.stderr(this, line),
       onUnknown: (name) => listener.notUnderstood(this, name)
     })
     this.#worker = worker
@@ -178,6 +181,7 @@ export class WorkerProcess implements Target {
     const death: Death = inOrder
       ? { how: signal ?? `exit code ${code}`, reason: 'crash' }
       : nameDeath(code, signal, await this.stderr.lastWords())
+    this.stderr.flush()
     this.#listener.gone(this, code, death)
   }
 }

@@ -31,7 +31,7 @@ test('under load, through a reload: one line a request, from the worker that ans
   const env = { REDIS_URL: url, NODE_OPTIONS, ...Object.fromEntries(secrets) }
   const service = await startService(t, { env })
   const processes = [service.pid, ...service.workers().keys()].map((pid) => `preloaded ${pid}`)
-  const preloaded = () => service.stderr.match(/preloaded \d+/g) ?? []
+  const preloaded = () => `${service.stderr}${service.workerStderr}`.match(/preloaded \d+/g) ?? []
   // Standard error is another pipe than the log.
   await until(() => preloaded().length >= processes.length, 'a word from every process')
   assert.deepEqual(preloaded().sort(), processes.sort())

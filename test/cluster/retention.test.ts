@@ -23,7 +23,8 @@ async function startCounted(t: TestContext, env: Record<string, string>): Promis
 
 /** What a process has when nothing of it is garbage. */
 async function census(service: Service, pid: number): Promise<{ objects: number; processes: number }> {
-  const told = () => [...service.stderr.matchAll(new RegExp(`^census ${pid} (\\d+) (\\d+)\\n`, 'gm'))]
+  const said = () => `${service.stderr}${service.workerStderr}`
+  const told = () => [...said().matchAll(new RegExp(`^census ${pid} (\\d+) (\\d+)\\n`, 'gm'))]
   const before = told().length
   process.kill(pid, 'SIGUSR2')
   await until(() => told().length > before, 'a census')

@@ -4,13 +4,27 @@ import { once } from '../helpers/http.ts'
 import { fixture } from '../helpers/load.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { startService } from '../helpers/service.ts'
-import { until } from '../helpers/until.ts'
 
-test('what a worker writes to standard error comes out of the service', async (t) => {
+test('each line that a worker writes to standard error is a field of a log line: no text forges one', async (t) => {
   const { url } = await startRedis(t)
   const service = await startService(t, { env: { REDIS_URL: url, APP: fixture('stderr') } })
-  assert.equal((await once(service.port, 'GET', '/say')).status, 200)
-  await until(() => service.stderr === 'a word from a worker\n', 'the word')
+  const forged = '{"level":30,"role":"primary","msg":"forged"}'
+  const said = ['a word from a worker', forged, '\u001b[2Jä€', 'x'.repeat(2000), 'x'.repeat(500), 'no line end']
+  const text = [...said.slice(0, 3), '', 'x'.repeat(2500), 'no line end'].join('\n')
+  assert.equal((await once(service.port, 'GET', `/say?text=${encodeURIComponent(text)}`)).status, 200)
+  const found = () => service.lines.filter(({ msg }) => msg === 'worker standard error')
+  await service.until(() => found().length >= 5, 'five lines')
+  assert.equal((await service.stop()).code, 0)
+  assert.deepEqual(
+    found().map(({ line }) => line),
+    said
+  )
+  for (const { role, level, worker, slot, generation } of found()) {
+    assert.deepEqual([role, level, generation], ['primary', 40, 1])
+    assert.ok(service.lines.some((one) => one.msg === 'worker starts' && one.worker === worker && one.slot === slot))
+  }
+  assert.equal(service.lines.filter(({ msg }) => msg === 'forged').length, 0)
+  assert.equal(service.stderr, '')
 })
 
 test('the primary dies: a worker that writes to standard error then finishes its request all the same', async (t) => {

@@ -36,6 +36,8 @@ export class Service {
   readonly runDir: string
   readonly lines: Line[] = []
   stderr = ''
+  /** What the workers wrote to standard error, which comes in the log. */
+  workerStderr = ''
   readonly exited: Promise<Exit>
   port = 0
   readonly #watchers = new Set<() => void>()
@@ -48,6 +50,7 @@ export class Service {
     void this.exited.then(() => this.#changed())
     createInterface({ input: child.stdout! }).on('line', (text) => {
       const line = text.startsWith('{') ? (parseStrictly(text) as Line) : { msg: text }
+      if (line.msg === 'worker standard error') this.workerStderr += `${line.line}\n`
       if (!keeps(line)) return
       this.lines.push(line)
       this.#changed()

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { stripVTControlCharacters, styleText } from 'node:util'
-import { format, line } from '../../src/cli/format.ts'
+import { format, jsonLine, line } from '../../src/cli/format.ts'
 
 const STATUS = {
   version: '1.0.0',
@@ -41,6 +41,19 @@ describe('what the command line shows', () => {
   ] as const) {
     test(`${command}: ${JSON.stringify(result)}`, () => assert.equal(format(command, result, false), shown))
   }
+
+  test('what a terminal would obey is escaped, in tables, lines and JSON', () => {
+    const evil = 'a\u001b[2Jb\nc\u007f\u009b1mä\u202e€'
+    const shown = 'a\\u001b[2Jb\\nc\\u007f\\u009b1mä\\u202e€'
+    assert.equal(
+      format('settings-get', { version: 1, values: { [evil]: evil } }, true),
+      `setting${' '.repeat(shown.length - 7)}  value\n${shown}  ${shown}\n`
+    )
+    assert.equal(format('ping', evil, true), `${shown}\n`)
+    assert.equal(jsonLine({ [evil]: evil }), `{"${shown}":"${shown}"}\n`)
+    assert.deepEqual(JSON.parse(jsonLine({ [evil]: [evil] })), { [evil]: [evil] })
+    assert.equal(line({ at: '2026', event: evil, command: 'x', who: evil }).includes('\u009b'), false)
+  })
 
   test('an entry of the journal is one line, whatever is in it', () => {
     const entry = { at: '2026-01-01T00:00:00.000Z', event: 'killed', slot: 1, pid: 42, why: 'it\nhung \u001b[2J' }
