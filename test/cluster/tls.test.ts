@@ -226,3 +226,33 @@ test('no more connections than allowed; a flood of requests that are taken back 
   good.close()
   assert.deepEqual(await service.stop(), { code: 0, signal: null })
 })
+
+test('HTTP/2: 100 Continue comes once the body is read, and never before a refusal', async (t) => {
+  const { service, ca } = await startSecurely(t, { workers: 1, env: { APP: '' } })
+  const client = await Http2Client.open(service.port, ca)
+  t.after(() => client.close())
+  const ask = (path: string, length: number) =>
+    new Promise<(string | number)[]>((resolve, reject) => {
+      const seen: (string | number)[] = []
+      const stream = client.session.request({
+        ':method': 'POST',
+        ':path': path,
+        'content-type': 'application/json',
+        'content-length': String(length),
+        expect: '100-continue'
+      })
+      stream.on('continue', () => {
+        seen.push('continue')
+        stream.end(JSON.stringify({ name: 'ada' }))
+      })
+      stream.on('response', ({ ':status': status = 0 }) => {
+        seen.push(status)
+        stream.close()
+        resolve(seen)
+      })
+      stream.on('error', reject)
+    })
+  assert.deepEqual(await ask('/session', 14), ['continue', 200])
+  assert.deepEqual(await ask('/nowhere', 14), [404])
+  assert.deepEqual(await ask('/session', 70_000), [413])
+})
