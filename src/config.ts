@@ -132,6 +132,7 @@ export const schema = {
     HEADERS_TIMEOUT: ms(10_000, 1, 'the headers of a request must arrive within this'),
     REQUEST_TIMEOUT: ms(15_000, 1, 'a whole request must arrive within this'),
     SEND_TIMEOUT: orOff(30_000, 'a client that takes nothing of its answer for so long, in ms, is cut'),
+    SEND_MIN_RATE: orOff(240, 'bytes a second that a client must take of its answer, measured over SEND_TIMEOUT'),
     HEADER_LIMIT: kib(16, 'most that the head of a request may have'),
     BODY_LIMIT: kib(64, 'most that the body of a request may have'),
     MAX_CONNECTIONS: orOff(10_000, 'connections of one worker; further ones are refused with 503'),
@@ -287,6 +288,7 @@ function group(
       requestMs: variables.REQUEST_TIMEOUT,
       /** 0: a client may take as long as it likes. */
       sendMs: variables.SEND_TIMEOUT,
+      sendRate: variables.SEND_MIN_RATE,
       headerBytes: variables.HEADER_LIMIT * 1024,
       bodyBytes: variables.BODY_LIMIT * 1024,
       /** 0 is no limit, here and in what follows. */

@@ -68,6 +68,8 @@ export interface TcpHandle {
   readStart(): void
   /** Whether node has it read; node's own field. */
   reading: boolean
+  /** Bytes given to the kernel, or to libuv, which has `writeQueueSize` of them still. */
+  readonly bytesWritten: number
   readonly writeQueueSize: number
 }
 

@@ -7,6 +7,7 @@ import {
 } from 'node:http2'
 import type { Socket } from 'node:net'
 
+const SLICE = 16 * 1024
 const sockets = new WeakMap<object, Socket>()
 
 /** To be called when a session begins: its requests have this socket. */
@@ -53,9 +54,36 @@ export class Response extends Http2ServerResponse<Request> {
     })
   }
 
+  /** Bytes of the body that were written so far. */
+  #written = 0
+
   constructor(stream: ServerHttp2Stream) {
     super(stream)
     stream.respond = respond as ServerHttp2Stream['respond']
+  }
+
+  /** Bytes of the body that wait for the client. */
+  get unsent(): number {
+    return this.stream.writableLength
+  }
+
+  /** Bytes of the body that were sent, in steps of {@link SLICE}. */
+  get taken(): number {
+    return this.#written - this.unsent
+  }
+
+  /** In slices: of what is written at once, node does not tell how much was sent. `end` comes here, too. */
+  override write(chunk: string | Uint8Array, ...rest: unknown[]): boolean {
+    const callback = rest.find((argument) => typeof argument === 'function') as ((error: Error) => void) | undefined
+    const encoding = typeof rest[0] === 'string' ? (rest[0] as BufferEncoding) : 'utf8'
+    const body = typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk
+    this.#written += body.length
+    if (body.length <= SLICE) return super.write(body, callback)
+    // Node would join the slices again.
+    Object.assign(this.stream, { _writev: null })
+    let offset = 0
+    for (; body.length - offset > SLICE; offset += SLICE) super.write(body.subarray(offset, offset + SLICE))
+    return super.write(body.subarray(offset), callback)
   }
 
   /** What is about the connection has no place here; node would leave it out with a warning. */

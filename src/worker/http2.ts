@@ -3,6 +3,7 @@ import { constants, createServer, type Http2Server, type ServerHttp2Session } fr
 import { continueWhenRead } from '../http/expectations.ts'
 import { type Connection, KEPT_LONGER_MS } from './connection.ts'
 import { namesItsSocket, Request, Response } from './http2-messages.ts'
+import { Intake, type Patience } from './slow-clients.ts'
 
 /** Requests of one connection at once. */
 const MOST_STREAMS = 100
@@ -17,10 +18,13 @@ export interface Http2Hooks {
   isEnding(connection: Connection): boolean
 }
 
-export interface Http2Patience {
-  keepAliveMs: number
-  headersMs: number
-  requestMs: number
+/** A request that is not answered yet. */
+interface Open {
+  response: Response
+  /** When it came, in ms of `performance.now()`. */
+  since: number
+  /** While some of its response waits to be taken. */
+  intake: Intake | undefined
 }
 
 /** The HTTP/2 of a worker, over connections whose client has asked for it. */
@@ -73,8 +77,8 @@ export class Http2Session {
   readonly #session: ServerHttp2Session
   readonly #connection: Connection
   readonly #hooks: Http2Hooks
-  /** Requests not answered yet, and when they came. */
-  readonly #open = new Map<Request, number>()
+  /** Requests not answered yet, the oldest first. */
+  readonly #open = new Map<Request, Open>()
 
   constructor(session: ServerHttp2Session, connection: Connection, hooks: Http2Hooks) {
     this.#session = session
@@ -87,19 +91,12 @@ export class Http2Session {
     return [...this.#open.keys()] as unknown as IncomingMessage[]
   }
 
-  /** What of the answers is still to be sent, in bytes. */
-  get unsent(): number {
-    let bytes = 0
-    for (const { stream } of this.#open.keys()) bytes += stream.writableLength
-    return bytes
-  }
-
   received(request: Request, response: Response): void {
     const connection = this.#connection
     this.#hooks.received()
     connection.requests++
     connection.busy++
-    this.#open.set(request, performance.now())
+    this.#open.set(request, { response, since: performance.now(), intake: undefined })
     response.once('close', () => {
       this.#open.delete(request)
       connection.busy--
@@ -130,14 +127,24 @@ export class Http2Session {
    * reads it no more: that ends here, too.
    * @param now in ms of `performance.now()`
    */
-  endWhatIsLate(now: number, { keepAliveMs, headersMs, requestMs }: Http2Patience): void {
+  endWhatIsLate(now: number, patience: Patience): void {
     const { busy, requests, idleSince } = this.#connection
+    const { keepAliveMs, headersMs, requestMs } = patience
     if (busy === 0 && now - idleSince > (requests === 0 ? headersMs : keepAliveMs + KEPT_LONGER_MS)) this.close()
-    for (const [{ stream }, since] of this.#open) {
-      if (now - since <= requestMs) return
+    for (const [{ stream }, open] of this.#open) {
       const isWhole = stream.endAfterHeaders || stream.state.remoteClose === 1
-      if (!isWhole) stream.close(constants.NGHTTP2_CANCEL)
+      const isLate = !isWhole && now - open.since > requestMs
+      if (isLate || this.#isTakenTooSlowly(open, now, patience)) stream.close(constants.NGHTTP2_CANCEL)
     }
+  }
+
+  /** By the stream, not by the connection: what a client is sent for its PINGs is no progress. */
+  #isTakenTooSlowly(open: Open, now: number, patience: Patience): boolean {
+    const { taken, unsent } = open.response
+    if (patience.sendMs === 0 || unsent === 0) open.intake = undefined
+    else if (open.intake) return open.intake.isTooSlow(taken, now, patience)
+    else open.intake = new Intake(taken, now)
+    return false
   }
 
   #linger(): void {

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { type TestContext, test } from 'node:test'
 import { Authority } from '../helpers/certificates.ts'
 import { Http2Client } from '../helpers/http2.ts'
-import { DATA, END_STREAM, type Frame, FrameClient } from '../helpers/http2-frames.ts'
+import { DATA, END_STREAM, type Frame, FrameClient, RST_STREAM, WINDOW_UPDATE } from '../helpers/http2-frames.ts'
 import { fixture } from '../helpers/load.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { type StartOptions, startService } from '../helpers/service.ts'
@@ -38,4 +38,57 @@ test('an HTTP/2 response ends with its last DATA frame, not with an empty one be
   const trailers = await new Promise((resolve) => request.once('trailers', resolve))
   assert.equal((trailers as Record<string, string>).checksum, 'abc')
   other.close()
+})
+
+const SLOW = { APP: fixture('much'), SEND_TIMEOUT: '1500' }
+
+test('SEND_TIMEOUT ends a stream whose client takes nothing, PINGs or not; the other streams of the connection go on', async (t) => {
+  const { service, ca } = await startSecurely(t, { env: SLOW })
+  const client = await Http2Client.open(service.port, ca)
+  const stuck = client.session.request({ ':path': '/much' }).on('error', () => {})
+  const pings = setInterval(() => client.session.destroyed || client.session.ping(() => {}), 50)
+  t.after(() => clearInterval(pings))
+  const good = client.get('/slow?ms=4000&id=1')
+  await new Promise((resolve) => stuck.once('close', resolve))
+  assert.notEqual(stuck.rstCode, 0)
+  assert.equal((await good).body, '{"id":"1"}')
+  assert.equal((await client.get('/echo?id=2')).body, '{"id":"2"}')
+  client.close()
+})
+
+test('a stream that is taken byte by byte is ended: SEND_MIN_RATE holds for HTTP/2', async (t) => {
+  const { service, ca } = await startSecurely(t, { env: SLOW })
+  const client = await FrameClient.open(service.port, ca)
+  const stream = client.get('/much')
+  const one = Buffer.from([0, 0, 0, 1])
+  const trickle = setInterval(() => {
+    for (const id of [0, stream]) client.send(WINDOW_UPDATE, 0, id, one)
+  }, 100)
+  t.after(() => clearInterval(trickle))
+  let received = 0
+  for await (const frame of client.frames()) {
+    if (frame.stream !== stream) continue
+    if (frame.type === DATA) received += frame.payload.length
+    if (frame.type === RST_STREAM) break
+  }
+  assert.ok(received > 65_535 && received < 66_535, `${received} bytes`)
+  client.socket.destroy()
+})
+
+test('a response of several slices arrives whole, with END_STREAM on its last DATA frame', async (t) => {
+  const { service, ca } = await startSecurely(t, { env: { APP: fixture('trailers') } })
+  const client = await FrameClient.open(service.port, ca)
+  const stream = client.get('/middle')
+  const data: Frame[] = []
+  for await (const frame of client.frames()) {
+    if (frame.stream !== stream || frame.type !== DATA) continue
+    data.push(frame)
+    if (frame.flags & END_STREAM) break
+  }
+  assert.equal(
+    data.reduce((sum, { payload }) => sum + payload.length, 0),
+    40_000
+  )
+  assert.ok(data.at(-1)!.payload.length > 0)
+  client.socket.destroy()
 })

@@ -7,7 +7,9 @@ const PING = 6
 const ACK = 1
 export const DATA = 0
 export const HEADERS = 1
+export const RST_STREAM = 3
 export const GOAWAY = 7
+export const WINDOW_UPDATE = 8
 export const END_STREAM = 1
 const END_HEADERS = 4
 

@@ -181,6 +181,31 @@ test('who takes nothing of an answer is cut after SEND_TIMEOUT, who takes it slo
   await until(() => taken > 32 << 20, 'all of the answer')
 })
 
+test('who takes less of an answer than SEND_MIN_RATE is cut, though it never stops', async (t) => {
+  const { port, connections, config } = await startApp(t, {
+    listen: true,
+    env: { SEND_TIMEOUT: '1000', SEND_MIN_RATE: String(4 << 20) },
+    routes: async (app) => {
+      app.get('/much', async () => Buffer.alloc(64 << 20))
+    }
+  })
+  const sweep = cutSlowClients(connections!.all, config.http)
+  t.after(() => clearInterval(sweep))
+  let taken = 0
+  // Some 640 KiB a second.
+  const slow = connect(port, '127.0.0.1', () => slow.write(head('GET', '/much')))
+  t.after(() => slow.destroy())
+  slow.on('error', () => {})
+  slow.on('data', (chunk) => {
+    taken += chunk.length
+    slow.pause()
+    setTimeout(() => slow.resume(), 100)
+  })
+  await until(() => connections!.all.size === 1, 'the connection')
+  await until(() => connections!.all.size === 0, 'the cut')
+  assert.ok(taken < 64 << 20, 'before the end of the answer')
+})
+
 test('line feeds between two requests do not keep a connection', async (t) => {
   const env = { KEEP_ALIVE_TIMEOUT: '300', HEADERS_TIMEOUT: '300' }
   const { port, connections, config } = await startApp(t, { listen: true, env })

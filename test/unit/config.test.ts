@@ -60,6 +60,7 @@ describe('what is not set has a default', () => {
         headersMs: 10_000,
         requestMs: 15_000,
         sendMs: 30_000,
+        sendRate: 240,
         headerBytes: 16 * 1024,
         bodyBytes: 64 * 1024,
         maxConnections: 10_000,
