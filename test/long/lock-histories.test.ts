@@ -1,0 +1,11 @@
+import { test } from 'node:test'
+import { lockHistory, onceHistory } from '../helpers/lock-histories.ts'
+import { sizeOf } from '../helpers/sizes.ts'
+
+const names = sizeOf('ONCE_NAMES', 4000)
+const grants = sizeOf('LOCK_GRANTS', 4000)
+
+test(`once under faults, ${names} names: none is lost, and none runs twice`, (t) => onceHistory(t, names))
+
+test(`locks under delays, ${grants} grants: never two holders that both believe they hold it`, (t) =>
+  lockHistory(t, grants))
