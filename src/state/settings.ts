@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { deepFreeze, LOG_LEVELS } from '../config.ts'
 import { HttpError, stateUnavailable } from '../errors.ts'
 import type { Logger } from '../log.ts'
@@ -23,16 +24,21 @@ type ValueOf<K extends string> = K extends keyof ServiceSettings ? ServiceSettin
 
 /** The field of the hash, beside the JSON of each setting by its name, that counts how often anything was ever set. */
 const VERSION = '@version'
+/**
+ * The field with the random name of the last write. After a failover that lost writes, other writes make the same versions
+ * again: what differs then is this.
+ */
+const WRITE = '@write'
 const NAME = /^[a-zA-Z][\w.-]{0,63}$/
 
 const SET = `
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2], '${WRITE}', ARGV[4])
 local version = redis.call('HINCRBY', KEYS[1], '${VERSION}', 1)
-redis.call('PUBLISH', ARGV[3], version)
+redis.call('PUBLISH', ARGV[3], version .. ' ' .. ARGV[4])
 return version`
 
 type Client = RedisClient & {
-  musterSetSetting(key: string, name: string, json: string, channel: string): Promise<number>
+  musterSetSetting(key: string, name: string, json: string, channel: string, write: string): Promise<number>
 }
 
 interface Setting {
@@ -59,6 +65,7 @@ export class Settings {
   readonly #listeners = new Set<Listener>()
   #stored = new Map<string, string>()
   #version = 0
+  #revision = revisionOf()
 
   constructor(link: RedisLink, subscription: Subscription, log: Logger) {
     this.#link = link
@@ -70,8 +77,8 @@ export class Settings {
     for (const [key, schema] of Object.entries(SERVICE_SETTINGS.properties)) {
       this.#add(key, schema, schema.default)
     }
-    subscription.on(this.#channel, async (version) => {
-      if (Number(version) !== this.#version) await this.read().catch(() => {})
+    subscription.on(this.#channel, async (revision) => {
+      if (revision !== this.#revision) await this.read().catch(() => {})
     })
     subscription.onBegin = () => this.read()
   }
@@ -79,6 +86,11 @@ export class Settings {
   /** Of the values here; 0: nothing was ever set, or Redis was never there. */
   get version(): number {
     return this.#version
+  }
+
+  /** Version and last write of the values here: two workers with the same revision have the same values. */
+  get revision(): string {
+    return this.#revision
   }
 
   /** The value as this worker knows it: the last one read while Redis is away, its default when there was none. */
@@ -117,7 +129,7 @@ export class Settings {
     if (fault) throw new HttpError(400, 'INVALID_SETTING', `The setting "${key}" ${describe(fault, schema)}`)
     if (!this.#link.up) throw stateUnavailable(this.#link.cause)
     try {
-      const version = await this.#client.musterSetSetting(this.#key, key, json, this.#channel)
+      const version = await this.#client.musterSetSetting(this.#key, key, json, this.#channel, randomUUID())
       await this.read()
       return version
     } catch (error) {
@@ -154,6 +166,7 @@ export class Settings {
     // Answers come in the order of the questions, so an older one never undoes a newer one.
     const stored = new Map(Object.entries(await this.#client.hgetall(this.#key)))
     this.#version = Number(stored.get(VERSION) ?? 0)
+    this.#revision = revisionOf(stored.get(VERSION), stored.get(WRITE))
     this.#stored = stored
     const changed = [...this.#settings].filter(([key, setting]) => this.#take(key, setting))
     for (const [key, { value }] of changed)
@@ -162,7 +175,9 @@ export class Settings {
 
   /** Reads them when Redis has other ones, its own loss of data included: one cheap command, and none while it is away. */
   async check(): Promise<void> {
-    if (this.#link.up && Number((await this.#client.hget(this.#key, VERSION)) ?? 0) !== this.#version) await this.read()
+    if (!this.#link.up) return
+    const [version, write] = await this.#client.hmget(this.#key, VERSION, WRITE)
+    if (revisionOf(version, write) !== this.#revision) await this.read()
   }
 
   #add(key: string, schema: Schema, given: unknown): Setting {
@@ -201,6 +216,11 @@ export class Settings {
       this.#log.error({ err: error, setting: key }, 'a listener of settings failed')
     }
   }
+}
+
+/** As it is announced. Other releases of the service may write no name of the write. */
+function revisionOf(version?: string | null, write?: string | null): string {
+  return `${version ?? 0} ${write ?? ''}`
 }
 
 function parseJson(json: string): unknown {

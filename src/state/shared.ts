@@ -43,8 +43,8 @@ export class Shared {
     this.every = this.#locks.every
     this.settings = new Settings(link, this.#subscription, log)
     this.#broadcasts = new Broadcasts({ ...deps, subscription: this.#subscription })
-    this.onBroadcast(SETTINGS, async (version) => {
-      if (version !== this.settings.version) await this.settings.read()
+    this.onBroadcast(SETTINGS, async (revision) => {
+      if (revision !== this.settings.revision) await this.settings.read()
     })
     this.onBroadcast(CACHE_CLEAR, () => {
       for (const cache of this.#caches.values()) cache.clear()
@@ -108,6 +108,7 @@ export class Shared {
 
   /** Sets it, and then sees to it that every worker of this host has it. */
   async setEverywhere(key: string, value: unknown): Promise<BroadcastResult> {
-    return this.broadcast(SETTINGS, await this.settings.set(key, value))
+    await this.settings.set(key, value)
+    return this.broadcast(SETTINGS, this.settings.revision)
   }
 }
