@@ -11,7 +11,7 @@ import { type Channel, createChannel } from '../ipc/channel.ts'
 import type { AskOfPrimary, AskOfWorker, ServiceView, ToPrimary, ToWorker } from '../ipc/messages.ts'
 import { createLog, type Logger } from '../log.ts'
 import { RedisLink, warnOfEviction } from '../state/redis.ts'
-import { sharedSessionSecret } from '../state/session-secret.ts'
+import { SessionSecrets } from '../state/session-secret.ts'
 import type { Settings } from '../state/settings.ts'
 import { Shared } from '../state/shared.ts'
 import { startBeat } from './beat.ts'
@@ -69,7 +69,7 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
   })
 
   const link = new RedisLink(config.redis.url!, config.redis.timeoutMs, log, config.redis)
-  const sessionSecrets = [...(config.session.secrets ?? [])]
+  const sessionSecrets = new SessionSecrets(link, slot === 0 ? log : undefined, config.session.secrets)
   link.on('change', (up) => void channel.tell({ type: 'redis', up }))
   const shared = new Shared({
     link,
@@ -91,8 +91,8 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
   const registry = createRegistry()
   const [routes] = await Promise.all([
     loadRoutes(config),
-    link.start(async (client) => {
-      if (sessionSecrets.length === 0) sessionSecrets.push(await sharedSessionSecret(client, link.keys))
+    link.start(async () => {
+      await sessionSecrets.check()
       await shared.settings.read()
     })
   ])
@@ -103,7 +103,7 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
     self,
     link,
     shared,
-    sessionSecrets,
+    sessionSecrets: sessionSecrets.list,
     registry,
     service: () => view,
     collect: () => channel.ask('collect', {}, COLLECT_MS),
@@ -159,6 +159,7 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
     await drain.left
     await app.close().catch((error: unknown) => log.warn({ err: error }, 'closing the app'))
     shared.stop()
+    sessionSecrets.stop()
     link.stop()
     await tellCounts()
     // An answer is behind all that was said before: an exit may be seen before what is still on its way.
@@ -188,6 +189,7 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
   })
 
   await shared.start()
+  sessionSecrets.watch()
   await listen(config, connections, channel, log)
   startBeat(connections, (vitals) => {
     void channel.tell({ type: 'beat', vitals })

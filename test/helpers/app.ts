@@ -11,7 +11,7 @@ import { createRegistry, readRegistry } from '../../src/http/registry.ts'
 import type { Collection, Pulse, ServiceView } from '../../src/ipc/messages.ts'
 import exampleRoutes from '../../src/routes/index.ts'
 import { RedisLink } from '../../src/state/redis.ts'
-import { sharedSessionSecret } from '../../src/state/session-secret.ts'
+import { SessionSecrets } from '../../src/state/session-secret.ts'
 import { Shared } from '../../src/state/shared.ts'
 import { Connections } from '../../src/worker/connections.ts'
 import { startRedis } from './redis.ts'
@@ -81,9 +81,9 @@ export async function startApp(t: TestContext, options: AppOptions = {}): Promis
         (error: Error) => ({ acks: [], missing: [{ ...worker, why: error.message }] })
       )
   })
-  const sessionSecrets = [...(config.session.secrets ?? [])]
-  await link.start(async (client) => {
-    if (sessionSecrets.length === 0) sessionSecrets.push(await sharedSessionSecret(client, link.keys))
+  const sessionSecrets = new SessionSecrets(link, log, config.session.secrets)
+  await link.start(async () => {
+    await sessionSecrets.check()
     await shared.settings.read()
   })
   const registry = createRegistry()
@@ -118,7 +118,7 @@ export async function startApp(t: TestContext, options: AppOptions = {}): Promis
     self,
     link,
     shared,
-    sessionSecrets,
+    sessionSecrets: sessionSecrets.list,
     registry,
     service: () => view,
     collect: async () => ({ ...collected, workers: [{ slot, ...(await readRegistry(registry)) }] }),
