@@ -1,5 +1,6 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import { constants, createServer, type Http2Server, type ServerHttp2Session } from 'node:http2'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { continueWhenRead } from '../http/expectations.ts'
 import { type Connection, KEPT_LONGER_MS } from './connection.ts'
 import { namesItsSocket, Request, Response } from './http2-messages.ts'
@@ -9,6 +10,10 @@ import { Intake, type Patience } from './slow-clients.ts'
 const MOST_STREAMS = 100
 /** After the end of a session, how long to go on reading, so that late bytes provoke no reset. In ms. */
 const LINGER_MS = 2000
+/** Before GOAWAY, a client has so long to ask again after its last answer, in ms; it has two round trips more. */
+const SETTLE_MS = 25
+/** A session that does not settle gets GOAWAY all the same, in ms. */
+const MAX_SETTLE_MS = 1000
 
 /** What HTTP/2 asks of whoever keeps the connections. */
 export interface Http2Hooks {
@@ -42,8 +47,10 @@ export class Http2 {
         Http2ServerResponse: Response
       },
       (request, response) => {
-        sessions.get(request.stream.session as object)?.received(request, response)
-        handler(request as unknown as IncomingMessage, response as unknown as ServerResponse)
+        const begin = () => handler(request as unknown as IncomingMessage, response as unknown as ServerResponse)
+        const session = sessions.get(request.stream.session as object)
+        if (session) session.received(request, response, begin)
+        else begin()
       }
     )
     this.#server.on('checkContinue', (request, response) => {
@@ -79,6 +86,10 @@ export class Http2Session {
   readonly #hooks: Http2Hooks
   /** Requests not answered yet, the oldest first. */
   readonly #open = new Map<Request, Open>()
+  /** Requests that came since the session began to end. They are begun when GOAWAY is sent. */
+  #held: (() => void)[] | undefined
+  /** Grows with every request that comes and with every response that ends. */
+  #activity = 0
 
   constructor(session: ServerHttp2Session, connection: Connection, hooks: Http2Hooks) {
     this.#session = session
@@ -91,14 +102,17 @@ export class Http2Session {
     return [...this.#open.keys()] as unknown as IncomingMessage[]
   }
 
-  received(request: Request, response: Response): void {
+  /** @param begin gives the request to the app */
+  received(request: Request, response: Response, begin: () => void): void {
     const connection = this.#connection
+    this.#activity++
     this.#hooks.received()
     connection.requests++
     connection.busy++
     this.#open.set(request, { response, since: performance.now(), intake: undefined })
     response.once('close', () => {
       this.#open.delete(request)
+      this.#activity++
       connection.busy--
       connection.idleSince = performance.now()
       if (connection.busy === 0 && connection.leaving) {
@@ -109,14 +123,55 @@ export class Http2Session {
     })
     // One turn later, so that what came together is begun together.
     if (this.#hooks.isEnding(connection)) setImmediate(() => this.close())
+    if (this.#held) this.#held.push(() => response.stream.destroyed || begin())
+    else begin()
   }
 
-  /** GOAWAY: what has begun is answered, nothing else begins, and with the last answer the connection ends. */
+  /**
+   * Ends the session. GOAWAY refuses requests that cross it on the way, and node cannot send the one that announces another.
+   * So no request is begun for a moment: clients that wait for an answer before they ask again have then nothing on the way.
+   */
   close(): void {
+    if (this.#held || this.#connection.leaving) return
+    this.#held = []
+    void this.#settle().then(() => this.#goAway())
+  }
+
+  /** Resolves when no request has come and no response has ended for two round trips, or after {@link MAX_SETTLE_MS}. */
+  async #settle(): Promise<void> {
+    const deadline = performance.now() + MAX_SETTLE_MS
+    let before: number
+    do {
+      before = this.#activity
+      await this.#roundTrip()
+      await sleep(SETTLE_MS)
+      // A client whose process was busy reads what came meanwhile, and asks, before it answers this one.
+      await this.#roundTrip()
+    } while (before !== this.#activity && performance.now() < deadline)
+  }
+
+  /** Resolves when the client has answered a PING; without an answer after {@link MAX_SETTLE_MS}. */
+  #roundTrip(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#session.destroyed) return resolve()
+      const timer = setTimeout(resolve, MAX_SETTLE_MS)
+      const sent = this.#session.ping(() => {
+        clearTimeout(timer)
+        resolve()
+      })
+      if (!sent) resolve()
+    })
+  }
+
+  /** What has begun is answered, nothing else begins, and with the last answer the connection ends. */
+  #goAway(): void {
     const connection = this.#connection
     if (connection.leaving) return
     connection.leaving = true
     this.#session.close()
+    const held = this.#held ?? []
+    this.#held = undefined
+    for (const begin of held) begin()
     if (connection.busy > 0) return
     connection.end = 'idle'
     this.#linger()
@@ -130,7 +185,7 @@ export class Http2Session {
   endWhatIsLate(now: number, patience: Patience): void {
     const { busy, requests, idleSince } = this.#connection
     const { keepAliveMs, headersMs, requestMs } = patience
-    if (busy === 0 && now - idleSince > (requests === 0 ? headersMs : keepAliveMs + KEPT_LONGER_MS)) this.close()
+    if (busy === 0 && now - idleSince > (requests === 0 ? headersMs : keepAliveMs + KEPT_LONGER_MS)) this.#goAway()
     for (const [{ stream }, open] of this.#open) {
       const isWhole = stream.endAfterHeaders || stream.state.remoteClose === 1
       const isLate = !isWhole && now - open.since > requestMs

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { type TestContext, test } from 'node:test'
+import type { Ledger } from '../../src/ipc/messages.ts'
 import { Authority } from '../helpers/certificates.ts'
 import { Http2Client } from '../helpers/http2.ts'
 import { DATA, END_STREAM, type Frame, FrameClient, RST_STREAM, WINDOW_UPDATE } from '../helpers/http2-frames.ts'
@@ -91,4 +92,43 @@ test('a response of several slices arrives whole, with END_STREAM on its last DA
   )
   assert.ok(data.at(-1)!.payload.length > 0)
   client.socket.destroy()
+})
+
+test('HTTP/2 clients that wait for their answers and never ask twice lose nothing in a reload', async (t) => {
+  const env = { APP: fixture('slow'), KEEP_ALIVE_TIMEOUT: '1000', CANARY_TIME: '0' }
+  const { service, ca } = await startSecurely(t, { env, workers: 2 })
+  let reloading = true
+  let answered = 0
+  const user = async () => {
+    let latest = Http2Client.open(service.port, ca)
+    const session = async (): Promise<Http2Client> => {
+      const seen = latest
+      const client = await seen
+      if (!client.ended) return client
+      if (latest === seen) latest = Http2Client.open(service.port, ca)
+      return session()
+    }
+    const lanes = Array.from({ length: 15 }, async (_, lane) => {
+      while (reloading) {
+        const client = await session()
+        const { status } = await client.get(lane % 3 === 0 ? `/slow?ms=${lane}&id=1` : `/echo?id=${lane}`)
+        assert.equal(status, 200)
+        answered++
+      }
+    })
+    await Promise.all(lanes)
+    const client = await latest
+    client.close()
+  }
+  const users = Promise.all(Array.from({ length: 4 }, user))
+  // A request that fails ends the test.
+  const reloads = async () => {
+    for (let reload = 0; reload < 3; reload++) {
+      const { ledger } = await service.reload()
+      assert.equal((ledger as Ledger).cut, 0)
+    }
+    reloading = false
+  }
+  await Promise.all([users, reloads()])
+  t.diagnostic(`${answered} answers`)
 })
