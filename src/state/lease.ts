@@ -18,8 +18,9 @@ type Client = RedisClient & {
 const TRUSTED = 0.9
 /** A grant whose reply took more than this part of the TTL is not used: Redis is asked again. */
 const LATEST_GRANT = 0.5
-/** The pause between attempts of what Redis did not acknowledge within REDIS_TIMEOUT. */
+/** The first pause between attempts of what Redis did not acknowledge within REDIS_TIMEOUT; each is twice the one before. */
 const PERSIST_MS = 100
+const MAX_PERSIST_MS = 1000
 
 /** What a function is given while it is the only one that runs under its name. */
 export interface Held {
@@ -91,8 +92,9 @@ export class Leases {
       this.#log.warn({ lease }, 'Redis has not acknowledged the end of a lease: retrying until the lease expires')
     }
     let acknowledged = false
-    while (!acknowledged && performance.now() < deadline) {
-      await sleep(PERSIST_MS, undefined, { ref: false })
+    for (let pauseMs = PERSIST_MS; !acknowledged && performance.now() < deadline; pauseMs *= 2) {
+      await sleep(Math.min(pauseMs, MAX_PERSIST_MS), undefined, { ref: false })
+      if (this.#link.away) continue
       acknowledged = await send().then(
         () => true,
         () => false
@@ -152,8 +154,9 @@ export class Claim {
       this.#ticket = ticket
       return { retryMs: more, ahead }
     } catch (error) {
-      // Redis may have granted it, or will when it gets to it: there is no holder then.
-      this.release({ forgetPeriod: true })
+      // Redis may have granted it, or will when it gets to it: there is no holder then. While Redis is known to be away,
+      // nothing was sent.
+      if (askedAt > 0) this.release({ forgetPeriod: true })
       throw error
     }
   }

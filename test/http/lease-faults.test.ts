@@ -19,7 +19,7 @@ async function startPair(t: Parameters<typeof startWorkers>[0], timeoutMs?: numb
 
 describe('once under faults', () => {
   test('Redis goes away while fn runs and fn fails: another may try as soon as Redis is back', async (t) => {
-    const { proxy, a, b } = await startPair(t)
+    const { proxy, a, b } = await startPair(t, 1000)
     const failing = a.locks.once('migrate', DAY_MS, async () => {
       await proxy.refuse()
       throw new Error('no Redis for the migration')
@@ -48,8 +48,21 @@ describe('once under faults', () => {
     await Promise.all(refused.map(ran))
   })
 
+  test('callers that get 503 because Redis is known to be away leave nothing behind to retry', async (t) => {
+    const { proxy, a } = await startPair(t, 1000)
+    await proxy.refuse()
+    await until(() => a.link.away, 'Redis is away')
+    for (let i = 0; i < 100; i++) await assert.rejects(a.locks.once('migrate', DAY_MS, never), UNAVAILABLE)
+    assert.deepEqual(
+      a.lines.filter(({ msg }) => UNACKNOWLEDGED.test(msg)),
+      []
+    )
+    await proxy.accept()
+    await until(() => a.locks.once('migrate', DAY_MS, () => {}).catch(() => false), 'a run')
+  })
+
   test('a worker that is gone blocks other workers for the lease, not for the ttl', async (t) => {
-    const { proxy, a, b } = await startPair(t)
+    const { proxy, a, b } = await startPair(t, 1000)
     const { fn, begun, end } = latch<{ signal: AbortSignal }>()
     const first = a.locks.once('migrate', DAY_MS, fn, { leaseMs: 500 })
     const { signal } = await begun
@@ -63,7 +76,7 @@ describe('once under faults', () => {
   })
 
   test('Redis is away when fn succeeds: that is recorded when Redis is back, and nobody runs it again', async (t) => {
-    const { proxy, client, a, b } = await startPair(t)
+    const { proxy, client, a, b } = await startPair(t, 1000)
     assert.equal(await a.locks.once('migrate', DAY_MS, () => proxy.refuse()), true)
     a.draining.abort()
     const ended = a.locks.ended(60_000)
