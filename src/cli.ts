@@ -13,9 +13,11 @@ import { type Answer, ask, NobodyThere, ServiceEnded, watch } from './cli/socket
 import { loadConfig } from './config.ts'
 import { EXIT_CONFIG, StartupError } from './errors.ts'
 import { readWhy } from './primary/commands.ts'
-import { type Entry, JOURNAL_FILE, Journal } from './primary/journal.ts'
+import { AUDIT_FILE, type Entry, JOURNAL_FILE, Journal } from './primary/journal.ts'
 
 const WATCH_MS = 1000
+/** Commands that are answered from files of RUN_DIR where no primary runs. */
+const FILES: Record<string, string> = { why: JOURNAL_FILE, journal: JOURNAL_FILE, audit: AUDIT_FILE }
 const { stdout, stderr } = process
 
 /** Arguments in, one request to the admin socket, a table or JSON out. @returns the exit code */
@@ -43,7 +45,7 @@ async function main(): Promise<number> {
     return 2
   }
   const args = fromWords(command, words.slice(name === two ? 2 : 1))
-  const give = () => giveCommand(adminSocket, join(runDir, JOURNAL_FILE), name, command, args)
+  const give = () => giveCommand(adminSocket, runDir, name, command, args)
   if (!values.watch) return show(name, await withProgress(name, adminSocket, values.json, give), values.json)
   for (;;) {
     const answer = await give()
@@ -56,7 +58,7 @@ async function main(): Promise<number> {
 
 async function giveCommand(
   socket: string,
-  journal: string,
+  runDir: string,
   name: string,
   command: Command,
   args: object
@@ -64,12 +66,13 @@ async function giveCommand(
   try {
     return await ask(socket, name, args)
   } catch (error) {
-    const readable = (name === 'why' || name === 'journal') && error instanceof NobodyThere && existsSync(journal)
-    if (!readable) return refusal(503, (error as Error).message).body
+    const file = FILES[name] && join(runDir, FILES[name])
+    if (file === undefined || !(error instanceof NobodyThere) || !existsSync(file))
+      return refusal(503, (error as Error).message).body
     // Without a primary the files tell it.
     const faults = faultsOf(command, args)
     if (faults !== undefined) return refusal(400, faults).body
-    return { ok: true, result: readWhy(new Journal(journal), args as ArgsOf<'why'>), acks: [], missing: [] }
+    return { ok: true, result: readWhy(new Journal(file), args as ArgsOf<'why'>), acks: [], missing: [] }
   }
 }
 
@@ -107,7 +110,7 @@ async function follow(socket: string, json: boolean | undefined): Promise<number
     for await (const event of watch(socket)) {
       saidStop = event.event === 'journal' && (event.data as Entry).event === 'stop'
       if (json) stdout.write(jsonLine(event))
-      else if (event.event === 'journal') stdout.write(line(event.data as Entry))
+      else if (event.event !== 'status') stdout.write(line(event.data as Entry))
     }
   } catch (error) {
     if (error instanceof ServiceEnded) stderr.write(`muster: the service has ended${saidStop ? '' : ' unexpectedly'}\n`)

@@ -147,12 +147,21 @@ export const COMMANDS = {
     positional: ['slot', 'limit']
   }),
   journal: command({
-    summary: 'everything that happened last, with its reasons',
+    summary: 'what happened last to the service and its workers, with the reasons; also when nothing runs',
     level: 'read',
     runs: 'primary',
     args: args({}, { limit }),
     result: array(Entry),
     usage: 'journal [LIMIT]',
+    positional: ['limit']
+  }),
+  audit: command({
+    summary: 'who gave which command, and how it ended; also when nothing runs',
+    level: 'read',
+    runs: 'primary',
+    args: args({}, { limit }),
+    result: array(Entry),
+    usage: 'audit [LIMIT]',
     positional: ['limit']
   }),
   config: command({

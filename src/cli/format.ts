@@ -35,7 +35,7 @@ export const jsonLine = (value: unknown): string => `${printable(JSON.stringify(
 
 /** The result of a command, for people. @param colours on a terminal */
 export function format(command: string, result: unknown, colours: boolean): string {
-  if (command === 'why' || command === 'journal') return history(result as Entry[])
+  if (command === 'why' || command === 'journal' || command === 'audit') return history(result as Entry[])
   if (command.startsWith('settings-') || command === 'log-level') {
     return settings((result as { values: Row }).values, 'setting')
   }

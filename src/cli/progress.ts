@@ -21,7 +21,7 @@ async function tell(events: AsyncIterable<AdminEvent>, out: NodeJS.WriteStream):
   let wanted = 0
   for await (const { event, data } of events) {
     if (event === 'status') wanted = (data as { desired: number }).desired
-    else {
+    else if (event === 'journal') {
       const { event: step, slot, pid, generation, why } = data as Entry
       if (!STEPS.has(step)) continue
       if (step === 'ready' && slot !== undefined) rolled.add(slot)

@@ -96,7 +96,10 @@ export const admin: FastifyPluginAsync<AdminOptions> = async (app, { config, lin
   )
   app.get(
     '/admin/events',
-    { ...readable, schema: { summary: 'server-sent events: status, once a second, and journal', tags: ['admin'] } },
+    {
+      ...readable,
+      schema: { summary: 'server-sent events: status, once a second, journal and audit', tags: ['admin'] }
+    },
     (_request, reply) => stream(app, reply, primary)
   )
   app.get<{ Params: { file: string } }>(

@@ -146,7 +146,7 @@ export interface CommandAnswer {
 }
 
 /** What an operator's stream carries: the whole status, once a second, and what happens, as it happens. */
-export type AdminEvent = { event: 'status'; data: object } | { event: 'journal'; data: object }
+export type AdminEvent = { event: 'status' | 'journal' | 'audit'; data: object }
 
 /** What a worker says when it is asked how it is. */
 export interface Diagnostics {

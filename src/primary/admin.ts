@@ -14,12 +14,13 @@ type Handlers = { [N in CommandName]: (args: ArgsOf<N>, caller: Caller) => unkno
 /** Runs a command by its name, whoever asks: finds it, checks its arguments, keeps the book, and answers as HTTP would. */
 export class Admin {
   readonly #handlers: Handlers
-  readonly #journal: Journal
+  readonly #audit: Journal
   readonly #errors: InternalErrors
   readonly #log: Logger
 
-  constructor(commands: Commands, journal: Journal, errors: InternalErrors, log: Logger) {
-    this.#journal = journal
+  /** @param audit has what changes something, before and after */
+  constructor(commands: Commands, audit: Journal, errors: InternalErrors, log: Logger) {
+    this.#audit = audit
     this.#errors = errors
     this.#log = log
     this.#handlers = {
@@ -31,6 +32,7 @@ export class Admin {
       stop: () => commands.stop(),
       why: (args) => commands.why(args),
       journal: (args) => commands.journal(args),
+      audit: (args) => commands.audit(args),
       config: () => commands.config(),
       'settings-get': (args) => commands.settingsGet(args),
       'settings-set': (args) => commands.settingsSet(args),
@@ -79,7 +81,7 @@ export class Admin {
     }
   }
 
-  /** What changes something is in the journal too, before and after, whatever LOG_LEVEL is. */
+  /** Logs a command; what changes something is in the audit log too, before and after, whatever LOG_LEVEL is. */
   #book(name: string, { level, args: { properties } }: Command, args: object, caller: Caller) {
     const shown = Object.entries(args ?? {}).map(([key, value]) => {
       const { secret } = (properties[key] ?? { secret: true }) as { secret?: boolean }
@@ -91,7 +93,7 @@ export class Admin {
       const text = `command ${what}`
       this.#log[level === 'read' ? 'debug' : 'info']({ ...about, ...more }, text)
       if (level === 'read') return
-      this.#journal.record({ event: text, ...(Number.isInteger(slot) && { slot: slot as number }), ...about, ...more })
+      this.#audit.record({ event: text, ...(Number.isInteger(slot) && { slot: slot as number }), ...about, ...more })
     }
   }
 }

@@ -52,6 +52,8 @@ export interface Status {
 export interface CommandsOptions {
   supervisor: Supervisor
   journal: Journal
+  /** Who gave which command. */
+  audit: Journal
   version: string
   scheduling: string
   /** The variables in force, without secrets. */
@@ -189,6 +191,10 @@ export class Commands {
 
   journal(args: ArgsOf<'journal'>): Entry[] {
     return readWhy(this.#options.journal, args)
+  }
+
+  audit(args: ArgsOf<'audit'>): Entry[] {
+    return readWhy(this.#options.audit, args)
   }
 
   config() {

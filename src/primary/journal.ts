@@ -2,8 +2,9 @@ import { lstatSync, renameSync } from 'node:fs'
 import type { Logger } from '../log.ts'
 import { appendNoFollow, readNoFollow } from './no-follow.ts'
 
-/** Its name in RUN_DIR. */
+/** Names in RUN_DIR: of what happened to the service and its workers, and of who gave which command. */
 export const JOURNAL_FILE = 'journal.jsonl'
+export const AUDIT_FILE = 'audit.jsonl'
 
 const MAX_BYTES = 1024 * 1024
 
@@ -23,7 +24,8 @@ export interface Entry extends Happening {
 }
 
 /**
- * Why each worker was started, replaced or killed: JSON lines, kept when the primary ends. Bounded: a full file becomes
+ * Entries as JSON lines, kept when the primary ends: why each worker was started, replaced or killed; or, in a file of its
+ * own, so that commands do not displace the entries about workers, who gave which command. Bounded: a full file becomes
  * the older one, `journal.1.jsonl`, whose predecessor is dropped. Writes are synchronous, so that what led to a crash of
  * the primary is in it; a disk that is full costs the entry, never the service.
  */

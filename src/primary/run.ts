@@ -17,7 +17,7 @@ import { type EmbeddedRedis, startEmbeddedRedis } from './embedded-redis.ts'
 import { Feed } from './feed.ts'
 import { isDebugged, setupWorkers } from './forking.ts'
 import { InternalErrors } from './internal-errors.ts'
-import { JOURNAL_FILE, Journal } from './journal.ts'
+import { AUDIT_FILE, JOURNAL_FILE, Journal } from './journal.ts'
 import { PrimaryMetrics } from './metrics.ts'
 import { takeAdminPort, takePort } from './port.ts'
 import { Releases } from './release.ts'
@@ -44,6 +44,7 @@ export async function runPrimary(config: Config): Promise<void> {
   const releaseRunDir = await claimRunDir(config.runDir, config.adminSocket)
   const journal = new Journal(join(config.runDir, JOURNAL_FILE), undefined, log)
   journal.record({ event: 'start', pid: process.pid, version })
+  const audit = new Journal(join(config.runDir, AUDIT_FILE), undefined, log)
   const watchdog = startWatchdog(log)
 
   let redisUrl = config.redis.url
@@ -91,6 +92,7 @@ export async function runPrimary(config: Config): Promise<void> {
   const commands = new Commands({
     supervisor,
     journal,
+    audit,
     version,
     scheduling: config.scheduling,
     variables: config.variables,
@@ -101,8 +103,8 @@ export async function runPrimary(config: Config): Promise<void> {
     lameDuckMs: config.lameDuckMs,
     drainMs: config.drainMs
   })
-  const admin: Admin = new Admin(commands, journal, errors, log)
-  const feed: Feed = new Feed(commands, journal)
+  const admin: Admin = new Admin(commands, audit, errors, log)
+  const feed: Feed = new Feed(commands, { journal, audit })
 
   if (config.systemd.notifySocket) {
     tellSystemd(supervisor, {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import { statSync } from 'node:fs'
-import { basename } from 'node:path'
+import { readFileSync, statSync } from 'node:fs'
+import { basename, join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { COMMAND_NAMES, COMMANDS, type CommandName } from '../../src/admin/registry.ts'
 import { faultOf } from '../../src/schema-check.ts'
@@ -19,6 +19,7 @@ const CALLS: Record<CommandName, [words: string[], args: object]> = {
   recycle: [['0'], { slot: 0 }],
   why: [['0', '3'], { slot: 0, limit: 3 }],
   journal: [['2'], { limit: 2 }],
+  audit: [['2'], { limit: 2 }],
   config: [[], {}],
   'settings-get': [['banner'], { key: 'banner' }],
   'settings-set': [['banner', 'hello'], { key: 'banner', value: 'hello' }],
@@ -153,7 +154,7 @@ describe('every command through every door', () => {
     }
   })
 
-  test('two reloads at once are one; the journal and the log say who asked', async () => {
+  test('two reloads at once are one; the audit log and the log say who asked', async () => {
     const from = service.lines.length
     const [first, second] = await Promise.all([command(service, 'reload'), overHttp(service.url, 'reload', {})])
     assert.deepEqual([first.body.result.outcome, second.body.result.outcome], ['done', 'done'])
@@ -172,7 +173,7 @@ describe('every command through every door', () => {
     assert.equal(http?.from, '127.0.0.1')
     const log = JSON.stringify(service.lines)
     for (const token of Object.values(TOKENS)) assert.equal(log.includes(token), false)
-    const { body } = await command(service, 'journal', { limit: 10 })
+    const { body } = await command(service, 'audit', { limit: 10 })
     assert.ok(
       body.result.some(
         ({ event, command: name }: { event: string; command?: string }) =>
@@ -193,6 +194,27 @@ describe('every command through every door', () => {
     assert.equal(body.result.ADMIN_TOKEN, '(set)')
     assert.equal(body.result.REDIS_URL, '(set)')
     assert.equal(body.result.WORKERS, '2')
+  })
+
+  test('rejected commands are in the audit log, and displace nothing in why and journal', async () => {
+    for (let i = 0; i < 60; i++) {
+      assert.equal((await command(service, 'recycle', { slot: 'one' })).status, 400)
+      assert.equal((await command(service, 'recycle', { slot: 7 })).status, 404)
+    }
+    for (const name of ['why', 'journal']) {
+      const entries = (await command(service, name)).body.result as { event: string; command?: string }[]
+      assert.ok(entries.some(({ event }) => event === 'ready'))
+      assert.deepEqual(
+        entries.filter((entry) => entry.event.startsWith('command') || 'command' in entry),
+        [],
+        name
+      )
+    }
+    const slot = (await command(service, 'why', { slot: 7 })).body.result
+    assert.deepEqual(slot, [])
+    const audit = (await command(service, 'audit', { limit: 240 })).body.result as { event: string; ok?: boolean }[]
+    assert.equal(audit.filter(({ event, ok }) => event === 'command answered' && ok === false).length, 120)
+    assert.doesNotMatch(readFileSync(join(service.runDir, 'journal.jsonl'), 'utf8'), /"command"/)
   })
 
   test('1,000 commands at once: each is answered, done or refused as too many', async () => {
@@ -229,7 +251,7 @@ describe('every command through every door', () => {
     }
     await until(/event: status\ndata: \{"version":.*\}\n\n/)
     await command(service, 'settings-set', { key: 'banner', value: 'x' })
-    await until(/event: journal\ndata: \{"at":.*"command":"settings-set".*\}\n\n/)
+    await until(/event: audit\ndata: \{"at":.*"command":"settings-set".*\}\n\n/)
     aborted.abort()
     const refused = await fetch(`${service.url}/admin/events`, { headers: { connection: 'close' } })
     assert.equal(refused.status, 401)

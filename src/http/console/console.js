@@ -118,7 +118,7 @@ async function readEvents(body) {
 function handle(text) {
   const { event, data } = Object.fromEntries(text.split('\n').map((line) => line.split(/: (.*)/s, 2)))
   if (event === 'status') show(JSON.parse(data))
-  else if (event === 'journal') showEntry(JSON.parse(data))
+  else if (event === 'journal' || event === 'audit') showEntry(JSON.parse(data))
 }
 
 function show(now) {
