@@ -126,7 +126,10 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   await app.register(inFlight)
   const startFromZero = measure(app)
   measureCertificate(deps.registry, config.tls)
-  measureRefusals(deps.registry, () => deps.connections?.refused() ?? {})
+  measureRefusals(deps.registry, {
+    refused: () => deps.connections?.refused() ?? {},
+    acceptPauses: () => deps.connections?.acceptPauses() ?? 0
+  })
   measureState(deps.registry, { link: deps.link, hits: deps.shared.hits, store })
   await app.register(limits, { ...deps, forwardedOf })
   const { connections } = deps

@@ -89,6 +89,8 @@ export interface ServerConnections {
   isIdleAdopted(socket: Socket): boolean
   /** Calls back when what has arrived is read, unless that made a request whole. */
   unlessServed(socket: Socket, end: () => void): void
+  /** How often accepting has paused for want of file descriptors. */
+  acceptPauses(): number
   /** It came in at ADMIN_PORT. */
   isAdmin(socket: Socket): boolean
   /** Connections refused since the start, by the limit that they passed. */

@@ -101,8 +101,20 @@ export function measure(app: FastifyInstance): () => void {
   }
 }
 
-/** Connections that were refused, by reason. */
-export function measureRefusals(registry: Registry, refused: () => Readonly<Record<string, number>>): void {
+/** Connections that were refused, by reason, and how often none were taken. */
+export function measureRefusals(
+  registry: Registry,
+  { refused, acceptPauses }: { refused: () => Readonly<Record<string, number>>; acceptPauses: () => number }
+): void {
+  new Counter({
+    name: 'cluster_accept_pauses_total',
+    help: 'How often the process stopped accepting connections for want of file descriptors.',
+    registers: [registry],
+    collect() {
+      this.reset()
+      this.inc(acceptPauses())
+    }
+  })
   new Counter({
     name: 'http_connections_refused_total',
     help: 'Connections refused: past MAX_CONNECTIONS (worker) or MAX_CONNECTIONS_PER_CLIENT (client), or without the header that PROXY_PROTOCOL asks for (proxy-header).',

@@ -41,6 +41,8 @@ export interface Vitals {
   utilization: number
   rssBytes: number
   heapBytes: number
+  /** How many more connections it has file descriptors for; undefined: plenty. */
+  room?: number | undefined
 }
 
 /** What a worker has served, as it said in its last heartbeat; of the whole service, for who watches it. */
@@ -255,7 +257,9 @@ export type ToPrimary =
   /** Counts that have changed since it said them last: all that is left of a worker that is killed. */
   | { type: 'counts'; families: Family[] }
   /** The connection of this id is being served here. */
-  | { type: 'adopted'; id: number }
+  | { type: 'adopted'; id: number; room?: number | undefined }
+  /** How many more connections it has file descriptors for. */
+  | { type: 'room'; room: number }
   /** An idle connection for another worker; the handle comes with the message. */
   | { type: 'hand-over'; id: number; idleMs: number; origin?: Origin }
 
@@ -272,6 +276,7 @@ const TO_PRIMARY: { [T in ToPrimary['type']]: Shape<Extract<ToPrimary, { type: T
   watch: { on: 'boolean' },
   counts: { families: 'object' },
   adopted: { id: 'number' },
+  room: { room: 'number' },
   'hand-over': { id: 'number', idleMs: 'number' }
 }
 const ASKS_OF_PRIMARY: { [Q in keyof AskOfPrimary]: Shape<AskOfPrimary[Q]['args']> } = {

@@ -3,6 +3,8 @@
 export interface Candidate {
   readonly id: number
   readonly slot: number
+  /** How many more connections it can take beside those that it has answered; undefined: plenty. */
+  readonly room?: number | undefined
 }
 
 /** What is known of the workers at the moment of a choice. */
@@ -49,7 +51,8 @@ export const sticky: Choose = (targets, load, wish) => {
   let most = -1
   for (const target of targets) {
     const { id } = target
-    if (id === avoid || load.silent.has(id) || (load.unanswered.get(id) ?? 0) >= STICKY_WINDOW) continue
+    const unanswered = load.unanswered.get(id) ?? 0
+    if (id === avoid || load.silent.has(id) || unanswered >= STICKY_WINDOW || !hasRoom(target, unanswered)) continue
     const score = target.slot === slot ? Number.POSITIVE_INFINITY : scoreOf(seed, target.slot)
     if (score > most || (score === most && best !== undefined && id > best.id)) {
       most = score
@@ -59,13 +62,15 @@ export const sticky: Choose = (targets, load, wish) => {
   return best
 }
 
+const hasRoom = ({ room }: Candidate, unanswered: number) => room === undefined || unanswered < room
+
 function fewest<T extends Candidate>(targets: readonly T[], load: Load, wish: Wish, window: number): T | undefined {
   let best: T | undefined
   let least = window
   for (let i = 0; i < targets.length; i++) {
     const target = targets[(load.turn + i) % targets.length]!
     const unanswered = load.unanswered.get(target.id) ?? 0
-    if (unanswered < least && target.id !== wish.avoid) {
+    if (unanswered < least && hasRoom(target, unanswered) && target.id !== wish.avoid) {
       least = unanswered
       best = target
     }

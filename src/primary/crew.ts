@@ -143,9 +143,13 @@ export class Crew {
       this.#note('cannot boot', id, why)
       this.#supervisor.dispatch({ type: 'boot-failed', id, why })
     },
-    beat: ({ id }, { rssBytes, requests }) => this.#supervisor.dispatch({ type: 'beat', id, rssBytes, requests }),
+    beat: ({ id }, { rssBytes, requests }) => {
+      this.#supervisor.dispatch({ type: 'beat', id, rssBytes, requests })
+      this.#supervisor.dispatcher.flush()
+    },
     counts: ({ id }, families) => this.counts.heard(id, families),
     redis: () => this.#supervisor.tellService(),
+    room: () => this.#supervisor.dispatcher.flush(),
     adopted: ({ id }, connection) => this.#supervisor.dispatcher.adopted(connection, id),
     handedOver: ({ id, slot }, handle: TcpHandle | undefined, about, moved) => {
       // Without its descriptor (this process may be out of them) it stays where it is, and is cut with the drain's end.

@@ -1,3 +1,4 @@
+import type { AcceptGate } from '../accept-gate.ts'
 import type { Origin } from '../ipc/messages.ts'
 import type { Logger } from '../log.ts'
 import { type Candidate, type Choose, roundRobin, sticky, type Wish } from './choose.ts'
@@ -15,6 +16,7 @@ export interface Given {
 export interface Target extends Candidate {
   /** Hands the connection on; false when the worker cannot be reached any more. The handle stays open here. */
   give(connection: Given, handle: unknown): Promise<boolean>
+  room?: number | undefined
   /** Resolves when the worker has dealt with all it was given before; never rejects. False when it does not answer. */
   heard(): Promise<boolean>
 }
@@ -59,9 +61,11 @@ export class Dispatcher {
   #lastId = 0
   #onEmpty: (() => void) | undefined
   #watch: NodeJS.Timeout | undefined
+  /** Is told how many connections are under way, and stops accepting when they are too many. */
+  gate: AcceptGate | undefined
   /** Connections given to another worker because the first one left before it served them. */
   redispatched = 0
-  /** Connections closed because no worker was left to take them, or because they did not arrive at one. */
+  /** Connections closed because no worker was left to take them. */
   lost = 0
 
   /**
@@ -147,6 +151,7 @@ export class Dispatcher {
   #find(connection: Connection, clients: Clients): void {
     const { given, handle } = connection
     this.#travelling.set(given.id, connection)
+    this.gate?.update(this.#travelling.size)
     clients.find(handle, (found) => {
       if (!found) return this.#end(connection)
       const { head, release = connection.release } = found
@@ -156,6 +161,7 @@ export class Dispatcher {
 
   #dispatch(connection: Connection): void {
     this.#travelling.set(connection.given.id, connection)
+    this.gate?.update(this.#travelling.size)
     this.#watch ??= setInterval(() => this.#askOverdue(), OVERDUE_MS).unref()
     this.#waiting.push(connection)
     this.flush()
@@ -196,6 +202,7 @@ export class Dispatcher {
   #end(connection: Connection, lost = false): void {
     this.#travelling.delete(connection.given.id)
     connection.release(lost)
+    this.gate?.update(this.#travelling.size)
     if (this.#travelling.size > 0) return
     clearInterval(this.#watch)
     this.#watch = undefined
@@ -222,11 +229,17 @@ export class Dispatcher {
 
   /** What a worker was given before, and has not answered though it has heard everything since, did not arrive. */
   #drop(target: Target, before: number): void {
-    for (const connection of [...this.#travelling.values()]) {
-      if (connection.at !== target || connection.since >= before) continue
-      this.#log.error({ worker: target.id }, 'a connection did not arrive at its worker: is it out of descriptors?')
+    const missing = [...this.#travelling.values()].filter(({ at, since }) => at === target && since < before)
+    if (missing.length === 0) return
+    // Until it says otherwise; its next heartbeat does.
+    target.room = 0
+    this.#log.warn(
+      { worker: target.id, connections: missing.length },
+      'connections did not arrive at their worker, and are given again: is it out of file descriptors?'
+    )
+    for (const connection of missing) {
       this.#answered(connection)
-      this.#lose(connection)
+      this.#again(connection)
     }
   }
 }

@@ -83,6 +83,12 @@ export class PrimaryMetrics {
       ),
       family(
         'counter',
+        'cluster_accept_pauses_total',
+        'How often the process stopped accepting connections for want of file descriptors.',
+        [[dispatcher.gate?.pauses ?? 0]]
+      ),
+      family(
+        'counter',
         'cluster_connections_redispatched_total',
         'Connections given to another worker because the first had left.',
         [[dispatcher.redispatched]]

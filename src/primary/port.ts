@@ -2,6 +2,7 @@ import { lookup } from 'node:dns/promises'
 import { chmodSync, readFileSync, rmSync, statSync } from 'node:fs'
 import net, { connect, createServer, type Server } from 'node:net'
 import { getSystemErrorName } from 'node:util'
+import type { ListeningHandle } from '../accept-gate.ts'
 import type { Config } from '../config.ts'
 import { isSocketPath, listenFault, StartupError } from '../errors.ts'
 import type { Logger } from '../log.ts'
@@ -13,6 +14,8 @@ export interface Port {
   readonly number: number | undefined
   /** Where workers accept by themselves: the socket that all of them listen on. */
   readonly shared?: SharedHandle
+  /** The handle that accepts here, if any. */
+  readonly handle?: () => ListeningHandle | null
   /** Lets go of it; whatever was accepted here has been passed on by then. */
   close(): Promise<void>
 }
@@ -27,7 +30,9 @@ interface SharedHandle {
   getsockname?(out: { port?: number }): number
   close(): void
 }
-type ListeningServer = Server & { _handle: { onconnection: (status: number, handle: TcpHandle | undefined) => void } }
+type ListeningServer = Server & {
+  _handle: ListeningHandle & { onconnection: (status: number, handle: TcpHandle | undefined) => void }
+}
 /**
  * What node:cluster itself uses: a handle that is bound and does not listen, or a negative errno. With port and family -1
  * the address is the path of a Unix socket.
@@ -97,7 +102,7 @@ async function acceptHere(config: BindConfig, accept: (handle: TcpHandle) => voi
         server.close()
         bound.unlink()
       }
-      resolve({ number: bound.port, close })
+      resolve({ number: bound.port, handle: () => server._handle, close })
     })
   })
 }

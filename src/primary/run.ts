@@ -2,7 +2,9 @@ import cluster from 'node:cluster'
 import { hkdfSync, randomBytes, randomUUID } from 'node:crypto'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
+import { AcceptGate } from '../accept-gate.ts'
 import type { Config } from '../config.ts'
+import { Descriptors } from '../descriptors.ts'
 import { withholdFromChildren, workerEnvironment } from '../environment.ts'
 import { EXIT_CONFIG } from '../errors.ts'
 import type { Collection } from '../ipc/messages.ts'
@@ -163,6 +165,10 @@ export async function runPrimary(config: Config): Promise<void> {
       const accept = (handle: TcpHandle) => supervisor.dispatcher.accept(handle, true)
       supervisor.adminPort = await takeAdminPort(config.adminPort, accept, log)
     }
+    // A worker that drains may have 64 connections under way to another one.
+    const gate = new AcceptGate(new Descriptors((limit) => Math.min(256, limit / 4)), log)
+    for (const port of [supervisor.port, supervisor.adminPort]) if (port?.handle) gate.add(port.handle)
+    supervisor.dispatcher.gate = gate
     const { host, workers, scheduling } = config
     const ports = { port: supervisor.port.number, adminPort: supervisor.adminPort?.number }
     log.info({ version, ...ports, host, workers, scheduling }, 'muster starts')

@@ -27,6 +27,8 @@ export interface WorkerListener {
   counts(worker: WorkerProcess, families: Family[]): void
   redis(worker: WorkerProcess): void
   adopted(worker: WorkerProcess, connection: number): void
+  /** It can take more connections than before. */
+  room(worker: WorkerProcess): void
   handedOver(
     worker: WorkerProcess,
     handle: TcpHandle | undefined,
@@ -63,6 +65,8 @@ export class WorkerProcess implements Target {
   readonly channel: WorkerChannel
   readonly stderr: Stderr
   redisUp = false
+  /** How many more connections it said that it can take; undefined: plenty. */
+  room: number | undefined
   vitals: Vitals | undefined
   /** When it said them, in ms of `performance.now()`. */
   beatAt = 0
@@ -136,6 +140,7 @@ export class WorkerProcess implements Target {
     channel.on('beat', ({ vitals }) => {
       this.#seen = readProcess(this.pid)
       this.vitals = vitals
+      this.room = vitals.room
       this.beatAt = performance.now()
       listener.beat(this, vitals)
     })
@@ -151,7 +156,14 @@ export class WorkerProcess implements Target {
       listener.redis(this)
     })
     channel.on('watch', ({ on }) => listener.watch(this, on))
-    channel.on('adopted', ({ id }) => listener.adopted(this, id))
+    channel.on('adopted', ({ id, room }) => {
+      this.room = room
+      listener.adopted(this, id)
+    })
+    channel.on('room', ({ room }) => {
+      this.room = room
+      listener.room(this)
+    })
     channel.on('hand-over', ({ id, idleMs, origin }, handle) =>
       listener.handedOver(
         this,

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
+import type { ListeningHandle } from '../accept-gate.ts'
 import type { Origin } from '../ipc/messages.ts'
 import type { Http2Session } from './http2.ts'
 
@@ -74,7 +75,7 @@ export interface TcpHandle {
 }
 
 /** Node's own handle of a bound socket. */
-export interface PortHandle {
+export interface PortHandle extends ListeningHandle {
   onconnection: (status: number, handle: TcpHandle | undefined) => void
   /** Zero, or a negative errno. */
   listen(backlog: number): number

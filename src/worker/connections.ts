@@ -1,6 +1,7 @@
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http'
-import { createServer, type ListenOptions, Server as NetServer, Socket } from 'node:net'
+import { createServer, Server as NetServer, Socket } from 'node:net'
 import { getSystemErrorName } from 'node:util'
+import type { ListeningHandle } from '../accept-gate.ts'
 import { endWith } from '../http/errors.ts'
 import type { Origin } from '../ipc/messages.ts'
 import { inRanges } from '../ranges.ts'
@@ -22,6 +23,7 @@ import { createHttp1, idleOf } from './http1.ts'
 import { Http2 } from './http2.ts'
 import { inheritPeer, isReset, isUnixHandle, LOCAL_PEER, setPeer } from './peer.ts'
 import { takeProxyHeader } from './proxy-header.ts'
+import { bindReusePort } from './reuse-port.ts'
 import { timedOut, unlessServed } from './time-outs.ts'
 import { createTls, type TlsOptions } from './tls.ts'
 
@@ -63,6 +65,8 @@ export class Connections {
   readonly all = new Set<Connection>()
   /** Connections of proxies whose PROXY header has not come yet: they are in no other list. */
   readonly awaited = new Set<Socket>()
+  /** Is called with +1 and -1 when a connection has come and gone. */
+  onChange: ((change: 1 | -1) => void) | undefined
   /** A connection was closed for want of a right PROXY header. */
   onBadProxyHeader: ((from: string | undefined, why: string) => void) | undefined
   /** Those whose client waits for the answer to a command of the admin plane: a drain does not wait for them. */
@@ -137,7 +141,7 @@ export class Connections {
   }
 
   /** On a socket of this worker's own, beside those of the others on the same port. */
-  startReusePort(port: number, host: string): Promise<void> {
+  async startReusePort(port: number, host: string): Promise<void> {
     this.#start()
     // Connections of proxies are not for HTTP, or TLS, before their header is taken off.
     if (this.#proxied) {
@@ -145,14 +149,26 @@ export class Connections {
       this.#listening = createServer(options, (socket) => this.#arrived(socket, {}))
     }
     const listening = this.#listening
-    return new Promise((resolve, reject) => {
+    const handle = await bindReusePort(port, host)
+    await new Promise<void>((resolve, reject) => {
       listening.once('error', reject)
-      listening.listen({ port, host, backlog: BACKLOG, exclusive: true, reusePort: true } as ListenOptions, () => {
+      listening.listen(handle, BACKLOG, () => {
         listening.off('error', reject)
         if (listening !== this.server) this.server.emit('listening')
         resolve()
       })
     })
+  }
+
+  /** Connections that have a file descriptor here. */
+  get open(): number {
+    return this.all.size + this.awaited.size
+  }
+
+  /** The handle that accepts here, if any. */
+  get listeningHandle(): ListeningHandle | null {
+    const { _handle } = this.#listening as NetServer & { _handle: ListeningHandle | null }
+    return this.#port ?? _handle
   }
 
   /** Connections refused since the start, by reason. */
@@ -320,12 +336,14 @@ export class Connections {
     const connection = fresh(socket)
     connection.origin = origin
     this.all.add(connection)
+    this.onChange?.(1)
     setConnection(socket, connection)
     this.watcher?.opened(connection)
     socket.on('close', () => {
       this.all.delete(connection)
       this.onErrand.delete(connection)
       this.watcher?.closed(connection)
+      this.onChange?.(-1)
     })
     return connection
   }

@@ -2,7 +2,9 @@ import cluster from 'node:cluster'
 import { hostname } from 'node:os'
 import { pathToFileURL } from 'node:url'
 import type { FastifyPluginAsync } from 'fastify'
+import { AcceptGate } from '../accept-gate.ts'
 import type { Config } from '../config.ts'
+import { Descriptors } from '../descriptors.ts'
 import { loadIdentity } from '../environment.ts'
 import { EXIT_CONFIG, StartupError } from '../errors.ts'
 import { buildApp } from '../http/app.ts'
@@ -22,6 +24,7 @@ import { exposeInFlight } from './in-flight.ts'
 import { listen } from './listen.ts'
 import { describeSyntaxError, stackOf } from './load-error.ts'
 import { primaryOf } from './primary.ts'
+import { watchRoom } from './room.ts'
 import { answerForSessions, answerForShared } from './shared.ts'
 import { cutSlowClients } from './slow-clients.ts'
 
@@ -32,6 +35,9 @@ const PULSE_MS = 500
 /** When the primary is dead, nobody waits for this worker: everything is to be gone within 4 s. */
 const ORPHAN = { graceMs: 1000, lingerMs: 500, deadlineMs: 3000 }
 const LINGER_MS = 2000
+/** Beyond what the primary ever has under way to one worker: 4 connections, or with sticky 1024, and those of drains. */
+const LOW_ROOM = 64
+const LOW_ROOM_STICKY = 1100
 const BAD_HEADER_QUIET_MS = 60_000
 const RELAY_MARGIN_MS = 1000
 
@@ -117,6 +123,7 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
     connections: {
       isIdleAdopted: (socket) => connections.isIdleAdopted(socket),
       unlessServed: (socket, end) => connections.unlessServed(socket, end),
+      acceptPauses: () => gate?.pauses ?? 0,
       isAdmin: (socket) => connections.isAdmin(socket),
       refused: () => connections.refused
     },
@@ -131,10 +138,13 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
   answerForSessions(channel, app.sessions)
   answerForDiagnostics(channel)
 
+  let gate: AcceptGate | undefined
+  let room: (() => number | undefined) | undefined
   channel.on('connection', ({ id, ...arrival }, handle) => {
     if (!handle) return
     connections.adopt(handle, arrival)
-    void channel.tell({ type: 'adopted', id })
+    const left = room?.()
+    void channel.tell({ type: 'adopted', id, ...(left !== undefined && { room: left }) })
   })
   const changedCounts = changesOf(registry)
   /** What this worker has counted is not to end with it. */
@@ -190,9 +200,13 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
 
   await shared.start()
   sessionSecrets.watch()
+  gate = new AcceptGate(new Descriptors((limit) => Math.min(64, limit / 8)), log)
+  gate.add(() => connections.listeningHandle)
+  const low = config.scheduling === 'sticky' ? LOW_ROOM_STICKY : LOW_ROOM
+  room = watchRoom(connections, gate, low, (left) => void channel.tell({ type: 'room', room: left }))
   await listen(config, connections, channel, log)
   startBeat(connections, (vitals) => {
-    void channel.tell({ type: 'beat', vitals })
+    void channel.tell({ type: 'beat', vitals: { ...vitals, room: room?.() } })
     void tellCounts()
   })
   await channel.tell({ type: 'redis', up: link.up })

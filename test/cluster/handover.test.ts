@@ -227,25 +227,6 @@ test('pipelined requests behind a slow one are all answered at SIGTERM', async (
   assert.deepEqual(await service.exited, { code: 0, signal: null })
 })
 
-test('out of descriptors: what does not arrive is counted, and the service is back as soon as there are some', async (t) => {
-  const { url } = await startRedis(t)
-  const service = await startService(t, {
-    env: { REDIS_URL: url, APP: fixture('slow') },
-    workers: 1,
-    maxDescriptors: 600
-  })
-  const crowd = await Promise.all(Array.from({ length: 1500 }, () => Connection.open(service.port)))
-  await service.line((line) => /a connection did not arrive at its worker|could not be accepted/.test(line.msg))
-  assert.equal(service.workers().size, 1, 'nobody has crashed')
-  for (const connection of crowd) connection.close()
-  for (;;) {
-    const answer = await once(service.port, 'GET', '/echo?id=1').catch(() => undefined)
-    if (answer?.status === 200) break
-  }
-  assert.equal(service.lines.filter((line) => line.msg === 'worker is gone').length, 0)
-  assert.deepEqual(await service.stop(), { code: 0, signal: null })
-})
-
 test('SIGTERM in the middle of a reload: the roll ends, what is in flight is answered, exit 0', async (t) => {
   const { url } = await startRedis(t)
   const service = await startService(t, { env: { REDIS_URL: url, APP: fixture('slow') } })

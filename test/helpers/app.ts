@@ -109,6 +109,7 @@ export async function startApp(t: TestContext, options: AppOptions = {}): Promis
       connections: {
         isIdleAdopted: (socket) => connections?.isIdleAdopted(socket) === true,
         unlessServed: (socket, end) => connections?.unlessServed(socket, end),
+        acceptPauses: () => 0,
         isAdmin: (socket) => connections?.isAdmin(socket) === true,
         refused: () => connections?.refused ?? {}
       }
