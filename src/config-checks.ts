@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import type { Config } from './config.ts'
 import { isSocketPath } from './errors.ts'
-import { BEAT_MS } from './ipc/messages.ts'
+import { BEAT_MS, type CertificatePair } from './ipc/messages.ts'
 import { parseRedisUrl } from './redis-url.ts'
 
 /** SD_LISTEN_FDS_START of sd_listen_fds(3). */
@@ -159,14 +159,25 @@ export function readCertificates(given: Record<string, unknown>, faults: string[
   }
 }
 
-/** @returns the content of TLS_CERT and TLS_KEY; undefined when they are not set, or not right */
-export function readTls(given: Record<string, unknown>, faults: string[]) {
+/**
+ * Reads the certificate and its key, and checks that they can be served.
+ * @param pair in place of what is in the files
+ * @returns undefined when they are not set, or not right
+ */
+export function readTls(given: Record<string, unknown>, faults: string[], pair?: CertificatePair) {
   const { TLS_CERT, TLS_KEY } = given
   if (TLS_CERT === undefined && TLS_KEY === undefined) return undefined
   if (TLS_CERT === undefined) faults.push('TLS_CERT: must be set, since TLS_KEY is')
   if (TLS_KEY === undefined) faults.push('TLS_KEY: must be set, since TLS_CERT is')
-  const cert = readPem(given, 'TLS_CERT', 'certificate', (pem) => new X509Certificate(pem), faults)
-  const key = readPem(given, 'TLS_KEY', 'private key without a passphrase', (pem) => createPrivateKey(pem), faults)
+  const cert = readPem(given, 'TLS_CERT', 'certificate', (pem) => new X509Certificate(pem), faults, pair?.cert)
+  const key = readPem(
+    given,
+    'TLS_KEY',
+    'private key without a passphrase',
+    (pem) => createPrivateKey(pem),
+    faults,
+    pair?.key
+  )
   if (!cert || !key) return undefined
   if (!cert.value.checkPrivateKey(key.value)) {
     faults.push(`TLS_KEY: ${TLS_KEY} does not fit: it is not the key of the first certificate in TLS_CERT`)
@@ -188,7 +199,8 @@ function readPem<T>(
   name: 'TLS_CERT' | 'TLS_KEY',
   what: string,
   parse: (pem: string) => T,
-  faults: string[]
+  faults: string[],
+  content?: string
 ): { pem: string; value: T } | undefined {
   const file = given[name]
   if (typeof file !== 'string') return undefined
@@ -200,7 +212,7 @@ function readPem<T>(
   }
   let pem: string
   try {
-    pem = readFileSync(file, 'utf8')
+    pem = content ?? readFileSync(file, 'utf8')
   } catch (error) {
     faults.push(`${name}: cannot be read: ${(error as Error).message}`)
     return undefined

@@ -5,6 +5,7 @@ import { cacheDirOf } from './compile-cache.ts'
 import { crossCheck, DEFAULT_CIPHERS, readCertificates, readSecretFile, readSystemd, readTls } from './config-checks.ts'
 import { usableCpus } from './cpu-quota.ts'
 import { isSocketPath, StartupError } from './errors.ts'
+import type { CertificatePair } from './ipc/messages.ts'
 import { REDIS_URL_FORMS } from './redis-url.ts'
 import { oneOf, type Static } from './schema.ts'
 import { coerceTo, type Fault } from './schema-check.ts'
@@ -108,6 +109,7 @@ export const schema = {
       default: 'TLSv1.2',
       description: 'lowest version of TLS that clients may use'
     },
+    TLS_TICKET_KEY_AGE: ms(3_600_000, 1000, 'the keys of TLS session tickets are replaced after so long'),
     TLS_CIPHERS: string({
       default: DEFAULT_CIPHERS,
       description: 'cipher suites of TLS 1.2, as OpenSSL lists them'
@@ -180,15 +182,16 @@ export type Config = ReturnType<typeof group>
 
 /**
  * Reads, coerces, cross-checks, groups and freezes. An empty variable counts as unset.
+ * @param pair served by TLS in place of what TLS_CERT and TLS_KEY hold
  * @throws StartupError that names every fault of the environment at once
  */
-export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config {
+export function loadConfig(environment: NodeJS.ProcessEnv = process.env, pair?: CertificatePair): Config {
   const faults: string[] = []
   const given: Record<string, unknown> = {}
   for (const name of Object.keys(schema.properties)) if (environment[name]) given[name] = environment[name]
   for (const name of FROM_FILES) readSecretFile(given, name, faults)
   readCertificates(given, faults)
-  const tls = readTls(given, faults)
+  const tls = readTls(given, faults, pair)
 
   const config = group(coerce(given, faults), environment, readSystemd(environment, faults), tls)
   crossCheck(config, faults)
@@ -276,7 +279,12 @@ function group(
       maxBytes: variables.SESSION_MAX_BYTES
     },
     /** What TLS_CERT and TLS_KEY hold, and how TLS is spoken; undefined: the port speaks plain http. */
-    tls: tls && { ...tls, minVersion: variables.TLS_MIN_VERSION as TlsVersion, ciphers: variables.TLS_CIPHERS },
+    tls: tls && {
+      ...tls,
+      minVersion: variables.TLS_MIN_VERSION as TlsVersion,
+      ciphers: variables.TLS_CIPHERS,
+      ticketKeyMs: variables.TLS_TICKET_KEY_AGE
+    },
     http: {
       trustProxy: list(variables.TRUST_PROXY),
       proxyHeaders: variables.PROXY_HEADERS as 'x-forwarded' | 'forwarded',

@@ -15,7 +15,7 @@ keepCompiledCode()
 try {
   const { loadConfig } = await import('./config.ts')
   if (cluster.isPrimary) await (await import('./primary/run.ts')).runPrimary(loadConfig())
-  else await (await import('./worker/run.ts')).runWorker(loadConfig)
+  else await (await import('./worker/run.ts')).runWorker((pair) => loadConfig(undefined, pair))
 } catch (error) {
   if (!(error instanceof StartupError)) throw error
   process.stderr.write(`muster: ${error.message}\n`)

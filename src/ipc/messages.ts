@@ -186,6 +186,12 @@ export interface SessionView {
   idleLeftMs: number
 }
 
+/** Certificate chain and private key, in PEM. */
+export interface CertificatePair {
+  cert: string
+  key: string
+}
+
 /** Questions and the types of their arguments and answers, for each direction. */
 export type AskOfWorker = {
   metrics: { args: Record<string, never>; result: Metrics }
@@ -217,6 +223,8 @@ export type AskOfPrimary = {
   drained: { args: Ledger; result: null }
   /** Of the admin plane; answered when it is done, however long that takes. */
   command: { args: { name: string; args: object; caller: Caller }; result: CommandAnswer }
+  /** What the worker is to serve TLS with; null without TLS. */
+  certificates: { args: Record<string, never>; result: CertificatePair | null }
   /** To every worker of this host. */
   broadcast: { args: Broadcast & { deadlineMs: number }; result: Told }
 }
@@ -240,6 +248,8 @@ export type ToWorker =
       /** When it serves nobody any more, it writes a heap snapshot to this file. */
       snapshot?: string
     }
+  /** From now on TLS session tickets are made with these 48 bytes, in base64. */
+  | { type: 'ticket-keys'; keys: string }
   /** For the operators' streams of this worker; sent only while it {@link ToPrimary watches}. */
   | { type: 'admin-event'; event: AdminEvent }
 
@@ -280,6 +290,7 @@ const TO_PRIMARY: { [T in ToPrimary['type']]: Shape<Extract<ToPrimary, { type: T
   'hand-over': { id: 'number', idleMs: 'number' }
 }
 const ASKS_OF_PRIMARY: { [Q in keyof AskOfPrimary]: Shape<AskOfPrimary[Q]['args']> } = {
+  certificates: {},
   collect: {},
   command: { name: 'string', args: 'object', caller: 'object' },
   pulse: {},

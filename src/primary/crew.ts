@@ -2,6 +2,7 @@ import { EXIT_CONFIG } from '../errors.ts'
 import type { Caller, Collection, CommandAnswer, ToWorker } from '../ipc/messages.ts'
 import type { Logger } from '../log.ts'
 import { keepBlackBox } from './black-box.ts'
+import type { Certificates } from './certificates.ts'
 import { Counts } from './counts.ts'
 import type { Death } from './death.ts'
 import type { TcpHandle } from './dispatch.ts'
@@ -22,6 +23,8 @@ export interface CrewOptions {
   environment: (worker: { slot: number; generation: number; app: string | undefined }) => Record<string, string>
   /** Called for every worker process begun and ended. */
   onPid: (pid: number, alive: boolean) => void
+  /** What workers serve TLS with; undefined without TLS. */
+  certificates?: Certificates | undefined
   /** Metrics of every process that answers in time. */
   collect: () => Promise<Collection>
   /** A command that came through a worker. */
@@ -163,6 +166,7 @@ export class Crew {
       this.#supervisor.dispatch({ type: 'emptied', id })
     },
     port: ({ channel }) => void channel.tell({ type: 'port' }, this.#supervisor.port?.shared),
+    certificates: ({ generation }) => this.#options.certificates?.of(generation) ?? null,
     collect: () => this.#options.collect(),
     pulse: () => [...this.#workers.values()].map(({ pid, vitals }) => ({ pid, requests: vitals?.requests ?? 0 })),
     broadcast: (message) => relay(this.peers(), message),

@@ -1,4 +1,5 @@
 import type { Ledger } from '../ipc/messages.ts'
+import type { Certificates } from './certificates.ts'
 import type { Releases } from './release.ts'
 
 /** How a rolling restart ended. */
@@ -17,11 +18,13 @@ export interface RollOutcome {
 /** The book of the rolling restart under way. */
 export class Rolls {
   readonly #releases: Releases
+  readonly #certificates: Certificates | undefined
   #begun: { at: number; ledger: Required<Ledger>; from?: string; to?: string } = { at: 0, ledger: emptyLedger() }
   #serving = 1
 
-  constructor(releases: Releases) {
+  constructor(releases: Releases, certificates: Certificates | undefined) {
     this.#releases = releases
+    this.#certificates = certificates
   }
 
   /** @returns the releases, or why there is none to roll out */
@@ -29,6 +32,11 @@ export class Rolls {
     const from = this.#releases.of(serving).id
     this.#serving = serving
     this.#begun = { at: now, ledger: emptyLedger(), from }
+    try {
+      this.#certificates?.take(generation)
+    } catch (error) {
+      return { from, why: (error as Error).message }
+    }
     try {
       const to = this.#releases.take(generation).id
       this.#begun.to = to
@@ -49,7 +57,9 @@ export class Rolls {
     now: number
   ): RollOutcome {
     const { at, ...book } = this.#begun
-    this.#releases.forgetBefore(outcome === 'done' ? generation : this.#serving)
+    const serving = outcome === 'done' ? generation : this.#serving
+    this.#releases.forgetBefore(serving)
+    this.#certificates?.forgetBefore(serving)
     return { outcome, generation, durationMs: Math.round(now - at), ...(why !== undefined && { why }), ...book }
   }
 }

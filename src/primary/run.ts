@@ -1,5 +1,5 @@
 import cluster from 'node:cluster'
-import { hkdfSync, randomBytes, randomUUID } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { AcceptGate } from '../accept-gate.ts'
@@ -11,6 +11,7 @@ import type { Collection } from '../ipc/messages.ts'
 import { createLog } from '../log.ts'
 import { Admin } from './admin.ts'
 import { openAdminSocket } from './admin-socket.ts'
+import { Certificates } from './certificates.ts'
 import { Clients } from './clients.ts'
 import { createCollector } from './collect.ts'
 import { Commands } from './commands.ts'
@@ -55,12 +56,15 @@ export async function runPrimary(config: Config): Promise<void> {
   const instance = randomUUID()
   const errors = new InternalErrors(log)
   const metrics = new PrimaryMetrics(version, errors)
+  const { TLS_CERT, TLS_KEY } = config.variables as { TLS_CERT: unknown; TLS_KEY: unknown }
+  let ticketKeys = randomBytes(TICKET_KEY_BYTES)
   const supervisor: Supervisor = new Supervisor({
     workers: config.workers,
     limits: limitsOf(config),
     drainMs: config.drainMs,
     runDir: config.runDir,
     releases: new Releases(process.argv[1]!, config.app),
+    certificates: config.tls && new Certificates({ TLS_CERT, TLS_KEY }, config.tls),
     // Behind TLS nobody can read here what a proxy says of its clients.
     clients:
       config.scheduling === 'sticky'
@@ -72,7 +76,7 @@ export async function runPrimary(config: Config): Promise<void> {
         instance,
         redisUrl,
         sessionSecretFile: secretFile,
-        ticketKeys: config.tls && ticketKeysOf(worker.generation)
+        ticketKeys: config.tls && ticketKeys
       }),
     onPid: (pid, alive) => watchdog.note('worker', pid, alive),
     command: (name, args, caller) => admin.run(name, args, caller),
@@ -90,6 +94,15 @@ export async function runPrimary(config: Config): Promise<void> {
     counts: supervisor.crew.counts,
     primary: (answered) => metrics.read(supervisor, answered)
   })
+  if (config.tls) {
+    // With time, and with each reload, so that old keys open no recorded session.
+    const renew = () => {
+      ticketKeys = randomBytes(TICKET_KEY_BYTES)
+      supervisor.crew.tell({ type: 'ticket-keys', keys: ticketKeys.toString('base64') })
+    }
+    setInterval(renew, config.tls.ticketKeyMs).unref()
+    supervisor.on('roll', renew)
+  }
   supervisor.on('journal', (entry) => journal.record(entry))
   const commands = new Commands({
     supervisor,
@@ -181,11 +194,8 @@ export async function runPrimary(config: Config): Promise<void> {
   }
 }
 
-const ticketSecret = randomBytes(32)
-
-/** The same for all workers of a generation, so that a client that comes back may come to any; others with each reload. */
-const ticketKeysOf = (generation: number) =>
-  Buffer.from(hkdfSync('sha256', ticketSecret, '', `tickets of ${generation}`, 48))
+/** As OpenSSL takes them: a name, an HMAC key and an AES key. The same for all workers, so that a client may come back to any. */
+const TICKET_KEY_BYTES = 48
 
 function limitsOf({ limits, drainMs }: Config): Limits {
   const { maxPauseMs, ...others } = limits

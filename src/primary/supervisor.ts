@@ -70,7 +70,7 @@ export class Supervisor extends EventEmitter<{
     this.#log = options.log
     this.#clock = new Clock((ms) => this.#log.warn({ ms: Math.round(ms) }, 'the primary itself stood still'))
     this.#state = initialState(options.workers)
-    this.#rolls = new Rolls(options.releases)
+    this.#rolls = new Rolls(options.releases, options.certificates)
     this.on('drained', (ledger) => this.#rolls.add(ledger))
     options.releases.take(this.#state.generation)
     this.crew = new Crew(this, options)

@@ -2,6 +2,7 @@ import type { Worker as ClusterWorker } from 'node:cluster'
 import type {
   Broadcast,
   Caller,
+  CertificatePair,
   Collection,
   CommandAnswer,
   Ledger,
@@ -38,6 +39,7 @@ export interface WorkerListener {
   drained(worker: WorkerProcess, ledger: Ledger): void
   /** It accepts by itself, and asks for the socket. */
   port(worker: WorkerProcess): void
+  certificates(worker: WorkerProcess): CertificatePair | null
   collect(): Promise<Collection>
   pulse(): Pulse[]
   broadcast(message: Broadcast & { deadlineMs: number }): Promise<Told>
@@ -172,6 +174,7 @@ export class WorkerProcess implements Target {
         (lost) => void channel.tell({ type: 'moved', id, ...(lost && { lost }) })
       )
     )
+    channel.answer('certificates', () => listener.certificates(this))
     channel.answer('collect', () => listener.collect())
     channel.answer('pulse', () => listener.pulse())
     channel.answer('broadcast', (message) => listener.broadcast(message))

@@ -88,6 +88,7 @@ export class Connections {
   /** What is known of the connection that comes now; undefined for one that this worker has accepted itself. */
   #arriving: Arrival | undefined
   #port: PortHandle | undefined
+  #tls: ReturnType<typeof createTls> | undefined
   /** Every answer that is the last on its connection says `Connection: close`. */
   #closing = false
   watcher: Watcher | undefined
@@ -190,6 +191,11 @@ export class Connections {
     this.onErrand.add(connection)
     this.watcher?.quiet(connection)
     return () => void this.onErrand.delete(connection)
+  }
+
+  /** Tickets that were made with other keys do not resume a TLS session any more: their clients make a full handshake. */
+  setTicketKeys(keys: Buffer): void {
+    this.#tls?.setTicketKeys(keys)
   }
 
   /** From now on each connection learns with its last answer that it is the last; those of HTTP/2 at once. */
@@ -377,8 +383,9 @@ export class Connections {
         this.server.emit('connection', socket)
       }
     })
+    this.#tls = tls
     return createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
-      if (this.#opened(socket)) tls(socket)
+      if (this.#opened(socket)) tls.begin(socket)
     })
   }
 

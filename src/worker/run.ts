@@ -10,7 +10,7 @@ import { EXIT_CONFIG, StartupError } from '../errors.ts'
 import { buildApp } from '../http/app.ts'
 import { changesOf, createRegistry, readRegistry } from '../http/registry.ts'
 import { type Channel, createChannel } from '../ipc/channel.ts'
-import type { AskOfPrimary, AskOfWorker, ServiceView, ToPrimary, ToWorker } from '../ipc/messages.ts'
+import type { AskOfPrimary, AskOfWorker, CertificatePair, ServiceView, ToPrimary, ToWorker } from '../ipc/messages.ts'
 import { createLog, type Logger } from '../log.ts'
 import { RedisLink, warnOfEviction } from '../state/redis.ts'
 import { SessionSecrets } from '../state/session-secret.ts'
@@ -30,6 +30,8 @@ import { cutSlowClients } from './slow-clients.ts'
 
 /** The primary answers a scrape after its own deadline for the workers, 1 s; this one only catches a dead primary. */
 const COLLECT_MS = 2000
+/** The primary answers at once. */
+const CERTIFICATES_MS = 5000
 /** Whoever watches sees it every second; what is later is not waited for. */
 const PULSE_MS = 500
 /** When the primary is dead, nobody waits for this worker: everything is to be gone within 4 s. */
@@ -48,13 +50,16 @@ type PrimaryChannel = Channel<ToPrimary, ToWorker, AskOfPrimary, AskOfWorker>
  * A worker's whole life: state → app → listen → ready → serve → drain → exit 0.
  * @param loadConfig what it throws, the primary is told: files of the configuration may be others than at its own start
  */
-export async function runWorker(loadConfig: () => Config): Promise<void> {
+export async function runWorker(loadConfig: (pair?: CertificatePair) => Config): Promise<void> {
   const identity = loadIdentity()
   const channel: PrimaryChannel = createChannel(process)
   // It is read by the primary, which may be gone: what is in flight is to be finished all the same.
   process.stderr.on('error', () => {})
+  channel.on('ticket-keys', ({ keys }) => void (identity.ticketKeys = Buffer.from(keys, 'base64')))
   try {
-    await serve(loadConfig(), identity, channel)
+    // A primary of an older version does not know the question: the files are read then.
+    const pair = await channel.ask('certificates', {}, CERTIFICATES_MS).catch(() => null)
+    await serve(loadConfig(pair ?? undefined), identity, channel)
   } catch (error) {
     const known = error instanceof StartupError
     const why = known ? error.message : `worker ${identity.slot} cannot boot: ${stackOf(error)}`
@@ -64,7 +69,7 @@ export async function runWorker(loadConfig: () => Config): Promise<void> {
 }
 
 async function serve(config: Config, identity: Identity, channel: PrimaryChannel): Promise<void> {
-  const { slot, generation, instance, ticketKeys } = identity
+  const { slot, generation, instance } = identity
   const self = { slot, pid: process.pid, generation, host: hostname() }
   const log = await createLog(config, { role: 'worker', worker: slot, generation })
   const draining = new AbortController()
@@ -117,7 +122,12 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
     draining: draining.signal,
     routes,
     serverFactory: (handler) => {
-      connections = new Connections(config.http, handler, config.tls && { ...config.tls, ticketKeys })
+      connections = new Connections(
+        config.http,
+        handler,
+        config.tls && { ...config.tls, ticketKeys: identity.ticketKeys }
+      )
+      channel.on('ticket-keys', ({ keys }) => connections.setTicketKeys(Buffer.from(keys, 'base64')))
       return connections.server
     },
     connections: {

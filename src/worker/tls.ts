@@ -22,12 +22,12 @@ const TLS_1_3 = 'TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128
 /**
  * TLS over connections that are accepted already. One whose handshake fails, or takes too long, is closed.
  * @param onSecure is given what to speak over, and the TCP socket below
- * @returns begins the handshake of a connection
+ * @returns what begins the handshake of a connection, and what replaces the keys of session tickets
  */
 export function createTls(
   options: TlsOptions,
   onSecure: (socket: TLSSocket, raw: Socket) => void
-): (raw: Socket) => void {
+): { begin: (raw: Socket) => void; setTicketKeys: (keys: Buffer) => void } {
   const { cert, key, minVersion, ciphers, ticketKeys, handshakeMs } = options
   const server = createServer({
     cert,
@@ -42,9 +42,10 @@ export function createTls(
   })
   server.on('secureConnection', (socket) => onSecure(socket, (socket as TLSSocket & { _parent: Socket })._parent))
   server.on('tlsClientError', (_error, socket) => socket.destroy())
-  return (raw) => {
+  const begin = (raw: Socket) => {
     // What happens to it is told by the socket above; where there is none any more, nobody is to be told.
     raw.on('error', () => {})
     server.emit('connection', raw)
   }
+  return { begin, setTicketKeys: (keys) => server.setTicketKeys(keys) }
 }

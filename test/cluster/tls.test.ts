@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { type EventEmitter, once as event } from 'node:events'
-import { copyFileSync, readFileSync } from 'node:fs'
+import { copyFileSync, readFileSync, writeFileSync } from 'node:fs'
 import { connect as connectPlainly } from 'node:net'
 import { type TestContext, test } from 'node:test'
 import { type ConnectionOptions, connect } from 'node:tls'
@@ -131,6 +131,40 @@ test('a reload takes a renewed certificate; with one that does not fit it fails,
   assert.match(shown.stdout, /TLS_KEY .*service\.key/)
   const key = readFileSync(files.key, 'utf8').split('\n')[1]!
   for (const text of [shown.stdout, service.stderr, JSON.stringify(service.lines)]) assert.ok(!text.includes(key))
+})
+
+test('a pair on disk that cannot be served does not stop a worker from being replaced', async (t) => {
+  const { service, files, ca } = await startSecurely(t)
+  const first = await serialOf(service, ca)
+  for (const file of [files.cert, files.key]) writeFileSync(file, 'half of a file')
+  for (let round = 0; round < 2; round++) {
+    const from = service.lines.length
+    const [pid, { slot }] = [...service.workers()].find(([, worker]) => worker.slot === round)!
+    process.kill(pid, 'SIGKILL')
+    await service.line((line) => line.msg === 'worker is ready' && line.slot === slot, from)
+  }
+  for (let i = 0; i < 4; i++) assert.equal(await serialOf(service, ca), first)
+  const failed = await muster(service, 'reload')
+  assert.notEqual(failed.code, 0)
+  assert.match(failed.stdout + failed.stderr, /TLS_CERT: .* holds no certificate/)
+})
+
+test('the keys of TLS session tickets are replaced with time, at every worker', async (t) => {
+  const { service, ca } = await startSecurely(t, { env: { APP: '', TLS_TICKET_KEY_AGE: '3000' } })
+  let session: Buffer | undefined
+  /** @returns whether the handshake went on with the session of the first one */
+  const resumes = async () => {
+    const socket = connect({ port: service.port, host: '127.0.0.1', ca, ...(session && { session }) })
+    const fresh = new Promise<Buffer>((resolve) => socket.once('session', resolve))
+    await event(socket, 'secureConnect')
+    const reused = socket.isSessionReused()
+    if (!session) session = await fresh
+    socket.destroy()
+    return reused
+  }
+  assert.equal(await resumes(), false)
+  // A session whose keys are gone is not resumed by either worker.
+  for (let refused = 0; refused < 4; ) refused = (await resumes()) ? 0 : refused + 1
 })
 
 test('an expired certificate is served, and the log warns of it', async (t) => {
