@@ -125,6 +125,28 @@ test('Cluster: slots move under load, those of the counter and of sessions; noth
   }
 })
 
+test('Cluster: a sign-in takes the visits along to the new session, which is on another node', async (t) => {
+  const nodes = await startCluster(t)
+  const hosts = nodes.map(({ port }) => `127.0.0.1:${port}`).join()
+  const { port } = await startService(t, {
+    env: { REDIS_URL: `redis+cluster://muster:secret@${hosts}`, REDIS_TIMEOUT: '5000' }
+  })
+  const cookieOf = (headers: Record<string, string>) => headers['set-cookie']!.split(';')[0]!
+  for (let i = 0; i < 8; i++) {
+    const cookie = cookieOf((await once(port, 'GET', '/')).headers)
+    await once(port, 'GET', '/', { cookie })
+    const signIn = { method: 'POST', headers: { cookie, 'content-type': 'application/json' }, body: '{"name":"ada"}' }
+    const response = await fetch(`http://127.0.0.1:${port}/session`, signIn)
+    assert.equal(response.status, 200)
+    const next = cookieOf(Object.fromEntries(response.headers))
+    const { name, visits } = JSON.parse((await once(port, 'GET', '/session', { cookie: next })).body)
+    assert.deepEqual([name, visits], ['ada', 2])
+    assert.equal(JSON.parse((await once(port, 'GET', '/', { cookie: next })).body).visits, 3)
+    assert.equal(JSON.parse((await once(port, 'GET', '/session', { cookie })).body).createdAt, null)
+  }
+  for (const node of nodes) assert.deepEqual(await denied(node), [])
+})
+
 for (const [how, leave, back] of [
   ['killed', (node: RedisServer) => node.end('SIGKILL'), (node: RedisServer) => node.run()],
   ['stopped', (node: RedisServer) => node.signal('SIGSTOP'), (node: RedisServer) => node.signal('SIGCONT')]
