@@ -32,6 +32,8 @@ export interface Connection {
   http2?: Http2Session | undefined
   /** Nothing is read of it at the moment: it has enough requests that are not answered. */
   paused: boolean
+  /** Start the requests that were read in one chunk with others before the pause, in order, as earlier ones are answered. */
+  waiting: (() => void)[]
   /** It cannot be used any more: on its way to another worker, or FIN is sent. */
   leaving: boolean
   /** How it ends, for the ledger of a drain; the client closed it where nothing else is said. */
@@ -99,6 +101,7 @@ export const fresh = (socket: Socket): Connection => ({
   upgraded: false,
   http2: undefined,
   paused: false,
+  waiting: [],
   leaving: false,
   end: 'left'
 })

@@ -105,10 +105,12 @@ export class Connections {
       options,
       (request) => this.#endsWith(request),
       (request, response) => {
-        if (!this.#received(request, response)) return
-        // One turn later, so that a pipelined burst is known whole before its first answer.
-        if (this.#isEnding(request.socket)) setImmediate(handler, request, response)
-        else handler(request, response)
+        const begin = () => {
+          // One turn later, so that a pipelined burst is known whole before its first answer.
+          if (this.#isEnding(request.socket)) setImmediate(handler, request, response)
+          else handler(request, response)
+        }
+        this.#received(request, response, begin)
       }
     )
     this.server.on('timeout', (socket: Socket) => timedOut(socket, connectionOf(socket)))
@@ -389,13 +391,20 @@ export class Connections {
     })
   }
 
-  /** @returns whether the app gets the request: not on a connection that was refused, or that its client has reset */
-  #received(request: IncomingMessage, response: ServerResponse): boolean {
+  /**
+   * Counts a request and begins it, or lets it wait while 100 others of its connection are unanswered: one read of 64 KiB can
+   * contain more than a thousand. The app gets no request of a connection that was refused or that its client has reset.
+   */
+  #received(request: IncomingMessage, response: ServerResponse, begin: () => void): void {
     const connection = connectionOf(request.socket)
-    if (!connection) return !request.socket.writableEnded
+    if (!connection) {
+      // A connection that was refused gets no other response.
+      if (!request.socket.writableEnded) begin()
+      return
+    }
     if (isReset(request.socket)) {
       request.socket.destroy()
-      return false
+      return
     }
     this.#requests++
     connection.requests++
@@ -406,6 +415,7 @@ export class Connections {
     response.on('close', () => {
       connection.busy--
       connection.idleSince = performance.now()
+      connection.waiting.shift()?.()
       if (connection.paused && !this.holdsPipelines && connection.busy <= MAX_UNANSWERED / 2) resumeReading(connection)
       if (connection.busy === 0) {
         // An idle connection keeps nothing of its last request.
@@ -415,6 +425,7 @@ export class Connections {
       }
       this.watcher?.quiet(connection)
     })
-    return true
+    if (connection.busy <= MAX_UNANSWERED) begin()
+    else connection.waiting.push(begin)
   }
 }
