@@ -17,7 +17,7 @@ RUN npm run -s build
 FROM base
 ENV NODE_ENV=production HOST=0.0.0.0 RUN_DIR=/run/muster
 # RUN_DIR is all that is ever written to; where the root is read-only, a tmpfs goes there.
-RUN install -d -o node -g node -m 0700 "$RUN_DIR" && ln -s /app/dist/src/cli.js /usr/local/bin/muster
+RUN install -d -o node -g node -m 0700 "$RUN_DIR" && ln -s /app/dist/src/cli/muster.js /usr/local/bin/muster
 COPY --from=dependencies /app/node_modules node_modules
 COPY package.json ./
 COPY --from=build /app/dist/src dist/src

@@ -1,6 +1,6 @@
 import cluster from 'node:cluster'
-import { keepCompiledCode } from './compile-cache.ts'
-import { EXIT_CONFIG, StartupError } from './errors.ts'
+import { EXIT_CONFIG, StartupError } from './common/errors.ts'
+import { keepCompiledCode } from './config/compile-cache.ts'
 
 // Before anything else is loaded. Workers: a terminal and docker send signals to the whole group, and the primary alone
 // decides what they mean. The primary: as process 1 of a container it would not even get a signal without a listener,
@@ -13,9 +13,9 @@ for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
 
 keepCompiledCode()
 try {
-  const { loadConfig } = await import('./config.ts')
-  if (cluster.isPrimary) await (await import('./primary/run.ts')).runPrimary(loadConfig())
-  else await (await import('./worker/run.ts')).runWorker((pair) => loadConfig(undefined, pair))
+  const { loadConfig } = await import('./config/load.ts')
+  if (cluster.isPrimary) await (await import('./primary/primary.ts')).runPrimary(loadConfig())
+  else await (await import('./worker/worker.ts')).runWorker((pair) => loadConfig(undefined, pair))
 } catch (error) {
   if (!(error instanceof StartupError)) throw error
   process.stderr.write(`muster: ${error.message}\n`)

@@ -8,7 +8,7 @@ const hook = `
   const completion = \`import fp from 'fastify-plugin'
     export const completion = fp(async (app) => app.decorate('completion', { inFlight: () => 0, observe: () => {} }))\`
   export async function load(url, context, next) {
-    const [, name] = /\\/dist\\/src\\/http\\/(completion|measure|measure-state)\\.js$/.exec(url) ?? []
+    const [, name] = /\\/plugins\\/(?:log|metrics)\\/(completion|request-metrics|state-metrics)\\.js$/.exec(url) ?? []
     if (!name) return next(url, context)
     const { source } = await next(url, context)
     const exported = [...String(source).matchAll(/^export function (\\w+)/gm)]

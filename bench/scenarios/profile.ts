@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { ask } from '../../src/cli/socket.ts'
+import { ask } from '../../src/cli/admin-client.ts'
 import { type CpuProfile, frames, selfTimes } from '../draw/cpu-profile.ts'
 import { flameGraph } from '../draw/flame.ts'
 import { writeImage } from '../draw/svg.ts'

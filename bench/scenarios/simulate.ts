@@ -3,8 +3,8 @@ import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import { pino } from 'pino'
-import { Counters } from '../../src/state/hits.ts'
-import { RedisLink } from '../../src/state/redis.ts'
+import { RedisLink } from '../../src/state/redis/redis-connection.ts'
+import { Counters } from '../../src/state/shared/counters.ts'
 import { infoOf, Monitor } from '../redis.ts'
 import { sampleTable } from '../report.ts'
 import { BenchError, type Sample, type Scenario } from '../scenario.ts'
@@ -14,7 +14,7 @@ const RATES = [10, 100, 1000, 4000]
 /** Many workers on one Redis without a network between. */
 const FLEETS = [1, 10, 100, 300]
 const FLEET_RATE = 500
-/** How long the next batch waits for requests after a reply, in seconds: src/state/batches.ts. */
+/** How long the next batch waits for requests after a reply, in seconds: src/state/redis/batcher.ts. */
 const REGROUP = 0.004
 const CEILINGS = [
   { clients: 1, depth: 1 },

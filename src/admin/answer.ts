@@ -1,5 +1,5 @@
+import { http } from '../common/node-http.ts'
 import type { CommandAnswer } from '../ipc/messages.ts'
-import { http } from '../node-http.ts'
 
 /** What is not done, and why: in the JSON shape of all errors, and with the `ok` of all answers to commands. */
 export function refusal(statusCode: number, message: string, coded?: string): CommandAnswer {

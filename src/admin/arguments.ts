@@ -1,4 +1,4 @@
-import { faultOf } from '../schema-check.ts'
+import { faultOf } from '../common/json-schema-check.ts'
 import type { Command } from './registry.ts'
 
 /** What is wrong with the arguments of a command, all of it; undefined: nothing. */

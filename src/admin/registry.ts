@@ -1,5 +1,5 @@
-import { LOG_LEVELS } from '../config.ts'
-import { array, object, oneOf, type Properties, type Schema, type Static } from '../schema.ts'
+import { array, object, oneOf, type Properties, type Schema, type Static } from '../common/json-schema.ts'
+import { LOG_LEVELS } from '../config/load.ts'
 
 /** What a token must be good for: to look, or to change something and to see what is personal. */
 export type Level = 'read' | 'control'

@@ -1,5 +1,5 @@
 import { styleText } from 'node:util'
-import type { Entry } from '../primary/journal.ts'
+import type { Entry } from '../admin/journal.ts'
 
 export interface Row {
   [column: string]: unknown

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import { MAX_TARGET } from './request-rules.ts'
+import { MAX_TARGET } from './plugins/limits/request-rules.ts'
 
 /** What Node's HTTP parser reports: llhttp's code, the bytes of this turn, and how many of them it had read. */
 export type ParserError = Error & { code?: string; rawPacket?: unknown; bytesParsed?: number }

@@ -1,4 +1,4 @@
-import type { Logger } from '../log.ts'
+import type { Logger } from '../common/log.ts'
 
 /** Where an exception was caught. */
 const SOURCES = ['command', 'event', 'fork', 'action', 'plan', 'listener'] as const

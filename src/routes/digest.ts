@@ -1,7 +1,7 @@
 import { scrypt } from 'node:crypto'
 import { promisify } from 'node:util'
-import type { TypedRoutes } from '../http/typed.ts'
-import { object, type Static } from '../schema.ts'
+import { object, type Static } from '../common/json-schema.ts'
+import type { TypedRoutes } from '../http/typed-routes.ts'
 
 const derive = promisify(scrypt) as (text: string, salt: string, length: number) => Promise<Buffer>
 const Params = object({ text: { type: 'string', maxLength: 64 } })

@@ -1,5 +1,5 @@
 import type { FastifyPluginAsync } from 'fastify'
-import { Feed } from '../http/feed.ts'
+import { Feed } from '../http/pages/snapshot-stream.ts'
 
 /** Two readings of the counter are a rate when they are so far apart, in ms; nearer than a frame, and it would jump. */
 const NEAR_MS = 500

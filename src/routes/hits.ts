@@ -1,5 +1,5 @@
-import type { TypedRoutes } from '../http/typed.ts'
-import { object } from '../schema.ts'
+import { object } from '../common/json-schema.ts'
+import type { TypedRoutes } from '../http/typed-routes.ts'
 
 const schema = { response: { 200: object({ hits: { type: 'integer' } }) } }
 

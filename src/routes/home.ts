@@ -1,8 +1,8 @@
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import Negotiator from 'negotiator'
-import { fill, PAGE_POLICY, readAsset, serveAssets } from '../http/assets.ts'
-import { countVisit } from '../http/session.ts'
-import { object } from '../schema.ts'
+import { object } from '../common/json-schema.ts'
+import { fill, PAGE_POLICY, readAsset, serveAssets } from '../http/pages/assets.ts'
+import { countVisit } from '../http/plugins/session/session-plugin.ts'
 
 const FOLDER = new URL('page/', import.meta.url)
 

@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify'
-import { visitsOf } from '../http/session.ts'
-import type { TypedRoutes } from '../http/typed.ts'
-import { object } from '../schema.ts'
+import { object } from '../common/json-schema.ts'
+import { visitsOf } from '../http/plugins/session/session-plugin.ts'
+import type { TypedRoutes } from '../http/typed-routes.ts'
 
 const View = object({
   visits: { type: 'integer' },

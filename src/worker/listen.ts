@@ -1,10 +1,10 @@
-import type { Config } from '../config.ts'
-import { listenFault } from '../errors.ts'
+import { listenFault } from '../common/errors.ts'
+import type { Logger } from '../common/log.ts'
+import type { Config } from '../config/load.ts'
 import type { Channel } from '../ipc/channel.ts'
 import type { AskOfPrimary, AskOfWorker, ToPrimary, ToWorker } from '../ipc/messages.ts'
-import type { Logger } from '../log.ts'
-import type { PortHandle } from './connection.ts'
-import type { Connections } from './connections.ts'
+import type { PortHandle } from './connections/connection.ts'
+import type { Connections } from './connections/connections.ts'
 
 type PortChannel = Pick<Channel<ToPrimary, ToWorker, AskOfPrimary, AskOfWorker>, 'on' | 'tell'>
 

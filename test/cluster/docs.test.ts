@@ -46,7 +46,7 @@ test('every command that the documentation shows works', async (t) => {
       }
     )
   await run(
-    `mkdir -p bin && printf '#!/bin/sh\\nexec "${process.execPath}" "${ROOT}dist/src/cli.js" "$@"\\n' > bin/muster && chmod +x bin/muster`
+    `mkdir -p bin && printf '#!/bin/sh\\nexec "${process.execPath}" "${ROOT}dist/src/cli/muster.js" "$@"\\n' > bin/muster && chmod +x bin/muster`
   )
   const commands = PAGES.flatMap(commandsOf).filter((command) => !ELSEWHERE.test(command))
   assert.ok(commands.length >= 8, `${commands.length} commands found`)

@@ -3,8 +3,8 @@ import { once } from 'node:events'
 import { chmod, chown, mkdir, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { describe, test } from 'node:test'
-import { StartupError } from '../../src/errors.ts'
-import { startEmbeddedRedis } from '../../src/primary/embedded-redis.ts'
+import { StartupError } from '../../src/common/errors.ts'
+import { startEmbeddedRedis } from '../../src/primary/embedded-redis/run-redis.ts'
 import { cacheDir, newFolder, otherPrimary, PATH, redis, setting, start } from '../helpers/embedded-redis.ts'
 
 /** A path without any Redis, as on a machine where none is installed. */

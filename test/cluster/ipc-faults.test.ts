@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import { readProcess } from '../../src/primary/process-state.ts'
+import { readProcess } from '../../src/primary/health/process-stat.ts'
 import { Connection, once } from '../helpers/http.ts'
 import { fixture } from '../helpers/load.ts'
 import { startRedis } from '../helpers/redis.ts'

@@ -6,9 +6,9 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { pino } from 'pino'
 import { parse } from 'yaml'
-import { startEmbeddedRedis } from '../../src/primary/embedded-redis.ts'
-import { Counters } from '../../src/state/hits.ts'
-import { RedisLink } from '../../src/state/redis.ts'
+import { startEmbeddedRedis } from '../../src/primary/embedded-redis/run-redis.ts'
+import { RedisLink } from '../../src/state/redis/redis-connection.ts'
+import { Counters } from '../../src/state/shared/counters.ts'
 import { freePort } from '../helpers/http.ts'
 import { missing } from '../helpers/programs.ts'
 import { temporaryFolder } from '../helpers/service.ts'
@@ -109,7 +109,7 @@ test('the append-only file is synced to the disk within seconds of a write, and 
 }, async (t) => {
   const folder = temporaryFolder(t)
   const [file, syncs] = [join(folder, 'appendonly.aof'), join(temporaryFolder(t), 'syncs')]
-  const module = new URL('../../src/primary/append-only-sync.js', import.meta.url)
+  const module = new URL('../../src/primary/embedded-redis/append-only-sync.js', import.meta.url)
   const script = `
     import { appendFileSync } from 'node:fs'
     import { createInterface } from 'node:readline'

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { after, type TestContext } from 'node:test'
 import { pino } from 'pino'
-import { type EmbeddedRedisOptions, startEmbeddedRedis } from '../../src/primary/embedded-redis.ts'
+import { type EmbeddedRedisOptions, startEmbeddedRedis } from '../../src/primary/embedded-redis/run-redis.ts'
 
 export const PATH = process.env.PATH ?? ''
 /** Every folder that a test makes is in here. */
@@ -67,7 +67,7 @@ export async function redis(socketPath: string, ...commands: string[]): Promise<
 
 /** A primary of its own, as another user if told so: the socket's path is its first line, and it runs until it is killed. */
 export function otherPrimary(t: TestContext, { runDir, cacheDir, path }: EmbeddedRedisOptions, uid?: number) {
-  const module = new URL('../../src/primary/embedded-redis.js', import.meta.url)
+  const module = new URL('../../src/primary/embedded-redis/run-redis.js', import.meta.url)
   const script = `
     import { pino } from 'pino'
     import { startEmbeddedRedis } from ${JSON.stringify(module)}

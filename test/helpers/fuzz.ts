@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { MAX_DEPTH } from '../../src/json-depth.ts'
+import { MAX_DEPTH } from '../../src/common/json-depth.ts'
 
 /** `npm run fuzz` takes more. */
 const SECONDS = Number(process.env.FUZZ_SECONDS ?? 6)

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 import type { Redis } from 'ioredis'
 import { pino } from 'pino'
-import { Locks } from '../../src/state/once.ts'
-import { RedisLink } from '../../src/state/redis.ts'
+import { RedisLink } from '../../src/state/redis/redis-connection.ts'
+import { Locks } from '../../src/state/shared/locks.ts'
 import { startRedis } from './redis.ts'
 
 interface Worker {

@@ -1,8 +1,15 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { apply } from '../../src/primary/apply.ts'
-import { plan } from '../../src/primary/plan.ts'
-import { type Action, type Event, initialState, LIMITS, type Limits, type State } from '../../src/primary/state.ts'
+import { plan } from '../../src/primary/policy/plan.ts'
+import { apply } from '../../src/primary/policy/reduce.ts'
+import {
+  type Action,
+  type Event,
+  initialState,
+  LIMITS,
+  type Limits,
+  type State
+} from '../../src/primary/policy/types.ts'
 
 /** Backoff and attempts as the service has them; short deadlines, since only their order matters; no canary time. */
 export const limits: Limits = {

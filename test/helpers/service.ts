@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { parseStrictly } from './strict-json.ts'
 
 export const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url))
-export const CLI = fileURLToPath(new URL('../../src/cli.js', import.meta.url))
+export const CLI = fileURLToPath(new URL('../../src/cli/muster.js', import.meta.url))
 /** Generous: many processes share few cores. It bounds a failure, it is never waited for. */
 export const PATIENCE_MS = 120_000
 

@@ -1,5 +1,5 @@
-import { wakeAt } from '../../src/primary/plan.ts'
-import type { Action, Worker } from '../../src/primary/state.ts'
+import { wakeAt } from '../../src/primary/policy/plan.ts'
+import type { Action, Worker } from '../../src/primary/policy/types.ts'
 import type { Random } from './random.ts'
 import { Rehearsal } from './rehearsal.ts'
 

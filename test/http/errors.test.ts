@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, type TestContext, test } from 'node:test'
 import type { FastifyPluginAsync, InjectOptions, LightMyRequestResponse } from 'fastify'
-import { HttpError } from '../../src/errors.ts'
+import { HttpError } from '../../src/common/errors.ts'
 import { startApp } from '../helpers/app.ts'
 
 /** Every refusal: Fastify's shape, and not a word more. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { test } from 'node:test'
-import { SECURITY_HEADERS } from '../../src/http/security-headers.ts'
+import { SECURITY_HEADERS } from '../../src/http/plugins/security/security-headers.ts'
 import { startApp } from '../helpers/app.ts'
 
 const DATA = new URL('../../../test/data/http-requests/', import.meta.url)

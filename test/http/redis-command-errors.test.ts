@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { Command } from 'ioredis'
 import { pino } from 'pino'
-import { CommandErrors } from '../../src/state/command-errors.ts'
+import { CommandErrors } from '../../src/state/redis/command-errors.ts'
 import { startApp } from '../helpers/app.ts'
 import { RedisServer } from '../helpers/redis-server.ts'
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { StartupError } from '../../src/errors.ts'
+import { StartupError } from '../../src/common/errors.ts'
 import { startApp } from '../helpers/app.ts'
 import { RedisServer } from '../helpers/redis-server.ts'
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { pino } from 'pino'
-import { StartupError } from '../../src/errors.ts'
+import { StartupError } from '../../src/common/errors.ts'
 import { startApp, Visitor } from '../helpers/app.ts'
 import { Authority } from '../helpers/certificates.ts'
 import { RedisServer } from '../helpers/redis-server.ts'

@@ -5,8 +5,8 @@ import { describe, test } from 'node:test'
 import { faultsOf, fromWords } from '../../src/admin/arguments.ts'
 import { COMMAND_NAMES, COMMANDS, type Command } from '../../src/admin/registry.ts'
 import { completion, help } from '../../src/cli/help.ts'
-import { networkOf } from '../../src/http/network.ts'
-import { fingerprint, Tokens } from '../../src/http/tokens.ts'
+import { networkOf } from '../../src/http/plugins/limits/network.ts'
+import { fingerprint, Tokens } from '../../src/http/plugins/security/tokens.ts'
 
 const commands: [string, Command][] = COMMAND_NAMES.map((name) => [name, COMMANDS[name]])
 const read = (file: string) => readFileSync(new URL(`../../../${file}`, import.meta.url), 'utf8')
@@ -104,7 +104,7 @@ describe('tokens', () => {
     test(`"${wrong}" is none`, () => assert.equal(tokens.levelOf(wrong), undefined))
   }
   test('digests of one length are compared, in constant time, and all of them', () => {
-    const source = read('src/http/tokens.ts')
+    const source = read('src/http/plugins/security/tokens.ts')
     assert.match(source, /for \(const known of this\.#known\) if \(timingSafeEqual\(known\.digest, given\)\)/)
     assert.equal(source.includes('break') || source.includes('.find('), false, 'a match is no reason to stop')
   })

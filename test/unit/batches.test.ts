@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { Batches, type Waiter } from '../../src/state/batches.ts'
+import { Batches, type Waiter } from '../../src/state/redis/batcher.ts'
 
 interface Numbered extends Waiter {
   item: number

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Cache } from '../../src/state/cache.ts'
+import { Cache } from '../../src/state/shared/cache.ts'
 
 /** Counts how often what was computed. */
 function counting() {

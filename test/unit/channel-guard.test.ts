@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { type TestContext, test } from 'node:test'
-import { guardChannel } from '../../src/primary/channel-guard.ts'
+import { guardChannel } from '../../src/primary/workers/channel-guard.ts'
 
 /** What a guarded process that runs the script does to its channel, descriptor 3, until the first fault, or its end. */
 async function watch(

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { type Candidate, type Load, roundRobin, sticky, type Wish } from '../../src/primary/choose.ts'
+import { type Candidate, type Load, roundRobin, sticky, type Wish } from '../../src/primary/listener/balancing.ts'
 
 /** Workers of the slots 0 to n-1; their ids have nothing to do with their slots. */
 const workers = (count: number, firstId = 100): Candidate[] =>

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { canonicalAddress } from '../../src/forwarded.ts'
-import { Clients } from '../../src/primary/clients.ts'
+import { canonicalAddress } from '../../src/net/forwarded-headers.ts'
+import { Clients } from '../../src/primary/listener/client-address.ts'
 
 /** A connection that comes from this address. */
 const from = (address: string) => ({

@@ -4,7 +4,7 @@ import * as module from 'node:module'
 import { test } from 'node:test'
 import { cleanEnvironment, temporaryFolder } from '../helpers/service.ts'
 
-const MODULE = new URL('../../src/compile-cache.js', import.meta.url).href
+const MODULE = new URL('../../src/config/compile-cache.js', import.meta.url).href
 
 /** Where a fresh process keeps compiled code; undefined: nowhere. */
 function keptIn(environment: Record<string, string>): string | undefined {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { appendFileSync, readFileSync } from 'node:fs'
 import { test } from 'node:test'
-import { loadConfig } from '../../src/config.ts'
+import { loadConfig } from '../../src/config/load.ts'
 import { Authority } from '../helpers/certificates.ts'
 
 test('TLS_CERT and TLS_KEY are read; what is shown of them is where they are', (t) => {

@@ -4,9 +4,9 @@ import { homedir, tmpdir } from 'node:os'
 import { isAbsolute, join, resolve } from 'node:path'
 import { after, describe, test } from 'node:test'
 import { rootCertificates } from 'node:tls'
-import { loadConfig, schema } from '../../src/config.ts'
-import { usableCpus } from '../../src/cpu-quota.ts'
-import { StartupError } from '../../src/errors.ts'
+import { StartupError } from '../../src/common/errors.ts'
+import { usableCpus } from '../../src/config/cpu-quota.ts'
+import { loadConfig, schema } from '../../src/config/load.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'muster-config-'))
 after(() => rmSync(folder, { recursive: true }))

@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { dirname, join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
-import { cpuQuota, parseCpuMax, usableCpus } from '../../src/cpu-quota.ts'
+import { cpuQuota, parseCpuMax, usableCpus } from '../../src/config/cpu-quota.ts'
 import { temporaryFolder } from '../helpers/service.ts'
 
 /** A root of a file system that has these files. */

@@ -3,8 +3,8 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { PassThrough } from 'node:stream'
 import { describe, test } from 'node:test'
-import { nameDeath } from '../../src/primary/death.ts'
-import { Stderr } from '../../src/primary/stderr.ts'
+import { nameDeath } from '../../src/primary/workers/exit-reason.ts'
+import { Stderr } from '../../src/primary/workers/stderr-tail.ts'
 
 const OUT_OF_MEMORY = `
 <--- Last few GCs --->

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { diagnose } from '../../src/primary/diagnosis.ts'
-import type { ProcessState } from '../../src/primary/process-state.ts'
+import { diagnose } from '../../src/primary/health/liveness.ts'
+import type { ProcessState } from '../../src/primary/health/process-stat.ts'
 
 const TIMEOUT_MS = 10_000
 const BEFORE: ProcessState = { at: 5000, cpuMs: 70_000, waitMs: 900, state: 'S', rssBytes: 1 }

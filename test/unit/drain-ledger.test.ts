@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createLog } from '../../src/log.ts'
-import { Dispatcher, type TcpHandle } from '../../src/primary/dispatch.ts'
-import { Drain } from '../../src/worker/drain.ts'
+import { createLog } from '../../src/common/log.ts'
+import { Dispatcher, type TcpHandle } from '../../src/primary/listener/connection-router.ts'
+import { Drain } from '../../src/worker/connections/drain.ts'
 import { startApp } from '../helpers/app.ts'
 import { Connection } from '../helpers/http.ts'
 

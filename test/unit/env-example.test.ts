@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
-import { schema } from '../../src/config.ts'
+import { schema } from '../../src/config/load.ts'
 
 const lines = readFileSync(new URL('../../../.env.example', import.meta.url), 'utf8').split('\n')
 /** A commented assignment; other comments are for people. */

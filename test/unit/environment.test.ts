@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
-import { loadConfig } from '../../src/config.ts'
-import { loadIdentity, withholdFromChildren, workerEnvironment } from '../../src/environment.ts'
+import { loadConfig } from '../../src/config/load.ts'
+import { loadIdentity, withholdFromChildren, workerEnvironment } from '../../src/config/worker-environment.ts'
 
 const SECRET = 'correct-horse-battery-staple-2026'
 const folder = mkdtempSync(join(tmpdir(), 'muster-environment-'))

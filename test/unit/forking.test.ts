@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { workerSettings } from '../../src/primary/forking.ts'
+import { workerSettings } from '../../src/primary/workers/fork.ts'
 
 test('workers take what node was given, a small young generation, no guesses, and an inspector port that is free', () => {
   assert.deepEqual(workerSettings(['--max-old-space-size=200'], false), {

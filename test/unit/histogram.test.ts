@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Histogram, Registry } from 'prom-client'
-import { KeptHistogram } from '../../src/http/histogram.ts'
-import { readRegistry } from '../../src/http/registry.ts'
+import { KeptHistogram } from '../../src/http/plugins/metrics/cached-histogram.ts'
+import { readRegistry } from '../../src/http/plugins/metrics/metric-registry.ts'
 
 const SETTINGS = { name: 'seconds', help: 'How long.', labelNames: ['route', 'status'], buckets: [0.1, 0.5, 2] }
 const OBSERVED: [route: string, status: string, value: number][] = [

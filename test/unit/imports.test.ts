@@ -24,8 +24,8 @@ const OF_WORKERS = ['fastify', 'ioredis', 'prom-client', 'connect-redis', 'expre
 
 describe('what a process does not need, it does not load', () => {
   test('the primary: no web framework, no Redis client, no metrics library, nothing that a worker is made of', async () => {
-    const { packages, own } = await loadedBy('config.js', 'primary/run.js')
-    assert.ok(own.includes('primary/supervisor') && own.includes('ipc/channel'), `too little: ${own}`)
+    const { packages, own } = await loadedBy('config/load.js', 'primary/primary.js')
+    assert.ok(own.includes('primary/workers/supervisor') && own.includes('ipc/channel'), `too little: ${own}`)
     assert.ok(packages.has('pino') && packages.has('ajv'), `too little: ${[...packages]}`)
     assert.deepEqual(
       [...OF_WORKERS, 'ws'].filter((name) => packages.has(name)),
@@ -42,12 +42,12 @@ describe('what a process does not need, it does not load', () => {
   })
 
   test('a worker loads all of these, and nothing of the primary: so this test would see it', async () => {
-    const { packages, own } = await loadedBy('worker/run.js', 'routes/index.js')
+    const { packages, own } = await loadedBy('worker/worker.js', 'routes/index.js')
     assert.deepEqual(
       OF_WORKERS.filter((name) => !packages.has(name)),
       []
     )
-    assert.ok(own.includes('http/app') && own.includes('state/hits'), `too little: ${own}`)
+    assert.ok(own.includes('http/app') && own.includes('state/shared/counters'), `too little: ${own}`)
     assert.deepEqual(
       own.filter((name) => name.startsWith('primary/')),
       []
@@ -55,7 +55,13 @@ describe('what a process does not need, it does not load', () => {
   })
 
   test('nobody loads what makes schemas or the OpenAPI document, or knows every media type', async () => {
-    const { packages } = await loadedBy('config.js', 'primary/run.js', 'worker/run.js', 'routes/index.js', 'cli.js')
+    const { packages } = await loadedBy(
+      'config/load.js',
+      'primary/primary.js',
+      'worker/worker.js',
+      'routes/index.js',
+      'cli/muster.js'
+    )
     assert.ok(packages.has('fastify') && packages.has('ajv'), `too little: ${[...packages]}`)
     assert.deepEqual(
       [...packages].filter((name) => /^typebox|^env-schema$|swagger$|^yaml$|^openapi|^mime/.test(name)),
@@ -64,7 +70,11 @@ describe('what a process does not need, it does not load', () => {
   })
 
   test('nobody loads undici, which an import of node:http would', async () => {
-    for (const process of [['config.js', 'primary/run.js'], ['worker/run.js', 'routes/index.js'], ['cli/socket.js']]) {
+    for (const process of [
+      ['config/load.js', 'primary/primary.js'],
+      ['worker/worker.js', 'routes/index.js'],
+      ['cli/admin-client.js']
+    ]) {
       const { native } = await loadedBy(...process)
       assert.ok(native.includes('_http_server'), `too little: ${native}`)
       assert.deepEqual(

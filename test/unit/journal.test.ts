@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { appendFileSync, mkdirSync, readFileSync, statSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
-import type { Logger } from '../../src/log.ts'
-import { readWhy } from '../../src/primary/commands.ts'
-import { Journal } from '../../src/primary/journal.ts'
+import { Journal } from '../../src/admin/journal.ts'
+import type { Logger } from '../../src/common/log.ts'
+import { readWhy } from '../../src/primary/control/commands.ts'
 import { temporaryFolder } from '../helpers/service.ts'
 
 const pathIn = (t: TestContext) => join(temporaryFolder(t), 'journal.jsonl')

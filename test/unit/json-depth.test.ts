@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { isTooDeep, MAX_DEPTH } from '../../src/json-depth.ts'
+import { isTooDeep, MAX_DEPTH } from '../../src/common/json-depth.ts'
 
 const nested = (depth: number, inner: unknown) =>
   `${'[{"k":'.repeat(depth / 2)}${JSON.stringify(inner)}${'}]'.repeat(depth / 2)}`

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { hider } from '../../src/log.ts'
+import { hider } from '../../src/common/log.ts'
 import { missing } from '../helpers/programs.ts'
 import { cleanEnvironment } from '../helpers/service.ts'
 

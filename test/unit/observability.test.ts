@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { parse, stringify } from 'yaml'
-import { createRegistry } from '../../src/http/registry.ts'
+import { createRegistry } from '../../src/http/plugins/metrics/metric-registry.ts'
 import { missing } from '../helpers/programs.ts'
 import { temporaryFolder } from '../helpers/service.ts'
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { plan, wakeAt } from '../../src/primary/plan.ts'
-import type { Action, Worker } from '../../src/primary/state.ts'
-import { isLive, recycling, serves } from '../../src/primary/state.ts'
+import { plan, wakeAt } from '../../src/primary/policy/plan.ts'
+import type { Action, Worker } from '../../src/primary/policy/types.ts'
+import { isLive, recycling, serves } from '../../src/primary/policy/types.ts'
 import { Random } from '../helpers/random.ts'
 import { CALM, type Watcher, World } from '../helpers/world.ts'
 

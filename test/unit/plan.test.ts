@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { wakeAt } from '../../src/primary/plan.ts'
+import { wakeAt } from '../../src/primary/policy/plan.ts'
 import { happen, limits, Rehearsal, type Step, serving, tell } from '../helpers/rehearsal.ts'
 
 tell({

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { type TestContext, test } from 'node:test'
-import { diagnose } from '../../src/primary/diagnosis.ts'
-import { readProcess, readSleep } from '../../src/primary/process-state.ts'
+import { diagnose } from '../../src/primary/health/liveness.ts'
+import { readProcess, readSleep } from '../../src/primary/health/process-stat.ts'
 import { until } from '../helpers/until.ts'
 
 /** A process that has begun to be blocked in this way; gone after the test. */

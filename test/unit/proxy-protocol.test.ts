@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { parseProxyHeader } from '../../src/proxy-protocol.ts'
+import { parseProxyHeader } from '../../src/net/proxy-protocol.ts'
 import { proxyV2 } from '../helpers/proxy-protocol.ts'
 
 const HEADERS: [text: Buffer, client: { address: string; port: number } | undefined][] = [

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe as group, test } from 'node:test'
-import { describe, isOfServer, isUnsent, refusal } from '../../src/state/redis-faults.ts'
+import { describe, isOfServer, isUnsent, refusal } from '../../src/state/redis/redis-errors.ts'
 
 const reply = (message: string) => Object.assign(new Error(message), { name: 'ReplyError' })
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { parseRedisUrl, type RedisTarget } from '../../src/redis-url.ts'
+import { parseRedisUrl, type RedisTarget } from '../../src/config/redis-url.ts'
 
 const node = (host: string, port: number) => ({ host, port })
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { appendFileSync, mkdirSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { Releases } from '../../src/primary/release.ts'
+import { Releases } from '../../src/primary/rollout/release.ts'
 import { temporaryFolder } from '../helpers/service.ts'
 
 /** A folder with releases 1 and 2, and a link to the first. */

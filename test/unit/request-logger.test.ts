@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { pino } from 'pino'
-import { type RequestLogger, withLateChildren } from '../../src/http/request-logger.ts'
+import { type RequestLogger, withLateChildren } from '../../src/http/plugins/log/lazy-child-logger.ts'
 
 /** A logger whose children are late, and the lines that were written. */
 function start(level: string) {

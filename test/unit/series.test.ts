@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { asFamilies, Book, type Family } from '../../src/ipc/series.ts'
-import { Counts } from '../../src/primary/counts.ts'
+import { Counts } from '../../src/primary/metrics/retained-counters.ts'
 
 const counter = (series: Record<string, number>, name = 'orders_total'): Family => ({
   name,

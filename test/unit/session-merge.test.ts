@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { createRequire } from 'node:module'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
-import { dataOf, decode, encode, merge } from '../../src/state/session-data.ts'
+import { dataOf, decode, encode, merge } from '../../src/state/sessions/session-merge.ts'
 
 type Data = Record<string, unknown>
 

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { createServer, request, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { describe, type TestContext, test } from 'node:test'
-import { StandingHeaders, StandingResponse } from '../../src/http/standing-headers.ts'
+import { StandingHeaders, StandingResponse } from '../../src/http/plugins/security/static-headers.ts'
 
 const STANDING = new StandingHeaders({ 'cache-control': 'no-store', 'x-frame-options': 'DENY' })
 

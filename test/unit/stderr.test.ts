@@ -5,7 +5,7 @@ import { PassThrough } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Stderr } from '../../src/primary/stderr.ts'
+import { Stderr } from '../../src/primary/workers/stderr-tail.ts'
 
 /** Never waited for when all is well. */
 const LONG_MS = 30_000

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { ServiceView, WorkerView } from '../../src/ipc/messages.ts'
-import { Bulletin, enqueue, type Message, readySlots } from '../../src/primary/systemd.ts'
+import { Bulletin, enqueue, type Message, readySlots } from '../../src/primary/host/systemd.ts'
 
 type Brief = [slot: number, generation: number, status: WorkerView['status']]
 

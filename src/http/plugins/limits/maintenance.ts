@@ -1,0 +1,14 @@
+import type { FastifyInstance } from 'fastify'
+import { HttpError } from '../../../common/errors.ts'
+
+/** Seconds after which a client may look again. */
+const RETRY_AFTER = 30
+
+/** While the setting `maintenance` is on, every route of this scope answers 503, before anything else is done for it. */
+export function refuseInMaintenance(scope: FastifyInstance): void {
+  const { settings } = scope.shared
+  scope.addHook('onRequest', (_request, _reply, done) => {
+    if (!settings.get('maintenance')) return done()
+    done(new HttpError(503, 'MAINTENANCE', 'The service is under maintenance', { retryAfter: RETRY_AFTER }))
+  })
+}

@@ -1,0 +1,46 @@
+import { promisify } from 'node:util'
+import { gzip } from 'node:zlib'
+import type { FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+import { HttpError, unauthorized } from '../../../common/errors.ts'
+import type { Config } from '../../../config/load.ts'
+import type { Collection } from '../../../ipc/messages.ts'
+import { bearerOf, Tokens } from '../security/tokens.ts'
+import { OPENMETRICS, render, TEXT } from './metrics-page.ts'
+
+export interface MetricsOptions {
+  config: Pick<Config, 'metricsTokens'>
+  /** Asks every process for its metrics. */
+  collect: () => Promise<Collection>
+}
+
+const compress = promisify(gzip)
+
+/** GET /metrics: the series of all workers and of the primary on one page, whichever worker is asked. Who asks at once shares one collection. */
+export const metrics = fp<MetricsOptions>(async (app, { config, collect }) => {
+  const tokens = new Tokens({ read: config.metricsTokens })
+  const guard = async (request: FastifyRequest) => {
+    if (tokens.any && tokens.levelOf(bearerOf(request)) === undefined) throw unauthorized()
+  }
+  let running: Promise<Collection> | undefined
+  const share = () =>
+    (running ??= collect().finally(() => {
+      running = undefined
+    }))
+  app.get(
+    '/metrics',
+    { config: { quiet: true, probe: true, port: 'admin' }, onRequest: guard },
+    async (request, reply) => {
+      const collection = await share().catch((cause: unknown) => {
+        throw new HttpError(503, 'METRICS_UNAVAILABLE', 'The primary does not answer', { cause, retryAfter: 1 })
+      })
+      if (collection.missing.length > 0) app.log.warn({ missing: collection.missing }, 'metrics are partial')
+      const { accept = '', 'accept-encoding': encodings = '' } = request.headers
+      const type = accept.includes('application/openmetrics-text') ? OPENMETRICS : TEXT
+      const page = render(collection, type)
+      void reply.type(type).header('vary', 'accept, accept-encoding')
+      if (!/\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))/.test(String(encodings))) return reply.send(page)
+      return reply.header('content-encoding', 'gzip').send(await compress(page))
+    }
+  )
+})

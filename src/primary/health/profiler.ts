@@ -1,0 +1,72 @@
+import { readdirSync, rmSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { CommandError } from '../../admin/command-error.ts'
+import type { Peer } from '../workers/broadcast-to-workers.ts'
+
+/** Files of each kind that are kept in RUN_DIR, the newest. */
+const KEPT = 10
+
+/** A file about a worker. */
+export interface DiagnosticFile {
+  slot: number
+  pid: number
+  path: string
+  bytes: number
+}
+
+/** Takes profiles and snapshots of workers, one at a time: each costs its worker something. */
+export class Diagnostician {
+  readonly #runDir: string
+  readonly #askMs: number
+  #busy = false
+
+  constructor({ runDir, askMs }: { runDir: string; askMs: number }) {
+    this.#runDir = runDir
+    this.#askMs = askMs
+  }
+
+  profile(worker: Peer, ms: number): Promise<DiagnosticFile> {
+    return this.#write(worker, 'profile', 'cpuprofile', (path) =>
+      worker.channel.ask('profile', { path, ms }, ms + this.#askMs)
+    )
+  }
+
+  report(worker: Peer): Promise<DiagnosticFile> {
+    return this.#write(worker, 'report', 'json', (path) => worker.channel.ask('report', { path }, this.#askMs))
+  }
+
+  /** @param replace has another worker serve, and resolves when this one has written the snapshot */
+  heap(worker: Peer, replace: (path: string) => Promise<unknown>): Promise<DiagnosticFile> {
+    return this.#write(worker, 'heap', 'heapsnapshot', replace)
+  }
+
+  async #write(
+    { slot, pid }: Peer,
+    kind: string,
+    extension: string,
+    work: (path: string) => Promise<unknown>
+  ): Promise<DiagnosticFile> {
+    if (this.#busy) throw new CommandError('another profile, report or snapshot is being written', 409)
+    this.#busy = true
+    try {
+      const time = new Date().toISOString().replace(/[-:.]/g, '')
+      const path = join(this.#runDir, `${kind}-${slot}-${pid}-${time}.${extension}`)
+      await work(path)
+      const written = statSync(path, { throwIfNoEntry: false })
+      if (!written) throw new CommandError(`slot ${slot}: its ${kind} could not be written; the log says why`, 500)
+      keepNewest(this.#runDir, new RegExp(`^${kind}-.*\\.${extension}$`), KEPT)
+      return { slot, pid, path, bytes: written.size }
+    } finally {
+      this.#busy = false
+    }
+  }
+}
+
+/** Of the files of a folder with such names, only so many stay. */
+export function keepNewest(folder: string, names: RegExp, kept: number): void {
+  const files = readdirSync(folder)
+    .filter((name) => names.test(name))
+    .map((name) => ({ path: join(folder, name), time: statSync(join(folder, name)).mtimeMs }))
+    .sort((a, b) => b.time - a.time)
+  for (const { path } of files.slice(kept)) rmSync(path, { force: true })
+}

@@ -1,0 +1,123 @@
+import { randomBytes } from 'node:crypto'
+import {
+  closeSync,
+  constants,
+  fchmodSync,
+  fstatSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  writeFileSync
+} from 'node:fs'
+import { connect } from 'node:net'
+import { dirname, join } from 'node:path'
+import { StartupError } from '../../common/errors.ts'
+import { readNoFollow, writeNoFollow } from './no-follow.ts'
+
+const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW } = constants
+const ROOT_UID = 0
+
+/**
+ * Makes the folder and takes it for this primary: one primary per folder. The pid file tells people who it is; that it
+ * lives is seen at its admin socket, since a number may be somebody else's by now (in a container it always is 1).
+ * @returns gives the folder back
+ * @throws StartupError when another primary has it, it cannot be written, or another user could have put something in it
+ */
+export async function claimRunDir(runDir: string, adminSocket: string): Promise<() => void> {
+  const pidFile = join(runDir, 'muster.pid')
+  try {
+    makeFolder(runDir)
+    takeForThisUser(runDir)
+    if (await answers(adminSocket)) {
+      const pid = readIfThere(pidFile).trim()
+      throw new StartupError(
+        `another primary (pid ${pid}) runs on RUN_DIR ${runDir}: end it, or set RUN_DIR to another folder`
+      )
+    }
+    rmSync(adminSocket, { force: true })
+    writeNoFollow(pidFile, `${process.pid}\n`)
+  } catch (error) {
+    if (error instanceof StartupError) throw error
+    throw new StartupError(`RUN_DIR ${runDir} cannot be written: ${(error as Error).message}`)
+  }
+  return () => {
+    rmSync(pidFile, { force: true })
+    rmSync(adminSocket, { force: true })
+  }
+}
+
+/**
+ * Makes a folder (0700) and those above it. The `recursive` option of Node's mkdirSync never returns where a file system
+ * refuses a new folder with ENOENT, as /proc does.
+ */
+export function makeFolder(path: string): void {
+  if (statSync(path, { throwIfNoEntry: false })) return
+  makeFolder(dirname(path))
+  try {
+    mkdirSync(path, { mode: 0o700 })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  }
+}
+
+/**
+ * Whoever could write to the folder could have put a session secret, data of Redis or a link there. So the folder and
+ * everything directly in it must belong to this user, and nothing in it may be a symbolic link. RUN_DIR itself may be
+ * one that root or this user made: systemd's StateDirectory with DynamicUser is.
+ * @throws StartupError
+ */
+function takeForThisUser(runDir: string): void {
+  const uid = process.geteuid?.()
+  const refuse = (path: string, why: string) => {
+    throw new StartupError(`RUN_DIR ${runDir} is not safe: ${path} ${why}. Set RUN_DIR to a folder of this user's own.`)
+  }
+  const checkOwner = (path: string, owner: number) => {
+    if (uid !== undefined && owner !== uid) refuse(path, `belongs to the user ${owner}, and this is the user ${uid}`)
+  }
+  const link = lstatSync(runDir)
+  if (link.isSymbolicLink() && link.uid !== ROOT_UID) checkOwner(runDir, link.uid)
+  const folder = openSync(realpathSync(runDir), O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+  try {
+    checkOwner(runDir, fstatSync(folder).uid)
+    fchmodSync(folder, 0o700)
+  } finally {
+    closeSync(folder)
+  }
+  for (const name of readdirSync(runDir)) {
+    const path = join(runDir, name)
+    // A primary that runs on the folder may remove a file of its own meanwhile.
+    const entry = lstatSync(path, { throwIfNoEntry: false })
+    if (entry?.isSymbolicLink()) refuse(path, 'is a symbolic link')
+    if (entry) checkOwner(path, entry.uid)
+  }
+}
+
+/** The file of the secret that signs session cookies when none was given; made once, beside the embedded Redis. */
+export function sessionSecretFile(runDir: string): string {
+  const file = join(runDir, 'session-secret')
+  try {
+    writeFileSync(file, `${randomBytes(32).toString('hex')}\n`, { mode: 0o600, flag: 'wx' })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  }
+  return file
+}
+
+function readIfThere(path: string): string {
+  return statSync(path, { throwIfNoEntry: false }) ? readNoFollow(path).toString() : ''
+}
+
+function answers(socketPath: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(socketPath)
+    socket.once('connect', () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.once('error', () => resolve(false))
+  })
+}

@@ -1,0 +1,39 @@
+import { readTls } from '../../config/validate.ts'
+import type { CertificatePair } from '../../ipc/messages.ts'
+
+interface Paths {
+  TLS_CERT: unknown
+  TLS_KEY: unknown
+}
+
+/**
+ * The certificate and key of each generation of workers. They are read anew with each reload. A worker that is replaced gets
+ * those of its generation, whatever is on disk by then.
+ */
+export class Certificates {
+  readonly #paths: Paths
+  readonly #byGeneration = new Map<number, CertificatePair>()
+
+  /** @param paths of the files, by the names of their settings @param first what was read at the start */
+  constructor(paths: Paths, first: CertificatePair) {
+    this.#paths = paths
+    this.#byGeneration.set(1, { cert: first.cert, key: first.key })
+  }
+
+  /** Reads the files for a new generation. @throws Error that says what is wrong with them; nothing of the key is in it */
+  take(generation: number): void {
+    const issues: string[] = []
+    const pair = readTls({ ...this.#paths }, issues)
+    if (!pair) throw new Error(issues.join('; '))
+    this.#byGeneration.set(generation, { cert: pair.cert, key: pair.key })
+  }
+
+  of(generation: number): CertificatePair | undefined {
+    return this.#byGeneration.get(generation)
+  }
+
+  /** Forgets the pairs of generations before this one. */
+  forgetBefore(generation: number): void {
+    for (const known of this.#byGeneration.keys()) if (known < generation) this.#byGeneration.delete(known)
+  }
+}

@@ -1,0 +1,30 @@
+import { schema } from '../../config/load.ts'
+
+const NAME = /^[a-z0-9._-]{1,64}$/
+
+/** The names of keys and channels in Redis. Services with different prefixes share a Redis and nothing else. */
+export class Keys {
+  readonly prefix: string
+
+  /** @param prefix as REDIS_PREFIX allows it: it ends with a colon and has no braces, which would change the hash slot */
+  constructor(prefix: string = schema.properties.REDIS_PREFIX.default) {
+    this.prefix = prefix
+  }
+
+  /** Returns the key of something that the service itself named. */
+  of(name: string): string {
+    return `${this.prefix}${name}`
+  }
+
+  /**
+   * Returns the key of something that a user named. A name contains no colon and no brace: it never equals a key of the
+   * service itself, and helper keys `{key}:…` are in one hash slot with it.
+   * @throws TypeError when the name is not valid
+   */
+  named(kind: 'counter' | 'lock' | 'once' | 'every', name: string): string {
+    if (typeof name === 'string' && NAME.test(name)) return this.of(`${kind}:${name}`)
+    throw new TypeError(
+      `${kind}: a name is 1 to 64 characters of a-z, 0-9, ".", "_" and "-", not ${JSON.stringify(name)}`
+    )
+  }
+}
