@@ -5,15 +5,17 @@ import { register } from 'node:module'
  * those modules are replaced by ones that do nothing. Everything else is as it is.
  */
 const hook = `
-  const completion = \`import fp from 'fastify-plugin'
-    export const completion = fp(async (app) => app.decorate('completion', { inFlight: () => 0, observe: () => {} }))\`
   export async function load(url, context, next) {
     const [, name] = /\\/plugins\\/(?:log|metrics)\\/(completion|request-metrics|state-metrics)\\.js$/.exec(url) ?? []
-    if (!name) return next(url, context)
-    const { source } = await next(url, context)
-    const exported = [...String(source).matchAll(/^export function (\\w+)/gm)]
-    const nothing = exported.map(([, name]) => 'export const ' + name + ' = () => () => {}').join('\\n')
-    return { format: 'module', source: name === 'completion' ? completion : nothing, shortCircuit: true }
+    const loaded = await next(url, context)
+    if (!name) return loaded
+    const source = String(loaded.source)
+    const nothing = name === 'completion'
+      ? source.replace('export const completion =',
+          "export const completion = fp(async (app) => app.decorate('completion', { inFlight: () => 0, observe: () => {} }));const unused =")
+      : [...source.matchAll(/^export function (\\w+)/gm)]
+          .map(([, name]) => 'export const ' + name + ' = () => () => {}').join('\\n')
+    return { format: 'module', source: nothing, shortCircuit: true }
   }`
 
 register(`data:text/javascript,${encodeURIComponent(hook)}`)

@@ -87,7 +87,7 @@ describe('systemd finds no fault', { skip: missing('systemd-analyze') }, () => {
   test('with what takes its place for an older systemd', (t) => {
     const unit = forOlderSystemd(text('muster.service'))
     assert.equal(parse(unit).get('Type'), 'notify')
-    assert.match(parse(unit).get('ExecReload') ?? '', /cli\.js reload$/)
+    assert.match(parse(unit).get('ExecReload') ?? '', /muster\.js reload$/)
     assert.doesNotMatch(verify(temporaryFolder(t), unit), /muster/)
   })
 
