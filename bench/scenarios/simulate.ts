@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import { pino } from 'pino'
-import { RedisLink } from '../../src/state/redis/redis-connection.ts'
+import { RedisConnection } from '../../src/state/redis/redis-connection.ts'
 import { Counters } from '../../src/state/shared/counters.ts'
 import { infoOf, Monitor } from '../redis.ts'
 import { sampleTable } from '../report.ts'
@@ -94,7 +94,10 @@ async function measureFleet(table: string, subject: string, settings: FleetSetti
   const { workers, delayMs } = settings
   const network = delayMs > 0 ? await startNetwork(settings.url, delayMs) : undefined
   const log = pino({ level: 'silent' })
-  const links = Array.from({ length: workers }, () => new RedisLink(network?.url ?? settings.url, TIMEOUT_MS, log))
+  const links = Array.from(
+    { length: workers },
+    () => new RedisConnection(network?.url ?? settings.url, TIMEOUT_MS, log)
+  )
   try {
     await Promise.all(links.map((link) => link.start(async () => {})))
     await sendAtRandom(links, { ...settings, seconds: 0.5 })
@@ -111,7 +114,7 @@ async function measureFleet(table: string, subject: string, settings: FleetSetti
   }
 }
 
-async function sendAtRandom(links: RedisLink[], { rate, seconds }: FleetSettings) {
+async function sendAtRandom(links: RedisConnection[], { rate, seconds }: FleetSettings) {
   let [sent, answered, refused, batches, batchMs] = [0, 0, 0, 0, 0]
   const counters = links.map((link) => {
     link.onCommand = (name, ms) => {
@@ -173,7 +176,7 @@ const UUID = /[0-9a-f]{8}-[0-9a-f-]{27}/
 /** Makes the command of a worker's nth batch, modelled on two commands of the service that MONITOR has shown. */
 async function batchCommand(url: string): Promise<(worker: string, sequence: number) => string[]> {
   const monitor = await Monitor.open(url)
-  const link = new RedisLink(url, 5000, pino({ level: 'silent' }))
+  const link = new RedisConnection(url, 5000, pino({ level: 'silent' }))
   try {
     const seen: string[][] = []
     monitor.onCommand = (words) => {

@@ -1,8 +1,8 @@
-import { faultOf } from '../common/json-schema-check.ts'
+import { issueOf } from '../common/json-schema-check.ts'
 import type { Command } from './registry.ts'
 
 /** What is wrong with the arguments of a command, all of it; undefined: nothing. */
-export function faultsOf(command: Command, given: unknown): string | undefined {
+export function issuesOf(command: Command, given: unknown): string | undefined {
   const { properties } = command.args
   const required: readonly string[] = command.args.required ?? []
   if (typeof given !== 'object' || given === null || Array.isArray(given)) return 'the arguments must be a JSON object'
@@ -12,7 +12,7 @@ export function faultsOf(command: Command, given: unknown): string | undefined {
     .map((name) => `${name}: there is no such argument; there is ${names.join(', ') || 'none'}`)
   for (const [name, schema] of Object.entries(properties)) {
     const value = (given as Record<string, unknown>)[name]
-    if (value === undefined ? !required.includes(name) : !faultOf(schema, value)) continue
+    if (value === undefined ? !required.includes(name) : !issueOf(schema, value)) continue
     const { description = 'right' } = schema
     faults.push(`${name}: must be ${description}, not ${JSON.stringify(value) ?? 'nothing'}`)
   }

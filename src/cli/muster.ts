@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { refusal } from '../admin/answer.ts'
-import { faultsOf, fromWords } from '../admin/arguments.ts'
+import { fromWords, issuesOf } from '../admin/arguments.ts'
 import { AUDIT_FILE, type Entry, JOURNAL_FILE, Journal } from '../admin/journal.ts'
 import { type ArgsOf, type Command, find } from '../admin/registry.ts'
 import { EXIT_CONFIG, StartupError } from '../common/errors.ts'
@@ -70,7 +70,7 @@ async function giveCommand(
     if (file === undefined || !(error instanceof NobodyThere) || !existsSync(file))
       return refusal(503, (error as Error).message).body
     // Without a primary the files tell it.
-    const faults = faultsOf(command, args)
+    const faults = issuesOf(command, args)
     if (faults !== undefined) return refusal(400, faults).body
     return { ok: true, result: readWhy(new Journal(file), args as ArgsOf<'why'>), acks: [], missing: [] }
   }

@@ -60,7 +60,7 @@ export function tooManyAttempts(retryAfter: number): HttpError {
 }
 
 /** 503: too much of this at once. */
-export function busy(what: string): HttpError {
+export function tooBusy(what: string): HttpError {
   return new HttpError(503, 'BUSY', `There are ${what}`, { retryAfter: 1 })
 }
 
@@ -98,7 +98,7 @@ export class MethodNotAllowedError extends HttpError {
 export const isSocketPath = (host: string): boolean => host.startsWith('/')
 
 /** What `listen` rejects with, in words that say what to do. */
-export function listenFault(
+export function listenError(
   error: NodeJS.ErrnoException,
   host: string,
   port: number,

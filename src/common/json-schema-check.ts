@@ -8,7 +8,7 @@ const ajv = new Ajv(options)
 formats.default(ajv)
 const coercing = new Ajv({ ...options, allErrors: true, coerceTypes: true })
 
-export interface Fault {
+export interface Issue {
   /** Completes "the value …". */
   message: string
   /** Where, as a JSON pointer; empty: all of it. */
@@ -20,7 +20,7 @@ export interface Fault {
  * What is wrong with a value; undefined: nothing. A schema is compiled when it is first used, and known by its identity.
  * @throws Error for what is no schema
  */
-export function faultOf(schema: Schema, value: unknown): Fault | undefined {
+export function issueOf(schema: Schema, value: unknown): Issue | undefined {
   const validate = ajv.compile(schema)
   if (validate(value)) return undefined
   // Behind the faults of each choice comes that none of them fits.
@@ -32,7 +32,7 @@ export function faultOf(schema: Schema, value: unknown): Fault | undefined {
  * compiled: for all of a long list that takes 50 ms.
  * @returns all faults
  */
-export function coerceTo(properties: Properties, value: Record<string, unknown>): Fault[] {
+export function coerceTo(properties: Properties, value: Record<string, unknown>): Issue[] {
   const given = Object.fromEntries(Object.keys(value).map((name) => [name, properties[name]!]))
   const validate = coercing.compile({ type: 'object', properties: given })
   const faults = validate(value) ? [] : validate.errors!.map(faultLike)
@@ -41,7 +41,7 @@ export function coerceTo(properties: Properties, value: Record<string, unknown>)
   return faults
 }
 
-const faultLike = ({ message = 'does not fit', instancePath, keyword }: ErrorObject): Fault => ({
+const faultLike = ({ message = 'does not fit', instancePath, keyword }: ErrorObject): Issue => ({
   message: message.replace('NOT', 'not'),
   instancePath,
   keyword

@@ -3,7 +3,7 @@ import { createRequire } from 'node:module'
 import { join, resolve } from 'node:path'
 import { isSocketPath, StartupError } from '../common/errors.ts'
 import { oneOf, type Static } from '../common/json-schema.ts'
-import { coerceTo, type Fault } from '../common/json-schema-check.ts'
+import { coerceTo, type Issue } from '../common/json-schema-check.ts'
 import type { CertificatePair } from '../ipc/messages.ts'
 import { cacheDirOf } from './compile-cache.ts'
 import { usableCpus } from './cpu-quota.ts'
@@ -331,7 +331,7 @@ function group(
 }
 
 /** A fault for each variable that the schema refuses, by its name. */
-function describe(found: readonly Fault[], given: Record<string, unknown>): Map<string, string> {
+function describe(found: readonly Issue[], given: Record<string, unknown>): Map<string, string> {
   const described = new Map<string, string>()
   for (const { instancePath } of found) {
     const name = instancePath.slice(1)

@@ -2,7 +2,7 @@ import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { isSocketPath } from '../common/errors.ts'
-import { BEAT_MS, type CertificatePair } from '../ipc/messages.ts'
+import { type CertificatePair, HEARTBEAT_MS } from '../ipc/messages.ts'
 import type { Config } from './load.ts'
 import { parseRedisUrl } from './redis-url.ts'
 
@@ -81,8 +81,10 @@ export function crossCheck(config: Config, faults: string[]): void {
   if (config.session.idleMs > config.session.maxAgeMs) faults.push('SESSION_IDLE: must not exceed SESSION_MAX_AGE')
   if (config.http.headersMs > config.http.requestMs) faults.push('HEADERS_TIMEOUT: must not exceed REQUEST_TIMEOUT')
   const { heartbeatMs } = config.limits
-  if (heartbeatMs > 0 && heartbeatMs < 2 * BEAT_MS) {
-    faults.push(`HEARTBEAT_TIMEOUT: must be 0 or at least ${2 * BEAT_MS}: workers are heard every ${BEAT_MS} ms`)
+  if (heartbeatMs > 0 && heartbeatMs < 2 * HEARTBEAT_MS) {
+    faults.push(
+      `HEARTBEAT_TIMEOUT: must be 0 or at least ${2 * HEARTBEAT_MS}: workers are heard every ${HEARTBEAT_MS} ms`
+    )
   }
   for (const [name, ranges] of [
     ['TRUST_PROXY', config.http.trustProxy ?? []],

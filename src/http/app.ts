@@ -9,10 +9,10 @@ import Fastify, {
 import type { Registry } from 'prom-client'
 import type { Logger } from '../common/log.ts'
 import type { Config } from '../config/load.ts'
-import type { Collection, Pulse, ServiceView } from '../ipc/messages.ts'
-import type { RedisClient, RedisLink } from '../state/redis/redis-connection.ts'
+import type { Collection, ServiceView, WorkerRequestCount } from '../ipc/messages.ts'
+import type { RedisClient, RedisConnection } from '../state/redis/redis-connection.ts'
 import { SafeSessionStore } from '../state/sessions/session-store.ts'
-import type { Shared } from '../state/shared/shared-state.ts'
+import type { SharedState } from '../state/shared/shared-state.ts'
 import { answerClientError, handleErrors, type ServerConnections } from './error-handling.ts'
 import { consolePage } from './pages/console-page.ts'
 import { separatePorts } from './plugins/admin-port.ts'
@@ -23,7 +23,7 @@ import { refuseInMaintenance } from './plugins/limits/maintenance.ts'
 import { rateLimit } from './plugins/limits/rate-limit.ts'
 import { completion } from './plugins/log/completion.ts'
 import { inFlight } from './plugins/log/in-flight.ts'
-import { withLateChildren } from './plugins/log/lazy-child-logger.ts'
+import { withLazyChildren } from './plugins/log/lazy-child-logger.ts'
 import { identifyRequests, requestLog } from './plugins/log/request-log.ts'
 import { metrics } from './plugins/metrics/metrics-endpoint.ts'
 import { measure, measureCertificate, measureRefusals } from './plugins/metrics/request-metrics.ts'
@@ -34,7 +34,7 @@ import { refuseCrossSite } from './plugins/security/same-origin.ts'
 import { sessions, sessionsOf } from './plugins/session/session-plugin.ts'
 
 /** Who serves; part of the answers so that people see which worker they met. */
-export interface Self {
+export interface WorkerInfo {
   slot: number
   pid: number
   generation: number
@@ -45,9 +45,9 @@ export interface Self {
 export interface AppDeps {
   config: Pick<Config, 'http' | 'session' | 'admin' | 'runDir' | 'metricsTokens' | 'tls' | 'adminPort'>
   log: Logger
-  self: Self
-  link: RedisLink
-  shared: Shared
+  self: WorkerInfo
+  link: RedisConnection
+  shared: SharedState
   /** What signs session cookies: the first signs, all verify; empty until it is known. */
   sessionSecrets: readonly string[]
   registry: Registry
@@ -56,7 +56,7 @@ export interface AppDeps {
   /** Asks every process for its metrics. */
   collect: () => Promise<Collection>
   /** Asks the primary what every worker has served. */
-  pulse: () => Promise<Pulse[]>
+  pulse: () => Promise<WorkerRequestCount[]>
   /** Aborted when this worker begins to leave: what would never end by itself ends then. */
   draining: AbortSignal
   primary: Primary
@@ -69,17 +69,17 @@ export interface AppDeps {
 declare module 'fastify' {
   interface FastifyInstance {
     /** State that all workers share. */
-    shared: Omit<Shared, 'start' | 'stop' | 'ended' | 'deliver'>
+    shared: Omit<SharedState, 'start' | 'stop' | 'ended' | 'deliver'>
     /** The worker's one Redis client: commands of a turn are pipelined by themselves. */
     redis: RedisClient
     /** The worker's own Prometheus registry; what is registered here is on /metrics, merged over all workers. */
     metrics: Registry
     /** Aborted when this worker begins to leave; for streams and other work without an end. */
     draining: AbortSignal
-    self: Self
+    self: WorkerInfo
     service: () => ServiceView
     /** What every worker has served. Rejects when the primary does not say. */
-    pulse: () => Promise<Pulse[]>
+    pulse: () => Promise<WorkerRequestCount[]>
   }
 }
 
@@ -89,7 +89,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   // Every stream listens to it.
   setMaxListeners(0, deps.draining)
   const app = Fastify({
-    loggerInstance: withLateChildren(log),
+    loggerInstance: withLazyChildren(log),
     logController: new LogController({ disableRequestLogging: true }),
     ...identifyRequests,
     bodyLimit: config.http.bodyBytes,

@@ -88,7 +88,7 @@ export interface ServerConnections {
   /** Another worker handed it over, and its client has asked nothing since. */
   isIdleAdopted(socket: Socket): boolean
   /** Calls back when what has arrived is read, unless that made a request whole. */
-  unlessServed(socket: Socket, end: () => void): void
+  afterPendingInput(socket: Socket, end: () => void): void
   /** How often accepting has paused for want of file descriptors. */
   acceptPauses(): number
   /** It came in at ADMIN_PORT. */
@@ -106,7 +106,7 @@ type HttpSocket = Socket & { _httpMessage?: ServerResponse | null }
 export function answerClientError(error: ParserError, socket: HttpSocket, connections?: ServerConnections): void {
   if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && connections) {
     if (connections.isIdleAdopted(socket)) return
-    connections.unlessServed(socket, () => answerClientError(error, socket))
+    connections.afterPendingInput(socket, () => answerClientError(error, socket))
     return
   }
   // The rest of what was refused already.

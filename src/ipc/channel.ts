@@ -1,7 +1,7 @@
 import type { SendHandle } from 'node:child_process'
 
 /** The end of an IPC channel: `process` in a worker, `worker.process` in the primary. */
-export interface Peer {
+export interface ChannelPeer {
   readonly connected: boolean
   send?(
     message: unknown,
@@ -13,7 +13,7 @@ export interface Peer {
   once(event: 'disconnect', listener: () => void): unknown
 }
 
-type Questions = Record<string, { args: unknown; result: unknown }>
+type Requests = Record<string, { args: unknown; result: unknown }>
 type Message = { type: string }
 type Frame = { ask: string; id: number; args: unknown } | { answer: number; result?: unknown; error?: string }
 interface Pending {
@@ -23,27 +23,27 @@ interface Pending {
 }
 
 /** Why an ask failed: its peer was silent, went away, or answered with an error. */
-export class AskError extends Error {
+export class RpcError extends Error {
   override readonly name = 'AskError'
 }
 
 /** Questions of one peer under way at a time; more are refused, so that answers that it does not read pile up no higher. */
-const MOST_QUESTIONS = 32
+const MAX_REQUESTS = 32
 
 /**
  * One typed channel. `tell` needs no answer, `ask` wants one by a deadline and rejects when the peer goes. What is not
  * a message of ours (garbage, or of a type only newer code knows) is passed to nobody.
  */
-export interface Channel<Out extends Message, In extends Message, AskOut extends Questions, AskIn extends Questions> {
+export interface Channel<Out extends Message, In extends Message, AskOut extends Requests, AskIn extends Requests> {
   /** Never throws: a peer that is just leaving makes the result false. `handle` stays open here. */
-  tell(message: Out, handle?: unknown): Promise<boolean>
-  ask<Q extends keyof AskOut & string>(
+  notify(message: Out, handle?: unknown): Promise<boolean>
+  request<Q extends keyof AskOut & string>(
     question: Q,
     args: AskOut[Q]['args'],
     deadlineMs: number
   ): Promise<AskOut[Q]['result']>
   on<T extends In['type']>(type: T, listener: (message: Extract<In, { type: T }>, handle: unknown) => void): void
-  answer<Q extends keyof AskIn & string>(
+  respond<Q extends keyof AskIn & string>(
     question: Q,
     answerer: (args: AskIn[Q]['args']) => AskIn[Q]['result'] | Promise<AskIn[Q]['result']>
   ): void
@@ -53,9 +53,12 @@ export interface Channel<Out extends Message, In extends Message, AskOut extends
 export function createChannel<
   Out extends Message,
   In extends Message,
-  AskOut extends Questions = Record<string, never>,
-  AskIn extends Questions = Record<string, never>
->(peer: Peer, accepts: (message: Record<string, unknown>) => boolean = () => true): Channel<Out, In, AskOut, AskIn> {
+  AskOut extends Requests = Record<string, never>,
+  AskIn extends Requests = Record<string, never>
+>(
+  peer: ChannelPeer,
+  accepts: (message: Record<string, unknown>) => boolean = () => true
+): Channel<Out, In, AskOut, AskIn> {
   const listeners = new Map<string, (message: never, handle: unknown) => void>()
   const answerers = new Map<string, (args: never) => unknown>()
   const pending = new Map<number, Pending>()
@@ -80,9 +83,9 @@ export function createChannel<
     answering++
     try {
       const answerer = answerers.get(frame.ask)
-      if (!answerer) throw new AskError(`unknown question "${frame.ask}"`)
-      if (answering > MOST_QUESTIONS) throw new AskError(`more than ${MOST_QUESTIONS} questions at once`)
-      if (!accepts(frame)) throw new AskError(`question "${frame.ask}" with wrong arguments`)
+      if (!answerer) throw new RpcError(`unknown question "${frame.ask}"`)
+      if (answering > MAX_REQUESTS) throw new RpcError(`more than ${MAX_REQUESTS} questions at once`)
+      if (!accepts(frame)) throw new RpcError(`question "${frame.ask}" with wrong arguments`)
       await send({ answer: frame.id, result: await answerer(frame.args as never) })
     } catch (error) {
       await send({ answer: frame.id, error: error instanceof Error ? error.message : String(error) })
@@ -99,27 +102,27 @@ export function createChannel<
       void reply({ ask: message.ask, id: message.id, args: message.args })
     } else if (typeof message.answer === 'number') {
       const asked = settle(message.answer)
-      if (typeof message.error === 'string') asked?.reject(new AskError(message.error))
+      if (typeof message.error === 'string') asked?.reject(new RpcError(message.error))
       else asked?.resolve(message.result)
     }
   })
   peer.once('disconnect', () => {
-    for (const id of [...pending.keys()]) settle(id)?.reject(new AskError('the process asked went away'))
+    for (const id of [...pending.keys()]) settle(id)?.reject(new RpcError('the process asked went away'))
   })
 
   return {
-    tell: send,
-    ask: (question, args, deadlineMs) =>
+    notify: send,
+    request: (question, args, deadlineMs) =>
       new Promise((resolve, reject) => {
         const id = ++lastId
-        const timer = setTimeout(() => settle(id)?.reject(new AskError(`no answer in ${deadlineMs} ms`)), deadlineMs)
+        const timer = setTimeout(() => settle(id)?.reject(new RpcError(`no answer in ${deadlineMs} ms`)), deadlineMs)
         pending.set(id, { resolve: resolve as (result: unknown) => void, reject, timer })
         void send({ ask: question, id, args }).then((sent) => {
-          if (!sent) settle(id)?.reject(new AskError('the process asked went away'))
+          if (!sent) settle(id)?.reject(new RpcError('the process asked went away'))
         })
       }),
     on: (type, listener) => void listeners.set(type, listener as (message: never, handle: unknown) => void),
-    answer: (question, answerer) => void answerers.set(question, answerer as (args: never) => unknown)
+    respond: (question, answerer) => void answerers.set(question, answerer as (args: never) => unknown)
   }
 }
 

@@ -25,10 +25,10 @@ export interface ServiceView {
 }
 
 /** How often a worker says how it is, in ms. */
-export const BEAT_MS = 1000
+export const HEARTBEAT_MS = 1000
 
 /** How a worker is; said by its event loop every second. */
-export interface Vitals {
+export interface Heartbeat {
   /** Requests not answered yet. */
   inFlight: number
   /** Open connections. */
@@ -46,16 +46,16 @@ export interface Vitals {
 }
 
 /** What a worker has served, as it said in its last heartbeat; of the whole service, for who watches it. */
-export interface Pulse {
+export interface WorkerRequestCount {
   pid: number
   /** Requests received since its start. */
   requests: number
 }
 
-/** How one drain went, in connections. It balances: `held` is the sum of the others. */
-export interface Ledger {
+/** How one drain went, in connections. It balances: `total` is the sum of the others. */
+export interface DrainStats {
   /** Open when the drain began, or opened meanwhile. */
-  held: number
+  total: number
   /** Moved to another worker with the client noticing nothing. */
   handedOver: number
   /** Closed after an answer that said so. */
@@ -124,14 +124,14 @@ export interface Ack {
 }
 
 /** What became of a message to workers: who dealt with it, and who is not known to have. */
-export interface Told {
+export interface DeliveryReport {
   acks: Ack[]
   missing: (Ack & { why: string })[]
 }
 
 /** Who gives a command, and through which door. */
 export interface Caller {
-  door: 'socket' | 'http' | 'signal'
+  transport: 'socket' | 'http' | 'signal'
   /** A fingerprint of the token, or the user who may open the socket. */
   who: string
   /** The address it came from; none at the socket. */
@@ -143,7 +143,7 @@ export interface Caller {
 export interface CommandAnswer {
   statusCode: number
   body:
-    | ({ ok: boolean; result: unknown } & Told)
+    | ({ ok: boolean; result: unknown } & DeliveryReport)
     | { ok: false; statusCode: number; code: string; error: string; message: string }
 }
 
@@ -193,7 +193,7 @@ export interface CertificatePair {
 }
 
 /** Questions and the types of their arguments and answers, for each direction. */
-export type AskOfWorker = {
+export type WorkerRequests = {
   metrics: { args: Record<string, never>; result: Metrics }
   /** Messages are answered in their order: who answers this has dealt with all before it. */
   ping: { args: Record<string, never>; result: null }
@@ -204,10 +204,10 @@ export type AskOfWorker = {
   /** To a value, or to what somebody typed. Answered with the workers of this host that have it. */
   'settings-set': {
     args: { key: string } & ({ value: unknown } | { text: string })
-    result: (SettingsView & Told) | Refusal
+    result: (SettingsView & DeliveryReport) | Refusal
   }
   /** Of all workers of all hosts; `unanswered` are those of others that Redis reached and that were silent. */
-  'cache-clear': { args: Record<string, never>; result: (Told & { unanswered: number }) | Refusal }
+  'cache-clear': { args: Record<string, never>; result: (DeliveryReport & { unanswered: number }) | Refusal }
   /** Written to the file at `path`, which must not be there. */
   profile: { args: { path: string; ms: number }; result: { bytes: number } }
   report: { args: { path: string }; result: { bytes: number } }
@@ -216,17 +216,17 @@ export type AskOfWorker = {
   /** Without a handle, all of the user's. */
   'sessions-end': { args: { user: string; handle?: string | undefined }; result: { ended: number } | Refusal }
 }
-export type AskOfPrimary = {
+export type PrimaryRequests = {
   collect: { args: Record<string, never>; result: Collection }
-  pulse: { args: Record<string, never>; result: Pulse[] }
+  pulse: { args: Record<string, never>; result: WorkerRequestCount[] }
   /** A worker's last words, answered so that they are heard before its exit is. */
-  drained: { args: Ledger; result: null }
+  drained: { args: DrainStats; result: null }
   /** Of the admin plane; answered when it is done, however long that takes. */
   command: { args: { name: string; args: object; caller: Caller }; result: CommandAnswer }
   /** What the worker is to serve TLS with; null without TLS. */
   certificates: { args: Record<string, never>; result: CertificatePair | null }
   /** To every worker of this host. */
-  broadcast: { args: Broadcast & { deadlineMs: number }; result: Told }
+  broadcast: { args: Broadcast & { deadlineMs: number }; result: DeliveryReport }
 }
 
 export type ToWorker =
@@ -261,7 +261,7 @@ export type ToPrimary =
   /** Cannot boot; said once, just before exit 78. */
   | { type: 'boot-failed'; why: string }
   | { type: 'redis'; up: boolean }
-  | { type: 'beat'; vitals: Vitals }
+  | { type: 'beat'; vitals: Heartbeat }
   /** Whether it wants what operators see. */
   | { type: 'watch'; on: boolean }
   /** Counts that have changed since it said them last: all that is left of a worker that is killed. */
@@ -289,13 +289,13 @@ const TO_PRIMARY: { [T in ToPrimary['type']]: Shape<Extract<ToPrimary, { type: T
   room: { room: 'number' },
   'hand-over': { id: 'number', idleMs: 'number' }
 }
-const ASKS_OF_PRIMARY: { [Q in keyof AskOfPrimary]: Shape<AskOfPrimary[Q]['args']> } = {
+const ASKS_OF_PRIMARY: { [Q in keyof PrimaryRequests]: Shape<PrimaryRequests[Q]['args']> } = {
   certificates: {},
   collect: {},
   command: { name: 'string', args: 'object', caller: 'object' },
   pulse: {},
   broadcast: { topic: 'string', payload: 'string', deadlineMs: 'number' },
-  drained: { held: 'number', handedOver: 'number', answered: 'number', idle: 'number', left: 'number', cut: 'number' }
+  drained: { total: 'number', handedOver: 'number', answered: 'number', idle: 'number', left: 'number', cut: 'number' }
 }
 
 /**

@@ -19,7 +19,7 @@ export type Sample = number | 'NaN' | 'Infinity' | '-Infinity'
 type Head = Omit<Family, 'series'>
 
 /** Series by name and labels. Where two families have one name and are not of one type, the first one is what counts. */
-export class Book {
+export class SeriesStore {
   readonly #families = new Map<string, { head: Head; series: Map<string, Sample[]> }>()
   readonly #most: number
   #size = 0
@@ -85,7 +85,7 @@ const TYPES: readonly unknown[] = ['counter', 'gauge', 'histogram', 'summary']
 const WORDS: readonly unknown[] = ['NaN', 'Infinity', '-Infinity']
 
 /** What a worker says, which runs anybody's code, as families. @throws TypeError when it is something else */
-export function asFamilies(said: unknown): Family[] {
+export function parseFamilies(said: unknown): Family[] {
   if (!Array.isArray(said) || !said.every(isFamily)) throw new TypeError('its answer is no list of metrics')
   return said
 }

@@ -10,21 +10,21 @@ import { withholdFromChildren, workerEnvironment } from '../config/worker-enviro
 import type { Collection } from '../ipc/messages.ts'
 import { AcceptGate } from '../net/accept-gate.ts'
 import { Descriptors } from '../net/file-descriptors.ts'
-import { Feed } from './control/admin-event-stream.ts'
+import { AdminEventStream } from './control/admin-event-stream.ts'
 import { openAdminSocket } from './control/admin-socket.ts'
-import { Admin } from './control/command-runner.ts'
+import { CommandRunner } from './control/command-runner.ts'
 import { Commands } from './control/commands.ts'
 import { type EmbeddedRedis, startEmbeddedRedis } from './embedded-redis/run-redis.ts'
-import { startWatchdog } from './host/orphan-reaper.ts'
-import { claimRunDir, sessionSecretFile } from './host/run-directory.ts'
+import { startOrphanReaper } from './host/orphan-reaper.ts'
+import { claimRunDirectory, sessionSecretFile } from './host/run-directory.ts'
 import { handleSignals } from './host/signals.ts'
 import { readySlots, tellSystemd } from './host/systemd.ts'
 import { InternalErrors } from './internal-errors.ts'
 import { Certificates } from './listener/certificates.ts'
-import { Clients } from './listener/client-address.ts'
+import { ClientAddresses } from './listener/client-address.ts'
 import type { TcpHandle } from './listener/connection-router.ts'
 import { takeAdminPort, takePort } from './listener/port.ts'
-import { createCollector } from './metrics/collect-metrics.ts'
+import { createMetricsCollector } from './metrics/collect-metrics.ts'
 import { PrimaryMetrics } from './metrics/primary-metrics.ts'
 import { LIMITS, type Limits } from './policy/types.ts'
 import { Releases } from './rollout/release.ts'
@@ -44,11 +44,11 @@ export async function runPrimary(config: Config): Promise<void> {
   const log = await createLog(config, { role: 'primary' })
   const { version } = createRequire(import.meta.url)('muster/package.json') as { version: string }
   withholdFromChildren()
-  const releaseRunDir = await claimRunDir(config.runDir, config.adminSocket)
+  const releaseRunDir = await claimRunDirectory(config.runDir, config.adminSocket)
   const journal = new Journal(join(config.runDir, JOURNAL_FILE), undefined, log)
   journal.record({ event: 'start', pid: process.pid, version })
   const audit = new Journal(join(config.runDir, AUDIT_FILE), undefined, log)
-  const watchdog = startWatchdog(log)
+  const watchdog = startOrphanReaper(log)
 
   let redisUrl = config.redis.url
   let secretFile: string | undefined
@@ -68,7 +68,7 @@ export async function runPrimary(config: Config): Promise<void> {
     // Behind TLS nobody can read here what a proxy says of its clients.
     clients:
       config.scheduling === 'sticky'
-        ? new Clients(config.tls ? { proxyProtocol: config.http.proxyProtocol } : config.http)
+        ? new ClientAddresses(config.tls ? { proxyProtocol: config.http.proxyProtocol } : config.http)
         : undefined,
     environment: (worker) =>
       workerEnvironment({
@@ -81,7 +81,7 @@ export async function runPrimary(config: Config): Promise<void> {
     onPid: (pid, alive) => watchdog.note('worker', pid, alive),
     command: (name, args, caller) => admin.run(name, args, caller),
     watch: ({ id, channel }, on) => {
-      if (on) feed.add(id, (event) => channel.tell({ type: 'admin-event', event }), LAST_ENTRIES)
+      if (on) feed.add(id, (event) => channel.notify({ type: 'admin-event', event }), LAST_ENTRIES)
       else feed.remove(id)
     },
     collect: () => collect(),
@@ -89,16 +89,16 @@ export async function runPrimary(config: Config): Promise<void> {
     log
   })
   metrics.watch(supervisor)
-  const collect: () => Promise<Collection> = createCollector({
-    live: () => supervisor.crew.live(),
-    counts: supervisor.crew.counts,
+  const collect: () => Promise<Collection> = createMetricsCollector({
+    live: () => supervisor.pool.live(),
+    counts: supervisor.pool.counts,
     primary: (answered) => metrics.read(supervisor, answered)
   })
   if (config.tls) {
     // With time, and with each reload, so that old keys open no recorded session.
     const renew = () => {
       ticketKeys = randomBytes(TICKET_KEY_BYTES)
-      supervisor.crew.tell({ type: 'ticket-keys', keys: ticketKeys.toString('base64') })
+      supervisor.pool.tell({ type: 'ticket-keys', keys: ticketKeys.toString('base64') })
     }
     setInterval(renew, config.tls.ticketKeyMs).unref()
     supervisor.on('roll', renew)
@@ -118,8 +118,8 @@ export async function runPrimary(config: Config): Promise<void> {
     lameDuckMs: config.lameDuckMs,
     drainMs: config.drainMs
   })
-  const admin: Admin = new Admin(commands, audit, errors, log)
-  const feed: Feed = new Feed(commands, { journal, audit })
+  const admin: CommandRunner = new CommandRunner(commands, audit, errors, log)
+  const feed: AdminEventStream = new AdminEventStream(commands, { journal, audit })
 
   if (config.systemd.notifySocket) {
     tellSystemd(supervisor, {
@@ -137,7 +137,7 @@ export async function runPrimary(config: Config): Promise<void> {
     leaving = true
     log[code === 0 ? 'info' : 'fatal']({ code, why }, 'the service ends')
     journal.record({ event: 'stop', pid: process.pid, why, code })
-    supervisor.crew.cut()
+    supervisor.pool.cut()
     await redis?.stop()
     releaseRunDir()
     process.exit(code)
@@ -173,15 +173,15 @@ export async function runPrimary(config: Config): Promise<void> {
     // node:cluster's own round robin is not used: it forgets connections of a worker that dies and lets go of the port with the last.
     cluster.schedulingPolicy = cluster.SCHED_NONE
     setupWorkers(config.nodeOptions)
-    supervisor.port = await takePort(config, (handle) => supervisor.dispatcher.accept(handle), log)
+    supervisor.port = await takePort(config, (handle) => supervisor.router.accept(handle), log)
     if (config.adminPort) {
-      const accept = (handle: TcpHandle) => supervisor.dispatcher.accept(handle, true)
+      const accept = (handle: TcpHandle) => supervisor.router.accept(handle, true)
       supervisor.adminPort = await takeAdminPort(config.adminPort, accept, log)
     }
     // A worker that drains may have 64 connections under way to another one.
     const gate = new AcceptGate(new Descriptors((limit) => Math.min(256, limit / 4)), log)
     for (const port of [supervisor.port, supervisor.adminPort]) if (port?.handle) gate.add(port.handle)
-    supervisor.dispatcher.gate = gate
+    supervisor.router.gate = gate
     const { host, workers, scheduling } = config
     const ports = { port: supervisor.port.number, adminPort: supervisor.adminPort?.number }
     log.info({ version, ...ports, host, workers, scheduling }, 'muster starts')

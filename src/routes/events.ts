@@ -1,5 +1,5 @@
 import type { FastifyPluginAsync } from 'fastify'
-import { Feed } from '../http/pages/snapshot-stream.ts'
+import { SnapshotStream } from '../http/pages/snapshot-stream.ts'
 
 /** Two readings of the counter are a rate when they are so far apart, in ms; nearer than a frame, and it would jump. */
 const NEAR_MS = 500
@@ -10,7 +10,7 @@ export const events: FastifyPluginAsync = async (app) => {
   const { slot, pid, generation } = app.self
   const servedBy = { slot, pid, generation }
   const rate = new Rate()
-  const feed = new Feed(app, async () => {
+  const feed = new SnapshotStream(app, async () => {
     const [hits, pulse] = await Promise.all([app.shared.hits.read().catch(() => null), app.pulse().catch(() => [])])
     const { state, desired, workers } = app.service()
     const requests = new Map(pulse.map((worker) => [worker.pid, worker.requests]))

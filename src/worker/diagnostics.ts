@@ -7,7 +7,7 @@ import { pipeline } from 'node:stream/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { getHeapSnapshot } from 'node:v8'
 import type { Channel } from '../ipc/channel.ts'
-import type { AskOfPrimary, AskOfWorker, Diagnostics, ToPrimary, ToWorker } from '../ipc/messages.ts'
+import type { Diagnostics, PrimaryRequests, ToPrimary, ToWorker, WorkerRequests } from '../ipc/messages.ts'
 
 /** Larger files are not written. */
 const LARGEST_FILE = 4 * 2 ** 30
@@ -16,10 +16,10 @@ const FRESH = { mode: 0o600, flag: 'wx' } as const
 const DELAY_MS = 1000
 
 /** Answers what the primary asks about this process. */
-export function answerForDiagnostics(channel: Channel<ToPrimary, ToWorker, AskOfPrimary, AskOfWorker>): void {
-  channel.answer('profile', async ({ path, ms }) => write(path, JSON.stringify(await profile(ms))))
-  channel.answer('report', ({ path }) => write(path, JSON.stringify(report(), null, 2)))
-  channel.answer('diagnose', diagnose)
+export function answerForDiagnostics(channel: Channel<ToPrimary, ToWorker, PrimaryRequests, WorkerRequests>): void {
+  channel.respond('profile', async ({ path, ms }) => write(path, JSON.stringify(await profile(ms))))
+  channel.respond('report', ({ path }) => write(path, JSON.stringify(report(), null, 2)))
+  channel.respond('diagnose', diagnose)
 }
 
 /** A CPU profile in Chrome DevTools' format, of the next `ms`. */

@@ -1,13 +1,13 @@
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks'
-import type { Vitals } from '../ipc/messages.ts'
-import { BEAT_MS } from '../ipc/messages.ts'
+import type { Heartbeat } from '../ipc/messages.ts'
+import { HEARTBEAT_MS } from '../ipc/messages.ts'
 import type { Connections } from './connections/connections.ts'
 
 /**
  * Says every second from the event loop how this worker is. Silence is what says that the loop does not turn, so nothing
  * else may send for it: no thread, no timer of another kind.
  */
-export function startBeat(connections: Connections, tell: (vitals: Vitals) => void): void {
+export function startHeartbeat(connections: Connections, tell: (vitals: Heartbeat) => void): void {
   const delay = monitorEventLoopDelay({ resolution: 20 })
   delay.enable()
   let before = performance.eventLoopUtilization()
@@ -28,5 +28,5 @@ export function startBeat(connections: Connections, tell: (vitals: Vitals) => vo
     })
     before = now
     delay.reset()
-  }, BEAT_MS).unref()
+  }, HEARTBEAT_MS).unref()
 }

@@ -1,12 +1,12 @@
-import { listenFault } from '../common/errors.ts'
+import { listenError } from '../common/errors.ts'
 import type { Logger } from '../common/log.ts'
 import type { Config } from '../config/load.ts'
 import type { Channel } from '../ipc/channel.ts'
-import type { AskOfPrimary, AskOfWorker, ToPrimary, ToWorker } from '../ipc/messages.ts'
+import type { PrimaryRequests, ToPrimary, ToWorker, WorkerRequests } from '../ipc/messages.ts'
 import type { PortHandle } from './connections/connection.ts'
 import type { Connections } from './connections/connections.ts'
 
-type PortChannel = Pick<Channel<ToPrimary, ToWorker, AskOfPrimary, AskOfWorker>, 'on' | 'tell'>
+type PortChannel = Pick<Channel<ToPrimary, ToWorker, PrimaryRequests, WorkerRequests>, 'on' | 'notify'>
 
 /**
  * Begins to take connections, the way SCHEDULING says: from the primary, from the socket that all share, or from one
@@ -36,7 +36,7 @@ export async function listen(
         return
     }
   } catch (error) {
-    throw listenFault(error as NodeJS.ErrnoException, host, port)
+    throw listenError(error as NodeJS.ErrnoException, host, port)
   }
 }
 
@@ -46,6 +46,6 @@ function sharedPort(channel: PortChannel): Promise<PortHandle> {
       if (handle) resolve(handle as PortHandle)
       else reject(new Error('the primary has sent no socket'))
     })
-    void channel.tell({ type: 'port' })
+    void channel.notify({ type: 'port' })
   })
 }

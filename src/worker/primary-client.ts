@@ -1,7 +1,7 @@
-import { busy, primaryAway } from '../common/errors.ts'
+import { primaryAway, tooBusy } from '../common/errors.ts'
 import type { Primary } from '../http/plugins/admin-routes.ts'
-import { AskError, type Channel } from '../ipc/channel.ts'
-import type { AdminEvent, AskOfPrimary, AskOfWorker, ToPrimary, ToWorker } from '../ipc/messages.ts'
+import { type Channel, RpcError } from '../ipc/channel.ts'
+import type { AdminEvent, PrimaryRequests, ToPrimary, ToWorker, WorkerRequests } from '../ipc/messages.ts'
 import type { Connections } from './connections/connections.ts'
 
 /** Commands under way through one worker; more are refused: they share its channel with all else. */
@@ -11,7 +11,7 @@ const WHATEVER_IT_TAKES_MS = 2 ** 31 - 1
 
 /** The primary, as the admin plane of this worker's app sees it. */
 export function primaryOf(
-  channel: Channel<ToPrimary, ToWorker, AskOfPrimary, AskOfWorker>,
+  channel: Channel<ToPrimary, ToWorker, PrimaryRequests, WorkerRequests>,
   connections: () => Connections
 ): Primary {
   const watchers = new Set<(event: AdminEvent) => void>()
@@ -21,13 +21,13 @@ export function primaryOf(
   })
   return {
     async command(name, args, caller, socket) {
-      if (commands >= MOST_COMMANDS) throw busy(`more than ${MOST_COMMANDS} commands at once`)
-      const done = connections().errand(socket)
+      if (commands >= MOST_COMMANDS) throw tooBusy(`more than ${MOST_COMMANDS} commands at once`)
+      const done = connections().holdForAdminRequest(socket)
       commands++
       try {
-        return await channel.ask('command', { name, args, caller }, WHATEVER_IT_TAKES_MS)
+        return await channel.request('command', { name, args, caller }, WHATEVER_IT_TAKES_MS)
       } catch (error) {
-        if (error instanceof AskError) throw primaryAway(error)
+        if (error instanceof RpcError) throw primaryAway(error)
         throw error
       } finally {
         commands--
@@ -37,9 +37,9 @@ export function primaryOf(
     watch(watcher) {
       watchers.add(watcher)
       // Also for one that joins others: the answer is a status, which it needs at once.
-      void channel.tell({ type: 'watch', on: true })
+      void channel.notify({ type: 'watch', on: true })
       return () => {
-        if (watchers.delete(watcher) && watchers.size === 0) void channel.tell({ type: 'watch', on: false })
+        if (watchers.delete(watcher) && watchers.size === 0) void channel.notify({ type: 'watch', on: false })
       }
     }
   }

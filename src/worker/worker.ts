@@ -9,20 +9,27 @@ import { loadIdentity } from '../config/worker-environment.ts'
 import { buildApp } from '../http/app.ts'
 import { changesOf, createRegistry, readRegistry } from '../http/plugins/metrics/metric-registry.ts'
 import { type Channel, createChannel } from '../ipc/channel.ts'
-import type { AskOfPrimary, AskOfWorker, CertificatePair, ServiceView, ToPrimary, ToWorker } from '../ipc/messages.ts'
+import type {
+  CertificatePair,
+  PrimaryRequests,
+  ServiceView,
+  ToPrimary,
+  ToWorker,
+  WorkerRequests
+} from '../ipc/messages.ts'
 import { AcceptGate } from '../net/accept-gate.ts'
 import { Descriptors } from '../net/file-descriptors.ts'
-import { RedisLink, warnOfEviction } from '../state/redis/redis-connection.ts'
+import { RedisConnection, warnOfEviction } from '../state/redis/redis-connection.ts'
 import { SessionSecrets } from '../state/sessions/session-secret.ts'
 import type { Settings } from '../state/shared/settings.ts'
-import { Shared } from '../state/shared/shared-state.ts'
+import { SharedState } from '../state/shared/shared-state.ts'
 import { Connections } from './connections/connections.ts'
 import { Drain, type DrainOptions } from './connections/drain.ts'
 import { exposeInFlight } from './connections/list-in-flight.ts'
 import { watchRoom } from './connections/remaining-capacity.ts'
 import { cutSlowClients } from './connections/slow-clients.ts'
 import { answerForDiagnostics, writeHeapSnapshot } from './diagnostics.ts'
-import { startBeat } from './heartbeat.ts'
+import { startHeartbeat } from './heartbeat.ts'
 import { listen } from './listen.ts'
 import { describeSyntaxError, stackOf } from './load-error.ts'
 import { primaryOf } from './primary-client.ts'
@@ -44,7 +51,7 @@ const BAD_HEADER_QUIET_MS = 60_000
 const RELAY_MARGIN_MS = 1000
 
 type Identity = ReturnType<typeof loadIdentity>
-type PrimaryChannel = Channel<ToPrimary, ToWorker, AskOfPrimary, AskOfWorker>
+type PrimaryChannel = Channel<ToPrimary, ToWorker, PrimaryRequests, WorkerRequests>
 
 /**
  * A worker's whole life: state → app → listen → ready → serve → drain → exit 0.
@@ -58,12 +65,12 @@ export async function runWorker(loadConfig: (pair?: CertificatePair) => Config):
   channel.on('ticket-keys', ({ keys }) => void (identity.ticketKeys = Buffer.from(keys, 'base64')))
   try {
     // A primary of an older version does not know the question: the files are read then.
-    const pair = await channel.ask('certificates', {}, CERTIFICATES_MS).catch(() => null)
+    const pair = await channel.request('certificates', {}, CERTIFICATES_MS).catch(() => null)
     await serve(loadConfig(pair ?? undefined), identity, channel)
   } catch (error) {
     const known = error instanceof StartupError
     const why = known ? error.message : `worker ${identity.slot} cannot boot: ${stackOf(error)}`
-    await channel.tell({ type: 'boot-failed', why })
+    await channel.notify({ type: 'boot-failed', why })
     process.exit(EXIT_CONFIG)
   }
 }
@@ -76,20 +83,20 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
   let view: ServiceView = { state: 'starting', desired: 0, workers: [], redis: false }
   channel.on('service', (message) => {
     view = message.view
-    if (view.state === 'draining') connections.sayClose()
+    if (view.state === 'draining') connections.announceClose()
   })
 
-  const link = new RedisLink(config.redis.url!, config.redis.timeoutMs, log, config.redis)
+  const link = new RedisConnection(config.redis.url!, config.redis.timeoutMs, log, config.redis)
   const sessionSecrets = new SessionSecrets(link, slot === 0 ? log : undefined, config.session.secrets)
-  link.on('change', (up) => void channel.tell({ type: 'redis', up }))
-  const shared = new Shared({
+  link.on('change', (up) => void channel.notify({ type: 'redis', up }))
+  const shared = new SharedState({
     link,
     log,
     self,
     instance,
     draining: draining.signal,
     // The primary answers at the deadline; what is added here only catches a dead one.
-    relay: (message) => channel.ask('broadcast', message, message.deadlineMs + RELAY_MARGIN_MS)
+    relay: (message) => channel.request('broadcast', message, message.deadlineMs + RELAY_MARGIN_MS)
   })
   let booted!: () => void
   answerForShared(channel, shared, new Promise<void>((resolve) => (booted = resolve)))
@@ -117,8 +124,8 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
     sessionSecrets: sessionSecrets.list,
     registry,
     service: () => view,
-    collect: () => channel.ask('collect', {}, COLLECT_MS),
-    pulse: () => channel.ask('pulse', {}, PULSE_MS),
+    collect: () => channel.request('collect', {}, COLLECT_MS),
+    pulse: () => channel.request('pulse', {}, PULSE_MS),
     draining: draining.signal,
     routes,
     serverFactory: (handler) => {
@@ -132,7 +139,7 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
     },
     connections: {
       isIdleAdopted: (socket) => connections.isIdleAdopted(socket),
-      unlessServed: (socket, end) => connections.unlessServed(socket, end),
+      afterPendingInput: (socket, end) => connections.afterPendingInput(socket, end),
       acceptPauses: () => gate?.pauses ?? 0,
       isAdmin: (socket) => connections.isAdmin(socket),
       refused: () => connections.refused
@@ -143,8 +150,8 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
   exposeInFlight(connections.all)
   cutSlowClients(connections.all, config.http)
   booted()
-  channel.answer('ping', () => null)
-  channel.answer('metrics', () => readRegistry(registry))
+  channel.respond('ping', () => null)
+  channel.respond('metrics', () => readRegistry(registry))
   answerForSessions(channel, app.sessions)
   answerForDiagnostics(channel)
 
@@ -154,13 +161,13 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
     if (!handle) return
     connections.adopt(handle, arrival)
     const left = room?.()
-    void channel.tell({ type: 'adopted', id, ...(left !== undefined && { room: left }) })
+    void channel.notify({ type: 'adopted', id, ...(left !== undefined && { room: left }) })
   })
   const changedCounts = changesOf(registry)
   /** What this worker has counted is not to end with it. */
   const tellCounts = async () => {
     const families = await changedCounts()
-    if (families.length > 0) void channel.tell({ type: 'counts', families })
+    if (families.length > 0) void channel.notify({ type: 'counts', families })
   }
   let drain: Drain | undefined
   channel.on('moved', ({ id, lost }) => drain?.moved(id, lost))
@@ -171,10 +178,10 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
     drain = new Drain(connections, options)
     connections.refuseNew()
     draining.abort()
-    const [ledger] = await Promise.all([drain.run(), shared.ended(options.deadlineMs)])
-    log.info({ ledger }, 'drained')
+    const [connectionStats] = await Promise.all([drain.run(), shared.ended(options.deadlineMs)])
+    log.info({ connections: connectionStats }, 'drained')
     if (snapshot) await writeHeapSnapshot(snapshot).catch((error: unknown) => log.error({ err: error }, 'no snapshot'))
-    if (process.connected) await channel.ask('drained', ledger, 1000).catch(() => {})
+    if (process.connected) await channel.request('drained', connectionStats, 1000).catch(() => {})
     // Who waits for the primary gets its answer yet: it may be about this very worker.
     await drain.left
     await app.close().catch((error: unknown) => log.warn({ err: error }, 'closing the app'))
@@ -183,7 +190,7 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
     link.stop()
     await tellCounts()
     // An answer is behind all that was said before: an exit may be seen before what is still on its way.
-    if (process.connected) await channel.ask('pulse', {}, 1000).catch(() => {})
+    if (process.connected) await channel.request('pulse', {}, 1000).catch(() => {})
     process.exit(0)
   }
   channel.on('drain', ({ handOver, deadlineMs, snapshot }) => {
@@ -192,7 +199,7 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
       handOver:
         handOver && !config.tls
           ? (id, handle, idleMs, origin) =>
-              channel.tell({ type: 'hand-over', id, idleMs, ...(origin && { origin }) }, handle)
+              channel.notify({ type: 'hand-over', id, idleMs, ...(origin && { origin }) }, handle)
           : undefined,
       graceMs: config.http.keepAliveMs + 1000,
       lingerMs: LINGER_MS,
@@ -213,14 +220,14 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
   gate = new AcceptGate(new Descriptors((limit) => Math.min(64, limit / 8)), log)
   gate.add(() => connections.listeningHandle)
   const low = config.scheduling === 'sticky' ? LOW_ROOM_STICKY : LOW_ROOM
-  room = watchRoom(connections, gate, low, (left) => void channel.tell({ type: 'room', room: left }))
+  room = watchRoom(connections, gate, low, (left) => void channel.notify({ type: 'room', room: left }))
   await listen(config, connections, channel, log)
-  startBeat(connections, (vitals) => {
-    void channel.tell({ type: 'beat', vitals: { ...vitals, room: room?.() } })
+  startHeartbeat(connections, (vitals) => {
+    void channel.notify({ type: 'beat', vitals: { ...vitals, room: room?.() } })
     void tellCounts()
   })
-  await channel.tell({ type: 'redis', up: link.up })
-  await channel.tell({ type: 'ready' })
+  await channel.notify({ type: 'redis', up: link.up })
+  await channel.notify({ type: 'ready' })
 }
 
 /** Once a minute: a proxy that is set up wrong opens many connections. */

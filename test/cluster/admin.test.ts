@@ -3,7 +3,7 @@ import { readFileSync, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { COMMAND_NAMES, COMMANDS, type CommandName } from '../../src/admin/registry.ts'
-import { faultOf } from '../../src/common/json-schema-check.ts'
+import { issueOf } from '../../src/common/json-schema-check.ts'
 import { type Answer, command, overHttp, TOKENS } from '../helpers/admin.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { muster, type Service, startService } from '../helpers/service.ts'
@@ -88,7 +88,7 @@ describe('every command through every door', () => {
       for (const [door, call] of Object.entries(doors)) {
         const answer = await call(name, ...CALLS[name])
         assert.equal(answer.ok, true, `${door}: ${JSON.stringify(answer)}`)
-        assert.equal(faultOf(COMMANDS[name].result, answer.result), undefined, JSON.stringify(answer.result))
+        assert.equal(issueOf(COMMANDS[name].result, answer.result), undefined, JSON.stringify(answer.result))
         assert.deepEqual(answer.missing, [], door)
         shapes[door] = [Object.keys(answer), keysOf(answer.result), answer.acks?.map(({ slot }) => slot).sort()]
       }
@@ -164,11 +164,11 @@ describe('every command through every door', () => {
     assert.equal(service.lines.slice(from).filter(({ msg }) => msg === 'rolling restart done').length, 1)
 
     const isAnswer = (door: string) => (line: { msg: string }) =>
-      line.msg === 'command answered' && 'door' in line && line.door === door
+      line.msg === 'command answered' && 'transport' in line && line.transport === door
     await Promise.all([service.line(isAnswer('socket'), from), service.line(isAnswer('http'), from)])
     const audit = service.lines.slice(from).filter(({ msg }) => msg === 'command answered')
-    assert.deepEqual(new Set(audit.map(({ door }) => door)), new Set(['socket', 'http']))
-    const http = audit.find(({ door }) => door === 'http')
+    assert.deepEqual(new Set(audit.map(({ transport }) => transport)), new Set(['socket', 'http']))
+    const http = audit.find(({ transport }) => transport === 'http')
     assert.match(String(http?.who), /^token [0-9a-f]{8}$/)
     assert.equal(http?.from, '127.0.0.1')
     const log = JSON.stringify(service.lines)

@@ -5,11 +5,11 @@ import { readdirSync, readFileSync, statSync, utimesSync } from 'node:fs'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { type TestContext, test } from 'node:test'
-import { type BlackBox, readBlackBox, writeBlackBox } from '../../src/primary/health/hang-report.ts'
+import { type HangReport, readBlackBox, writeBlackBox } from '../../src/primary/health/hang-report.ts'
 import type { Frame } from '../../src/primary/health/inspector.ts'
-import { readProcess } from '../../src/primary/health/process-stat.ts'
+import { readProcessStat } from '../../src/primary/health/process-stat.ts'
 import { workerSettings } from '../../src/primary/workers/fork.ts'
-import { Stderr } from '../../src/primary/workers/stderr-tail.ts'
+import { StderrTail } from '../../src/primary/workers/stderr-tail.ts'
 import { freePort } from '../helpers/http.ts'
 import { fixture } from '../helpers/load.ts'
 import { temporaryFolder } from '../helpers/service.ts'
@@ -19,11 +19,11 @@ import { until } from '../helpers/until.ts'
 const DEADLINE_MS = 30_000
 
 /** A process that has begun to be blocked in this way, and is for at least 50 ms if it can be seen; gone after the test. */
-async function startBlocked(t: TestContext, way: string): Promise<{ child: ChildProcess; stderr: Stderr }> {
+async function startBlocked(t: TestContext, way: string): Promise<{ child: ChildProcess; stderr: StderrTail }> {
   const { execArgv, stdio } = workerSettings([], false)
   const child = fork(fixture('blocked'), [way], { execArgv: execArgv!, stdio: stdio! as never })
   t.after(() => child.kill('SIGKILL'))
-  const stderr = new Stderr(child.stderr!, new PassThrough().resume())
+  const stderr = new StderrTail(child.stderr!, new PassThrough().resume())
   await once(child, 'message')
   return { child, stderr }
 }
@@ -33,8 +33,8 @@ const innermost = (stack: Frame[]): Frame =>
   stack.find(({ url }) => !url.startsWith('node:')) ?? assert.fail('no frame')
 
 const burnt = (pid: number, ms: number) => {
-  const { cpuMs } = readProcess(pid)!
-  return until(() => readProcess(pid)!.cpuMs - cpuMs > ms, 'CPU time without turning')
+  const { cpuMs } = readProcessStat(pid)!
+  return until(() => readProcessStat(pid)!.cpuMs - cpuMs > ms, 'CPU time without turning')
 }
 
 test('an endless loop: its stack is read; two workers at once are no trouble', async (t) => {
@@ -64,7 +64,7 @@ test('a deep stack is cut to 64 frames, the innermost', async (t) => {
 
 test('blocked in Atomics.wait: a system call that the inspector can interrupt', async (t) => {
   const { child, stderr } = await startBlocked(t, 'atomics')
-  await until(() => readProcess(child.pid!)!.state === 'S', 'the sleep')
+  await until(() => readProcessStat(child.pid!)!.state === 'S', 'the sleep')
   const { stack, process } = await readBlackBox(child, stderr, DEADLINE_MS)
   assert.equal(innermost(stack).functionName, 'atomics')
   assert.equal(process!.state, 'S')
@@ -72,7 +72,7 @@ test('blocked in Atomics.wait: a system call that the inspector can interrupt', 
 
 test('blocked in execSync: no stack, and a note of where the kernel has it', async (t) => {
   const { child, stderr } = await startBlocked(t, 'exec')
-  await until(() => readProcess(child.pid!)!.state === 'S', 'the sleep')
+  await until(() => readProcessStat(child.pid!)!.state === 'S', 'the sleep')
   const started = performance.now()
   const { stack, inFlight, note, process } = await readBlackBox(child, stderr, 300)
   assert.ok(performance.now() - started >= 299)
@@ -84,7 +84,7 @@ test('blocked in execSync: no stack, and a note of where the kernel has it', asy
 test('a process that is stopped, or has ended, gives a note and no error', async (t) => {
   const { child, stderr } = await startBlocked(t, 'turning')
   child.kill('SIGSTOP')
-  await until(() => readProcess(child.pid!)!.state === 'T', 'the stop')
+  await until(() => readProcessStat(child.pid!)!.state === 'T', 'the stop')
   assert.equal((await readBlackBox(child, stderr, 100)).note, 'stopped by a signal')
   const exited = once(child, 'exit')
   const reading = readBlackBox(child, stderr, DEADLINE_MS)
@@ -97,9 +97,9 @@ test('a process that is stopped, or has ended, gives a note and no error', async
 
 test('an address on standard error that is none of this host is not called', async (t) => {
   const { child } = await startBlocked(t, 'exec')
-  await until(() => readProcess(child.pid!)!.state === 'S', 'the sleep')
+  await until(() => readProcessStat(child.pid!)!.state === 'S', 'the sleep')
   const said = new PassThrough()
-  const stderr = new Stderr(said, new PassThrough().resume())
+  const stderr = new StderrTail(said, new PassThrough().resume())
   said.write('Debugger listening on ws://192.0.2.1:80/01234567-89ab-cdef-0123-456789abcdef\n')
   assert.match((await readBlackBox(child, stderr, 100)).note!, /^asleep/)
   // Nobody listens there.
@@ -109,7 +109,7 @@ test('an address on standard error that is none of this host is not called', asy
 
 test('the newest ten are kept, for their owner alone', (t) => {
   const runDir = temporaryFolder(t)
-  const box: BlackBox = { pid: 0, stack: [], inFlight: [], note: 'a note' }
+  const box: HangReport = { pid: 0, stack: [], inFlight: [], note: 'a note' }
   for (let i = 0; i < 12; i++) {
     const file = writeBlackBox(runDir, i % 3, { ...box, pid: 100 + i })
     assert.equal(file, join(runDir, `black-box-${i % 3}-${100 + i}.json`))

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { type TestContext, test } from 'node:test'
 import { connect as connectSecurely } from 'node:tls'
-import type { Ledger } from '../../src/ipc/messages.ts'
+import type { DrainStats } from '../../src/ipc/messages.ts'
 import { Authority } from '../helpers/certificates.ts'
 import { Connection, head } from '../helpers/http.ts'
 import { fixture } from '../helpers/load.ts'
@@ -79,7 +79,7 @@ test('a reload in between: half-closed clients get their responses, on connectio
   while (JSON.parse((await asker.request('GET', '/in-flight')).body).requests < 20);
   asker.close()
   const outcome = await service.reload()
-  const { cut, handedOver } = outcome.ledger as Ledger
+  const { cut, handedOver } = outcome.connections as DrainStats
   assert.equal(cut, 0)
   assert.ok(handedOver >= 20, `${handedOver} transferred`)
   for (const [id, text] of (await Promise.all(inFlight)).entries()) assert.deepEqual(bodies(text), [{ id: String(id) }])

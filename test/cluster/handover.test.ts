@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { readdirSync } from 'node:fs'
 import { test } from 'node:test'
-import type { Ledger } from '../../src/ipc/messages.ts'
+import type { DrainStats } from '../../src/ipc/messages.ts'
 import { TOKENS } from '../helpers/admin.ts'
 import { Connection, head, once } from '../helpers/http.ts'
 import { fixture, Load } from '../helpers/load.ts'
@@ -44,8 +44,8 @@ test('3,000 idle connections change hands in one reload, and nobody waits for it
   const outcome = await service.reload()
   await load.stop()
   assert.equal(outcome.msg, 'rolling restart done')
-  assert.ok((outcome.ledger as Ledger).handedOver >= 3000)
-  assert.equal((outcome.ledger as Ledger).cut, 0)
+  assert.ok((outcome.connections as DrainStats).handedOver >= 3000)
+  assert.equal((outcome.connections as DrainStats).cut, 0)
   assert.deepEqual([...load.failures], [])
   // All at once, clients waited for seconds; the limit is wide because many tests share few cores.
   const p99 = load.percentile(0.99)
@@ -57,7 +57,7 @@ test('3,000 idle connections change hands in one reload, and nobody waits for it
   assert.ok(descriptors(service.pid) <= before + 10, 'the primary has kept no descriptor')
 })
 
-test('the ledger of a reload that was asked for over HTTP balances, with the connection of the one who asked', async (t) => {
+test('the connections of a reload that was asked for over HTTP balances, with the connection of the one who asked', async (t) => {
   const { url } = await startRedis(t)
   const env = { REDIS_URL: url, APP: fixture('slow'), KEEP_ALIVE_TIMEOUT: '60000', ...TOKENS }
   const service = await startService(t, { env })
@@ -69,21 +69,21 @@ test('the ledger of a reload that was asked for over HTTP balances, with the con
   })
   assert.equal(answer.status, 200, answer.body)
   const ledgers = [
-    JSON.parse(answer.body).result.ledger,
-    ...service.lines.filter(({ msg }) => msg === 'drained').map(({ ledger }) => ledger)
-  ] as Ledger[]
+    JSON.parse(answer.body).result.connections,
+    ...service.lines.filter(({ msg }) => msg === 'drained').map(({ connections }) => connections)
+  ] as DrainStats[]
   assert.equal(ledgers.length, 3)
-  for (const { held, ...ends } of ledgers) {
+  for (const { total, ...ends } of ledgers) {
     assert.equal(
       Object.values(ends).reduce((sum, count) => sum + count, 0),
-      held,
-      JSON.stringify({ held, ...ends })
+      total,
+      JSON.stringify({ total, ...ends })
     )
   }
   // One that was transferred to a worker of the old generation is transferred again.
-  assert.ok(ledgers[0]!.held >= 10)
+  assert.ok(ledgers[0]!.total >= 10)
   assert.equal(ledgers[0]!.waiting, 1)
-  assert.equal(await drainedConnections(service.url), ledgers[0]!.held, 'and so do the counts on /metrics')
+  assert.equal(await drainedConnections(service.url), ledgers[0]!.total, 'and so do the counts on /metrics')
 })
 
 test('a connection keeps its keep-alive time over a reload, not the time for headers', async (t) => {
@@ -118,7 +118,7 @@ test('a client that stops in the middle of a request does not hold a reload up f
   await once(service.port, 'GET', '/echo?id=1')
   const outcome = await service.reload()
   assert.equal(outcome.msg, 'rolling restart done')
-  assert.equal((outcome.ledger as Ledger).cut, 1)
+  assert.equal((outcome.connections as DrainStats).cut, 1)
   await assert.rejects(half.expect())
 })
 
@@ -204,8 +204,8 @@ test('SIGTERM under load: every request on an accepted connection is answered, w
     []
   )
   assert.ok(reset.reduce((sum, [, count]) => sum + count, 0) <= 8, 'one connection a client at most')
-  for (const { ledger } of service.lines.slice(from).filter((line) => line.msg === 'drained'))
-    assert.equal((ledger as Ledger).cut, 0)
+  for (const { connections } of service.lines.slice(from).filter((line) => line.msg === 'drained'))
+    assert.equal((connections as DrainStats).cut, 0)
   // LAME_DUCK, then the grace of idle connections (KEEP_ALIVE_TIMEOUT + 1 s), FIN and their lingering (2 s).
   assert.ok(took >= 2000 && took < 2000 + 3000 + 2000 + 5000, `${Math.round(took)} ms`)
   assert.ok(idle.every((connection) => connection.ended))

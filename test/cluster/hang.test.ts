@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { readFileSync, statSync } from 'node:fs'
 import { type TestContext, test } from 'node:test'
-import type { BlackBox } from '../../src/primary/health/hang-report.ts'
+import type { HangReport } from '../../src/primary/health/hang-report.ts'
 import { once } from '../helpers/http.ts'
 import { fixture } from '../helpers/load.ts'
 import { startRedis } from '../helpers/redis.ts'
@@ -44,7 +44,7 @@ test('a worker in an endless loop is found and replaced, with a black box that n
 
   const file = String(hang.file)
   assert.equal(statSync(file).mode & 0o777, 0o600)
-  const box = JSON.parse(readFileSync(file, 'utf8')) as BlackBox
+  const box = JSON.parse(readFileSync(file, 'utf8')) as HangReport
   const loop = box.stack.find(({ functionName }) => functionName === 'blockForever')
   assert.match(loop?.url ?? '', /\/fixtures\/block-loop\.js$/, JSON.stringify(box))
   assert.equal(box.inFlight[0]!.route, '/block')

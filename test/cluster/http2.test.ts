@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { type TestContext, test } from 'node:test'
-import type { Ledger } from '../../src/ipc/messages.ts'
+import type { DrainStats } from '../../src/ipc/messages.ts'
 import { Authority } from '../helpers/certificates.ts'
 import { Http2Client } from '../helpers/http2.ts'
 import { DATA, END_STREAM, type Frame, FrameClient, RST_STREAM, WINDOW_UPDATE } from '../helpers/http2-frames.ts'
@@ -124,8 +124,8 @@ test('HTTP/2 clients that wait for their answers and never ask twice lose nothin
   // A request that fails ends the test.
   const reloads = async () => {
     for (let reload = 0; reload < 3; reload++) {
-      const { ledger } = await service.reload()
-      assert.equal((ledger as Ledger).cut, 0)
+      const { connections } = await service.reload()
+      assert.equal((connections as DrainStats).cut, 0)
     }
     reloading = false
   }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import { readProcess } from '../../src/primary/health/process-stat.ts'
+import { readProcessStat } from '../../src/primary/health/process-stat.ts'
 import { Connection, once } from '../helpers/http.ts'
 import { fixture } from '../helpers/load.ts'
 import { startRedis } from '../helpers/redis.ts'
@@ -60,7 +60,7 @@ for (const [misuse, why] of [
   test(`${misuse} on a worker's channel: that worker is replaced, and the others serve on`, async (t) => {
     const { service, others, pid } = await startMisuse(t, misuse)
     const from = service.lines.length
-    const before = readProcess(service.pid)!.rssBytes
+    const before = readProcessStat(service.pid)!.rssBytes
     process.kill(pid, 'SIGUSR2')
     const found = await service.line((line) => line.msg === 'a worker misuses its channel', from)
     assert.match(String(found.why), why)
@@ -69,7 +69,7 @@ for (const [misuse, why] of [
     const { answered } = others
     await until(() => others.answered > answered + 100, 'answers of the others')
     await others.stop()
-    const grown = (readProcess(service.pid)!.rssBytes - before) / 2 ** 20
+    const grown = (readProcessStat(service.pid)!.rssBytes - before) / 2 ** 20
     assert.ok(grown < 200, `the primary has grown by ${grown} MiB`)
     assert.equal((await muster(service, 'ping')).stdout, 'pong\n')
     assert.equal(service.lines.slice(from).filter((line) => line.msg === 'worker is gone').length, 1)

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import type { Ledger } from '../../src/ipc/messages.ts'
+import type { DrainStats } from '../../src/ipc/messages.ts'
 import { Connection, head, once } from '../helpers/http.ts'
 import { fixture } from '../helpers/load.ts'
 import { startRedis } from '../helpers/redis.ts'
@@ -56,7 +56,7 @@ test('a reload transfers a paused connection: every pipelined request is answere
   while (JSON.parse((await asker.request('GET', '/in-flight')).body).requests < 5 * 100);
   asker.close()
   const outcome = await service.reload()
-  assert.equal((outcome.ledger as Ledger).cut, 0)
+  assert.equal((outcome.connections as DrainStats).cut, 0)
   for (const flood of answers) await expectIds(flood)
   assert.ok(floods.every((flood) => !flood.ended))
   for (const [id, flood] of floods.entries()) {
@@ -80,7 +80,7 @@ test('a client that always has ten requests under way is transferred by a reload
   })
   const outcome = await service.reload().finally(() => (reloaded = true))
   await Promise.all(lanes)
-  const { cut, handedOver } = outcome.ledger as Ledger
+  const { cut, handedOver } = outcome.connections as DrainStats
   assert.deepEqual({ cut, handedOver }, { cut: 0, handedOver: 1 })
   assert.ok(!client.ended)
   client.close()

@@ -7,7 +7,7 @@ import { type TestContext, test } from 'node:test'
 import { pino } from 'pino'
 import { parse } from 'yaml'
 import { startEmbeddedRedis } from '../../src/primary/embedded-redis/run-redis.ts'
-import { RedisLink } from '../../src/state/redis/redis-connection.ts'
+import { RedisConnection } from '../../src/state/redis/redis-connection.ts'
 import { Counters } from '../../src/state/shared/counters.ts'
 import { freePort } from '../helpers/http.ts'
 import { missing } from '../helpers/programs.ts'
@@ -23,7 +23,7 @@ const skip = missing('cc', 'redis-server')
 
 /** Counts at once with 16 callers, kills Redis again and again, and expects that no number is given twice. */
 async function expectNothingLost(t: TestContext, url: string, kill: () => Promise<unknown>): Promise<void> {
-  const link = new RedisLink(url, 60_000, log)
+  const link = new RedisConnection(url, 60_000, log)
   t.after(() => link.stop())
   await link.start(async () => {})
   const counter = new Counters(link).get('hits')

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Ledger } from '../../src/ipc/messages.ts'
+import type { DrainStats } from '../../src/ipc/messages.ts'
 import { fixture, Load } from '../helpers/load.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { startService } from '../helpers/service.ts'
@@ -20,11 +20,11 @@ test(`a reload loses nothing: ${RELOADS} under load, no request fails, open conn
     const outcome = await service.reload()
     assert.equal(outcome.msg, 'rolling restart done')
     assert.equal(outcome.generation, i + 1)
-    const { held, ...ended } = outcome.ledger as Ledger
+    const { total, ...ended } = outcome.connections as DrainStats
     assert.equal(
-      held,
+      total,
       Object.values(ended).reduce((sum, count) => sum + count, 0),
-      'the ledger balances'
+      'the connections balances'
     )
     assert.equal(ended.cut, 0)
     handedOver += ended.handedOver

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { type TestContext, test } from 'node:test'
-import type { Ledger } from '../../src/ipc/messages.ts'
+import type { DrainStats } from '../../src/ipc/messages.ts'
 import { type Answer, Connection, freePort, once } from '../helpers/http.ts'
 import { fixture, Load } from '../helpers/load.ts'
 import { startRedis } from '../helpers/redis.ts'
@@ -14,15 +14,15 @@ const MIGRATION = '/proc/sys/net/ipv4/tcp_migrate_req'
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
 const hasReusePort = major > 22 || (major === 22 && minor >= 12)
 
-/** Three reloads under load: no request fails, no open connection is closed, no ledger has a cut. */
+/** Three reloads under load: no request fails, no open connection is closed, no connections has a cut. */
 async function reloadsWithoutLoss(t: TestContext, service: Service): Promise<void> {
   const load = new Load(t, service.port, MIX, { addresses: 40 })
   for (let i = 0; i < 3; i++) {
     await load.until(load.answered + 500)
     const outcome = await service.reload()
     assert.equal(outcome.msg, 'rolling restart done')
-    assert.equal((outcome.ledger as Ledger).cut, 0)
-    assert.ok((outcome.ledger as Ledger).handedOver > 0)
+    assert.equal((outcome.connections as DrainStats).cut, 0)
+    assert.ok((outcome.connections as DrainStats).handedOver > 0)
   }
   await load.stop()
   assert.deepEqual([...load.failures], [])

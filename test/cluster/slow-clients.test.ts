@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Ledger } from '../../src/ipc/messages.ts'
+import type { DrainStats } from '../../src/ipc/messages.ts'
 import { Good } from '../helpers/good.ts'
 import { Connection } from '../helpers/http.ts'
 import { fixture } from '../helpers/load.ts'
@@ -28,8 +28,8 @@ test('slow heads, bodies and readers are cut in time, on connections that change
       })
     )
   )
-  const { ledger } = await service.reload()
-  assert.ok((ledger as Ledger).handedOver >= handed.length, 'all of them changed hands')
+  const { connections } = await service.reload()
+  assert.ok((connections as DrainStats).handedOver >= handed.length, 'all of them changed hands')
 
   const good = new Good(t, service.port)
   const slow = new SlowClients(t, service.port)

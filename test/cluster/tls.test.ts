@@ -4,7 +4,7 @@ import { copyFileSync, readFileSync, writeFileSync } from 'node:fs'
 import { connect as connectPlainly } from 'node:net'
 import { type TestContext, test } from 'node:test'
 import { type ConnectionOptions, connect } from 'node:tls'
-import type { Ledger } from '../../src/ipc/messages.ts'
+import type { DrainStats } from '../../src/ipc/messages.ts'
 import { Authority } from '../helpers/certificates.ts'
 import { Connection, freePort, NoAnswer } from '../helpers/http.ts'
 import { Http2Client } from '../helpers/http2.ts'
@@ -68,16 +68,16 @@ for (const SCHEDULING of ['rr', 'shared', 'sticky', 'reuseport']) {
     await load.until(load.answered + 100)
     await load.stop()
     assert.equal(outcome.msg, 'rolling restart done')
-    const { cut, handedOver, held, ...ended } = outcome.ledger as Ledger
+    const { cut, handedOver, total, ...ended } = outcome.connections as DrainStats
     assert.deepEqual({ cut, handedOver }, { cut: 0, handedOver: 0 })
     assert.equal(
-      held,
+      total,
       Object.values(ended).reduce((sum, count) => sum + count, 0)
     )
     // Without the kernel's help, the queue of a socket that is closed is lost: docs/scheduling.md.
     const failures = [...load.failures].filter(([kind]) => !(SCHEDULING === 'reuseport' && /connect: /.test(kind)))
     assert.deepEqual(failures, [])
-    t.diagnostic(`${load.answered} answers, ${load.refused} asked again, ${JSON.stringify(outcome.ledger)}`)
+    t.diagnostic(`${load.answered} answers, ${load.refused} asked again, ${JSON.stringify(outcome.connections)}`)
     assert.deepEqual(await service.stop(), { code: 0, signal: null })
   })
 }
@@ -198,8 +198,8 @@ test('SIGTERM: what has begun is answered, on both protocols, and nothing is cut
   await load.stop()
   const failures = [...load.failures].filter(([kind]) => !/connect:? (ECONNREFUSED|ECONNRESET)/.test(kind))
   assert.deepEqual(failures, [])
-  for (const { ledger } of service.lines.slice(from).filter((line) => line.msg === 'drained'))
-    assert.equal((ledger as Ledger).cut, 0)
+  for (const { connections } of service.lines.slice(from).filter((line) => line.msg === 'drained'))
+    assert.equal((connections as DrainStats).cut, 0)
   assert.ok(silent.ended)
   t.diagnostic(`${load.answered} answers, ${load.refused} asked again`)
 })

@@ -8,11 +8,11 @@ import { primaryAway } from '../../src/common/errors.ts'
 import { type Config, loadConfig } from '../../src/config/load.ts'
 import { buildApp } from '../../src/http/app.ts'
 import { createRegistry, readRegistry } from '../../src/http/plugins/metrics/metric-registry.ts'
-import type { Collection, Pulse, ServiceView } from '../../src/ipc/messages.ts'
+import type { Collection, ServiceView, WorkerRequestCount } from '../../src/ipc/messages.ts'
 import exampleRoutes from '../../src/routes/index.ts'
-import { RedisLink } from '../../src/state/redis/redis-connection.ts'
+import { RedisConnection } from '../../src/state/redis/redis-connection.ts'
 import { SessionSecrets } from '../../src/state/sessions/session-secret.ts'
-import { Shared } from '../../src/state/shared/shared-state.ts'
+import { SharedState } from '../../src/state/shared/shared-state.ts'
 import { Connections } from '../../src/worker/connections/connections.ts'
 import { startRedis } from './redis.ts'
 
@@ -41,14 +41,14 @@ export interface AppOptions {
 export interface TestApp {
   app: FastifyInstance
   config: Config
-  link: RedisLink
+  link: RedisConnection
   server: AnyRedis
   /** A plain client of the same Redis. */
   redis: Redis
   /** What the primary last said of the service; a test may change it. */
   view: ServiceView
   /** What the primary says that workers have served; a test may change it. */
-  pulse: Pulse[]
+  pulse: WorkerRequestCount[]
   /** What a collection of metrics gives beside this worker's own. */
   collected: Omit<Collection, 'workers'>
   draining: AbortController
@@ -64,11 +64,11 @@ export async function startApp(t: TestContext, options: AppOptions = {}): Promis
   const server = options.redis ?? (await startRedis(t))
   const config = loadConfig(env)
   const log = options.log ?? (onLog ? pino({ level: 'info' }, { write: onLog }) : pino({ level: 'silent' }))
-  const link = new RedisLink(options.url ?? server.url, config.redis.timeoutMs, log, config.redis)
+  const link = new RedisConnection(options.url ?? server.url, config.redis.timeoutMs, log, config.redis)
   const worker = { slot, pid: process.pid, host: 'test-host' }
   const self = { ...worker, generation: 1 }
   const draining = new AbortController()
-  const shared: Shared = new Shared({
+  const shared: SharedState = new SharedState({
     link,
     log,
     self,
@@ -89,7 +89,7 @@ export async function startApp(t: TestContext, options: AppOptions = {}): Promis
   const registry = createRegistry()
   const workers: ServiceView['workers'] = [{ slot, pid: process.pid, generation: 1, status: 'ready' }]
   const view: ServiceView = { state: 'running', desired: 1, workers, redis: true }
-  const pulse: Pulse[] = [{ pid: process.pid, requests: 0 }]
+  const pulse: WorkerRequestCount[] = [{ pid: process.pid, requests: 0 }]
   const collected: TestApp['collected'] = { primary: [], missing: [] }
   let close = async () => {}
   t.after(async () => {
@@ -108,7 +108,7 @@ export async function startApp(t: TestContext, options: AppOptions = {}): Promis
       },
       connections: {
         isIdleAdopted: (socket) => connections?.isIdleAdopted(socket) === true,
-        unlessServed: (socket, end) => connections?.unlessServed(socket, end),
+        afterPendingInput: (socket, end) => connections?.afterPendingInput(socket, end),
         acceptPauses: () => 0,
         isAdmin: (socket) => connections?.isAdmin(socket) === true,
         refused: () => connections?.refused ?? {}

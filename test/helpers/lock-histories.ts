@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Held } from '../../src/state/shared/leases.ts'
+import type { LeaseGrant } from '../../src/state/shared/leases.ts'
 import type { Locks } from '../../src/state/shared/locks.ts'
 import { startWorkers } from './locks.ts'
 import { RedisProxy } from './proxy.ts'
@@ -98,7 +98,7 @@ export async function onceHistory(t: TestContext, names: number): Promise<void> 
   const runName = async (i: number) => {
     const name = `name-${i}`
     const deadline = performance.now() + PATIENCE_MS
-    const run = async ({ signal }: Held) => {
+    const run = async ({ signal }: LeaseGrant) => {
       counts.runs++
       await sleep(random.chance(0.02) ? random.between(3500, 5000) : random.between(0, 30))
       if (signal.aborted) counts.aborted++
@@ -151,12 +151,12 @@ export async function lockHistory(t: TestContext, grants: number): Promise<void>
   const { random, proxies, workers } = await startBehindProxies(t, 2000)
   const latency = () => (random.chance(0.1) ? random.between(300, 1500) : random.between(0, 5))
   for (const proxy of proxies) proxy.latency = { request: latency, answer: latency }
-  const holders = new Map<string, Held>()
+  const holders = new Map<string, LeaseGrant>()
   const highest = new Map<string, number>()
   const counts = { granted: 0, lost: 0, refused: 0 }
   const violations: string[] = []
 
-  const hold = (name: string) => async (held: Held) => {
+  const hold = (name: string) => async (held: LeaseGrant) => {
     counts.granted++
     const other = holders.get(name)
     if (held.signal.aborted) violations.push(`${name}: granted when it was lost already`)

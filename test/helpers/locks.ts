@@ -2,13 +2,13 @@ import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 import type { Redis } from 'ioredis'
 import { pino } from 'pino'
-import { RedisLink } from '../../src/state/redis/redis-connection.ts'
+import { RedisConnection } from '../../src/state/redis/redis-connection.ts'
 import { Locks } from '../../src/state/shared/locks.ts'
 import { startRedis } from './redis.ts'
 
 interface Worker {
   locks: Locks
-  link: RedisLink
+  link: RedisConnection
   draining: AbortController
   /** What it has logged. */
   lines: { msg: string; level: number; err?: { message: string } }[]
@@ -26,7 +26,7 @@ export async function startWorkers(t: TestContext) {
   const open = async (url = redis.url, timeoutMs = 5000): Promise<Worker> => {
     const lines: Worker['lines'] = []
     const log = pino({ level: 'info' }, { write: (line) => void lines.push(JSON.parse(line)) })
-    const link = new RedisLink(url, timeoutMs, log)
+    const link = new RedisConnection(url, timeoutMs, log)
     const draining = new AbortController()
     const locks = new Locks({ link, log, draining: draining.signal })
     const worker = { locks, link, draining, lines }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { plan } from '../../src/primary/policy/plan.ts'
-import { apply } from '../../src/primary/policy/reduce.ts'
+import { reduce } from '../../src/primary/policy/reduce.ts'
 import {
   type Action,
   type Event,
@@ -51,7 +51,7 @@ export class Rehearsal {
 
   /** @returns what is done about it */
   happens(event: Event): string[] {
-    this.state = apply(this.state, event, this.now, this.limits)
+    this.state = reduce(this.state, event, this.now, this.limits)
     return this.reconcile()
   }
 
@@ -111,7 +111,7 @@ export class Rehearsal {
   }
 
   #apply(event: Event): void {
-    this.state = apply(this.state, event, this.now, this.limits)
+    this.state = reduce(this.state, event, this.now, this.limits)
   }
 
   #find(id: number) {

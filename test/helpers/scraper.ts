@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Self } from '../../src/http/app.ts'
+import type { WorkerInfo } from '../../src/http/app.ts'
 import { Connection } from './http.ts'
 import { parseMetrics } from './metrics.ts'
 import { until } from './until.ts'
@@ -32,7 +32,7 @@ export class Scraper {
   }
 
   /** Which worker its connection is at. */
-  async self(): Promise<Self> {
+  async self(): Promise<WorkerInfo> {
     return JSON.parse((await this.#connection.request('GET', '/self')).body)
   }
 

@@ -1,4 +1,4 @@
-import { wakeAt } from '../../src/primary/policy/plan.ts'
+import { nextDeadline } from '../../src/primary/policy/plan.ts'
 import type { Action, Worker } from '../../src/primary/policy/types.ts'
 import type { Random } from './random.ts'
 import { Rehearsal } from './rehearsal.ts'
@@ -65,7 +65,7 @@ export class World {
   step(): boolean {
     this.#agenda.sort((a, b) => a.at - b.at)
     const next = this.#agenda[0]
-    const wake = wakeAt(this.rehearsal.state, this.rehearsal.limits, this.rehearsal.now)
+    const wake = nextDeadline(this.rehearsal.state, this.rehearsal.limits, this.rehearsal.now)
     if (next === undefined && wake === undefined) return false
     this.rehearsal.now = Math.min(next?.at ?? Number.POSITIVE_INFINITY, wake ?? Number.POSITIVE_INFINITY)
     if (next && next.at <= this.rehearsal.now) {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { FastifyPluginAsync } from 'fastify'
 import { COMMAND_NAMES, COMMANDS } from '../../src/admin/registry.ts'
-import { MOST_ATTEMPTS } from '../../src/state/shared/attempts.ts'
+import { MAX_ATTEMPTS } from '../../src/state/shared/attempts.ts'
 import { TOKENS } from '../helpers/admin.ts'
 import { startApp } from '../helpers/app.ts'
 import { RedisProxy } from '../helpers/proxy.ts'
@@ -82,8 +82,8 @@ describe('tokens over HTTP', () => {
     const codes: number[] = []
     for (let i = 0; i < 40; i++) codes.push((await guess('192.0.2.1', `${i}`.padEnd(32, 'x'))).statusCode)
     assert.deepEqual(codes, [
-      ...Array<number>(MOST_ATTEMPTS.each).fill(401),
-      ...Array<number>(40 - MOST_ATTEMPTS.each).fill(429)
+      ...Array<number>(MAX_ATTEMPTS.each).fill(401),
+      ...Array<number>(40 - MAX_ATTEMPTS.each).fill(429)
     ])
     const right = await guess('192.0.2.1', TOKENS.ADMIN_TOKEN)
     assert.deepEqual([right.statusCode, right.json().code], [503, 'PRIMARY_AWAY'], 'let in from the same address')
@@ -95,7 +95,7 @@ describe('tokens over HTTP', () => {
     assert.equal(lines.join().includes('39xxx'), false, 'no guess is in the log')
 
     // Many addresses are one attack.
-    const many = Array.from({ length: MOST_ATTEMPTS.all }, (_, i) => guess(`198.51.100.${i}`, 'x'.repeat(32)))
+    const many = Array.from({ length: MAX_ATTEMPTS.all }, (_, i) => guess(`198.51.100.${i}`, 'x'.repeat(32)))
     await Promise.all(many)
     assert.equal((await guess('192.0.2.2', 'x'.repeat(32))).statusCode, 429)
     assert.equal((await guess('192.0.2.2', TOKENS.ADMIN_TOKEN)).statusCode, 503, 'a valid one is let in')
@@ -110,13 +110,13 @@ describe('tokens over HTTP', () => {
     const answers = await Promise.all(
       Array.from({ length: 100 }, (_, i) => app.inject({ ...STATUS, headers: bearer(`${i}`.padEnd(32, 'x')) }))
     )
-    assert.equal(answers.filter(({ statusCode }) => statusCode === 401).length, MOST_ATTEMPTS.each)
+    assert.equal(answers.filter(({ statusCode }) => statusCode === 401).length, MAX_ATTEMPTS.each)
   })
 
   test('requests without a token are not counted, and lock nobody out', async (t) => {
     const { app, redis } = await startApp(t, { env: TOKENS })
     const from = { ...STATUS, remoteAddress: '192.0.2.1' }
-    for (let i = 0; i <= MOST_ATTEMPTS.all; i++) assert.equal((await app.inject(from)).statusCode, 401)
+    for (let i = 0; i <= MAX_ATTEMPTS.all; i++) assert.equal((await app.inject(from)).statusCode, 401)
     assert.deepEqual(await redis.keys('muster:attempts:*'), [])
     const valid = await app.inject({ ...from, headers: bearer(TOKENS.ADMIN_TOKEN) })
     assert.deepEqual([valid.statusCode, valid.json().code], [503, 'PRIMARY_AWAY'])

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { pino } from 'pino'
-import { RedisLink } from '../../src/state/redis/redis-connection.ts'
+import { RedisConnection } from '../../src/state/redis/redis-connection.ts'
 import { type Counter, Counters } from '../../src/state/shared/counters.ts'
 import { startApp } from '../helpers/app.ts'
 import { RedisProxy } from '../helpers/proxy.ts'
@@ -11,7 +11,7 @@ import { until } from '../helpers/until.ts'
 
 /** A counter on a connection of its own, as every worker has one. */
 async function openCounter(t: TestContext, url: string, timeoutMs = 1000): Promise<Counter> {
-  const link = new RedisLink(url, timeoutMs, pino({ level: 'silent' }))
+  const link = new RedisConnection(url, timeoutMs, pino({ level: 'silent' }))
   t.after(() => link.stop())
   await link.start(async () => {})
   return new Counters(link).get('hits')

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import type { Run } from '../../src/state/shared/locks.ts'
+import type { PeriodicRun } from '../../src/state/shared/locks.ts'
 import { latch, never, setClockBack, startWorkers, storedLease, times } from '../helpers/locks.ts'
 import { RedisProxy } from '../helpers/proxy.ts'
 import { until } from '../helpers/until.ts'
@@ -47,7 +47,7 @@ describe('leases when the clock of Redis is set back by an hour', () => {
   test('every goes on within a period', async (t) => {
     const { client, open } = await startWorkers(t)
     const { locks } = await open()
-    const runs: Run[] = []
+    const runs: PeriodicRun[] = []
     locks.every('tick', 1500, (run) => runs.push(run))
     await until(() => runs.length > 0, 'a run')
     await until(async () => (await storedLease(client, 'muster:every:tick'))?.token === '-', 'its end')

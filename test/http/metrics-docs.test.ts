@@ -23,8 +23,8 @@ function primaryFamilies(): Family[] {
   const state = { ...initialState(1), workers: [worker] }
   const supervisor = {
     state,
-    dispatcher: { redispatched: 0, lost: 0 },
-    crew: { live: () => [process] },
+    router: { rerouted: 0, lost: 0 },
+    pool: { live: () => [process] },
     view: () => ({ state: 'running' })
   }
   return new PrimaryMetrics('1.2.3', new InternalErrors(pino({ level: 'silent' }))).read(

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Run } from '../../src/state/shared/locks.ts'
+import type { PeriodicRun } from '../../src/state/shared/locks.ts'
 import { startApp } from '../helpers/app.ts'
 import { gate, LOST, latch, never, startWorkers, storedLease, times } from '../helpers/locks.ts'
 import { RedisProxy } from '../helpers/proxy.ts'
@@ -93,7 +93,7 @@ describe('every', () => {
     const periods: number[] = []
     let running = 0
     let most = 0
-    const job = async ({ period }: Run) => {
+    const job = async ({ period }: PeriodicRun) => {
       periods.push(period)
       most = Math.max(most, ++running)
       await sleep(10)
@@ -119,7 +119,7 @@ describe('every', () => {
     const periods: number[] = []
     let running = 0
     let most = 0
-    const job = async ({ period }: Run) => {
+    const job = async ({ period }: PeriodicRun) => {
       periods.push(period)
       most = Math.max(most, ++running)
       await sleep(250)
@@ -183,7 +183,7 @@ describe('every', () => {
     await proxy.flow()
     await stopped
     assert.equal(await storedLease(client, 'muster:every:tick'), undefined)
-    const run = await new Promise<Run>((resolve) => b.locks.every('tick', periodMs, resolve))
+    const run = await new Promise<PeriodicRun>((resolve) => b.locks.every('tick', periodMs, resolve))
     assert.equal(run.period % periodMs, 0)
   })
 

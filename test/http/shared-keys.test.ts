@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Redis } from 'ioredis'
 import { pino } from 'pino'
-import { RedisLink, warnOfEviction } from '../../src/state/redis/redis-connection.ts'
+import { RedisConnection, warnOfEviction } from '../../src/state/redis/redis-connection.ts'
 import { Counters } from '../../src/state/shared/counters.ts'
 import { Locks } from '../../src/state/shared/locks.ts'
 import { startApp } from '../helpers/app.ts'
@@ -61,7 +61,7 @@ test('on a Redis Cluster all keys of a name are in one slot: no script is refuse
   await assert.rejects(client.eval('return 1', 2, 'a', 'b'), /CROSSSLOT/)
 
   const log = pino({ level: 'silent' })
-  const link = new RedisLink(url, 5000, log)
+  const link = new RedisConnection(url, 5000, log)
   const draining = new AbortController()
   const locks = new Locks({ link, log, draining: draining.signal })
   t.after(() => link.stop())

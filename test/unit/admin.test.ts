@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { describe, test } from 'node:test'
-import { faultsOf, fromWords } from '../../src/admin/arguments.ts'
+import { fromWords, issuesOf } from '../../src/admin/arguments.ts'
 import { COMMAND_NAMES, COMMANDS, type Command } from '../../src/admin/registry.ts'
 import { completion, help } from '../../src/cli/help.ts'
 import { networkOf } from '../../src/http/plugins/limits/network.ts'
@@ -81,15 +81,15 @@ describe('arguments', () => {
 
   test('all faults are named at once', () => {
     assert.equal(
-      faultsOf(settingsSet, { key: '', colour: 1 }),
+      issuesOf(settingsSet, { key: '', colour: 1 }),
       'colour: there is no such argument; there is key, value, text; key: must be the name of a setting, not ""'
     )
-    assert.equal(faultsOf(settingsSet, { key: 'banner', value: null }), undefined)
+    assert.equal(issuesOf(settingsSet, { key: 'banner', value: null }), undefined)
   })
 
   test('no name of an object that all have is an argument', () => {
-    assert.match(faultsOf(scale, JSON.parse('{"__proto__":1,"workers":1}')) ?? '', /^__proto__: there is no such/)
-    assert.match(faultsOf(scale, { workers: 1, toString: 1 }) ?? '', /^toString: there is no such/)
+    assert.match(issuesOf(scale, JSON.parse('{"__proto__":1,"workers":1}')) ?? '', /^__proto__: there is no such/)
+    assert.match(issuesOf(scale, { workers: 1, toString: 1 }) ?? '', /^toString: there is no such/)
   })
 })
 

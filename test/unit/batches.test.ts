@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { Batches, type Waiter } from '../../src/state/redis/batcher.ts'
+import { Batcher, type Waiter } from '../../src/state/redis/batcher.ts'
 
 interface Numbered extends Waiter {
   item: number
@@ -13,7 +13,7 @@ function open(most?: number) {
   const settled: number[] = []
   const expired: number[] = []
   const answers: (() => void)[] = []
-  const queue = new Batches<Numbered>((batch) => {
+  const queue = new Batcher<Numbered>((batch) => {
     sent.push(batch.items.map(({ item }) => item))
     const settle = () => batch.settle(({ item }) => settled.push(item))
     return new Promise((resolve) => answers.push(() => resolve(settle)))

@@ -3,7 +3,7 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 import { type TestContext, test } from 'node:test'
-import { AskError, type Channel, createChannel } from '../../src/ipc/channel.ts'
+import { type Channel, createChannel, RpcError } from '../../src/ipc/channel.ts'
 import { type AskOfPeer, type AskOfTest, GARBAGE, type ToPeer, type ToTest } from '../fixtures/channel-peer.ts'
 
 const PEER = new URL('../fixtures/channel-peer.js', import.meta.url)
@@ -40,7 +40,7 @@ test('what is told arrives, in order', async (t) => {
     })
   })
   const said = Array.from({ length: 100 }, (_, i) => `word ${i}`)
-  const told = await Promise.all(said.map((text) => channel.tell({ type: 'say', text })))
+  const told = await Promise.all(said.map((text) => channel.notify({ type: 'say', text })))
   assert.deepEqual(new Set(told), new Set([true]))
   await all
   assert.deepEqual(heard, said)
@@ -49,12 +49,12 @@ test('what is told arrives, in order', async (t) => {
 test('a question is answered, in both directions, and no timer is left behind', async (t) => {
   const { channel, next } = openChannel(t)
   const before = waitingTimers()
-  assert.equal(await channel.ask('double', { n: 21 }, LONG_MS), 42)
-  assert.equal(await channel.ask('nothing', null, LONG_MS), undefined)
+  assert.equal(await channel.request('double', { n: 21 }, LONG_MS), 42)
+  assert.equal(await channel.request('nothing', null, LONG_MS), undefined)
   assert.equal(waitingTimers(), before)
-  channel.answer('triple', async ({ n }) => n * 3)
+  channel.respond('triple', async ({ n }) => n * 3)
   const answered = next('answered')
-  await channel.tell({ type: 'ask-back', question: 'triple', n: 14 })
+  await channel.notify({ type: 'ask-back', question: 'triple', n: 14 })
   assert.equal((await answered).result, 42)
 })
 
@@ -63,11 +63,11 @@ test('every question gets its own answer, in whatever order they come', async (t
   const names = Array.from({ length: 20 }, (_, i) => `question ${i}`)
   const order: string[] = []
   const answers = names.map(async (name) => {
-    const answer = await channel.ask('held', { name }, LONG_MS)
+    const answer = await channel.request('held', { name }, LONG_MS)
     order.push(name)
     return answer
   })
-  await channel.tell({ type: 'release' })
+  await channel.notify({ type: 'release' })
   assert.deepEqual(
     await Promise.all(answers),
     names.map((name) => `answer to ${name}`)
@@ -77,52 +77,52 @@ test('every question gets its own answer, in whatever order they come', async (t
 
 test('a question that is not answered in time is rejected then, and its late answer disturbs nothing', async (t) => {
   const { channel, next } = openChannel(t)
-  await channel.ask('double', { n: 1 }, LONG_MS)
+  await channel.request('double', { n: 1 }, LONG_MS)
   const asked = performance.now()
-  await assert.rejects(channel.ask('held', { name: 'late' }, 100), (error) => {
-    assert.ok(error instanceof AskError)
+  await assert.rejects(channel.request('held', { name: 'late' }, 100), (error) => {
+    assert.ok(error instanceof RpcError)
     assert.equal(error.message, 'no answer in 100 ms')
     return true
   })
   const waited = performance.now() - asked
   assert.ok(waited >= 99 && waited < LONG_MS / 3, `rejected after ${waited} ms`)
   const released = next('released')
-  await channel.tell({ type: 'release' })
+  await channel.notify({ type: 'release' })
   await released
-  assert.equal(await channel.ask('double', { n: 21 }, LONG_MS), 42)
+  assert.equal(await channel.request('double', { n: 21 }, LONG_MS), 42)
 })
 
 test('who asks a process that goes is told at once, not at the deadline', async (t) => {
   const { child, channel } = openChannel(t)
   const before = waitingTimers()
-  const pending = [channel.ask('held', { name: 'a' }, LONG_MS), channel.ask('held', { name: 'b' }, LONG_MS)]
-  const leaving = channel.ask('leave', null, LONG_MS)
+  const pending = [channel.request('held', { name: 'a' }, LONG_MS), channel.request('held', { name: 'b' }, LONG_MS)]
+  const leaving = channel.request('leave', null, LONG_MS)
   for (const question of [...pending, leaving]) {
     await assert.rejects(question, { name: 'AskError', message: 'the process asked went away' })
   }
   assert.equal(waitingTimers(), before)
   assert.equal(child.connected, false)
-  assert.equal(await channel.tell({ type: 'say', text: 'anybody there?' }), false)
-  await assert.rejects(channel.ask('double', { n: 1 }, LONG_MS), { message: 'the process asked went away' })
+  assert.equal(await channel.notify({ type: 'say', text: 'anybody there?' }), false)
+  await assert.rejects(channel.request('double', { n: 1 }, LONG_MS), { message: 'the process asked went away' })
 })
 
 test('telling a process that is being killed never throws', async (t) => {
   const { child, channel } = openChannel(t)
-  await channel.ask('double', { n: 1 }, LONG_MS)
+  await channel.request('double', { n: 1 }, LONG_MS)
   const gone = once(child, 'exit')
   child.kill('SIGKILL')
   let told = true
-  while (told) told = await channel.tell({ type: 'say', text: 'x'.repeat(100_000) })
+  while (told) told = await channel.notify({ type: 'say', text: 'x'.repeat(100_000) })
   await gone
 })
 
 test('garbage and messages of a type that is not known are passed to nobody', async (t) => {
   const { child, channel, next } = openChannel(t)
   const heard = next('heard')
-  await channel.tell({ type: 'send-garbage' })
+  await channel.notify({ type: 'send-garbage' })
   assert.equal((await heard).text, 'garbage', 'what came after the garbage')
   for (const garbage of GARBAGE) child.send(garbage as object)
-  assert.equal(await channel.ask('double', { n: 21 }, LONG_MS), 42, 'the peer after the garbage')
+  assert.equal(await channel.request('double', { n: 21 }, LONG_MS), 42, 'the peer after the garbage')
 })
 
 test('an answer that is an error is one for who asked, and for nobody else', async (t) => {
@@ -133,22 +133,22 @@ test('an answer that is an error is one for who asked, and for nobody else', asy
     text: 'just text'
   }
   for (const [what, message] of Object.entries(errors) as [keyof typeof errors, string][]) {
-    await assert.rejects(channel.ask('throw', { what }, LONG_MS), { name: 'AskError', message })
+    await assert.rejects(channel.request('throw', { what }, LONG_MS), { name: 'AskError', message })
   }
-  await assert.rejects(channel.ask('unserializable', null, LONG_MS), { name: 'AskError', message: /BigInt/ })
+  await assert.rejects(channel.request('unserializable', null, LONG_MS), { name: 'AskError', message: /BigInt/ })
   const answered = next('answered')
-  channel.answer('triple', () => {
+  channel.respond('triple', () => {
     throw new Error('not today')
   })
-  await channel.tell({ type: 'ask-back', question: 'triple', n: 1 })
+  await channel.notify({ type: 'ask-back', question: 'triple', n: 1 })
   assert.equal((await answered).result, 'not today')
 })
 
 test('a question that newer code asks and older code does not know is refused at once', async (t) => {
   const { channel, next } = openChannel(t)
-  await assert.rejects(channel.ask('unknown', null, LONG_MS), { message: 'unknown question "unknown"' })
+  await assert.rejects(channel.request('unknown', null, LONG_MS), { message: 'unknown question "unknown"' })
   const answered = next('answered')
-  await channel.tell({ type: 'ask-back', question: 'unanswered', n: 1 })
+  await channel.notify({ type: 'ask-back', question: 'unanswered', n: 1 })
   assert.equal((await answered).result, 'unknown question "unanswered"')
 })
 
@@ -160,10 +160,10 @@ test('what is not accepted is passed to nobody; such a question is refused', asy
     return right
   })
   channel.on('heard', () => assert.fail('not accepted'))
-  channel.answer('triple', () => assert.fail('not accepted'))
+  channel.respond('triple', () => assert.fail('not accepted'))
   const answered = new Promise((resolve) => channel.on('answered', ({ result }) => resolve(result)))
-  await channel.tell({ type: 'say', text: 'something' })
-  await channel.tell({ type: 'ask-back', question: 'triple', n: 1 })
+  await channel.notify({ type: 'say', text: 'something' })
+  await channel.notify({ type: 'ask-back', question: 'triple', n: 1 })
   assert.equal(await answered, 'question "triple" with wrong arguments')
   assert.deepEqual(refused, ['heard', 'triple'])
 })
@@ -174,7 +174,7 @@ test('who asks very many questions at once is refused some', async (t) => {
   const released = new Promise<void>((resolve) => {
     release = resolve
   })
-  channel.answer('triple', ({ n }) => released.then(() => n * 3))
+  channel.respond('triple', ({ n }) => released.then(() => n * 3))
   const results: unknown[] = []
   const all = new Promise<void>((resolve) => {
     channel.on('answered', ({ result }) => {
@@ -182,7 +182,7 @@ test('who asks very many questions at once is refused some', async (t) => {
       if (results.length === 35) resolve()
     })
   })
-  for (let n = 0; n < 35; n++) await channel.tell({ type: 'ask-back', question: 'triple', n })
+  for (let n = 0; n < 35; n++) await channel.notify({ type: 'ask-back', question: 'triple', n })
   await all
   assert.deepEqual(results.slice(0, 3), Array(3).fill('more than 32 questions at once'))
   assert.deepEqual(
@@ -202,7 +202,7 @@ async function takesAlong(t: TestContext, kind: 'socket' | 'handle of a socket')
   await once(server, 'listening')
   const client = connect((server.address() as { port: number }).port, '127.0.0.1').setEncoding('utf8')
   const [accepted] = (await once(server, 'connection')) as [Socket & { _handle: unknown }]
-  assert.equal(await channel.tell({ type: 'take' }, kind === 'socket' ? accepted : accepted._handle), true)
+  assert.equal(await channel.notify({ type: 'take' }, kind === 'socket' ? accepted : accepted._handle), true)
   const [text] = await once(client, 'data')
   assert.equal(text, `from ${child.pid}`)
   assert.equal(accepted.destroyed, false)

@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { type Candidate, type Load, roundRobin, sticky, type Wish } from '../../src/primary/listener/balancing.ts'
+import {
+  type Candidate,
+  type Load,
+  type RoutingHint,
+  roundRobin,
+  sticky
+} from '../../src/primary/listener/balancing.ts'
 
 /** Workers of the slots 0 to n-1; their ids have nothing to do with their slots. */
 const workers = (count: number, firstId = 100): Candidate[] =>
@@ -16,7 +22,7 @@ const slotOf = (targets: Candidate[], client: string, over: Partial<Load> = {}) 
 const slotsOf = (targets: Candidate[], clients: string[]) => clients.map((client) => slotOf(targets, client))
 
 describe('round robin', () => {
-  const chosen = (over: Partial<Load>, wish: Wish = {}) => roundRobin(workers(3), load(over), wish)?.slot
+  const chosen = (over: Partial<Load>, wish: RoutingHint = {}) => roundRobin(workers(3), load(over), wish)?.slot
 
   test('takes turns among equals', () => {
     assert.deepEqual(

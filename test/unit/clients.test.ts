@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { canonicalAddress } from '../../src/net/forwarded-headers.ts'
-import { Clients } from '../../src/primary/listener/client-address.ts'
+import { ClientAddresses } from '../../src/primary/listener/client-address.ts'
 
 /** A connection that comes from this address. */
 const from = (address: string) => ({
@@ -36,7 +36,7 @@ test('an address has one spelling: IPv4 within IPv6, capitals, zeros and ports m
 })
 
 describe('the client', () => {
-  const clients = new Clients({ trustProxy: ['10.0.0.0/8', '192.0.2.7', 'fd00::/8'] })
+  const clients = new ClientAddresses({ trustProxy: ['10.0.0.0/8', '192.0.2.7', 'fd00::/8'] })
 
   test('of a connection is its peer, where that is no trusted proxy', () => {
     for (const [address, client] of [
@@ -54,7 +54,8 @@ describe('the client', () => {
   })
 
   test('with nobody trusted is always the peer', () => {
-    for (const address of ['127.0.0.1', '::1', '10.0.0.1']) assert.equal(new Clients().of(from(address)), address)
+    for (const address of ['127.0.0.1', '::1', '10.0.0.1'])
+      assert.equal(new ClientAddresses().of(from(address)), address)
   })
 
   const PEER = '10.1.1.1'
@@ -98,7 +99,7 @@ describe('the client', () => {
   })
 
   test('is read from Forwarded where the proxies set that, and from the peer where that cannot be read', () => {
-    const standard = new Clients({ trustProxy: ['10.0.0.0/8'], proxyHeaders: 'forwarded' })
+    const standard = new ClientAddresses({ trustProxy: ['10.0.0.0/8'], proxyHeaders: 'forwarded' })
     const read = (lines: string) =>
       standard.forwarded(PEER, `GET / HTTP/1.1\r\nX-Forwarded-For: 6.6.6.6\r\n${lines}\r\n\r\n`)
     assert.equal(

@@ -3,8 +3,8 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { PassThrough } from 'node:stream'
 import { describe, test } from 'node:test'
-import { nameDeath } from '../../src/primary/workers/exit-reason.ts'
-import { Stderr } from '../../src/primary/workers/stderr-tail.ts'
+import { classifyExit } from '../../src/primary/workers/exit-reason.ts'
+import { StderrTail } from '../../src/primary/workers/stderr-tail.ts'
 
 const OUT_OF_MEMORY = `
 <--- Last few GCs --->
@@ -93,11 +93,11 @@ describe('the name of a death', () => {
     ]
   ]
   for (const [code, signal, stderr, how, reason] of table) {
-    test(how, () => assert.deepEqual(nameDeath(code, signal, stderr), { how, reason }))
+    test(how, () => assert.deepEqual(classifyExit(code, signal, stderr), { how, reason }))
   }
 
   test('no more than 200 characters, whatever the error says', () => {
-    const { how } = nameDeath(1, null, uncaught(`Error: ${'long '.repeat(100)}`))
+    const { how } = classifyExit(1, null, uncaught(`Error: ${'long '.repeat(100)}`))
     assert.equal(how.length, 200)
     assert.match(how, /^exit code 1: Error: long long .*…$/)
   })
@@ -105,7 +105,7 @@ describe('the name of a death', () => {
   test('a tail that is nothing but the start of what it looks for takes no time', () => {
     const started = process.cpuUsage()
     for (const text of ['\n', ' ', '^', '^\n', ' ^ ', 'Assertion ', 'FATAL '])
-      nameDeath(1, null, text.repeat(8192 / text.length))
+      classifyExit(1, null, text.repeat(8192 / text.length))
     const { user } = process.cpuUsage(started)
     assert.ok(user < 1_000_000, `${user} µs`)
   })
@@ -147,9 +147,9 @@ describe('real deaths', () => {
       const child = spawn(process.execPath, ['--max-old-space-size=20', '-e', script], {
         stdio: ['ignore', 'ignore', 'pipe']
       })
-      const stderr = new Stderr(child.stderr, new PassThrough().resume())
+      const stderr = new StderrTail(child.stderr, new PassThrough().resume())
       const [code, signal] = (await once(child, 'exit')) as [number | null, string | null]
-      const death = nameDeath(code, signal, await stderr.lastWords(30_000))
+      const death = classifyExit(code, signal, await stderr.lastWords(30_000))
       assert.match(death.how, how)
       assert.equal(death.reason, reason)
     })

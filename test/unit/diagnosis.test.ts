@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { diagnose } from '../../src/primary/health/liveness.ts'
-import type { ProcessState } from '../../src/primary/health/process-stat.ts'
+import { assessLiveness } from '../../src/primary/health/liveness.ts'
+import type { ProcessStat } from '../../src/primary/health/process-stat.ts'
 
 const TIMEOUT_MS = 10_000
-const BEFORE: ProcessState = { at: 5000, cpuMs: 70_000, waitMs: 900, state: 'S', rssBytes: 1 }
+const BEFORE: ProcessStat = { at: 5000, cpuMs: 70_000, waitMs: 900, state: 'S', rssBytes: 1 }
 
 interface Silence {
   name: string
@@ -215,7 +215,7 @@ describe('what ails a silent worker', () => {
       const before = { ...rest, ...wait(waitedBefore) }
       const at = before.at + silentMs
       const now = { ...before, at, cpuMs: before.cpuMs + cpuMs, state, ...wait(waitedBefore + (waitMs ?? 0)) }
-      const diagnosis = diagnose(before, now, TIMEOUT_MS)
+      const diagnosis = assessLiveness(before, now, TIMEOUT_MS)
       assert.equal(diagnosis.verdict, verdict)
       assert.match(diagnosis.why, why)
     })
@@ -223,7 +223,7 @@ describe('what ails a silent worker', () => {
 
   test('without a timeout half of the silence counts', () => {
     const look = (cpuMs: number) =>
-      diagnose(BEFORE, { ...BEFORE, at: BEFORE.at + 4000, cpuMs: BEFORE.cpuMs + cpuMs, state: 'R' }).verdict
+      assessLiveness(BEFORE, { ...BEFORE, at: BEFORE.at + 4000, cpuMs: BEFORE.cpuMs + cpuMs, state: 'R' }).verdict
     assert.equal(look(2000), 'wedged')
     assert.equal(look(1999), 'starved')
   })

@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { faultsOf, fromWords } from '../../src/admin/arguments.ts'
+import { fromWords, issuesOf } from '../../src/admin/arguments.ts'
 import { COMMAND_NAMES, COMMANDS, type Command, find } from '../../src/admin/registry.ts'
 import { StartupError } from '../../src/common/errors.ts'
-import { faultOf } from '../../src/common/json-schema-check.ts'
+import { issueOf } from '../../src/common/json-schema-check.ts'
 import { loadConfig, schema } from '../../src/config/load.ts'
 import { OPENMETRICS, render, TEXT } from '../../src/http/plugins/metrics/metrics-page.ts'
-import { createChannel, type Peer } from '../../src/ipc/channel.ts'
+import { type ChannelPeer, createChannel } from '../../src/ipc/channel.ts'
 import { isToPrimary } from '../../src/ipc/messages.ts'
-import { asFamilies, Book, type Family } from '../../src/ipc/series.ts'
+import { type Family, parseFamilies, SeriesStore } from '../../src/ipc/series.ts'
 import { anyJson, fuzz, mutated } from '../helpers/fuzz.ts'
 
 const command = fc.constantFrom(...COMMAND_NAMES).map((name): Command => COMMANDS[name])
@@ -18,11 +18,11 @@ test('arguments of admin commands: taken as their schema says, or refused in wor
   const names = [...new Set(Object.values(COMMANDS).flatMap((one) => Object.keys(one.args.properties)))]
   const args = fc.dictionary(fc.oneof(fc.constantFrom(...names), fc.string()), anyJson, { maxKeys: 3 })
   const runs = await fuzz(0.1, fc.tuple(command, fc.oneof(args, anyJson)), ([of, given]) => {
-    assert.equal(faultsOf(of, given) === undefined, faultOf(of.args, given) === undefined)
+    assert.equal(issuesOf(of, given) === undefined, issueOf(of.args, given) === undefined)
   })
   const typed = await fuzz(0.05, fc.tuple(command, fc.array(fc.string(), { maxLength: 4 })), ([of, given]) => {
     const said = fromWords(of, given)
-    const faults = faultsOf(of, said)
+    const faults = issuesOf(of, said)
     assert.ok(given.length <= of.positional.length || faults !== undefined, 'an argument too many')
   })
   await fuzz(0.05, fc.string(), (name) =>
@@ -38,7 +38,7 @@ const messages = fc.constantFrom<object>(
   { type: 'beat', vitals: {} },
   { type: 'counts', families: [] },
   { type: 'hand-over', id: 1, idleMs: 5 },
-  { ask: 'drained', id: 1, args: { held: 1, handedOver: 1, answered: 0, idle: 0, left: 0, cut: 0 } },
+  { ask: 'drained', id: 1, args: { total: 1, handedOver: 1, answered: 0, idle: 0, left: 0, cut: 0 } },
   { ask: 'command', id: 2, args: { name: 'ping', args: {}, caller: {} } },
   { ask: 'broadcast', id: 3, args: { topic: 't', payload: '1', deadlineMs: 1 } },
   { answer: 1, result: 1 }
@@ -47,7 +47,7 @@ const messages = fc.constantFrom<object>(
 test('IPC messages: the primary takes none with fields of another type, and dies of none', async (t) => {
   let receive: (message: unknown, handle?: unknown) => void = () => {}
   let taken: Record<string, unknown> | undefined
-  const peer: Peer = {
+  const peer: ChannelPeer = {
     connected: true,
     send: (_message, _handle, _options, done) => {
       done(null)
@@ -85,7 +85,7 @@ const family = fc.record({
 })
 
 test("a worker's metrics: refused with a TypeError, or added up and shown", async (t) => {
-  const [book, counts] = [new Book(1000), new Book(1000)]
+  const [book, counts] = [new SeriesStore(1000), new SeriesStore(1000)]
   let accepted = 0
   const families = fc.array(fc.oneof(family, mutated(family)), { maxLength: 3 })
   const runs = await fuzz(
@@ -94,7 +94,7 @@ test("a worker's metrics: refused with a TypeError, or added up and shown", asyn
     (said) => {
       let known: Family[]
       try {
-        known = asFamilies(said)
+        known = parseFamilies(said)
       } catch (error) {
         assert.ok(error instanceof TypeError)
         return

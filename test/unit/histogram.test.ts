@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Histogram, Registry } from 'prom-client'
-import { KeptHistogram } from '../../src/http/plugins/metrics/cached-histogram.ts'
+import { CachedHistogram } from '../../src/http/plugins/metrics/cached-histogram.ts'
 import { readRegistry } from '../../src/http/plugins/metrics/metric-registry.ts'
 
 const SETTINGS = { name: 'seconds', help: 'How long.', labelNames: ['route', 'status'], buckets: [0.1, 0.5, 2] }
@@ -17,7 +17,7 @@ const OBSERVED: [route: string, status: string, value: number][] = [
 test('says what a histogram of prom-client says, to our page and to a registry asked for its own', async () => {
   const kept = new Registry()
   const reference = new Registry()
-  const ours = new KeptHistogram({ ...SETTINGS, registers: [kept] })
+  const ours = new CachedHistogram({ ...SETTINGS, registers: [kept] })
   const theirs = new Histogram({ ...SETTINGS, registers: [reference] })
   for (const [route, status, value] of OBSERVED) {
     ours.labels(route, status).observe(value)
@@ -31,7 +31,12 @@ test('says what a histogram of prom-client says, to our page and to a registry a
 
 test('without labels it is there from the start', async () => {
   const registry = new Registry()
-  const sizes = new KeptHistogram({ name: 'sizes', help: 'How many.', buckets: [1, 5], registers: [registry] }).labels()
+  const sizes = new CachedHistogram({
+    name: 'sizes',
+    help: 'How many.',
+    buckets: [1, 5],
+    registers: [registry]
+  }).labels()
   const series = async () => (await readRegistry(registry)).counts[0]?.series
   assert.deepEqual(await series(), [['', [0, 0, 0, 0]]])
   sizes.observe(4)

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { isToPrimary, type ToPrimary } from '../../src/ipc/messages.ts'
 
-const LEDGER = { held: 1, handedOver: 1, answered: 0, idle: 0, left: 0, cut: 0 }
+const LEDGER = { total: 1, handedOver: 1, answered: 0, idle: 0, left: 0, cut: 0 }
 const BROADCAST = { topic: 'news', payload: '1', deadlineMs: 1 }
 const RIGHT: ToPrimary[] = [
   { type: 'ready' },

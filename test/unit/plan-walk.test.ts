@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { plan, wakeAt } from '../../src/primary/policy/plan.ts'
+import { nextDeadline, plan } from '../../src/primary/policy/plan.ts'
 import type { Action, Worker } from '../../src/primary/policy/types.ts'
 import { isLive, recycling, serves } from '../../src/primary/policy/types.ts'
 import { Random } from '../helpers/random.ts'
@@ -115,7 +115,7 @@ class Rules implements Watcher {
       assert.ok(worker.slot >= state.desired || beside, 'a worker drains, and no other one serves its slot')
     }
     if (action.type === 'end-roll') {
-      assert.equal(action.generation, this.#roll?.generation ?? state.roll?.generation, 'another roll ends')
+      assert.equal(action.generation, this.#roll?.generation ?? state.rollout?.generation, 'another roll ends')
       this.#roll = undefined
       this.#lastGeneration = action.generation
     }
@@ -124,7 +124,7 @@ class Rules implements Watcher {
   #mayFork(slot: number, generation: number): void {
     const { state, now, limits } = this.#world.rehearsal
     assert.ok(slot < state.desired, 'a slot that is not wanted gets a worker')
-    assert.ok(generation === state.generation || generation === state.roll?.generation, 'a worker of no generation')
+    assert.ok(generation === state.generation || generation === state.rollout?.generation, 'a worker of no generation')
     const failures = this.#failures.get(slot)
     if (!failures || this.#ready().some((worker) => worker.slot === slot)) return
     const { firstMs, maxMs } = limits.backoff
@@ -138,7 +138,7 @@ class Rules implements Watcher {
     const live = state.workers.filter(
       (worker) => isLive(worker) && !worker.killed && !this.#world.doomed.has(worker.id)
     )
-    const surplus = state.roll || this.isRecycling() ? 1 : 0
+    const surplus = state.rollout || this.isRecycling() ? 1 : 0
     assert.ok(live.length <= state.desired + surplus, `${live.length} workers, ${state.desired} wanted`)
     for (let slot = 0; slot < state.desired; slot++) {
       const inSlot = live.filter((worker) => worker.slot === slot).length
@@ -158,10 +158,10 @@ class Rules implements Watcher {
   /** Rolls come one after the other, each of a higher generation. */
   #followRoll(): void {
     const { state } = this.#world.rehearsal
-    if (state.roll && state.roll.generation !== this.#roll?.generation) {
+    if (state.rollout && state.rollout.generation !== this.#roll?.generation) {
       assert.equal(this.#roll, undefined, 'a roll begins while another is on')
-      assert.equal(state.roll.generation, this.#lastGeneration + 1, 'the generation of the roll')
-      this.#roll = { generation: state.roll.generation, undisturbed: this.#ready().length === state.desired }
+      assert.equal(state.rollout.generation, this.#lastGeneration + 1, 'the generation of the roll')
+      this.#roll = { generation: state.rollout.generation, undisturbed: this.#ready().length === state.desired }
       this.#scaledDuringRoll = false
     }
     if (this.#roll && this.#scaledDuringRoll) this.#roll.undisturbed = false
@@ -170,7 +170,7 @@ class Rules implements Watcher {
   /** Nothing becomes due before the time at which the plan is to be asked again. */
   #checkWake(): void {
     const { state, now, limits } = this.#world.rehearsal
-    const wake = wakeAt(state, limits, now) ?? now + 1e9
+    const wake = nextDeadline(state, limits, now) ?? now + 1e9
     assert.ok(wake > now, 'the next look is in the past')
     const before = now + (wake - now) * 0.999
     assert.deepEqual(plan(state, limits, before), [], `due ${wake - before} ms before the next look`)
@@ -183,7 +183,7 @@ class Rules implements Watcher {
       slots,
       Array.from({ length: state.desired }, (_, slot) => `${slot} ready`)
     )
-    assert.equal(state.roll, undefined, 'the roll is over')
+    assert.equal(state.rollout, undefined, 'the roll is over')
   }
 
   checkStop(): void {

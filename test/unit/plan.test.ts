@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { wakeAt } from '../../src/primary/policy/plan.ts'
+import { nextDeadline } from '../../src/primary/policy/plan.ts'
 import { happen, limits, Rehearsal, type Step, serving, tell } from '../helpers/rehearsal.ts'
 
 tell({
@@ -128,7 +128,7 @@ describe('the wait before another try', () => {
     return Array.from({ length: times }, () => {
       const forks = rehearsal.happens({ type: 'exit', id: rehearsal.lastId, how: 'SIGSEGV', random })
       if (forks.length > 0) return 0
-      const wait = wakeAt(rehearsal.state, rehearsal.limits, rehearsal.now)! - rehearsal.now
+      const wait = nextDeadline(rehearsal.state, rehearsal.limits, rehearsal.now)! - rehearsal.now
       assert.equal(rehearsal.passes(wait).length, 1, 'one fork when the wait is over')
       return wait
     })
@@ -173,7 +173,7 @@ describe('the next look at the clock', () => {
     test(name, () => {
       const rehearsal = new Rehearsal(workers)
       for (const what of story) happen(rehearsal, what)
-      assert.equal(wakeAt(rehearsal.state, limits, rehearsal.now), at)
+      assert.equal(nextDeadline(rehearsal.state, limits, rehearsal.now), at)
     })
   }
 })

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { type TestContext, test } from 'node:test'
-import { diagnose } from '../../src/primary/health/liveness.ts'
-import { readProcess, readSleep } from '../../src/primary/health/process-stat.ts'
+import { assessLiveness } from '../../src/primary/health/liveness.ts'
+import { readProcessStat, readSleep } from '../../src/primary/health/process-stat.ts'
 import { until } from '../helpers/until.ts'
 
 /** A process that has begun to be blocked in this way; gone after the test. */
@@ -14,13 +14,13 @@ async function startBlocked(t: TestContext, way: string): Promise<number> {
   return child.pid!
 }
 
-const cpuOf = (pid: number) => readProcess(pid)!.cpuMs
+const cpuOf = (pid: number) => readProcessStat(pid)!.cpuMs
 
 test('this process: its CPU time grows with its work, and its memory is what node says', () => {
-  const before = readProcess(process.pid)!
+  const before = readProcessStat(process.pid)!
   const started = process.cpuUsage()
   while (process.cpuUsage(started).user < 200_000);
-  const now = readProcess(process.pid)!
+  const now = readProcessStat(process.pid)!
   assert.ok(now.cpuMs - before.cpuMs >= 150, `${now.cpuMs - before.cpuMs} ms`)
   assert.ok(now.at - before.at >= now.cpuMs - before.cpuMs - 10, 'no thread has more CPU time than there was time')
   assert.equal(now.state, 'R')
@@ -34,15 +34,15 @@ test('there is nothing to say of a process that is gone', async (t) => {
   t.after(() => child.kill('SIGKILL'))
   child.kill('SIGKILL')
   await once(child, 'exit')
-  assert.equal(readProcess(child.pid!), undefined)
+  assert.equal(readProcessStat(child.pid!), undefined)
   assert.deepEqual(readSleep(child.pid!), {})
 })
 
 test('an endless loop is found wedged as soon as it has had its CPU', async (t) => {
   const pid = await startBlocked(t, 'loop')
-  const before = readProcess(pid)!
+  const before = readProcessStat(pid)!
   await until(() => cpuOf(pid) - before.cpuMs >= 250, 'CPU time')
-  const { verdict, why } = diagnose(before, readProcess(pid)!, 500)
+  const { verdict, why } = assessLiveness(before, readProcessStat(pid)!, 500)
   assert.equal(verdict, 'wedged')
   assert.match(why, /event loop used/)
 })
@@ -50,18 +50,18 @@ test('an endless loop is found wedged as soon as it has had its CPU', async (t) 
 for (const way of ['atomics', 'exec']) {
   test(`blocked in ${way}: asleep, and the kernel says where`, async (t) => {
     const pid = await startBlocked(t, way)
-    await until(() => readProcess(pid)!.state === 'S' && readSleep(pid).syscall, 'a sleep')
-    const before = readProcess(pid)!
+    await until(() => readProcessStat(pid)!.state === 'S' && readSleep(pid).syscall, 'a sleep')
+    const before = readProcessStat(pid)!
     await until(() => performance.now() - before.at > 300, 'some silence')
-    await until(() => diagnose(before, readProcess(pid)!).why.startsWith('asleep'), 'the diagnosis')
+    await until(() => assessLiveness(before, readProcessStat(pid)!).why.startsWith('asleep'), 'the diagnosis')
     assert.match(readSleep(pid).syscall!, /^\d+$/)
   })
 }
 
 test('a process that was stopped is found so', async (t) => {
   const pid = await startBlocked(t, 'loop')
-  const before = readProcess(pid)!
+  const before = readProcessStat(pid)!
   process.kill(pid, 'SIGSTOP')
-  await until(() => readProcess(pid)!.state === 'T', 'the stop')
-  assert.match(diagnose(before, readProcess(pid)!, 60_000).why, /^stopped/)
+  await until(() => readProcessStat(pid)!.state === 'T', 'the stop')
+  assert.match(assessLiveness(before, readProcessStat(pid)!, 60_000).why, /^stopped/)
 })

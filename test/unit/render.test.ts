@@ -31,11 +31,11 @@ async function worker(
 
 /** The primary's own series, of a service with these workers wanted. */
 function primary(desired = 2): Family[] {
-  const dispatcher = { redispatched: 3, lost: 1 }
+  const router = { rerouted: 3, lost: 1 }
   const supervisor = {
     state: initialState(desired),
-    dispatcher,
-    crew: { live: () => [] },
+    router,
+    pool: { live: () => [] },
     view: () => ({ state: 'running' })
   }
   return new PrimaryMetrics('1.2.3', new InternalErrors(pino({ level: 'silent' }))).read(

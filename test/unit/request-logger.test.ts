@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { pino } from 'pino'
-import { type RequestLogger, withLateChildren } from '../../src/http/plugins/log/lazy-child-logger.ts'
+import { type RequestLogger, withLazyChildren } from '../../src/http/plugins/log/lazy-child-logger.ts'
 
 /** A logger whose children are late, and the lines that were written. */
 function start(level: string) {
@@ -11,7 +11,7 @@ function start(level: string) {
     { level, base: null, timestamp: false, onChild: (child) => made.push(child) },
     { write: (line: string) => void lines.push(JSON.parse(line)) }
   )
-  return { base, log: withLateChildren(base), lines, made }
+  return { base, log: withLazyChildren(base), lines, made }
 }
 
 test('a child that says nothing is never made; one that does is what pino makes', () => {

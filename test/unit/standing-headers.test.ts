@@ -3,14 +3,14 @@ import { once } from 'node:events'
 import { createServer, request, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { describe, type TestContext, test } from 'node:test'
-import { StandingHeaders, StandingResponse } from '../../src/http/plugins/security/static-headers.ts'
+import { StaticHeaders, StaticHeadersResponse } from '../../src/http/plugins/security/static-headers.ts'
 
-const STANDING = new StandingHeaders({ 'cache-control': 'no-store', 'x-frame-options': 'DENY' })
+const STANDING = new StaticHeaders({ 'cache-control': 'no-store', 'x-frame-options': 'DENY' })
 
 /** What a client gets of an answer that is made so: names and values as they came. */
 async function answered(t: TestContext, answer: (response: ServerResponse) => unknown): Promise<[string, string][]> {
-  const server = createServer({ ServerResponse: StandingResponse }, (_request, response) => {
-    ;(response as StandingResponse).standing = STANDING
+  const server = createServer({ ServerResponse: StaticHeadersResponse }, (_request, response) => {
+    ;(response as StaticHeadersResponse).staticHeaders = STANDING
     answer(response)
   })
   t.after(() => server.close())
@@ -50,6 +50,6 @@ describe('headers that stand in front of all', () => {
   }
 
   test('are none where none stand', () => {
-    assert.equal(new StandingHeaders({}).textBeside(undefined), '')
+    assert.equal(new StaticHeaders({}).textBeside(undefined), '')
   })
 })

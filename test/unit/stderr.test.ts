@@ -5,7 +5,7 @@ import { PassThrough } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Stderr } from '../../src/primary/workers/stderr-tail.ts'
+import { StderrTail } from '../../src/primary/workers/stderr-tail.ts'
 
 /** Never waited for when all is well. */
 const LONG_MS = 30_000
@@ -15,7 +15,7 @@ test('everything is passed on unchanged, and the last 8 KiB are kept', async () 
   const child = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'ignore', 'pipe'] })
   const out = new PassThrough()
   const passed = text(out)
-  const stderr = new Stderr(child.stderr, out)
+  const stderr = new StderrTail(child.stderr, out)
   const tail = await stderr.lastWords(LONG_MS)
   out.end()
   const expected = Array.from({ length: 60_000 }, (_, i) => `line ${i} äöü\n`).join('')
@@ -26,7 +26,7 @@ test('everything is passed on unchanged, and the last 8 KiB are kept', async () 
 
 test('a pattern is found in what came, and in what comes, in whatever pieces', async () => {
   const stream = new PassThrough()
-  const stderr = new Stderr(stream, new PassThrough().resume())
+  const stderr = new StderrTail(stream, new PassThrough().resume())
   stream.write('listening on 1')
   assert.equal((await stderr.waitFor(/on (\d)/, LONG_MS))?.[1], '1')
   const later = stderr.waitFor(/then on (\d+);/, LONG_MS)
@@ -38,7 +38,7 @@ test('a pattern is found in what came, and in what comes, in whatever pieces', a
 
 test('what does not come is not waited for: until the deadline, or the end', async () => {
   const stream = new PassThrough()
-  const stderr = new Stderr(stream, new PassThrough().resume())
+  const stderr = new StderrTail(stream, new PassThrough().resume())
   const listeners = stream.listenerCount('data')
   assert.equal(await stderr.waitFor(/never/, 20), undefined)
   const waiting = stderr.waitFor(/never/, LONG_MS)
@@ -54,7 +54,7 @@ test('last words are not waited for where a child of the dead holds the stream o
   const script =
     'require("child_process").spawn("sleep", ["3"], { stdio: "inherit" }); console.error("bye"); process.exit()'
   const child = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'ignore', 'pipe'] })
-  const stderr = new Stderr(child.stderr, new PassThrough().resume())
+  const stderr = new StderrTail(child.stderr, new PassThrough().resume())
   await once(child, 'exit')
   await stderr.waitFor(/bye/, LONG_MS)
   assert.equal(await stderr.lastWords(50), 'bye\n')
@@ -66,7 +66,7 @@ test('it is read on when nobody takes it any more', async () => {
   out.on('error', () => {})
   out.destroy(new Error('EPIPE'))
   const stream = new PassThrough()
-  const stderr = new Stderr(stream, out)
+  const stderr = new StderrTail(stream, out)
   for (let i = 0; i < 100; i++) {
     stream.write('x'.repeat(1000))
     await sleep(0)
@@ -77,7 +77,7 @@ test('it is read on when nobody takes it any more', async () => {
 
 test('one that writes without end is made to wait', async () => {
   const stream = new PassThrough({ highWaterMark: 1e6 })
-  const stderr = new Stderr(stream, new PassThrough().resume())
+  const stderr = new StderrTail(stream, new PassThrough().resume())
   for (const [bytes, paused] of [
     [64 * 1024 - 1, false],
     [64 * 1024, true]

@@ -10,7 +10,7 @@ const PATIENCE = 30
  * Server-sent events, a frame a second, made once for all who watch at this worker and only while somebody does: what a
  * frame costs does not depend on how many watch.
  */
-export class Feed {
+export class SnapshotStream {
   readonly #app: Pick<FastifyInstance, 'draining' | 'log'>
   readonly #collect: () => Promise<unknown>
   /** Each with the frames in a row that it had no room for. */

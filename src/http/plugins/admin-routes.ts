@@ -9,7 +9,7 @@ import { forbidden, type HttpError, notFound, unauthorized } from '../../common/
 import { array, object } from '../../common/json-schema.ts'
 import type { Config } from '../../config/load.ts'
 import type { AdminEvent, Caller, CommandAnswer } from '../../ipc/messages.ts'
-import type { RedisLink } from '../../state/redis/redis-connection.ts'
+import type { RedisConnection } from '../../state/redis/redis-connection.ts'
 import { Attempts } from '../../state/shared/attempts.ts'
 import { openEventStream } from '../pages/event-stream.ts'
 import { onlyAtAdminPort } from './admin-port.ts'
@@ -28,7 +28,7 @@ export interface Primary {
 
 export interface AdminOptions {
   config: Pick<Config, 'admin' | 'runDir'>
-  link: RedisLink
+  link: RedisConnection
   primary: Primary
 }
 
@@ -161,7 +161,7 @@ function guard(app: FastifyInstance, tokens: Tokens, attempts: Attempts) {
       throw error
     }
     request.operator = {
-      door: 'http',
+      transport: 'http',
       who: `token ${fingerprint(token as string)}`,
       from: request.ip,
       requestId: request.id

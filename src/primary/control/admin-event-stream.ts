@@ -9,7 +9,7 @@ const EVENTS = ['journal', 'audit'] as const
 export type Send = (event: AdminEvent) => Promise<unknown>
 
 /** What operators see, as it happens: made once for all who watch, and only while one does. */
-export class Feed {
+export class AdminEventStream {
   readonly #commands: Commands
   readonly #journals: Readonly<Record<'journal' | 'audit', Journal>>
   readonly #watchers = new Map<unknown, { send: Send; busy: boolean }>()

@@ -5,8 +5,8 @@ import { CommandError } from '../../admin/command-error.ts'
 import { isTooDeep } from '../../common/json-depth.ts'
 import { http } from '../../common/node-http.ts'
 import type { Caller, CommandAnswer } from '../../ipc/messages.ts'
-import type { Feed } from './admin-event-stream.ts'
-import type { Admin } from './command-runner.ts'
+import type { AdminEventStream } from './admin-event-stream.ts'
+import type { CommandRunner } from './command-runner.ts'
 
 /** Longest body of a command, in bytes. */
 const BODY_LIMIT = 64 * 1024
@@ -17,10 +17,10 @@ const UNREAD_LIMIT = 1024 * 1024
  * `POST /commands/<name>`, and `GET /events` as JSON lines, on a Unix socket that only this user can open. It works when
  * every worker is dead, and while it answers, the folder it is in belongs to this primary.
  */
-export async function openAdminSocket(path: string, admin: Admin, feed: Feed): Promise<() => void> {
+export async function openAdminSocket(path: string, admin: CommandRunner, feed: AdminEventStream): Promise<() => void> {
   // Who connects is not told apart: the mode of the socket lets in its owner, and root.
   const { uid, username } = userInfo()
-  const caller: Caller = { door: 'socket', who: `uid ${uid} (${username})` }
+  const caller: Caller = { transport: 'socket', who: `uid ${uid} (${username})` }
   const server = http.createServer((request, response) => {
     if (request.method === 'GET' && request.url === '/events') stream(response, feed)
     else void answer(request, admin, caller).then((told) => send(response, told))
@@ -36,7 +36,7 @@ export async function openAdminSocket(path: string, admin: Admin, feed: Feed): P
   return () => void server.close()
 }
 
-async function answer(request: IncomingMessage, admin: Admin, caller: Caller): Promise<CommandAnswer> {
+async function answer(request: IncomingMessage, admin: CommandRunner, caller: Caller): Promise<CommandAnswer> {
   try {
     const name = /^\/commands\/([a-z-]+)$/.exec(request.url ?? '')?.[1]
     if (name !== undefined && request.method !== 'POST') return refusal(405, 'commands are sent with POST')
@@ -52,7 +52,7 @@ function send(response: ServerResponse, { statusCode, body }: CommandAnswer): vo
   response.writeHead(statusCode, headers).end(`${JSON.stringify(body)}\n`)
 }
 
-function stream(response: ServerResponse, feed: Feed): void {
+function stream(response: ServerResponse, feed: AdminEventStream): void {
   response.writeHead(200, { 'content-type': 'application/x-ndjson' })
   response.on('close', () => feed.remove(response))
   feed.add(response, async (event) => {

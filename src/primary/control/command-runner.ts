@@ -1,10 +1,10 @@
 import { refusal } from '../../admin/answer.ts'
-import { faultsOf } from '../../admin/arguments.ts'
+import { issuesOf } from '../../admin/arguments.ts'
 import { CommandError } from '../../admin/command-error.ts'
 import type { Journal } from '../../admin/journal.ts'
 import { type ArgsOf, COMMAND_NAMES, type Command, type CommandName, find } from '../../admin/registry.ts'
 import type { Logger } from '../../common/log.ts'
-import { AskError } from '../../ipc/channel.ts'
+import { RpcError } from '../../ipc/channel.ts'
 import type { Caller, CommandAnswer } from '../../ipc/messages.ts'
 import type { InternalErrors } from '../internal-errors.ts'
 import { type Commands, Outcome } from './commands.ts'
@@ -12,7 +12,7 @@ import { type Commands, Outcome } from './commands.ts'
 type Handlers = { [N in CommandName]: (args: ArgsOf<N>, caller: Caller) => unknown }
 
 /** Runs a command by its name, whoever asks: finds it, checks its arguments, keeps the book, and answers as HTTP would. */
-export class Admin {
+export class CommandRunner {
   readonly #handlers: Handlers
   readonly #audit: Journal
   readonly #errors: InternalErrors
@@ -67,7 +67,7 @@ export class Admin {
   }
 
   async #answer(name: CommandName, command: Command, args: object, caller: Caller): Promise<CommandAnswer> {
-    const faults = faultsOf(command, args)
+    const faults = issuesOf(command, args)
     if (faults !== undefined) return refusal(400, faults)
     try {
       const result = await this.#handlers[name](args as never, caller)
@@ -75,7 +75,7 @@ export class Admin {
       return { statusCode: ok ? 200 : 500, body: { ok, ...told } }
     } catch (error) {
       if (error instanceof CommandError) return refusal(error.statusCode, error.message)
-      if (error instanceof AskError) return refusal(503, `the worker that was to do it: ${error.message}`)
+      if (error instanceof RpcError) return refusal(503, `the worker that was to do it: ${error.message}`)
       this.#errors.caught('command', error, { command: name })
       return refusal(500, `internal error of the primary: ${(error as Error).message}`)
     }

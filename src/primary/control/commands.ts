@@ -3,29 +3,32 @@ import { CommandError } from '../../admin/command-error.ts'
 import type { Entry, Journal } from '../../admin/journal.ts'
 import type { ArgsOf } from '../../admin/registry.ts'
 import type {
-  AskOfWorker,
   Caller,
+  DeliveryReport,
+  Heartbeat,
   Refusal,
   SessionView,
   SettingsView,
-  Told,
-  Vitals,
+  WorkerRequests,
   WorkerView
 } from '../../ipc/messages.ts'
-import { Diagnostician } from '../health/profiler.ts'
-import { isOnErrand, liveIn, type State, serves, slotsOf } from '../policy/types.ts'
-import type { RollOutcome } from '../rollout/rollout.ts'
+import { Profiler } from '../health/profiler.ts'
+import { isAnsweringAdminRequest, liveIn, type State, serves, slotsOf } from '../policy/types.ts'
+import type { RolloutOutcome } from '../rollout/rollout.ts'
 import type { Supervisor } from '../workers/supervisor.ts'
-import { ackOf, Fleet } from '../workers/worker-queries.ts'
+import { ackOf, WorkerQueries } from '../workers/worker-queries.ts'
 
 /** How a command went, with whom it concerned; where nothing is said of `ok`, it went well. */
 export class Outcome {
   readonly result: unknown
   readonly ok: boolean
-  readonly acks: Told['acks']
-  readonly missing: Told['missing']
+  readonly acks: DeliveryReport['acks']
+  readonly missing: DeliveryReport['missing']
 
-  constructor(result: unknown, { acks = [], missing = [], ok = true }: Partial<Told> & { ok?: boolean } = {}) {
+  constructor(
+    result: unknown,
+    { acks = [], missing = [], ok = true }: Partial<DeliveryReport> & { ok?: boolean } = {}
+  ) {
     this.result = result
     this.ok = ok
     this.acks = acks
@@ -44,8 +47,8 @@ export interface Status {
   scheduling: string
   state: string
   /** With what each said of itself last; nothing of one that has not said anything yet. */
-  workers: (WorkerView & { uptimeSeconds: number } & Partial<Vitals>)[]
-  lastReload: RollOutcome | null
+  workers: (WorkerView & { uptimeSeconds: number } & Partial<Heartbeat>)[]
+  lastReload: RolloutOutcome | null
   restarts: Readonly<Record<string, number>>
 }
 
@@ -76,26 +79,26 @@ export interface CommandsOptions {
 export class Commands {
   readonly #options: CommandsOptions
   readonly #supervisor: Supervisor
-  readonly #fleet: Fleet
-  readonly #diagnostician: Diagnostician
-  #lastReload: RollOutcome | null = null
+  readonly #fleet: WorkerQueries
+  readonly #diagnostician: Profiler
+  #lastReload: RolloutOutcome | null = null
 
   constructor(options: CommandsOptions) {
     this.#options = options
     this.#supervisor = options.supervisor
-    this.#fleet = new Fleet(options.supervisor)
-    this.#diagnostician = new Diagnostician(options)
+    this.#fleet = new WorkerQueries(options.supervisor)
+    this.#diagnostician = new Profiler(options)
     this.#supervisor.on('roll', (outcome) => {
       this.#lastReload = outcome
     })
   }
 
   async ping(): Promise<Outcome> {
-    return new Outcome('pong', await this.#fleet.answering())
+    return new Outcome('pong', await this.#fleet.ping())
   }
 
   async status(): Promise<Outcome> {
-    const { missing } = await this.#fleet.answering()
+    const { missing } = await this.#fleet.ping()
     return new Outcome(this.look(), { missing })
   }
 
@@ -118,7 +121,7 @@ export class Commands {
         generation,
         status,
         uptimeSeconds: uptime(since),
-        ...this.#supervisor.crew.of(id)?.vitals
+        ...this.#supervisor.pool.of(id)?.heartbeat
       })),
       lastReload: this.#lastReload,
       restarts: state.restarts
@@ -129,13 +132,13 @@ export class Commands {
    * A rolling restart onto the code on disk; answered with how it ended. During one, a command joins it; a signal, which
    * nobody waits for, is remembered: another follows.
    */
-  async reload(_: object, { door }: Pick<Caller, 'door'>): Promise<Outcome> {
-    const { phase, roll, lastGeneration } = this.#supervisor.state
+  async reload(_: object, { transport }: Pick<Caller, 'transport'>): Promise<Outcome> {
+    const { phase, rollout, lastGeneration } = this.#supervisor.state
     if (phase !== 'running') throw new CommandError('the service is draining', 409)
-    const joined = roll !== undefined && door !== 'signal'
-    const generation = joined ? roll.generation : lastGeneration + 1
-    const ended = new Promise<RollOutcome>((resolve) => {
-      const settle = (outcome: RollOutcome) => {
+    const joined = rollout !== undefined && transport !== 'signal'
+    const generation = joined ? rollout.generation : lastGeneration + 1
+    const ended = new Promise<RolloutOutcome>((resolve) => {
+      const settle = (outcome: RolloutOutcome) => {
         if (outcome.generation < generation && outcome.outcome !== 'stopped') return
         this.#supervisor.off('roll', settle)
         resolve(outcome)
@@ -164,7 +167,7 @@ export class Commands {
     await this.#fleet.until((now) => {
       if (now.desired !== workers || now.phase !== 'running') return true
       const wanted = slotsOf(now).every((slot) => liveIn(now, slot).some(serves) || failed(now, slot))
-      return wanted && !now.workers.some((worker) => worker.slot >= workers && !isOnErrand(worker))
+      return wanted && !now.workers.some((worker) => worker.slot >= workers && !isAnsweringAdminRequest(worker))
     }, bootMs + drainMs)
     const { desired, phase } = this.#supervisor.state
     if (desired !== workers) throw new CommandError(`another command asked for ${desired} workers meanwhile`, 409)
@@ -256,7 +259,7 @@ export class Commands {
   async diagnose({ slot }: ArgsOf<'diagnose'>): Promise<Outcome> {
     const worker = this.#fleet.inSlot(slot)
     const { pid, channel } = worker
-    const told = await channel.ask('diagnose', {}, this.#options.askMs)
+    const told = await channel.request('diagnose', {}, this.#options.askMs)
     return new Outcome({ slot, pid, ...told }, { acks: [ackOf(worker)] })
   }
 
@@ -269,12 +272,12 @@ export class Commands {
   }
 
   /** What needs Redis, a worker does. */
-  async #askWorker<Q extends keyof AskOfWorker>(
+  async #askWorker<Q extends keyof WorkerRequests>(
     question: Q,
-    args: AskOfWorker[Q]['args']
-  ): Promise<Exclude<AskOfWorker[Q]['result'], Refusal>> {
+    args: WorkerRequests[Q]['args']
+  ): Promise<Exclude<WorkerRequests[Q]['result'], Refusal>> {
     const worker = await this.#fleet.any()
-    const answer = await worker.channel.ask(question, args, this.#options.askMs)
+    const answer = await worker.channel.request(question, args, this.#options.askMs)
     if (isRefusal(answer)) throw new CommandError(answer.refused.message, answer.refused.statusCode)
     return answer as Exclude<typeof answer, Refusal>
   }

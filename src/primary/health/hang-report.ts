@@ -2,13 +2,13 @@ import type { ChildProcess } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { InFlight } from '../../ipc/messages.ts'
-import type { Stderr } from '../workers/stderr-tail.ts'
+import type { StderrTail } from '../workers/stderr-tail.ts'
 import { askInspector, type Frame } from './inspector.ts'
-import { type ProcessState, readProcess, readSleep } from './process-stat.ts'
+import { type ProcessStat, readProcessStat, readSleep } from './process-stat.ts'
 import { keepNewest } from './profiler.ts'
 
 /** What a worker was at when it was found wedged. */
-export interface BlackBox {
+export interface HangReport {
   pid: number
   /**
    * JavaScript's, the innermost first, 64 frames at most; empty with a note that says why. On top may be frames of
@@ -19,7 +19,7 @@ export interface BlackBox {
   inFlight: InFlight[]
   note?: string
   /** As the kernel saw it; none where there is no /proc, or no such process any more. */
-  process?: ProcessState & { wchan?: string; syscall?: string }
+  process?: ProcessStat & { wchan?: string; syscall?: string }
 }
 
 const FRAMES = 64
@@ -34,11 +34,11 @@ const LISTENING = /^Debugger listening on (ws:\/\/127\.0\.0\.1:\d+\/[0-9a-f-]{36
  * that sleeps in another system call does not answer, and the note says where it sleeps. Never rejects. To be used on a worker that is to be killed: afterwards its inspector
  * stays open, and one whose event loop turns may have been stopped for a moment.
  */
-export async function readBlackBox(child: ChildProcess, stderr: Stderr, deadlineMs = 1500): Promise<BlackBox> {
+export async function readBlackBox(child: ChildProcess, stderr: StderrTail, deadlineMs = 1500): Promise<HangReport> {
   const pid = child.pid ?? 0
   const until = performance.now() + deadlineMs
-  const kernel = readProcess(pid)
-  const box: BlackBox = { pid, stack: [], inFlight: [], ...(kernel && { process: { ...kernel, ...readSleep(pid) } }) }
+  const kernel = readProcessStat(pid)
+  const box: HangReport = { pid, stack: [], inFlight: [], ...(kernel && { process: { ...kernel, ...readSleep(pid) } }) }
   if (!child.kill('SIGUSR1')) return { ...box, note: 'the process has ended' }
   const listening = await stderr.waitFor(LISTENING, deadlineMs)
   if (!listening?.[1]) return { ...box, note: whyNoStack(box, deadlineMs) }
@@ -52,10 +52,10 @@ export async function readBlackBox(child: ChildProcess, stderr: Stderr, deadline
 }
 
 /** Reads the box and writes it. Never rejects: `fault` is why there is no `file`. */
-export async function keepBlackBox(
-  worker: { process: ChildProcess; stderr: Stderr; slot: number },
+export async function writeHangReport(
+  worker: { process: ChildProcess; stderr: StderrTail; slot: number },
   runDir: string
-): Promise<BlackBox & { file?: string; fault?: unknown }> {
+): Promise<HangReport & { file?: string; fault?: unknown }> {
   const box = await readBlackBox(worker.process, worker.stderr)
   try {
     return { ...box, file: writeBlackBox(runDir, worker.slot, box) }
@@ -65,14 +65,14 @@ export async function keepBlackBox(
 }
 
 /** Writes the box for its owner alone, and keeps the newest ten. @returns the file */
-export function writeBlackBox(runDir: string, slot: number, box: BlackBox): string {
+export function writeBlackBox(runDir: string, slot: number, box: HangReport): string {
   const file = join(runDir, `black-box-${slot}-${box.pid}.json`)
   writeFileSync(file, `${JSON.stringify(box, null, 2)}\n`, { mode: 0o600 })
   keepNewest(runDir, /^black-box-\d+-\d+\.json$/, KEPT)
   return file
 }
 
-function whyNoStack({ process }: BlackBox, deadlineMs: number): string {
+function whyNoStack({ process }: HangReport, deadlineMs: number): string {
   const where = Object.entries({ wchan: process?.wchan, syscall: process?.syscall })
     .filter(([, value]) => value !== undefined)
     .map(([name, value]) => `${name} ${value}`)

@@ -1,6 +1,6 @@
-import type { ProcessState } from './process-stat.ts'
+import type { ProcessStat } from './process-stat.ts'
 
-export interface Diagnosis {
+export interface Liveness {
   /** Wedged: it will not come back by itself, or costs too much until then. Starved: look again later. */
   verdict: 'wedged' | 'starved'
   why: string
@@ -25,7 +25,7 @@ const WAITING = 0.25
  *
  * @param timeoutMs silence that is allowed, in ms; by default as long as this one
  */
-export function diagnose(before: ProcessState, now: ProcessState, timeoutMs = now.at - before.at): Diagnosis {
+export function assessLiveness(before: ProcessStat, now: ProcessStat, timeoutMs = now.at - before.at): Liveness {
   const silent = now.at - before.at
   const cpu = now.cpuMs - before.cpuMs
   const waited = (now.waitMs ?? 0) - (before.waitMs ?? 0)

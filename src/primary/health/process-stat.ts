@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 
 /** What the kernel says of a process at one moment; its main thread is the one that runs the event loop. */
-export interface ProcessState {
+export interface ProcessStat {
   /** When it was read, in ms of `performance.now()`. */
   at: number
   /** CPU time of the main thread since its start, in ms. */
@@ -17,7 +17,7 @@ export interface ProcessState {
 const TICK_MS = 10
 
 /** Linux only, from /proc. Undefined elsewhere, and when there is no such process. */
-export function readProcess(pid: number): ProcessState | undefined {
+export function readProcessStat(pid: number): ProcessStat | undefined {
   const thread = `/proc/${pid}/task/${pid}`
   const stat = readText(`${thread}/stat`)
   const status = readText(`/proc/${pid}/status`)

@@ -1,7 +1,7 @@
 import { readdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { CommandError } from '../../admin/command-error.ts'
-import type { Peer } from '../workers/broadcast-to-workers.ts'
+import type { WorkerPeer } from '../workers/broadcast-to-workers.ts'
 
 /** Files of each kind that are kept in RUN_DIR, the newest. */
 const KEPT = 10
@@ -15,7 +15,7 @@ export interface DiagnosticFile {
 }
 
 /** Takes profiles and snapshots of workers, one at a time: each costs its worker something. */
-export class Diagnostician {
+export class Profiler {
   readonly #runDir: string
   readonly #askMs: number
   #busy = false
@@ -25,23 +25,23 @@ export class Diagnostician {
     this.#askMs = askMs
   }
 
-  profile(worker: Peer, ms: number): Promise<DiagnosticFile> {
+  profile(worker: WorkerPeer, ms: number): Promise<DiagnosticFile> {
     return this.#write(worker, 'profile', 'cpuprofile', (path) =>
-      worker.channel.ask('profile', { path, ms }, ms + this.#askMs)
+      worker.channel.request('profile', { path, ms }, ms + this.#askMs)
     )
   }
 
-  report(worker: Peer): Promise<DiagnosticFile> {
-    return this.#write(worker, 'report', 'json', (path) => worker.channel.ask('report', { path }, this.#askMs))
+  report(worker: WorkerPeer): Promise<DiagnosticFile> {
+    return this.#write(worker, 'report', 'json', (path) => worker.channel.request('report', { path }, this.#askMs))
   }
 
   /** @param replace has another worker serve, and resolves when this one has written the snapshot */
-  heap(worker: Peer, replace: (path: string) => Promise<unknown>): Promise<DiagnosticFile> {
+  heap(worker: WorkerPeer, replace: (path: string) => Promise<unknown>): Promise<DiagnosticFile> {
     return this.#write(worker, 'heap', 'heapsnapshot', replace)
   }
 
   async #write(
-    { slot, pid }: Peer,
+    { slot, pid }: WorkerPeer,
     kind: string,
     extension: string,
     work: (path: string) => Promise<unknown>

@@ -7,7 +7,7 @@ const STALL_MS = 4 * TICK_MS
  * Milliseconds that stand still while this process does: stopped and continued, starved of CPU, or in a long turn. So no
  * deadline of a worker runs out while nobody could have heard it. Monotonic: the wall clock may jump.
  */
-export class Clock {
+export class StallAwareClock {
   #seenAt = performance.now()
   #stoodMs = 0
   readonly #onStall: (ms: number) => void

@@ -28,11 +28,11 @@ for pid in $workers; do kill -9 $pid 2>/dev/null; done
 for pid in $servers; do kill -TERM $pid 2>/dev/null; done
 `
 
-export interface Watchdog {
+export interface OrphanReaper {
   note(kind: 'worker' | 'server', pid: number, alive: boolean): void
 }
 
-export function startWatchdog(log: Logger): Watchdog {
+export function startOrphanReaper(log: Logger): OrphanReaper {
   // Detached: a signal to the primary's whole group must not end it first.
   const shell = spawn('/bin/sh', ['-c', SCRIPT], { stdio: ['pipe', 'ignore', 'ignore'], detached: true })
   shell.unref()

@@ -27,7 +27,7 @@ const ROOT_UID = 0
  * @returns gives the folder back
  * @throws StartupError when another primary has it, it cannot be written, or another user could have put something in it
  */
-export async function claimRunDir(runDir: string, adminSocket: string): Promise<() => void> {
+export async function claimRunDirectory(runDir: string, adminSocket: string): Promise<() => void> {
   const pidFile = join(runDir, 'muster.pid')
   try {
     makeFolder(runDir)

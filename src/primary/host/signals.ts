@@ -1,6 +1,6 @@
 import type { CommandName } from '../../admin/registry.ts'
 import type { Logger } from '../../common/log.ts'
-import type { Admin } from '../control/command-runner.ts'
+import type { CommandRunner } from '../control/command-runner.ts'
 
 /**
  * A signal to the process group of `npm start` (a Ctrl-C in the terminal, `kill -- -pgid`) arrives twice: from its sender
@@ -9,10 +9,10 @@ import type { Admin } from '../control/command-runner.ts'
 const FORWARDED_MS = 500
 
 /** Signals to the primary, each the same command that the other doors know. @param cut ends everything at once */
-export function handleSignals(admin: Admin, cut: (why: string) => void, log: Logger): void {
+export function handleSignals(admin: CommandRunner, cut: (why: string) => void, log: Logger): void {
   let first: { signal: string; at: number } | undefined
   const run = (signal: string, command: CommandName, args: object = {}) => {
-    void admin.run(command, args, { door: 'signal', who: signal }).then(({ body }) => {
+    void admin.run(command, args, { transport: 'signal', who: signal }).then(({ body }) => {
       if ('message' in body) log.warn({ signal, command }, body.message)
     })
   }

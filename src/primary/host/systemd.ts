@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import type { Logger } from '../../common/log.ts'
 import type { ServiceView } from '../../ipc/messages.ts'
-import type { RollOutcome } from '../rollout/rollout.ts'
+import type { RolloutOutcome } from '../rollout/rollout.ts'
 import type { Supervisor } from '../workers/supervisor.ts'
 
 const run = promisify(execFile)
@@ -81,7 +81,7 @@ export class Bulletin {
   }
 
   /** A roll has ended. One that follows at once is a reload of its own: a SIGHUP that came during the first waits for it. */
-  rolled({ outcome, why = '' }: Pick<RollOutcome, 'outcome' | 'why'>, view: ServiceView): Message[] {
+  rolled({ outcome, why = '' }: Pick<RolloutOutcome, 'outcome' | 'why'>, view: ServiceView): Message[] {
     this.#failure = outcome === 'failed' ? why : ''
     if (!this.#reloading || view.state === 'draining') return []
     this.#reloading = false

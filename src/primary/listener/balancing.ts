@@ -17,7 +17,7 @@ export interface Load {
   readonly turn: number
 }
 
-export interface Wish {
+export interface RoutingHint {
   /** The client's address, where it decides. */
   readonly client?: string | undefined
   /** The slot that the connection was at before. */
@@ -26,7 +26,11 @@ export interface Wish {
   readonly avoid?: number | undefined
 }
 
-export type Choose = <T extends Candidate>(targets: readonly T[], load: Load, wish: Wish) => T | undefined
+export type BalancingPolicy = <T extends Candidate>(
+  targets: readonly T[],
+  load: Load,
+  wish: RoutingHint
+) => T | undefined
 
 /** How many connections may be unanswered at one worker: one that hangs is passed over instead of piling them up. */
 const WINDOW = 4
@@ -34,14 +38,14 @@ const WINDOW = 4
 const STICKY_WINDOW = 1024
 
 /** The worker with the fewest unanswered connections; in turn among equals. */
-export const roundRobin: Choose = (targets, load, wish) => fewest(targets, load, wish, WINDOW)
+export const roundRobin: BalancingPolicy = (targets, load, wish) => fewest(targets, load, wish, WINDOW)
 
 /**
  * The best worker by rendezvous hash of client and slot number: a slot that comes or goes moves only the clients that
  * it gains or had, and who serves the slot does not matter. Of two workers of a slot the newest. Where the best slot
  * has none that can take it, the next best. A connection that changes hands stays with its slot while that is served.
  */
-export const sticky: Choose = (targets, load, wish) => {
+export const sticky: BalancingPolicy = (targets, load, wish) => {
   const { client, slot, avoid } = wish
   if (client === undefined && !targets.some((target) => target.slot === slot)) {
     return fewest(targets, load, wish, STICKY_WINDOW)
@@ -64,7 +68,12 @@ export const sticky: Choose = (targets, load, wish) => {
 
 const hasRoom = ({ room }: Candidate, unanswered: number) => room === undefined || unanswered < room
 
-function fewest<T extends Candidate>(targets: readonly T[], load: Load, wish: Wish, window: number): T | undefined {
+function fewest<T extends Candidate>(
+  targets: readonly T[],
+  load: Load,
+  wish: RoutingHint,
+  window: number
+): T | undefined {
   let best: T | undefined
   let least = window
   for (let i = 0; i < targets.length; i++) {

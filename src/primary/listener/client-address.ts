@@ -1,16 +1,16 @@
 import { inRanges } from '../../net/address-ranges.ts'
 import { canonicalPeer, Proxies, type ProxyOptions } from '../../net/forwarded-headers.ts'
 import { parseProxyHeader } from '../../net/proxy-protocol.ts'
-import { type PeekedHandle, peek } from './request-head.ts'
+import { peekRequestHead, type ReadableHandle } from './request-head.ts'
 
 /** Node's TCP handle, the part that tells who is at the other end. */
-export interface ClientHandle extends PeekedHandle {
+export interface ClientHandle extends ReadableHandle {
   /** Undefined for a Unix socket. */
   getpeername?(out: { address?: string }): number
 }
 
 /** Who is behind a fresh connection. */
-export interface Found {
+export interface IdentifiedClient {
   client: string
   /** What the client has sent and was read to find it out, in base64; it is gone from the connection. */
   head?: string
@@ -22,7 +22,7 @@ export interface Found {
 const FORWARDED_HEADER = /^(x-forwarded-for|forwarded):[ \t]*(.*?)[ \t]*$/gim
 
 /** The addresses of clients: the peer's, or what a trusted proxy says. */
-export class Clients {
+export class ClientAddresses {
   readonly #proxies: Proxies
   readonly #sendsProxyHeader: (address: string) => boolean
 
@@ -45,7 +45,7 @@ export class Clients {
    * Calls back at once, or, when the peer is a trusted proxy, with the head of its first request; with undefined when
    * it has gone meanwhile.
    */
-  find(handle: ClientHandle, done: (found: Found | undefined) => void): void {
+  find(handle: ClientHandle, done: (found: IdentifiedClient | undefined) => void): void {
     const peer = peerOf(handle)
     const proxied = this.#sendsProxyHeader(peer)
     if (!proxied && !this.#proxies.trusts(peer)) {
@@ -53,7 +53,7 @@ export class Clients {
       return
     }
     const isEnough = (read: Buffer) => this.#client(read, peer, proxied).isKnown
-    peek(handle, isEnough, (peeked) => {
+    peekRequestHead(handle, isEnough, (peeked) => {
       if (!peeked) return done(undefined)
       const { read, release } = peeked
       done({ client: this.#client(read, peer, proxied).client, head: read.toString('base64'), release })

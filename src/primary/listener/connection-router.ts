@@ -1,11 +1,11 @@
 import type { Logger } from '../../common/log.ts'
 import type { Origin } from '../../ipc/messages.ts'
 import type { AcceptGate } from '../../net/accept-gate.ts'
-import { type Candidate, type Choose, roundRobin, sticky, type Wish } from './balancing.ts'
-import type { ClientHandle, Clients } from './client-address.ts'
+import { type BalancingPolicy, type Candidate, type RoutingHint, roundRobin, sticky } from './balancing.ts'
+import type { ClientAddresses, ClientHandle } from './client-address.ts'
 
 /** What a worker is told of a connection; `head` is what was read of it on its way, in base64. */
-export interface Given {
+export interface ConnectionOffer {
   id: number
   idleMs?: number
   head?: string
@@ -13,12 +13,12 @@ export interface Given {
 }
 
 /** A worker that can take connections. */
-export interface Target extends Candidate {
+export interface RoutingTarget extends Candidate {
   /** Hands the connection on; false when the worker cannot be reached any more. The handle stays open here. */
-  give(connection: Given, handle: unknown): Promise<boolean>
+  offer(connection: ConnectionOffer, handle: unknown): Promise<boolean>
   room?: number | undefined
   /** Resolves when the worker has dealt with all it was given before; never rejects. False when it does not answer. */
-  heard(): Promise<boolean>
+  responds(): Promise<boolean>
 }
 
 /** Node's TCP handle of a connection. */
@@ -26,19 +26,24 @@ export interface TcpHandle extends ClientHandle {
   close(): void
 }
 
-interface Connection extends Wish {
-  readonly given: Given
+interface Connection extends RoutingHint {
+  readonly given: ConnectionOffer
   readonly handle: TcpHandle
   /** Closes our copy of the descriptor; the worker's stays. @param lost no worker has it */
   readonly release: (lost: boolean) => void
-  at: Target | undefined
+  at: RoutingTarget | undefined
   /** When it was given to that worker. */
   since: number
   avoid: number | undefined
 }
 
 /** All fields at once: objects that grow cost ten times as much on Node 20. */
-const travelling = (given: Given, handle: TcpHandle, release: Connection['release'], wish: Wish = {}): Connection => {
+const createConnection = (
+  given: ConnectionOffer,
+  handle: TcpHandle,
+  release: Connection['release'],
+  wish: RoutingHint = {}
+): Connection => {
   const { client, slot } = wish
   return { given, handle, release, client, slot, at: undefined, since: 0, avoid: undefined }
 }
@@ -50,11 +55,11 @@ const OVERDUE_MS = 1000
  * Connections on their way to a worker: fresh ones from the port, idle ones from a worker that leaves. The primary keeps
  * its copy of each descriptor until a worker says that it serves it, and gives it to another when the first one dies.
  */
-export class Dispatcher {
-  readonly #targets: () => readonly Target[]
+export class ConnectionRouter {
+  readonly #targets: () => readonly RoutingTarget[]
   readonly #log: Logger
-  readonly #clients: Clients | undefined
-  readonly #choose: Choose
+  readonly #clients: ClientAddresses | undefined
+  readonly #choose: BalancingPolicy
   readonly #travelling = new Map<number, Connection>()
   readonly #load = { unanswered: new Map<number, number>(), silent: new Set<number>(), turn: 0 }
   readonly #waiting: Connection[] = []
@@ -64,7 +69,7 @@ export class Dispatcher {
   /** Is told how many connections are under way, and stops accepting when they are too many. */
   gate: AcceptGate | undefined
   /** Connections given to another worker because the first one left before it served them. */
-  redispatched = 0
+  rerouted = 0
   /** Connections closed because no worker was left to take them. */
   lost = 0
 
@@ -72,7 +77,7 @@ export class Dispatcher {
    * @param targets the workers that can take connections at this moment
    * @param clients tells one client from another, where each is to get the same worker every time
    */
-  constructor(targets: () => readonly Target[], log: Logger, clients?: Clients) {
+  constructor(targets: () => readonly RoutingTarget[], log: Logger, clients?: ClientAddresses) {
     this.#targets = targets
     this.#log = log
     this.#clients = clients
@@ -82,7 +87,7 @@ export class Dispatcher {
   /** A connection has been accepted; it waits here until a worker is ready. @param admin at ADMIN_PORT */
   accept(handle: TcpHandle, admin = false): void {
     const given = { id: ++this.#lastId, ...(admin && { origin: { admin } }) }
-    const connection = travelling(given, handle, () => handle.close())
+    const connection = createConnection(given, handle, () => handle.close())
     if (this.#clients && !admin) this.#find(connection, this.#clients)
     else this.#dispatch(connection)
   }
@@ -96,7 +101,7 @@ export class Dispatcher {
   }
 
   /** Takes over an idle connection from the worker of a slot; `moved` is called when it is at another, or lost. */
-  take(
+  transfer(
     handle: TcpHandle,
     { idleMs, origin, slot }: { idleMs: number; origin?: Origin | undefined; slot: number },
     moved: (lost: boolean) => void
@@ -107,11 +112,11 @@ export class Dispatcher {
     }
     const wish = { slot, client: this.#clients?.of(handle, origin?.client?.address) }
     const given = { id: ++this.#lastId, idleMs, ...(origin && { origin }) }
-    this.#dispatch(travelling(given, handle, release, wish))
+    this.#dispatch(createConnection(given, handle, release, wish))
   }
 
   /** A worker says that it serves the connection; only the one that was given it can. */
-  adopted(id: number, workerId: number): void {
+  accepted(id: number, workerId: number): void {
     const connection = this.#travelling.get(id)
     if (connection?.at?.id !== workerId) return
     this.#answered(connection)
@@ -120,7 +125,7 @@ export class Dispatcher {
   }
 
   /** A worker is gone: what it was given and did not answer goes to others. */
-  gone(workerId: number): void {
+  workerExited(workerId: number): void {
     this.#load.unanswered.delete(workerId)
     this.#load.silent.delete(workerId)
     for (const connection of this.#travelling.values()) if (connection.at?.id === workerId) this.#again(connection)
@@ -148,14 +153,14 @@ export class Dispatcher {
     this.#waiting.length = 0
   }
 
-  #find(connection: Connection, clients: Clients): void {
+  #find(connection: Connection, clients: ClientAddresses): void {
     const { given, handle } = connection
     this.#travelling.set(given.id, connection)
     this.gate?.update(this.#travelling.size)
     clients.find(handle, (found) => {
       if (!found) return this.#end(connection)
       const { head, release = connection.release } = found
-      this.#dispatch(travelling(head === undefined ? given : { ...given, head }, handle, release, found))
+      this.#dispatch(createConnection(head === undefined ? given : { ...given, head }, handle, release, found))
     })
   }
 
@@ -168,19 +173,19 @@ export class Dispatcher {
   }
 
   #again(connection: Connection): void {
-    this.redispatched++
+    this.rerouted++
     connection.at = undefined
     this.#waiting.unshift(connection)
     this.flush()
   }
 
-  #give(connection: Connection, target: Target): void {
+  #give(connection: Connection, target: RoutingTarget): void {
     const { given, handle } = connection
     const { unanswered } = this.#load
     connection.at = target
     connection.since = performance.now()
     unanswered.set(target.id, (unanswered.get(target.id) ?? 0) + 1)
-    void target.give(given, handle).then((gave) => {
+    void target.offer(given, handle).then((gave) => {
       if (gave || connection.at !== target || !this.#travelling.has(given.id)) return
       this.#answered(connection)
       connection.avoid = target.id
@@ -219,7 +224,7 @@ export class Dispatcher {
     for (const { at, since } of this.#travelling.values()) {
       if (!at || silent.has(at.id) || before - since < OVERDUE_MS) continue
       silent.add(at.id)
-      void at.heard().then((heard) => {
+      void at.responds().then((heard) => {
         silent.delete(at.id)
         if (heard) this.#drop(at, before)
         this.flush()
@@ -228,7 +233,7 @@ export class Dispatcher {
   }
 
   /** What a worker was given before, and has not answered though it has heard everything since, did not arrive. */
-  #drop(target: Target, before: number): void {
+  #drop(target: RoutingTarget, before: number): void {
     const missing = [...this.#travelling.values()].filter(({ at, since }) => at === target && since < before)
     if (missing.length === 0) return
     // Until it says otherwise; its next heartbeat does.

@@ -2,7 +2,7 @@ import { lookup } from 'node:dns/promises'
 import { chmodSync, readFileSync, rmSync, statSync } from 'node:fs'
 import net, { connect, createServer, type Server } from 'node:net'
 import { getSystemErrorName } from 'node:util'
-import { isSocketPath, listenFault, StartupError } from '../../common/errors.ts'
+import { isSocketPath, listenError, StartupError } from '../../common/errors.ts'
 import type { Logger } from '../../common/log.ts'
 import type { Config } from '../../config/load.ts'
 import type { ListeningHandle } from '../../net/accept-gate.ts'
@@ -62,7 +62,7 @@ export async function takePort(config: PortConfig, accept: (handle: TcpHandle) =
     }
   } catch (error) {
     if (error instanceof StartupError) throw error
-    if (config.listenFd === undefined) throw listenFault(error as NodeJS.ErrnoException, config.host, config.port)
+    if (config.listenFd === undefined) throw listenError(error as NodeJS.ErrnoException, config.host, config.port)
     throw new StartupError(`cannot listen on the descriptor ${config.listenFd}: ${(error as Error).message}`)
   }
 }
@@ -79,7 +79,7 @@ export async function takeAdminPort(
   try {
     return await acceptHere({ host, port, listenFd: undefined }, accept, log)
   } catch (error) {
-    throw listenFault(error as NodeJS.ErrnoException, host, port, 'ADMIN_')
+    throw listenError(error as NodeJS.ErrnoException, host, port, 'ADMIN_')
   }
 }
 

@@ -1,12 +1,12 @@
 import { Socket } from 'node:net'
 
 /** Node's TCP handle, the part that reading needs. */
-export interface PeekedHandle {
+export interface ReadableHandle {
   readStop(): void
 }
 
 /** What was read of a connection; the connection itself goes on. */
-export interface Peeked {
+export interface RequestHead {
   read: Buffer
   /** Closes this process' copy of the connection. */
   release: () => void
@@ -21,10 +21,10 @@ const PATIENCE_MS = 1000
  * connection. Calls back once; with nothing when the client has gone meanwhile.
  * @param isEnough asked with all that was read so far
  */
-export function peek(
-  handle: PeekedHandle,
+export function peekRequestHead(
+  handle: ReadableHandle,
   isEnough: (read: Buffer) => boolean,
-  done: (peeked: Peeked | undefined) => void
+  done: (peeked: RequestHead | undefined) => void
 ): void {
   const options = { handle, allowHalfOpen: true, readable: true, writable: true }
   const socket = new Socket(options as ConstructorParameters<typeof Socket>[0])

@@ -1,25 +1,25 @@
 import type { Collection, Metrics } from '../../ipc/messages.ts'
-import { asFamilies, type Family } from '../../ipc/series.ts'
+import { type Family, parseFamilies } from '../../ipc/series.ts'
 import type { WorkerProcess } from '../workers/worker-process.ts'
-import type { Counts } from './retained-counters.ts'
+import type { RetainedCounters } from './retained-counters.ts'
 
 const DEADLINE_MS = 1000
 
 export interface CollectorOptions {
   /** Workers to be asked, the newest first. */
   live: () => WorkerProcess[]
-  counts: Counts
+  counts: RetainedCounters
   /** The primary's own series; `answered` are the ids of the workers that did. */
   primary: (answered: ReadonlySet<number>) => Family[]
 }
 
 /** Metrics of every process that answers in time. One collection at a time: who asks meanwhile shares it. */
-export function createCollector({ live, counts, primary }: CollectorOptions): () => Promise<Collection> {
+export function createMetricsCollector({ live, counts, primary }: CollectorOptions): () => Promise<Collection> {
   let running: Promise<Collection> | undefined
   const ask = async ({ id, slot, pid, channel }: WorkerProcess) => {
     try {
-      const { counts: said, others } = listed(await channel.ask('metrics', {}, DEADLINE_MS))
-      counts.heard(id, said)
+      const { counts: said, others } = listed(await channel.request('metrics', {}, DEADLINE_MS))
+      counts.update(id, said)
       return { id, others }
     } catch (error) {
       return { id, missing: [{ slot, pid, why: (error as Error).message }] }
@@ -33,7 +33,7 @@ export function createCollector({ live, counts, primary }: CollectorOptions): ()
     )
     const workers = live().map(({ id, slot }) => ({ slot, counts: counts.of(id), others: others.get(id) ?? [] }))
     return {
-      workers: [...workers, ...counts.ofGone().map((gone) => ({ ...gone, others: [] }))],
+      workers: [...workers, ...counts.ofExited().map((gone) => ({ ...gone, others: [] }))],
       missing: answers.flatMap((answer) => ('missing' in answer ? answer.missing : [])),
       primary: primary(new Set(others.keys()))
     }
@@ -48,5 +48,5 @@ export function createCollector({ live, counts, primary }: CollectorOptions): ()
 
 /** A worker runs anybody's code. */
 function listed({ counts, others }: Partial<Metrics>): Metrics {
-  return { counts: asFamilies(counts), others: asFamilies(others) }
+  return { counts: parseFamilies(counts), others: parseFamilies(others) }
 }

@@ -31,7 +31,7 @@ export class PrimaryMetrics {
       const counted = [...RELOAD_SECONDS.map((bound) => (seconds <= bound ? 1 : 0)), 1, seconds]
       for (const [i, value] of counted.entries()) this.#reloadSeconds[i]! += value
     })
-    supervisor.on('drained', ({ held: _, ...ended }) => {
+    supervisor.on('drained', ({ total: _, ...ended }) => {
       for (const [end, count] of Object.entries(ended)) this.#drained[end as keyof typeof ended] += count
     })
   }
@@ -42,7 +42,7 @@ export class PrimaryMetrics {
   }
 
   #ofService(supervisor: Supervisor): Family[] {
-    const { state, dispatcher } = supervisor
+    const { state, router } = supervisor
     const now = supervisor.view().state
     const ofStatus = (status: string) => state.workers.filter((worker) => worker.status === status).length
     return [
@@ -85,19 +85,19 @@ export class PrimaryMetrics {
         'counter',
         'cluster_accept_pauses_total',
         'How often the process stopped accepting connections for want of file descriptors.',
-        [[dispatcher.gate?.pauses ?? 0]]
+        [[router.gate?.pauses ?? 0]]
       ),
       family(
         'counter',
         'cluster_connections_redispatched_total',
         'Connections given to another worker because the first had left.',
-        [[dispatcher.redispatched]]
+        [[router.rerouted]]
       ),
       family(
         'counter',
         'cluster_connections_lost_total',
         'Connections closed because no worker was left to take them.',
-        [[dispatcher.lost]]
+        [[router.lost]]
       ),
       family(
         'counter',
@@ -114,13 +114,13 @@ export class PrimaryMetrics {
 function ofSlots(supervisor: Supervisor, answered: ReadonlySet<number>): Family[] {
   const { state } = supervisor
   const newest = new Map<number, WorkerProcess>()
-  for (const worker of supervisor.crew.live()) if (!newest.has(worker.slot)) newest.set(worker.slot, worker)
+  for (const worker of supervisor.pool.live()) if (!newest.has(worker.slot)) newest.set(worker.slot, worker)
   const up = new Set(
     state.workers.filter((worker) => serves(worker) && answered.has(worker.id)).map(({ slot }) => slot)
   )
   const wanted = Array.from({ length: state.desired }, (_, slot) => String(slot))
-  const heard = [...newest.values()].flatMap(({ slot, vitals, beatAt }) =>
-    vitals ? [{ slot: String(slot), vitals, age: (performance.now() - beatAt) / 1000 }] : []
+  const heard = [...newest.values()].flatMap(({ slot, heartbeat, heartbeatAt }) =>
+    heartbeat ? [{ slot: String(slot), heartbeat, age: (performance.now() - heartbeatAt) / 1000 }] : []
   )
   const each = (name: string, help: string, value: (worker: (typeof heard)[number]) => number) =>
     family(
@@ -153,17 +153,17 @@ function ofSlots(supervisor: Supervisor, answered: ReadonlySet<number>): Family[
     each(
       'cluster_worker_event_loop_delay_seconds',
       "99th percentile of the delay of the worker's event loop, in the second before its last heartbeat.",
-      ({ vitals }) => vitals.loopDelayMs / 1000
+      ({ heartbeat }) => heartbeat.loopDelayMs / 1000
     ),
     each(
       'cluster_worker_event_loop_utilization_ratio',
       "Part of the time that the worker's event loop was busy, in the second before its last heartbeat.",
-      ({ vitals }) => vitals.utilization
+      ({ heartbeat }) => heartbeat.utilization
     ),
     each(
       'cluster_worker_connections',
       'Connections open, by the last heartbeat of the worker.',
-      ({ vitals }) => vitals.connections
+      ({ heartbeat }) => heartbeat.connections
     )
   ]
 }

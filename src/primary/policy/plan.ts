@@ -1,8 +1,8 @@
 import {
   type Action,
   endOfAge,
+  isAnsweringAdminRequest,
   isLive,
-  isOnErrand,
   type Limits,
   liveIn,
   type RecycleReason,
@@ -36,7 +36,7 @@ export function plan(state: State, limits: Limits, now: number): Action[] {
 }
 
 /** When {@link plan} must be asked again though nothing happens, in ms of the same clock; undefined: never. */
-export function wakeAt(state: State, limits: Limits, now: number): number | undefined {
+export function nextDeadline(state: State, limits: Limits, now: number): number | undefined {
   const ofWorkers = state.workers
     .filter((worker) => !worker.killed)
     .flatMap((worker) => [
@@ -83,8 +83,8 @@ function planSilent(state: State, limits: Limits, now: number): Action[] {
 
 function planStop(state: State): Action[] {
   const why = 'the service stops'
-  const roll: Action[] = state.roll
-    ? [{ type: 'end-roll', outcome: 'stopped', generation: state.roll.generation, why }]
+  const roll: Action[] = state.rollout
+    ? [{ type: 'end-roll', outcome: 'stopped', generation: state.rollout.generation, why }]
     : []
   if (state.phase === 'lame') return roll
   if (state.workers.length === 0) return [...roll, { type: 'exit', code: 'drained', why: 'every worker has left' }]
@@ -125,7 +125,7 @@ function planReplacements(state: State, limits: Limits, now: number): Action[] {
     }
   }
   const leaving = state.workers.some(
-    (worker) => !isOnErrand(worker) && (!isLive(worker) || worker.killed || worker.slot >= state.desired)
+    (worker) => !isAnsweringAdminRequest(worker) && (!isLive(worker) || worker.killed || worker.slot >= state.desired)
   )
   const double = slotsOf(state).some((slot) => liveIn(state, slot).length > 1)
   const next = candidates.find(({ slot, waits }) => !waits || mayFork(state, slot, now))
@@ -140,11 +140,11 @@ function replacement(
   limits: Limits,
   now: number
 ): { why: string; recycled?: RecycleReason } | undefined {
-  const { roll } = state
-  if (roll && roll.failure === undefined && worker.generation < roll.generation) {
+  const { rollout } = state
+  if (rollout && rollout.failure === undefined && worker.generation < rollout.generation) {
     if (worker.slot === rollCursor(state) || isRolled(state, worker.slot)) return { why: RELOAD }
   }
-  if (roll?.failure !== undefined && worker.generation === roll.generation && worker.status === 'ready') {
+  if (rollout?.failure !== undefined && worker.generation === rollout.generation && worker.status === 'ready') {
     return goesBack(state, worker, limits) ? { why: GO_BACK } : undefined
   }
   const recycled = worker.status === 'ready' && recycling(worker, limits, now)
@@ -155,13 +155,13 @@ const RELOAD = 'reload'
 const GO_BACK = 'back from a failed reload'
 
 function planRollEnd(state: State, limits: Limits): Action[] {
-  const { roll } = state
-  if (!roll) return []
-  const { generation, failure } = roll
+  const { rollout } = state
+  if (!rollout) return []
+  const { generation, failure } = rollout
   if (failure === undefined) {
     const busy = state.workers.some(
       (worker) =>
-        !isOnErrand(worker) &&
+        !isAnsweringAdminRequest(worker) &&
         (!isLive(worker) || worker.killed || worker.generation < generation || worker.slot >= state.desired)
     )
     return busy || rollCursor(state) !== undefined ? [] : [{ type: 'end-roll', outcome: 'done', generation }]
@@ -198,29 +198,29 @@ function end(worker: Worker, why: string, handOver = true): Action[] {
 const rollCursor = (state: State) => slotsOf(state).find((slot) => !isRolled(state, slot))
 /** A worker of the generation rolled out serves the slot. */
 const isRolled = (state: State, slot: number) =>
-  liveIn(state, slot).some((worker) => worker.generation === state.roll?.generation && worker.status === 'ready')
+  liveIn(state, slot).some((worker) => worker.generation === state.rollout?.generation && worker.status === 'ready')
 /** It is about to boot a release whose roll has failed. */
-const isFailedCandidate = ({ roll }: State, worker: Worker) =>
-  roll?.failure !== undefined && worker.generation === roll.generation && worker.status === 'starting'
+const isFailedCandidate = ({ rollout }: State, worker: Worker) =>
+  rollout?.failure !== undefined && worker.generation === rollout.generation && worker.status === 'starting'
 /** A worker of the old release can take its place, or is about to. */
 const goesBack = (state: State, { slot }: Worker, limits: Limits) =>
-  (!state.releaseGone && (state.roll?.backFailures ?? 0) < limits.bootAttempts) ||
+  (!state.releaseGone && (state.rollout?.backFailures ?? 0) < limits.bootAttempts) ||
   liveIn(state, slot).some((worker) => worker.generation === state.generation)
 /** A worker that takes this slot now is of this generation. */
 const generationFor = (state: State, slot: number) =>
-  state.roll && state.roll.failure === undefined && (slot === rollCursor(state) || isRolled(state, slot))
-    ? state.roll.generation
+  state.rollout && state.rollout.failure === undefined && (slot === rollCursor(state) || isRolled(state, slot))
+    ? state.rollout.generation
     : state.generation
 /** The first worker of a new release has to last a moment; what worked in one slot may take over in the others at once. */
-const hasProved = ({ roll, workers }: State, worker: Worker, limits: Limits, now: number) =>
-  worker.generation !== roll?.generation ||
+const hasProved = ({ rollout, workers }: State, worker: Worker, limits: Limits, now: number) =>
+  worker.generation !== rollout?.generation ||
   now >= worker.since + limits.canaryMs ||
   workers.some((other) => other !== worker && other.generation === worker.generation && serves(other))
 
 const firstFor = (actions: Action[], id: number) => actions.findIndex((action) => 'id' in action && action.id === id)
 const mayFork = (state: State, slot: number, now: number) => now >= (state.slots[slot]?.notBefore ?? 0)
 function deadlineOf(worker: Worker, limits: Limits): number {
-  if (worker.status === 'ready' || worker.lost || isOnErrand(worker)) return Number.POSITIVE_INFINITY
+  if (worker.status === 'ready' || worker.lost || isAnsweringAdminRequest(worker)) return Number.POSITIVE_INFINITY
   if (worker.status === 'starting') return worker.since + limits.bootMs
   return worker.since + limits.drainMs + (worker.snapshot === undefined ? 0 : limits.snapshotMs)
 }

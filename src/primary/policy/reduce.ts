@@ -1,16 +1,16 @@
 import {
   type Event,
   find,
+  type HeartbeatSample,
   type Limits,
   type RestartReason,
   type State,
   spread,
-  type Vitals,
   type Worker
 } from './types.ts'
 
 /** What an event makes of the state: pure. An event about a worker that is not there changes nothing. */
-export function apply(state: State, event: Event, now: number, limits: Limits): State {
+export function reduce(state: State, event: Event, now: number, limits: Limits): State {
   switch (event.type) {
     case 'forked': {
       const { type: _, ...worker } = event
@@ -62,17 +62,17 @@ export function apply(state: State, event: Event, now: number, limits: Limits): 
       )
     case 'errand':
       return update(state, event.id, (worker) => {
-        const errands = (worker.errands ?? 0) + event.change
+        const pendingAdminRequests = (worker.pendingAdminRequests ?? 0) + event.change
         // What is left of it is to leave within a drain's time from here.
-        return { errands, ...(errands === 0 && worker.emptied && { since: now }) }
+        return { pendingAdminRequests, ...(pendingAdminRequests === 0 && worker.drained && { since: now }) }
       })
     case 'emptied':
-      return update(state, event.id, (worker) => worker.status === 'draining' && { emptied: true })
+      return update(state, event.id, (worker) => worker.status === 'draining' && { drained: true })
     case 'reload':
       if (state.phase !== 'running') return state
-      return state.roll ? { ...state, rollAgain: true } : startRoll(state)
+      return state.rollout ? { ...state, rolloutRequested: true } : startRoll(state)
     case 'roll-failed':
-      return state.roll ? { ...state, roll: { failure: event.why, ...state.roll } } : state
+      return state.rollout ? { ...state, rollout: { failure: event.why, ...state.rollout } } : state
     case 'release-gone':
       return { ...state, releaseGone: true }
     case 'roll-ended':
@@ -86,7 +86,7 @@ export function apply(state: State, event: Event, now: number, limits: Limits): 
   }
 }
 
-function heard(worker: Worker, { rssBytes, requests }: Vitals, limits: Limits, now: number): Partial<Worker> {
+function heard(worker: Worker, { rssBytes, requests }: HeartbeatSample, limits: Limits, now: number): Partial<Worker> {
   const { maxMemoryBytes, memorySamples, maxRequests } = limits
   const overMemory = maxMemoryBytes > 0 && rssBytes > maxMemoryBytes ? worker.overMemory + 1 : 0
   const retire =
@@ -153,9 +153,9 @@ function failBoot(
   final = false
 ): State {
   if (!worker) return state
-  const { roll, bootFailures: known } = state
-  if (!final && roll?.failure !== undefined && worker.generation === state.generation) {
-    return { ...state, roll: { ...roll, backFailures: (roll.backFailures ?? 0) + 1 } }
+  const { rollout, bootFailures: known } = state
+  if (!final && rollout?.failure !== undefined && worker.generation === state.generation) {
+    return { ...state, rollout: { ...rollout, backFailures: (rollout.backFailures ?? 0) + 1 } }
   }
   const bootFailures = { count: known.count + 1, final: known.final || final, why: known.final ? known.why : why }
   const marked = {
@@ -167,23 +167,25 @@ function failBoot(
 
 /** A new release whose worker fails while it is rolled out is a bad one. */
 function failRoll(state: State, worker: Pick<Worker, 'generation'>, why: string): State {
-  const { roll } = state
-  return roll && worker.generation === roll.generation ? { ...state, roll: { failure: why, ...roll } } : state
+  const { rollout } = state
+  return rollout && worker.generation === rollout.generation
+    ? { ...state, rollout: { failure: why, ...rollout } }
+    : state
 }
 
 function startRoll(state: State): State {
   const generation = state.lastGeneration + 1
-  return { ...state, lastGeneration: generation, roll: { generation }, rollAgain: false }
+  return { ...state, lastGeneration: generation, rollout: { generation }, rolloutRequested: false }
 }
 
 function endRoll(state: State): State {
-  if (!state.roll) return state
-  const { roll, rollAgain, ...rest } = state
+  if (!state.rollout) return state
+  const { rollout, rolloutRequested, ...rest } = state
   const running = state.phase === 'running'
-  const ended: State = { ...rest, rollAgain: false }
+  const ended: State = { ...rest, rolloutRequested: false }
   const next: State =
-    roll.failure === undefined && running ? { ...ended, generation: roll.generation, releaseGone: false } : ended
-  return rollAgain && running ? startRoll(next) : next
+    rollout.failure === undefined && running ? { ...ended, generation: rollout.generation, releaseGone: false } : ended
+  return rolloutRequested && running ? startRoll(next) : next
 }
 
 function update(

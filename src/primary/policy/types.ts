@@ -48,9 +48,9 @@ export interface Worker {
   /** Where it writes a heap snapshot when it has drained. */
   snapshot?: string
   /** Commands that came through it and are not answered. */
-  errands?: number
+  pendingAdminRequests?: number
   /** It has drained: it serves nobody any more, but for who waits there for the answer to a command. */
-  emptied?: true
+  drained?: true
 }
 export type KillReason = 'late' | 'lost' | 'unwanted'
 
@@ -74,9 +74,9 @@ export interface State {
   workers: readonly Worker[]
   slots: Readonly<Record<number, Slot>>
   /** The one rolling restart under way; with a `failure` it is on its way back, which may fail `backFailures` times. */
-  roll?: { generation: number; failure?: string; backFailures?: number } | undefined
+  rollout?: { generation: number; failure?: string; backFailures?: number } | undefined
   /** A reload was asked for during a roll: another roll follows. */
-  rollAgain: boolean
+  rolloutRequested: boolean
   everReady: boolean
   /** Boot failures in a row while no worker has ever been ready. */
   bootFailures: { count: number; final: boolean; why: string }
@@ -125,7 +125,7 @@ export const LIMITS = {
 } as const
 
 /** What a heartbeat says that matters for a decision. */
-export interface Vitals {
+export interface HeartbeatSample {
   rssBytes: number
   requests: number
 }
@@ -134,7 +134,7 @@ export type Event =
   | { type: 'forked'; id: number; pid: number; slot: number; generation: number; jitter: number }
   | { type: 'ready'; id: number }
   | { type: 'drain-sent'; id: number; recycled?: RecycleReason | undefined }
-  | ({ type: 'beat'; id: number } & Vitals)
+  | ({ type: 'beat'; id: number } & HeartbeatSample)
   /** A silent worker was looked at. */
   | { type: 'examined'; id: number; wedged: boolean }
   /** The black box of a wedged worker is closed. */
@@ -176,7 +176,7 @@ export function initialState(desired: number): State {
     releaseGone: false,
     workers: [],
     slots: {},
-    rollAgain: false,
+    rolloutRequested: false,
     everReady: false,
     bootFailures: { count: 0, final: false, why: '' },
     restarts: Object.fromEntries(RESTART_REASONS.map((reason) => [reason, 0])) as Record<RestartReason, number>
@@ -192,7 +192,8 @@ export const slotsOf = (state: State) => Array.from({ length: state.desired }, (
 export const isLive = (worker: Worker) => worker.status !== 'draining' && !worker.lost
 export const serves = (worker: Worker) => worker.status === 'ready' && isLive(worker)
 /** It may stay while a command goes on, which may be the very one that replaces it: nothing waits for it. */
-export const isOnErrand = (worker: Worker) => worker.emptied === true && (worker.errands ?? 0) > 0
+export const isAnsweringAdminRequest = (worker: Worker) =>
+  worker.drained === true && (worker.pendingAdminRequests ?? 0) > 0
 export const liveIn = (state: State, slot: number) =>
   state.workers.filter((worker) => worker.slot === slot && isLive(worker))
 

@@ -1,9 +1,9 @@
-import type { Ledger } from '../../ipc/messages.ts'
+import type { DrainStats } from '../../ipc/messages.ts'
 import type { Certificates } from '../listener/certificates.ts'
 import type { Releases } from './release.ts'
 
 /** How a rolling restart ended. */
-export interface RollOutcome {
+export interface RolloutOutcome {
   outcome: 'done' | 'failed' | 'stopped'
   generation: number
   durationMs: number
@@ -12,14 +12,17 @@ export interface RollOutcome {
   to?: string
   from?: string
   /** Connections of all the workers that it replaced. */
-  ledger: Ledger
+  connections: DrainStats
 }
 
 /** The book of the rolling restart under way. */
-export class Rolls {
+export class Rollout {
   readonly #releases: Releases
   readonly #certificates: Certificates | undefined
-  #begun: { at: number; ledger: Required<Ledger>; from?: string; to?: string } = { at: 0, ledger: emptyLedger() }
+  #begun: { at: number; connections: Required<DrainStats>; from?: string; to?: string } = {
+    at: 0,
+    connections: noConnections()
+  }
   #serving = 1
 
   constructor(releases: Releases, certificates: Certificates | undefined) {
@@ -31,7 +34,7 @@ export class Rolls {
   begin(generation: number, serving: number, now: number): { from: string; to?: string; why?: string } {
     const from = this.#releases.of(serving).id
     this.#serving = serving
-    this.#begun = { at: now, ledger: emptyLedger(), from }
+    this.#begun = { at: now, connections: noConnections(), from }
     try {
       this.#certificates?.take(generation)
     } catch (error) {
@@ -47,15 +50,15 @@ export class Rolls {
   }
 
   /** A worker has left in order. */
-  add(ledger: Ledger): void {
-    const total = this.#begun.ledger
-    for (const key of Object.keys(total) as (keyof typeof total)[]) total[key] += ledger[key] ?? 0
+  add(connections: DrainStats): void {
+    const total = this.#begun.connections
+    for (const key of Object.keys(total) as (keyof typeof total)[]) total[key] += connections[key] ?? 0
   }
 
   end(
-    { outcome, generation, why }: { outcome: RollOutcome['outcome']; generation: number; why?: string },
+    { outcome, generation, why }: { outcome: RolloutOutcome['outcome']; generation: number; why?: string },
     now: number
-  ): RollOutcome {
+  ): RolloutOutcome {
     const { at, ...book } = this.#begun
     const serving = outcome === 'done' ? generation : this.#serving
     this.#releases.forgetBefore(serving)
@@ -64,8 +67,8 @@ export class Rolls {
   }
 }
 
-const emptyLedger = (): Required<Ledger> => ({
-  held: 0,
+const noConnections = (): Required<DrainStats> => ({
+  total: 0,
   handedOver: 0,
   answered: 0,
   idle: 0,

@@ -1,9 +1,9 @@
 import { hostname } from 'node:os'
-import type { Broadcast, Told } from '../../ipc/messages.ts'
+import type { Broadcast, DeliveryReport } from '../../ipc/messages.ts'
 import type { WorkerChannel } from './fork.ts'
 
 /** A worker, for what is asked of it. */
-export interface Peer {
+export interface WorkerPeer {
   slot: number
   pid: number
   status: 'starting' | 'ready' | 'draining'
@@ -17,14 +17,14 @@ export const PING_MS = 1000
  * Brings a broadcast to every worker. Accounted for are those that are ready: one that starts hears it as soon as it has
  * its handlers, one that drains may be gone before it answers.
  */
-export async function relay(
-  peers: Peer[],
+export async function broadcastToWorkers(
+  peers: WorkerPeer[],
   { deadlineMs, ...broadcast }: Broadcast & { deadlineMs: number }
-): Promise<Told> {
+): Promise<DeliveryReport> {
   const host = hostname()
   const answers = peers.map(async ({ slot, pid, status, channel }) => {
     const worker = { host, slot, pid }
-    const answer = channel.ask('deliver', broadcast, deadlineMs).then(
+    const answer = channel.request('deliver', broadcast, deadlineMs).then(
       () => worker,
       (error: Error) => ({ ...worker, why: error.message })
     )
@@ -35,9 +35,9 @@ export async function relay(
 }
 
 /** The ready worker that answers first, for what any of them can do. @returns undefined when none does */
-export function anyOf(peers: Peer[]): Promise<Peer | undefined> {
+export function firstToAnswer(peers: WorkerPeer[]): Promise<WorkerPeer | undefined> {
   const answers = peers
     .filter(({ status }) => status === 'ready')
-    .map((peer) => peer.channel.ask('ping', {}, PING_MS).then(() => peer))
+    .map((peer) => peer.channel.request('ping', {}, PING_MS).then(() => peer))
   return Promise.any(answers).catch(() => undefined)
 }

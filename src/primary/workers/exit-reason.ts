@@ -1,5 +1,5 @@
 /** How a process ended that nobody here had told to. */
-export interface Death {
+export interface ExitReason {
   /** For the log, at most some 200 characters. */
   how: string
   reason: 'crash' | 'oom'
@@ -19,7 +19,7 @@ const REJECTED_WITH = /^UnhandledPromiseRejection: .* reason "(.*)"\.$/
  * @param signal null when it exited, and the code when it did not; as node's `exit` event has them
  * @param stderrTail the last that it wrote to its standard error
  */
-export function nameDeath(code: number | null, signal: string | null, stderrTail: string): Death {
+export function classifyExit(code: number | null, signal: string | null, stderrTail: string): ExitReason {
   const end = signal ?? `exit code ${code}`
   const full = ABORTS.has(signal ?? code) && OUT_OF_MEMORY.exec(stderrTail)?.[1]
   if (full) return { how: bounded(`${end}: out of memory: ${full}`), reason: 'oom' }

@@ -2,11 +2,17 @@ import cluster, { type ClusterSettings, type Worker as ClusterWorker } from 'nod
 import { url as inspectorUrl } from 'node:inspector'
 import { Readable } from 'node:stream'
 import { type Channel, createChannel } from '../../ipc/channel.ts'
-import { type AskOfPrimary, type AskOfWorker, isToPrimary, type ToPrimary, type ToWorker } from '../../ipc/messages.ts'
+import {
+  isToPrimary,
+  type PrimaryRequests,
+  type ToPrimary,
+  type ToWorker,
+  type WorkerRequests
+} from '../../ipc/messages.ts'
 import { guardChannel } from './channel-guard.ts'
-import { LineSink, Stderr } from './stderr-tail.ts'
+import { LineSink, StderrTail } from './stderr-tail.ts'
 
-export type WorkerChannel = Channel<ToWorker, ToPrimary, AskOfWorker, AskOfPrimary>
+export type WorkerChannel = Channel<ToWorker, ToPrimary, WorkerRequests, PrimaryRequests>
 
 /**
  * How large V8's young generation may grow in a worker: three times so much, in MiB. Of its own it grows to twice that, for
@@ -26,7 +32,7 @@ const NO_PRETENURING = '--no-allocation-site-pretenuring'
 const NAMES_PRETENURING = /--(no[-_]?)?allocation[-_]site[-_]pretenuring/
 
 /**
- * How workers are forked. Their standard error comes through the primary, which keeps the end of it ({@link Stderr}).
+ * How workers are forked. Their standard error comes through the primary, which keeps the end of it ({@link StderrTail}).
  * On SIGUSR1 each opens an inspector on a free port of 127.0.0.1, and none before: node:cluster would give workers ports
  * counted up from 9229, which others may have. To an `--inspect-port` that it finds it appends one of its own, the
  * `inspectPort`. Who runs the primary with `--inspect` gets node's own: every worker's inspector on a counted port.
@@ -54,11 +60,11 @@ export function setupWorkers(nodeOptions: string): void {
 
 export interface ForkEvents {
   /** Garbage or a flood on its channel, where nothing is heard of it any more: it is to be killed. Called once. */
-  onMisuse(why: string): void
+  onProtocolViolation(why: string): void
   /** A line of its standard error; on a terminal that is shown as it comes instead. */
   onStderr(line: string): void
   /** A message that was dropped, since it is not understood; newer code may mean something. Called once. */
-  onUnknown(name: string): void
+  onUnknownMessage(name: string): void
 }
 
 /**
@@ -69,20 +75,20 @@ export interface ForkEvents {
 export function forkWorker(
   exec: string,
   environment: Record<string, string>,
-  { onMisuse, onStderr, onUnknown }: ForkEvents
-): { worker: ClusterWorker; channel: WorkerChannel; stderr: Stderr } {
+  { onProtocolViolation, onStderr, onUnknownMessage }: ForkEvents
+): { worker: ClusterWorker; channel: WorkerChannel; stderr: StderrTail } {
   cluster.setupPrimary({ exec })
   const worker = cluster.fork(environment)
   guardChannel(worker.process, {
-    onGarbage: (error) => onMisuse(`garbage on its channel: ${error.message.split('\n', 1)[0]}`),
-    onFlood: onMisuse
+    onGarbage: (error) => onProtocolViolation(`garbage on its channel: ${error.message.split('\n', 1)[0]}`),
+    onFlood: onProtocolViolation
   })
   let unknown = 0
   const channel: WorkerChannel = createChannel(worker.process, (message) => {
     if (isToPrimary(message)) return true
-    if (++unknown === 1) onUnknown(String(message.ask ?? message.type))
+    if (++unknown === 1) onUnknownMessage(String(message.ask ?? message.type))
     return false
   })
   const out = process.stderr.isTTY ? process.stderr : new LineSink(onStderr)
-  return { worker, channel, stderr: new Stderr(worker.process.stderr ?? Readable.from([]), out) }
+  return { worker, channel, stderr: new StderrTail(worker.process.stderr ?? Readable.from([]), out) }
 }

@@ -50,7 +50,7 @@ export class LineSink implements Sink {
  * A worker's standard error: passed on, and its end kept, where a process says why it dies. It is read
  * whatever happens to `out`: a worker whose standard error nobody reads blocks in the middle of a write.
  */
-export class Stderr {
+export class StderrTail {
   readonly #stream: Readable
   readonly #out: Sink
   #tail: Buffer = Buffer.alloc(0)

@@ -1,26 +1,26 @@
 import { EventEmitter } from 'node:events'
 import type { Happening } from '../../admin/journal.ts'
 import type { Logger } from '../../common/log.ts'
-import type { Ledger, ServiceView } from '../../ipc/messages.ts'
-import { Clock } from '../health/stall-aware-clock.ts'
+import type { DrainStats, ServiceView } from '../../ipc/messages.ts'
+import { StallAwareClock } from '../health/stall-aware-clock.ts'
 import type { InternalErrors } from '../internal-errors.ts'
-import type { Clients } from '../listener/client-address.ts'
-import { Dispatcher } from '../listener/connection-router.ts'
+import type { ClientAddresses } from '../listener/client-address.ts'
+import { ConnectionRouter } from '../listener/connection-router.ts'
 import type { Port } from '../listener/port.ts'
-import { plan, wakeAt } from '../policy/plan.ts'
-import { apply } from '../policy/reduce.ts'
+import { nextDeadline, plan } from '../policy/plan.ts'
+import { reduce } from '../policy/reduce.ts'
 import { type Action, type Event, initialState, isDegraded, type Limits, type State, serves } from '../policy/types.ts'
 import type { Releases } from '../rollout/release.ts'
-import { type RollOutcome, Rolls } from '../rollout/rollout.ts'
-import { Crew, type CrewOptions } from './worker-pool.ts'
+import { Rollout, type RolloutOutcome } from '../rollout/rollout.ts'
+import { WorkerPool, type WorkerPoolOptions } from './worker-pool.ts'
 import type { WorkerProcess } from './worker-process.ts'
 
-export interface SupervisorOptions extends CrewOptions {
+export interface SupervisorOptions extends WorkerPoolOptions {
   workers: number
   limits: Limits
   releases: Releases
   /** Where each client is to get the same worker every time. */
-  clients?: Clients | undefined
+  clients?: ClientAddresses | undefined
   errors: InternalErrors
 }
 
@@ -31,30 +31,30 @@ const RETRY_MS = 1000
 const LONGEST_TIMER_MS = 2 ** 31 - 1
 
 /**
- * Has done what {@link plan} decides, by its {@link Crew}. Whatever happens becomes an event and ends in `reconcile`.
- * Emits `exit` once, when the service has ended, `roll` when a rolling restart has, `drained` with the ledger of every
+ * Has done what {@link plan} decides, by its {@link WorkerPool}. Whatever happens becomes an event and ends in `reconcile`.
+ * Emits `exit` once, when the service has ended, `roll` when a rolling restart has, `drained` with the statistics of every
  * worker that leaves in order, `change` when the service is no longer as it was told, `reconciled` whenever the state
  * may be another, and `journal` for whatever happens to a worker, with its reason. An exception in any of this is logged
  * and counted, and what it kept from being done is tried again: neither `dispatch` nor `reconcile` ever throws.
  */
 export class Supervisor extends EventEmitter<{
   exit: [code: Extract<Action, { type: 'exit' }>['code'], why: string]
-  roll: [RollOutcome]
-  drained: [Ledger]
+  roll: [RolloutOutcome]
+  drained: [DrainStats]
   change: [ServiceView]
   reconciled: []
   journal: [Happening]
 }> {
   /** Its worker processes. */
-  readonly crew: Crew
-  readonly dispatcher: Dispatcher
+  readonly pool: WorkerPool
+  readonly router: ConnectionRouter
   /** What workers that accept by themselves are given. */
   port: Port | undefined
   adminPort: Port | undefined
   readonly #options: SupervisorOptions
   readonly #log: Logger
-  readonly #clock: Clock
-  readonly #rolls: Rolls
+  readonly #clock: StallAwareClock
+  readonly #rollout: Rollout
   #state: State
   #targets: readonly WorkerProcess[] = []
   #wake: NodeJS.Timeout | undefined
@@ -68,13 +68,13 @@ export class Supervisor extends EventEmitter<{
     this.setMaxListeners(0)
     this.#options = options
     this.#log = options.log
-    this.#clock = new Clock((ms) => this.#log.warn({ ms: Math.round(ms) }, 'the primary itself stood still'))
+    this.#clock = new StallAwareClock((ms) => this.#log.warn({ ms: Math.round(ms) }, 'the primary itself stood still'))
     this.#state = initialState(options.workers)
-    this.#rolls = new Rolls(options.releases, options.certificates)
-    this.on('drained', (ledger) => this.#rolls.add(ledger))
+    this.#rollout = new Rollout(options.releases, options.certificates)
+    this.on('drained', (stats) => this.#rollout.add(stats))
     options.releases.take(this.#state.generation)
-    this.crew = new Crew(this, options)
-    this.dispatcher = new Dispatcher(() => this.#targets, options.log, options.clients)
+    this.pool = new WorkerPool(this, options)
+    this.router = new ConnectionRouter(() => this.#targets, options.log, options.clients)
   }
 
   get state(): State {
@@ -107,7 +107,7 @@ export class Supervisor extends EventEmitter<{
     } finally {
       this.#reconciling = false
     }
-    errors.survive('listener', () => this.tellService())
+    errors.survive('listener', () => this.publishView())
     errors.survive('listener', () => this.emit('reconciled'))
     clearTimeout(this.#wake)
     if (deadline === undefined || this.#ended) return
@@ -122,7 +122,7 @@ export class Supervisor extends EventEmitter<{
       const time = this.now()
       const actions = plan(this.#state, limits, time)
       // Of the same moment as the last plan: a deadline between two moments would be in neither.
-      if (actions.length === 0 || this.#ended) return wakeAt(this.#state, limits, time)
+      if (actions.length === 0 || this.#ended) return nextDeadline(this.#state, limits, time)
       let failed = false
       for (const action of actions) {
         try {
@@ -139,44 +139,44 @@ export class Supervisor extends EventEmitter<{
 
   /** What everyone may know of the service. */
   view(): ServiceView {
-    const { phase, roll, everReady, desired, workers } = this.#state
+    const { phase, rollout, everReady, desired, workers } = this.#state
     const ready = workers.filter(serves)
-    const running = roll ? 'reloading' : isDegraded(this.#state, this.#options.limits) ? 'degraded' : 'running'
+    const running = rollout ? 'reloading' : isDegraded(this.#state, this.#options.limits) ? 'degraded' : 'running'
     return {
       state: phase !== 'running' ? 'draining' : everReady ? running : 'starting',
       desired,
       workers: workers.map(({ slot, pid, generation, status }) => ({ slot, pid, generation, status })),
-      redis: ready.length > 0 && ready.every((worker) => this.crew.of(worker.id)?.redisUp === true)
+      redis: ready.length > 0 && ready.every((worker) => this.pool.of(worker.id)?.redisUp === true)
     }
   }
 
   /** Every worker reads the service's state locally; it is told only what has changed. */
-  tellService(): void {
+  publishView(): void {
     const view = this.view()
     const text = JSON.stringify(view)
     if (text === this.#told) return
     this.#told = text
-    this.crew.tell({ type: 'service', view })
+    this.pool.tell({ type: 'service', view })
     this.emit('change', view)
   }
 
   /** Accepts no more; resolves when every connection that was accepted here is at a worker. */
   async closePort(): Promise<void> {
     await Promise.all([this.port?.close(), this.adminPort?.close()])
-    await this.dispatcher.settled()
+    await this.router.settled()
   }
 
   #apply(event: Event): void {
     const before = this.#state
-    this.#state = apply(before, event, this.now(), this.#options.limits)
+    this.#state = reduce(before, event, this.now(), this.#options.limits)
     if (this.#state === before) return
-    this.#targets = this.#state.workers.filter(serves).flatMap(({ id }) => this.crew.of(id) ?? [])
-    this.dispatcher.flush()
-    if (event.type === 'exit') this.dispatcher.gone(event.id)
-    const { roll, generation } = this.#state
-    if (roll && roll.generation !== before.roll?.generation) this.#beginRoll(roll.generation)
-    if (roll?.failure !== undefined && before.roll?.failure === undefined) {
-      this.#log.error({ generation: roll.generation, why: roll.failure }, 'the new release fails: going back')
+    this.#targets = this.#state.workers.filter(serves).flatMap(({ id }) => this.pool.of(id) ?? [])
+    this.router.flush()
+    if (event.type === 'exit') this.router.workerExited(event.id)
+    const { rollout, generation } = this.#state
+    if (rollout && rollout.generation !== before.rollout?.generation) this.#beginRoll(rollout.generation)
+    if (rollout?.failure !== undefined && before.rollout?.failure === undefined) {
+      this.#log.error({ generation: rollout.generation, why: rollout.failure }, 'the new release fails: going back')
       if (!this.#options.releases.isOnDisk(this.#options.releases.of(generation))) this.#releaseGone()
     }
   }
@@ -187,20 +187,20 @@ export class Supervisor extends EventEmitter<{
         this.#fork(action)
         return
       case 'drain':
-        this.crew.drain(action)
+        this.pool.drain(action)
         return
       case 'examine':
-        this.crew.examine(action.id)
+        this.pool.examine(action.id)
         return
       case 'kill':
-        this.crew.kill(action)
+        this.pool.kill(action)
         return
       case 'end-roll':
         this.#endRoll(action)
         return
       case 'exit':
         this.#ended = true
-        this.dispatcher.giveUp()
+        this.router.giveUp()
         this.emit('exit', action.code, action.why)
         return
     }
@@ -210,7 +210,7 @@ export class Supervisor extends EventEmitter<{
   #fork(action: Extract<Action, { type: 'fork' }>): void {
     const { slot, generation } = action
     try {
-      if (this.#mayFork(slot, generation)) this.crew.fork(action, this.#options.releases.of(generation))
+      if (this.#mayFork(slot, generation)) this.pool.fork(action, this.#options.releases.of(generation))
     } catch (error) {
       this.#options.errors.caught('fork', error, { slot, generation })
       const how = (error as Error).message
@@ -245,16 +245,16 @@ export class Supervisor extends EventEmitter<{
   }
 
   #beginRoll(generation: number): void {
-    const begun = this.#rolls.begin(generation, this.#state.generation, this.now())
+    const begun = this.#rollout.begin(generation, this.#state.generation, this.now())
     this.#log.info({ generation, ...begun }, 'rolling restart begins')
     this.emit('journal', { event: 'reload begins', generation, ...begun })
     if (begun.why !== undefined) this.#apply({ type: 'roll-failed', why: begun.why })
   }
 
   #endRoll(action: Extract<Action, { type: 'end-roll' }>): void {
-    const result = this.#rolls.end(action, this.now())
+    const result = this.#rollout.end(action, this.now())
     this.#log[result.outcome === 'failed' ? 'error' : 'info'](result, `rolling restart ${result.outcome}`)
-    const { ledger: _, ...entry } = result
+    const { connections: _, ...entry } = result
     this.emit('journal', { event: `reload ${result.outcome}`, ...entry })
     this.#apply({ type: 'roll-ended' })
     this.emit('roll', result)

@@ -1,19 +1,19 @@
 import { EXIT_CONFIG } from '../../common/errors.ts'
 import type { Logger } from '../../common/log.ts'
 import type { Caller, Collection, CommandAnswer, ToWorker } from '../../ipc/messages.ts'
-import { keepBlackBox } from '../health/hang-report.ts'
+import { writeHangReport } from '../health/hang-report.ts'
 import type { Certificates } from '../listener/certificates.ts'
 import type { TcpHandle } from '../listener/connection-router.ts'
-import { Counts } from '../metrics/retained-counters.ts'
+import { RetainedCounters } from '../metrics/retained-counters.ts'
 import { type Action, type Event, find, type Limits } from '../policy/types.ts'
 import type { Release } from '../rollout/release.ts'
-import { type Peer, relay } from './broadcast-to-workers.ts'
-import type { Death } from './exit-reason.ts'
+import { broadcastToWorkers, type WorkerPeer } from './broadcast-to-workers.ts'
+import type { ExitReason } from './exit-reason.ts'
 import type { Supervisor } from './supervisor.ts'
 import { type WorkerListener, WorkerProcess } from './worker-process.ts'
 
 /** What workers are given, and who answers what they ask. */
-export interface CrewOptions {
+export interface WorkerPoolOptions {
   limits: Pick<Limits, 'heartbeatMs'>
   /** How long a worker may drain, in ms; the plan's own deadline is a little later. */
   drainMs: number
@@ -40,15 +40,15 @@ type Of<T extends Action['type']> = Extract<Action, { type: T }>
  * The processes of all workers: forks, drains, examines and kills them, and makes an event for the supervisor of whatever
  * they say or do. The log and the journal are told, with the reason.
  */
-export class Crew {
+export class WorkerPool {
   /** What workers have counted, those that are gone included. */
-  readonly counts = new Counts()
+  readonly counts = new RetainedCounters()
   readonly #supervisor: Supervisor
-  readonly #options: CrewOptions
+  readonly #options: WorkerPoolOptions
   readonly #log: Logger
   readonly #workers = new Map<number, WorkerProcess>()
 
-  constructor(supervisor: Supervisor, options: CrewOptions) {
+  constructor(supervisor: Supervisor, options: WorkerPoolOptions) {
     this.#supervisor = supervisor
     this.#options = options
     this.#log = options.log
@@ -68,7 +68,7 @@ export class Crew {
   }
 
   /** Every worker, for what is asked of it. */
-  peers(): Peer[] {
+  peers(): WorkerPeer[] {
     return this.#supervisor.state.workers.flatMap(({ id, slot, pid, status }) => {
       const channel = this.#workers.get(id)?.channel
       return channel ? { slot, pid, status, channel } : []
@@ -77,7 +77,7 @@ export class Crew {
 
   /** Says something to every worker. */
   tell(message: ToWorker): void {
-    for (const { channel } of this.#workers.values()) void channel.tell(message)
+    for (const { channel } of this.#workers.values()) void channel.notify(message)
   }
 
   /** Ends every worker at once; nothing is finished. */
@@ -114,7 +114,7 @@ export class Crew {
     this.#supervisor.dispatch({ type: 'drain-sent', id, recycled })
     const snapshot = find(this.#supervisor.state, id)?.snapshot
     const deadlineMs = this.#options.drainMs
-    void this.#workers.get(id)?.channel.tell({ type: 'drain', handOver, deadlineMs, ...(snapshot && { snapshot }) })
+    void this.#workers.get(id)?.channel.notify({ type: 'drain', handOver, deadlineMs, ...(snapshot && { snapshot }) })
   }
 
   /** Is it wedged, or does it only get no CPU? Who is wedged is replaced at once, and killed when its black box is read. */
@@ -146,30 +146,31 @@ export class Crew {
       this.#note('cannot boot', id, why)
       this.#supervisor.dispatch({ type: 'boot-failed', id, why })
     },
-    beat: ({ id }, { rssBytes, requests }) => {
+    heartbeat: ({ id }, { rssBytes, requests }) => {
       this.#supervisor.dispatch({ type: 'beat', id, rssBytes, requests })
-      this.#supervisor.dispatcher.flush()
+      this.#supervisor.router.flush()
     },
-    counts: ({ id }, families) => this.counts.heard(id, families),
-    redis: () => this.#supervisor.tellService(),
-    room: () => this.#supervisor.dispatcher.flush(),
-    adopted: ({ id }, connection) => this.#supervisor.dispatcher.adopted(connection, id),
+    counts: ({ id }, families) => this.counts.update(id, families),
+    redis: () => this.#supervisor.publishView(),
+    room: () => this.#supervisor.router.flush(),
+    transferred: ({ id }, connection) => this.#supervisor.router.accepted(connection, id),
     handedOver: ({ id, slot }, handle: TcpHandle | undefined, about, moved) => {
       // Without its descriptor (this process may be out of them) it stays where it is, and is cut with the drain's end.
-      if (handle) this.#supervisor.dispatcher.take(handle, { ...about, slot }, moved)
+      if (handle) this.#supervisor.router.transfer(handle, { ...about, slot }, moved)
       else this.#log.error(this.#describe(id), 'a connection that was handed over did not arrive')
     },
-    drained: ({ id }, ledger) => {
-      const { held, handedOver, cut } = ledger
-      this.#note('drained', id, `${handedOver} of ${held} connections handed over`, { held, handedOver, cut })
-      this.#supervisor.emit('drained', ledger)
+    drained: ({ id }, stats) => {
+      const { total, handedOver, cut } = stats
+      this.#note('drained', id, `${handedOver} of ${total} connections handed over`, { total, handedOver, cut })
+      this.#supervisor.emit('drained', stats)
       this.#supervisor.dispatch({ type: 'emptied', id })
     },
-    port: ({ channel }) => void channel.tell({ type: 'port' }, this.#supervisor.port?.shared),
+    port: ({ channel }) => void channel.notify({ type: 'port' }, this.#supervisor.port?.shared),
     certificates: ({ generation }) => this.#options.certificates?.of(generation) ?? null,
     collect: () => this.#options.collect(),
-    pulse: () => [...this.#workers.values()].map(({ pid, vitals }) => ({ pid, requests: vitals?.requests ?? 0 })),
-    broadcast: (message) => relay(this.peers(), message),
+    requestCounts: () =>
+      [...this.#workers.values()].map(({ pid, heartbeat }) => ({ pid, requests: heartbeat?.requests ?? 0 })),
+    broadcast: (message) => broadcastToWorkers(this.peers(), message),
     command: async ({ id }, { name, args, caller }) => {
       this.#supervisor.dispatch({ type: 'errand', id, change: 1 })
       try {
@@ -179,26 +180,26 @@ export class Crew {
       }
     },
     watch: (worker, on) => this.#options.watch(worker, on),
-    notUnderstood: ({ id }, message) =>
+    unknownMessage: ({ id }, message) =>
       this.#log.warn({ ...this.#describe(id), message }, 'a message that is not understood'),
-    misused: ({ id }, why) => {
+    protocolViolation: ({ id }, why) => {
       this.#log.error({ ...this.#describe(id), why }, 'a worker misuses its channel')
       this.#supervisor.dispatch({ type: 'misused', id, why })
     },
     stderr: ({ slot, pid, generation }, line) =>
       this.#log.warn({ slot, worker: pid, generation, line }, 'worker standard error'),
-    gone: (worker, code, death) => this.#gone(worker, code, death)
+    exited: (worker, code, death) => this.#gone(worker, code, death)
   }
 
   async #openBlackBox(worker: WorkerProcess, why: string): Promise<void> {
     // A line's pid is that of the process that logs; the worker's is in its description.
-    const { file, fault, pid: _, ...box } = await keepBlackBox(worker, this.#options.runDir)
+    const { file, fault, pid: _, ...box } = await writeHangReport(worker, this.#options.runDir)
     this.#log.error({ ...this.#describe(worker.id), why, ...box, file, err: fault }, 'worker hangs')
     this.#note('hangs', worker.id, why, { blackBox: file, at: box.stack[0], requests: box.inFlight })
     this.#supervisor.dispatch({ type: 'hung', id: worker.id, why })
   }
 
-  #gone(worker: WorkerProcess, code: number | null, { how, reason }: Death): void {
+  #gone(worker: WorkerProcess, code: number | null, { how, reason }: ExitReason): void {
     const { id, pid, slot } = worker
     const described = this.#describe(id)
     const expected = described.status === 'draining' && code === 0
@@ -207,7 +208,7 @@ export class Crew {
     if (pid) this.#options.onPid(pid, false)
     this.#options.watch(worker, false)
     this.#workers.delete(id)
-    this.counts.ended(id, slot)
+    this.counts.retain(id, slot)
     const events: Event[] = [{ type: 'exit', id, how, random: Math.random(), oom: reason === 'oom' }]
     if (code === EXIT_CONFIG) events.unshift({ type: 'boot-failed', id, why: `worker ${slot} cannot boot` })
     this.#supervisor.dispatch(...events)

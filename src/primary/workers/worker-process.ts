@@ -5,29 +5,29 @@ import type {
   CertificatePair,
   Collection,
   CommandAnswer,
-  Ledger,
+  DeliveryReport,
+  DrainStats,
+  Heartbeat,
   Origin,
-  Pulse,
-  Told,
-  Vitals
+  WorkerRequestCount
 } from '../../ipc/messages.ts'
-import { asFamilies, type Family } from '../../ipc/series.ts'
-import { type Diagnosis, diagnose } from '../health/liveness.ts'
-import { type ProcessState, readProcess } from '../health/process-stat.ts'
-import type { Given, Target, TcpHandle } from '../listener/connection-router.ts'
+import { type Family, parseFamilies } from '../../ipc/series.ts'
+import { assessLiveness, type Liveness } from '../health/liveness.ts'
+import { type ProcessStat, readProcessStat } from '../health/process-stat.ts'
+import type { ConnectionOffer, RoutingTarget, TcpHandle } from '../listener/connection-router.ts'
 import type { Release } from '../rollout/release.ts'
-import { type Death, nameDeath } from './exit-reason.ts'
+import { classifyExit, type ExitReason } from './exit-reason.ts'
 import { forkWorker, type WorkerChannel } from './fork.ts'
-import type { Stderr } from './stderr-tail.ts'
+import type { StderrTail } from './stderr-tail.ts'
 
 /** Who is told of what a worker says and does. */
 export interface WorkerListener {
   ready(worker: WorkerProcess): void
   bootFailed(worker: WorkerProcess, why: string): void
-  beat(worker: WorkerProcess, vitals: Vitals): void
+  heartbeat(worker: WorkerProcess, vitals: Heartbeat): void
   counts(worker: WorkerProcess, families: Family[]): void
   redis(worker: WorkerProcess): void
-  adopted(worker: WorkerProcess, connection: number): void
+  transferred(worker: WorkerProcess, connection: number): void
   /** It can take more connections than before. */
   room(worker: WorkerProcess): void
   handedOver(
@@ -36,45 +36,45 @@ export interface WorkerListener {
     about: { idleMs: number; origin?: Origin | undefined },
     moved: (lost: boolean) => void
   ): void
-  drained(worker: WorkerProcess, ledger: Ledger): void
+  drained(worker: WorkerProcess, stats: DrainStats): void
   /** It accepts by itself, and asks for the socket. */
   port(worker: WorkerProcess): void
   certificates(worker: WorkerProcess): CertificatePair | null
   collect(): Promise<Collection>
-  pulse(): Pulse[]
-  broadcast(message: Broadcast & { deadlineMs: number }): Promise<Told>
+  requestCounts(): WorkerRequestCount[]
+  broadcast(message: Broadcast & { deadlineMs: number }): Promise<DeliveryReport>
   command(worker: WorkerProcess, command: { name: string; args: object; caller: Caller }): Promise<CommandAnswer>
   /** It wants what operators see, or no longer. */
   watch(worker: WorkerProcess, on: boolean): void
   /** A newer version may have something to say that this one does not know; told once a worker. */
-  notUnderstood(worker: WorkerProcess, message: string): void
+  unknownMessage(worker: WorkerProcess, message: string): void
   /** It sends what no worker of ours sends; it is not listened to any more. */
-  misused(worker: WorkerProcess, why: string): void
+  protocolViolation(worker: WorkerProcess, why: string): void
   /** It has written a line to its standard error. */
   stderr(worker: WorkerProcess, line: string): void
   /** Told once, after everything else. */
-  gone(worker: WorkerProcess, code: number | null, death: Death): void
+  exited(worker: WorkerProcess, code: number | null, death: ExitReason): void
 }
 
 const PING_MS = 5000
 
 /** A worker as its parent sees it: a process, its channel, and what it said last. What is decided about it is elsewhere. */
-export class WorkerProcess implements Target {
+export class WorkerProcess implements RoutingTarget {
   readonly id: number
   readonly pid: number
   readonly slot: number
   readonly generation: number
   readonly channel: WorkerChannel
-  readonly stderr: Stderr
+  readonly stderr: StderrTail
   redisUp = false
   /** How many more connections it said that it can take; undefined: plenty. */
   room: number | undefined
-  vitals: Vitals | undefined
+  heartbeat: Heartbeat | undefined
   /** When it said them, in ms of `performance.now()`. */
-  beatAt = 0
+  heartbeatAt = 0
   /** A SIGKILL that is not ours is somebody else's doing. */
   #killed = false
-  #seen: ProcessState | undefined
+  #seen: ProcessStat | undefined
   readonly #worker: ClusterWorker
   readonly #listener: WorkerListener
 
@@ -90,9 +90,9 @@ export class WorkerProcess implements Target {
     this.generation = generation
     this.#listener = listener
     const { worker, channel, stderr } = forkWorker(release.exec, environment, {
-      onMisuse: (why) => listener.misused(this, why),
+      onProtocolViolation: (why) => listener.protocolViolation(this, why),
       onStderr: (line) => listener.stderr(this, line),
-      onUnknown: (name) => listener.notUnderstood(this, name)
+      onUnknownMessage: (name) => listener.unknownMessage(this, name)
     })
     this.#worker = worker
     this.id = worker.id
@@ -106,12 +106,12 @@ export class WorkerProcess implements Target {
     return this.#worker.process
   }
 
-  give(connection: Given, handle: unknown): Promise<boolean> {
-    return this.channel.tell({ type: 'connection', ...connection }, handle)
+  offer(connection: ConnectionOffer, handle: unknown): Promise<boolean> {
+    return this.channel.notify({ type: 'connection', ...connection }, handle)
   }
 
-  heard(): Promise<boolean> {
-    return this.channel.ask('ping', {}, PING_MS).then(
+  responds(): Promise<boolean> {
+    return this.channel.request('ping', {}, PING_MS).then(
       () => true,
       () => false
     )
@@ -124,9 +124,9 @@ export class WorkerProcess implements Target {
   }
 
   /** What ails it, that has not been heard for so long. */
-  examine(timeoutMs: number): Diagnosis {
-    const now = readProcess(this.pid)
-    if (this.#seen && now) return diagnose(this.#seen, now, timeoutMs)
+  examine(timeoutMs: number): Liveness {
+    const now = readProcessStat(this.pid)
+    if (this.#seen && now) return assessLiveness(this.#seen, now, timeoutMs)
     return { verdict: 'wedged', why: `no heartbeat for ${timeoutMs} ms` }
   }
 
@@ -135,22 +135,22 @@ export class WorkerProcess implements Target {
     const { channel } = this
     channel.on('port', () => listener.port(this))
     channel.on('ready', () => {
-      this.#seen = readProcess(this.pid)
+      this.#seen = readProcessStat(this.pid)
       listener.ready(this)
     })
     channel.on('boot-failed', ({ why }) => listener.bootFailed(this, why))
     channel.on('beat', ({ vitals }) => {
-      this.#seen = readProcess(this.pid)
-      this.vitals = vitals
+      this.#seen = readProcessStat(this.pid)
+      this.heartbeat = vitals
       this.room = vitals.room
-      this.beatAt = performance.now()
-      listener.beat(this, vitals)
+      this.heartbeatAt = performance.now()
+      listener.heartbeat(this, vitals)
     })
     channel.on('counts', ({ families }) => {
       try {
-        listener.counts(this, asFamilies(families))
+        listener.counts(this, parseFamilies(families))
       } catch {
-        listener.notUnderstood(this, 'counts')
+        listener.unknownMessage(this, 'counts')
       }
     })
     channel.on('redis', ({ up }) => {
@@ -160,7 +160,7 @@ export class WorkerProcess implements Target {
     channel.on('watch', ({ on }) => listener.watch(this, on))
     channel.on('adopted', ({ id, room }) => {
       this.room = room
-      listener.adopted(this, id)
+      listener.transferred(this, id)
     })
     channel.on('room', ({ room }) => {
       this.room = room
@@ -171,21 +171,21 @@ export class WorkerProcess implements Target {
         this,
         isHandle(handle) ? handle : undefined,
         { idleMs, origin },
-        (lost) => void channel.tell({ type: 'moved', id, ...(lost && { lost }) })
+        (lost) => void channel.notify({ type: 'moved', id, ...(lost && { lost }) })
       )
     )
-    channel.answer('certificates', () => listener.certificates(this))
-    channel.answer('collect', () => listener.collect())
-    channel.answer('pulse', () => listener.pulse())
-    channel.answer('broadcast', (message) => listener.broadcast(message))
-    channel.answer('command', (command) => listener.command(this, command))
-    channel.answer('drained', (ledger) => {
-      listener.drained(this, ledger)
+    channel.respond('certificates', () => listener.certificates(this))
+    channel.respond('collect', () => listener.collect())
+    channel.respond('pulse', () => listener.requestCounts())
+    channel.respond('broadcast', (message) => listener.broadcast(message))
+    channel.respond('command', (command) => listener.command(this, command))
+    channel.respond('drained', (stats) => {
+      listener.drained(this, stats)
       return null
     })
     // A process that could not be made has no exit, only an error (EAGAIN, EMFILE).
     this.#worker.on('error', (error) => {
-      if (this.pid === 0) listener.gone(this, null, { how: error.message, reason: 'crash' })
+      if (this.pid === 0) listener.exited(this, null, { how: error.message, reason: 'crash' })
     })
     this.#worker.once('exit', (code: number | null, signal: string | null) => void this.#exited(code, signal))
   }
@@ -193,11 +193,11 @@ export class WorkerProcess implements Target {
   async #exited(code: number | null, signal: string | null): Promise<void> {
     // A death that was ordered needs no words, and one in order has none.
     const inOrder = this.#killed || code === 0
-    const death: Death = inOrder
+    const death: ExitReason = inOrder
       ? { how: signal ?? `exit code ${code}`, reason: 'crash' }
-      : nameDeath(code, signal, await this.stderr.lastWords())
+      : classifyExit(code, signal, await this.stderr.lastWords())
     this.stderr.flush()
-    this.#listener.gone(this, code, death)
+    this.#listener.exited(this, code, death)
   }
 }
 

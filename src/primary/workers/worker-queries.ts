@@ -1,44 +1,44 @@
 import { hostname } from 'node:os'
 import { CommandError } from '../../admin/command-error.ts'
-import type { Ack, Told } from '../../ipc/messages.ts'
-import { isOnErrand, liveIn, type State, serves, slotsOf } from '../policy/types.ts'
-import { anyOf, type Peer, PING_MS } from './broadcast-to-workers.ts'
+import type { Ack, DeliveryReport } from '../../ipc/messages.ts'
+import { isAnsweringAdminRequest, liveIn, type State, serves, slotsOf } from '../policy/types.ts'
+import { firstToAnswer, PING_MS, type WorkerPeer } from './broadcast-to-workers.ts'
 import type { Supervisor } from './supervisor.ts'
 
 export const ackOf = ({ slot, pid }: { slot: number; pid: number }): Ack => ({ host: hostname(), slot, pid })
 
 /** The workers as commands see them: who serves which slot, who answers, and when the state is as it was asked for. */
-export class Fleet {
+export class WorkerQueries {
   readonly #supervisor: Supervisor
-  #rolling: Promise<Told> | undefined
-  #choosing: Promise<Peer | undefined> | undefined
+  #rolling: Promise<DeliveryReport> | undefined
+  #choosing: Promise<WorkerPeer | undefined> | undefined
 
   constructor(supervisor: Supervisor) {
     this.#supervisor = supervisor
   }
 
   /** Who of the ready workers answers. Who asks at once shares one roll. */
-  answering(): Promise<Told> {
+  ping(): Promise<DeliveryReport> {
     return (this.#rolling ??= this.#roll().finally(() => {
       this.#rolling = undefined
     }))
   }
 
   /** The ready worker that answers first, for what any of them can do. @throws CommandError 503 when none does */
-  async any(): Promise<Peer> {
-    const worker = await (this.#choosing ??= anyOf(this.#supervisor.crew.peers()).finally(() => {
+  async any(): Promise<WorkerPeer> {
+    const worker = await (this.#choosing ??= firstToAnswer(this.#supervisor.pool.peers()).finally(() => {
       this.#choosing = undefined
     }))
     if (!worker) throw new CommandError('no worker is ready to do it', 503)
     return worker
   }
 
-  async #roll(): Promise<Told> {
-    const answers = this.#supervisor.crew
+  async #roll(): Promise<DeliveryReport> {
+    const answers = this.#supervisor.pool
       .peers()
       .filter(({ status }) => status === 'ready')
       .map(async (peer) =>
-        peer.channel.ask('ping', {}, PING_MS).then(
+        peer.channel.request('ping', {}, PING_MS).then(
           () => ackOf(peer),
           (error: Error) => ({ ...ackOf(peer), why: error.message })
         )
@@ -48,7 +48,7 @@ export class Fleet {
   }
 
   /** The worker of each slot that is wanted, and the slots that have none. */
-  serving(): Told {
+  serving(): DeliveryReport {
     const { state } = this.#supervisor
     const slots = slotsOf(state).map((slot) => ({ slot, worker: liveIn(state, slot).find(serves) }))
     return {
@@ -63,10 +63,10 @@ export class Fleet {
   }
 
   /** The worker that serves a slot. @throws CommandError 404 where none does */
-  inSlot(slot: number): Peer & { id: number } {
+  inSlot(slot: number): WorkerPeer & { id: number } {
     const { state } = this.#supervisor
     const worker = liveIn(state, slot).find(serves)
-    const peer = worker && this.#supervisor.crew.peers().find(({ pid }) => pid === worker.pid)
+    const peer = worker && this.#supervisor.pool.peers().find(({ pid }) => pid === worker.pid)
     if (!peer || state.phase !== 'running') throw new CommandError(`slot: no worker serves ${slot}`, 404)
     return { ...peer, id: worker.id }
   }
@@ -78,7 +78,7 @@ export class Fleet {
   async replace({ id, slot }: { id: number; slot: number }, snapshot?: string): Promise<Ack> {
     this.#supervisor.dispatch({ type: 'recycle', id, ...(snapshot && { snapshot }) })
     await this.until(({ workers, phase }) => {
-      return phase !== 'running' || !workers.some((worker) => worker.id === id && !isOnErrand(worker))
+      return phase !== 'running' || !workers.some((worker) => worker.id === id && !isAnsweringAdminRequest(worker))
     })
     const next = liveIn(this.#supervisor.state, slot).find(serves)
     if (!next) throw new CommandError(`slot ${slot}: its worker has left, and none serves in its place`, 500)

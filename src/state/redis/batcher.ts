@@ -36,7 +36,7 @@ export class Batch<Item extends Waiter> {
  * not requests. A waiter whose deadline passes is expired, whether its batch is in flight or has not left yet; it is then
  * never sent.
  */
-export class Batches<Item extends Waiter> {
+export class Batcher<Item extends Waiter> {
   readonly #waiting: Item[] = []
   readonly #send: (batch: Batch<Item>) => Promise<() => void>
   readonly #most: number

@@ -6,7 +6,7 @@ import { describe } from './redis-errors.ts'
  * Whether Redis is up, and if not, since when and why. It starts open. Emits `change` when it closes and when it opens
  * again; the log has every cause of an absence once. What turns it is decided by who extends it.
  */
-export class Circuit extends EventEmitter<{ change: [up: boolean] }> {
+export class CircuitBreaker extends EventEmitter<{ change: [up: boolean] }> {
   /** How long a command may take. */
   readonly timeoutMs: number
   /** How often it went down. */

@@ -1,7 +1,7 @@
 import { Cluster } from 'ioredis'
-import { type Batch, Batches, type Waiter } from './batcher.ts'
+import { type Batch, Batcher, type Waiter } from './batcher.ts'
 import type { Gathered } from './redis-client.ts'
-import type { RedisClient, RedisLink } from './redis-connection.ts'
+import type { RedisClient, RedisConnection } from './redis-connection.ts'
 import { NO_ANSWER } from './redis-errors.ts'
 
 interface Question<Reply> extends Waiter {
@@ -16,21 +16,21 @@ const MOST = 1000
 type Script = (keyCount: number, ...keysAndArguments: (string | number)[]) => Promise<unknown[]>
 
 /**
- * One question to Redis about many keys: what {@link Batches} gathers goes as one command, whose cost here and there is then
+ * One question to Redis about many keys: what {@link Batcher} gathers goes as one command, whose cost here and there is then
  * shared by all who ask. In a Cluster, where a command knows only one slot, each goes by itself.
  */
-export class Bulk<Reply> {
-  readonly #link: RedisLink
+export class MultiKeyBatcher<Reply> {
+  readonly #link: RedisConnection
   readonly #client: RedisClient
   readonly #name: Gathered
   readonly #arguments: number[]
-  readonly #batches = new Batches<Question<Reply>>((batch) => this.#put(batch), MOST)
+  readonly #batches = new Batcher<Question<Reply>>((batch) => this.#put(batch), MOST)
 
   /**
    * @param name of the command, no other's: the client knows that it is a batch by itself
    * @param lua gets all KEYS and all `args` as ARGV, and returns a list with an entry for each who asked, in their order
    */
-  constructor(link: RedisLink, name: Gathered, lua: string, ...args: number[]) {
+  constructor(link: RedisConnection, name: Gathered, lua: string, ...args: number[]) {
     link.client.defineCommand(name, { lua })
     this.#link = link
     this.#client = link.client

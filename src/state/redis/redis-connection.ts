@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Cluster, Command } from 'ioredis'
 import { StartupError, stateUnavailable } from '../../common/errors.ts'
 import type { Logger } from '../../common/log.ts'
-import { Circuit } from './circuit-breaker.ts'
+import { CircuitBreaker } from './circuit-breaker.ts'
 import { CommandErrors } from './command-errors.ts'
 import { createClient, type RedisClient, retryDelay } from './redis-client.ts'
 import { CLOSED, isOfServer, isUnsent, refusal } from './redis-errors.ts'
@@ -18,10 +18,10 @@ const IDLE_MS = 2000
 export const RETRY_MS = 10
 
 /**
- * A worker's way to Redis, with the {@link Circuit} that a probe, an empty write, opens when it fails and closes when it
+ * A worker's way to Redis, with the {@link CircuitBreaker} that a probe, an empty write, opens when it fails and closes when it
  * succeeds. While it is open, commands fail at once; probes go on, one at a time.
  */
-export class RedisLink extends Circuit {
+export class RedisConnection extends CircuitBreaker {
   /** The one client of the worker: commands of a turn are pipelined by themselves. */
   readonly client: RedisClient
   /** The names of what this service has in Redis. */
@@ -94,7 +94,7 @@ export class RedisLink extends Circuit {
    * Asks what may be asked twice, again and again until Redis answers.
    * @throws HttpError 503 when it did not within `timeoutMs`; what was asked may have been done all the same
    */
-  insist<T>(ask: () => Promise<T>): Promise<T> {
+  retryUntilTimeout<T>(ask: () => Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       let fault: unknown
       let late = false

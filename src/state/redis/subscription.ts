@@ -1,5 +1,5 @@
 import type { Logger } from '../../common/log.ts'
-import type { RedisClient, RedisLink } from './redis-connection.ts'
+import type { RedisClient, RedisConnection } from './redis-connection.ts'
 
 /**
  * What Redis announces to this worker, on a connection of its own: ioredis keeps commands and subscriptions apart. One
@@ -15,7 +15,7 @@ export class Subscription {
   #settle = () => {}
   #refusal = ''
 
-  constructor(link: RedisLink, log: Logger) {
+  constructor(link: RedisConnection, log: Logger) {
     this.#log = log
     this.#client = link.subscriber()
     this.#client.on('message', (channel: string, message: string) => void this.#hear(channel, message))
@@ -79,6 +79,6 @@ export class Subscription {
 }
 
 /** Returns the name of a channel. Channels belong to a whole server, so the name has the number of the database in it. */
-export function channelOf(link: RedisLink, name: string): string {
+export function channelOf(link: RedisConnection, name: string): string {
   return link.keys.of(`${name}@${link.db}`)
 }

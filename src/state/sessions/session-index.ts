@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { RedisClient, RedisLink } from '../redis/redis-connection.ts'
+import type { RedisClient, RedisConnection } from '../redis/redis-connection.ts'
 
 /**
  * Notes a session for so long, forgets those whose time is over; the key lives as long as its last entry. By the clock of
@@ -24,12 +24,12 @@ const MAX_NOTED = 10_000
  */
 export class SessionIndex {
   readonly #client: Client
-  readonly #link: RedisLink
+  readonly #link: RedisConnection
   readonly #slackMs: number
   /** When this worker last noted a session, in ms of `performance.now()`. */
   readonly #noted = new Map<string, number>()
 
-  constructor(link: RedisLink, slackMs: number) {
+  constructor(link: RedisConnection, slackMs: number) {
     link.client.defineCommand('musterNote', { numberOfKeys: 1, lua: NOTE })
     this.#client = link.client as Client
     this.#link = link

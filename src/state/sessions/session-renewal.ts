@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyBaseLogger, Session } from 'fastify'
-import type { RedisClient, RedisLink } from '../redis/redis-connection.ts'
+import type { RedisClient, RedisConnection } from '../redis/redis-connection.ts'
 import { NO_ANSWER } from '../redis/redis-errors.ts'
 import type { SessionIndex } from './session-index.ts'
 import { handleOf } from './session-merge.ts'
@@ -59,7 +59,7 @@ export const counterKey = (sessionKey: string) => `{${sessionKey}}:visits`
 const recordKey = (sessionKey: string) => `{${sessionKey}}:renewed`
 
 export interface SessionRenewalOptions {
-  link: RedisLink
+  link: RedisConnection
   log: FastifyBaseLogger
   /** Of the keys of sessions. */
   prefix: string
@@ -109,7 +109,7 @@ export class SessionRenewal {
       await Promise.all([writer.write(sessionId, session), noted])
     }
     try {
-      await link.insist(attempt)
+      await link.retryUntilTimeout(attempt)
     } catch (error) {
       isGivenUp = true
       if (isTried) void this.#undo(oldId, sessionId, user)

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import type { Logger } from '../../common/log.ts'
-import type { RedisClient, RedisLink } from '../redis/redis-connection.ts'
+import type { RedisClient, RedisConnection } from '../redis/redis-connection.ts'
 
 /** Notes who signs cookies, for ARGV[2] ms, and answers everybody who was noted. By the clock of Redis. */
 const NOTE_SIGNER = `
@@ -25,7 +25,7 @@ export class SessionSecrets {
   readonly list: string[]
   readonly #given: boolean
   readonly #client: Client
-  readonly #keys: RedisLink['keys']
+  readonly #keys: RedisConnection['keys']
   readonly #log: Logger | undefined
   readonly #warned = new Set<string>()
   #timer: NodeJS.Timeout | undefined
@@ -34,7 +34,7 @@ export class SessionSecrets {
    * @param log undefined: another worker of this host speaks for all
    * @param given of the configuration; undefined: the shared one is used
    */
-  constructor(link: RedisLink, log: Logger | undefined, given: readonly string[] | undefined) {
+  constructor(link: RedisConnection, log: Logger | undefined, given: readonly string[] | undefined) {
     link.client.defineCommand('musterNoteSigner', { numberOfKeys: 1, lua: NOTE_SIGNER })
     this.list = [...(given ?? [])]
     this.#given = this.list.length > 0

@@ -3,16 +3,16 @@ import type { Session } from 'fastify'
 import { dataOf, type StoredSession } from './session-merge.ts'
 
 /** What a request knows of its session in Redis. */
-export class Base {
+export class SessionSnapshot {
   /** Its data as the handler last saw it: what differs from it, the handler has changed. */
-  readonly seen: string
+  readonly originalJson: string
   /** As it was last read or written; it has what others wrote meanwhile. */
   readonly stored: StoredSession
   /** Its cookie has come back at least once. */
   readonly confirmed: boolean
 
   constructor(seen: string, stored: StoredSession, confirmed: boolean) {
-    this.seen = seen
+    this.originalJson = seen
     this.stored = stored
     this.confirmed = confirmed
   }
@@ -22,21 +22,21 @@ export class Base {
 export const ABSENT = -1
 
 const BASE = Symbol('base')
-type Based = Session & { [BASE]?: Base }
+type Based = Session & { [BASE]?: SessionSnapshot }
 
 /** What is known of a session in Redis; undefined: there is none. */
-export const baseOf = (session: Session): Base | undefined => (session as Based)[BASE]
+export const snapshotOf = (session: Session): SessionSnapshot | undefined => (session as Based)[BASE]
 
-export function setBase(session: Session, base: Base): void {
+export function setSnapshot(session: Session, base: SessionSnapshot): void {
   ;(session as Based)[BASE] = base
 }
 
 /** What the store gives @fastify/session: the data, and the base under the one name that its setter below takes. */
-export const withBase = (data: object, base: Base): object => ({ ...data, _base: base })
+export const withSnapshot = (data: object, base: SessionSnapshot): object => ({ ...data, _base: base })
 
 /** Whether a handler has put anything into the session, or changed what is there. */
 export const isChanged = (session: Session): boolean =>
-  JSON.stringify(dataOf(session)) !== (baseOf(session)?.seen ?? '{}')
+  JSON.stringify(dataOf(session)) !== (snapshotOf(session)?.originalJson ?? '{}')
 
 /**
  * @fastify/session has no way to give a session more than data, and hashes all of it with every request, to know later
@@ -55,7 +55,7 @@ function settle(prototype: object): void {
     },
     _base: {
       set(this: Session, base: unknown) {
-        if (base instanceof Base) setBase(this, base)
+        if (base instanceof SessionSnapshot) setSnapshot(this, base)
       }
     }
   })

@@ -1,12 +1,12 @@
 import { RedisStore } from 'connect-redis'
 import type { FastifyBaseLogger, Session } from 'fastify'
 import { HttpError, stateUnavailable } from '../../common/errors.ts'
-import { Bulk } from '../redis/multi-key-batcher.ts'
-import type { RedisClient, RedisLink } from '../redis/redis-connection.ts'
+import { MultiKeyBatcher } from '../redis/multi-key-batcher.ts'
+import type { RedisClient, RedisConnection } from '../redis/redis-connection.ts'
 import { SessionIndex } from './session-index.ts'
 import { decode, END_OF_SESSION, handleOf } from './session-merge.ts'
 import { counterKey, SessionRenewal } from './session-renewal.ts'
-import { ABSENT, Base, baseOf, isChanged, setBase, withBase } from './session-snapshot.ts'
+import { ABSENT, isChanged, SessionSnapshot, setSnapshot, snapshotOf, withSnapshot } from './session-snapshot.ts'
 import { type SessionCounts, SessionWriter } from './session-writer.ts'
 
 /**
@@ -57,7 +57,7 @@ declare module 'fastify' {
 }
 
 export interface SessionStoreOptions {
-  link: RedisLink
+  link: RedisConnection
   log: FastifyBaseLogger
   /** A session ends when unused for so long, in ms. */
   idleMs: number
@@ -83,8 +83,8 @@ export class SafeSessionStore extends RedisStore {
   readonly index: SessionIndex
   readonly #client: RedisClient
   readonly #options: SessionStoreOptions
-  readonly #reads: Bulk<[text: string, leftMs: number] | null>
-  readonly #visits: Bulk<number | null>
+  readonly #reads: MultiKeyBatcher<[text: string, leftMs: number] | null>
+  readonly #visits: MultiKeyBatcher<number | null>
   readonly #writer: SessionWriter
   readonly #renewal: SessionRenewal
   readonly #unreadable = new Set<string>()
@@ -92,9 +92,9 @@ export class SafeSessionStore extends RedisStore {
   constructor(options: SessionStoreOptions) {
     super({ client: options.link.client, prefix: options.link.keys.of('session:') })
     this.#client = options.link.client
-    this.#reads = new Bulk(options.link, 'musterReadSessions', READ, options.idleMs, options.maxAgeMs)
+    this.#reads = new MultiKeyBatcher(options.link, 'musterReadSessions', READ, options.idleMs, options.maxAgeMs)
     // A counter may outlive its session, whose life is slid by requests that do not count; nothing reads it then.
-    this.#visits = new Bulk(options.link, 'musterCountVisits', COUNT, options.maxAgeMs)
+    this.#visits = new MultiKeyBatcher(options.link, 'musterCountVisits', COUNT, options.maxAgeMs)
     this.#options = options
     this.#writer = new SessionWriter({ ...options, prefix: this.prefix, counts: this.counts })
     this.index = new SessionIndex(options.link, Math.min(INDEX_SLACK_MS, options.idleMs / 2))
@@ -116,12 +116,12 @@ export class SafeSessionStore extends RedisStore {
 
   /** Stores what the handler has put in. @throws HttpError 413 when that is too large, 503 when Redis does not say */
   save(session: Session & { sessionId: string }): Promise<void> {
-    return available(this.#writer.write(session.sessionId, session))
+    return mapRedisErrors(this.#writer.write(session.sessionId, session))
   }
 
   /** Whether Redis has the session, as far as this request knows. */
   isStored(session: Session): boolean {
-    return (baseOf(session)?.stored.version ?? ABSENT) !== ABSENT
+    return (snapshotOf(session)?.stored.version ?? ABSENT) !== ABSENT
   }
 
   /** Whether the handler has put anything into the session, or changed what is there. */
@@ -131,12 +131,12 @@ export class SafeSessionStore extends RedisStore {
 
   /** Returns when a session that is stored ends at the latest. */
   endOf(session: Session): Date {
-    return new Date(baseOf(session)!.stored.createdAt + this.#options.maxAgeMs)
+    return new Date(snapshotOf(session)!.stored.createdAt + this.#options.maxAgeMs)
   }
 
   /** Whether Redis has the session at this moment. @throws HttpError 503 */
   async exists(id: string): Promise<boolean> {
-    return (await available(this.#client.exists(this.prefix + id))) === 1
+    return (await mapRedisErrors(this.#client.exists(this.prefix + id))) === 1
   }
 
   /**
@@ -145,25 +145,25 @@ export class SafeSessionStore extends RedisStore {
    */
   async count(id: string): Promise<number | null> {
     const key = this.prefix + id
-    const counted = await available(this.#visits.ask([key, counterKey(key)]))
-    return counted ?? available(this.#renewal.count(id))
+    const counted = await mapRedisErrors(this.#visits.ask([key, counterKey(key)]))
+    return counted ?? mapRedisErrors(this.#renewal.count(id))
   }
 
   /** The session's counter as it is. @throws HttpError 503 */
   async counted(id: string): Promise<number> {
-    return Number((await available(this.#client.get(counterKey(this.prefix + id)))) ?? 0)
+    return Number((await mapRedisErrors(this.#client.get(counterKey(this.prefix + id)))) ?? 0)
   }
 
   /** Ends a session. @returns whether there was one, and its counter, which is final @throws HttpError 503 */
   end(id: string): Promise<{ ended: boolean; counted: number }> {
-    return available(this.#end(id))
+    return mapRedisErrors(this.#end(id))
   }
 
   /** What Redis has, which is not kept alive by it. @throws HttpError 503 */
   async look(id: string): Promise<{ createdAt: number; idleLeftMs: number } | undefined> {
     const key = this.prefix + id
     const reads = [this.#client.get(key).catch(wrongTypeAsText), this.#client.pttl(key)] as const
-    const [text, idleLeftMs] = await available(Promise.all(reads))
+    const [text, idleLeftMs] = await mapRedisErrors(Promise.all(reads))
     const stored = text === null ? undefined : decode(text)
     if (!stored) return undefined
     // Every read and write gives the key no longer than until the end of the session's longest life.
@@ -172,9 +172,9 @@ export class SafeSessionStore extends RedisStore {
 
   /** Lets a session begin now, by the clock of Redis, which is not stored yet. @throws HttpError 503 */
   async begin(session: Session): Promise<void> {
-    const [seconds, microseconds] = await available(this.#client.time())
+    const [seconds, microseconds] = await mapRedisErrors(this.#client.time())
     const createdAt = Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000)
-    setBase(session, new Base('{}', { data: {}, createdAt, version: ABSENT }, false))
+    setSnapshot(session, new SessionSnapshot('{}', { data: {}, createdAt, version: ABSENT }, false))
     session.createdAt = createdAt
   }
 
@@ -183,7 +183,7 @@ export class SafeSessionStore extends RedisStore {
    * @throws HttpError 413 when it is too large, 503 when Redis does not answer in time
    */
   renew(old: Session & { sessionId: string }, session: Session & { sessionId: string }, user: string): Promise<void> {
-    return available(this.#renewal.renew(this.isStored(old) ? old.sessionId : undefined, session, user))
+    return mapRedisErrors(this.#renewal.renew(this.isStored(old) ? old.sessionId : undefined, session, user))
   }
 
   /** Nothing where the data is no session of ours, or older than a session may become. */
@@ -203,7 +203,7 @@ export class SafeSessionStore extends RedisStore {
     }
     const { data, createdAt } = stored
     if (typeof data.name === 'string') this.index.keep(data.name, id, Math.min(idleMs, leftMs))
-    return withBase({ ...data, createdAt }, new Base(JSON.stringify(data), stored, true))
+    return withSnapshot({ ...data, createdAt }, new SessionSnapshot(JSON.stringify(data), stored, true))
   }
 
   async #end(id: string): Promise<{ ended: boolean; counted: number }> {
@@ -223,14 +223,14 @@ export class SafeSessionStore extends RedisStore {
 }
 
 /** @throws HttpError as it is, and 503 for whatever Redis says */
-export function available<T>(work: Promise<T>): Promise<T> {
+export function mapRedisErrors<T>(work: Promise<T>): Promise<T> {
   return work.catch((error: unknown) => {
     throw error instanceof HttpError ? error : stateUnavailable(error)
   })
 }
 
 const answer = <T>(work: Promise<T>, done: Callback<T>): Promise<void> =>
-  available(work).then((result) => done(null, result), done)
+  mapRedisErrors(work).then((result) => done(null, result), done)
 
 /** A key that holds something else than text holds no session. */
 function wrongTypeAsText(error: unknown): string {

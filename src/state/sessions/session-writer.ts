@@ -1,9 +1,9 @@
 import type { Session } from 'fastify'
 import { HttpError } from '../../common/errors.ts'
-import type { RedisClient, RedisLink } from '../redis/redis-connection.ts'
+import type { RedisClient, RedisConnection } from '../redis/redis-connection.ts'
 import { NO_ANSWER } from '../redis/redis-errors.ts'
 import { dataOf, decode, END_OF_SESSION, encode, merge, type StoredSession } from './session-merge.ts'
-import { ABSENT, Base, baseOf, setBase } from './session-snapshot.ts'
+import { ABSENT, SessionSnapshot, setSnapshot, snapshotOf } from './session-snapshot.ts'
 
 /**
  * Writes only over the version that was read: -1 where there was no session, 0 where it had no version (plain
@@ -54,7 +54,7 @@ interface Write {
 }
 
 export interface SessionWriterOptions {
-  link: RedisLink
+  link: RedisConnection
   /** Of the keys. */
   prefix: string
   counts: SessionCounts
@@ -141,13 +141,13 @@ export class SessionWriter {
   /** @param latest what was written last, if that is known @returns what is stored now; nothing: the session has ended */
   async #store(id: string, writes: Write[], latest: StoredSession | undefined): Promise<StoredSession | undefined> {
     const { prefix, counts, idleMs, maxAgeMs } = this.#options
-    const changes = writes.map(({ session, seen }) => ({ base: baseOf(session), seen }))
+    const changes = writes.map(({ session, seen }) => ({ base: snapshotOf(session), seen }))
     const confirmed = changes.some(({ base }) => base?.confirmed)
     const lifeMs = confirmed ? idleMs : Math.min(idleMs, UNCONFIRMED_MS)
     let current = latest ?? changes[0]?.base?.stored ?? { data: {}, createdAt: undefined, version: ABSENT }
     while (writes.some(({ expired }) => !expired)) {
       let { data } = current
-      for (const { base, seen } of changes) data = merge(JSON.parse(base?.seen ?? '{}'), JSON.parse(seen), data)
+      for (const { base, seen } of changes) data = merge(JSON.parse(base?.originalJson ?? '{}'), JSON.parse(seen), data)
       const { version, createdAt = '' } = current
       this.#assertSize(JSON.stringify(data))
       const key = prefix + id
@@ -158,7 +158,7 @@ export class SessionWriter {
         const stored = { data, createdAt: outcome, version: Math.max(version, 0) + 1 }
         for (const { session, seen } of writes) {
           session.createdAt = outcome
-          setBase(session, new Base(seen, stored, confirmed))
+          setSnapshot(session, new SessionSnapshot(seen, stored, confirmed))
         }
         return stored
       }

@@ -1,6 +1,6 @@
 import { tooManyAttempts } from '../../common/errors.ts'
-import type { RedisClient, RedisLink } from '../redis/redis-connection.ts'
-import { available } from '../sessions/session-store.ts'
+import type { RedisClient, RedisConnection } from '../redis/redis-connection.ts'
+import { mapRedisErrors } from '../sessions/session-store.ts'
 
 const COUNT = `
 local count = redis.call('INCR', KEYS[1])
@@ -12,7 +12,7 @@ type Client = RedisClient & { musterCountAttempt(key: string, windowMs: number):
 /** A window begins with the first wrong secret. */
 const WINDOW_MS = 60_000
 /** Wrong secrets in a window that are answered with 401: from one network, and from all networks together. */
-export const MOST_ATTEMPTS = { each: 20, all: 200 }
+export const MAX_ATTEMPTS = { each: 20, all: 200 }
 
 /**
  * Counts wrong secrets for all workers of all hosts. A valid secret is never looked up here: secrets are too long to be
@@ -23,7 +23,7 @@ export class Attempts {
   readonly #prefix: string
 
   /** @param what names the secret: part of the keys */
-  constructor(link: RedisLink, what: string) {
+  constructor(link: RedisConnection, what: string) {
     link.client.defineCommand('musterCountAttempt', { numberOfKeys: 1, lua: COUNT })
     this.#client = link.client as Client
     this.#prefix = link.keys.of(`attempts:${what}:`)
@@ -37,7 +37,7 @@ export class Attempts {
   async count(network: string): Promise<void> {
     const keys = [`${this.#prefix}${network}`, `${this.#prefix}all`]
     const counts = keys.map((key) => this.#client.musterCountAttempt(key, WINDOW_MS))
-    const [each = 0, all = 0] = await available(Promise.all(counts))
-    if (each > MOST_ATTEMPTS.each || all > MOST_ATTEMPTS.all) throw tooManyAttempts(WINDOW_MS / 1000)
+    const [each = 0, all = 0] = await mapRedisErrors(Promise.all(counts))
+    if (each > MAX_ATTEMPTS.each || all > MAX_ATTEMPTS.all) throw tooManyAttempts(WINDOW_MS / 1000)
   }
 }

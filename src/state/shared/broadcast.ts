@@ -1,6 +1,6 @@
 import { HttpError, stateUnavailable } from '../../common/errors.ts'
-import type { Ack, Broadcast, Told } from '../../ipc/messages.ts'
-import type { RedisClient, RedisLink } from '../redis/redis-connection.ts'
+import type { Ack, Broadcast, DeliveryReport } from '../../ipc/messages.ts'
+import type { RedisClient, RedisConnection } from '../redis/redis-connection.ts'
 import { channelOf, type Subscription } from '../redis/subscription.ts'
 import { toJson } from './json-payload.ts'
 
@@ -12,7 +12,7 @@ export interface BroadcastOptions {
 }
 
 /** Who ran its handlers, whose failed or gave no answer. */
-export interface BroadcastResult extends Told {
+export interface BroadcastResult extends DeliveryReport {
   /** How many workers of other hosts Redis reached that gave no answer; their names are not known. */
   unanswered: number
 }
@@ -21,13 +21,13 @@ export interface BroadcastResult extends Told {
 export type BroadcastHandler = (payload: unknown) => unknown
 
 export interface BroadcastsDeps {
-  link: RedisLink
+  link: RedisConnection
   subscription: Subscription
   self: Ack
   /** The primary that this worker is of. */
   instance: string
   /** To the workers of this host. */
-  relay: (message: Broadcast & { deadlineMs: number }) => Promise<Told>
+  relay: (message: Broadcast & { deadlineMs: number }) => Promise<DeliveryReport>
 }
 
 /**

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { HttpError, stateUnavailable } from '../../common/errors.ts'
-import { type Batch, Batches, type Waiter } from '../redis/batcher.ts'
+import { type Batch, Batcher, type Waiter } from '../redis/batcher.ts'
 import type { Gathered } from '../redis/redis-client.ts'
-import { RETRY_MS, type RedisClient, type RedisLink } from '../redis/redis-connection.ts'
+import { RETRY_MS, type RedisClient, type RedisConnection } from '../redis/redis-connection.ts'
 
 /**
  * INCRBY that may be asked for again. A hash beside the counter, `{<counter>}:batches`, has "sequence:value:time" of the last
@@ -64,11 +64,11 @@ const MAX_COUNT = 9e15
 
 /** The counters of one worker, by name. `hits` is the service's own, in `muster:hits`; others are in `muster:counter:<name>`. */
 export class Counters {
-  readonly #link: RedisLink
+  readonly #link: RedisConnection
   readonly #byName = new Map<string, Counter>()
   readonly #queue = { waiting: 0 }
 
-  constructor(link: RedisLink) {
+  constructor(link: RedisConnection) {
     this.#link = link
     this.#byName.set('hits', this.#open(link.keys.of('hits')))
   }
@@ -90,7 +90,7 @@ export class Counters {
 }
 
 /**
- * A counter that every process shares and no request shares its number of. What {@link Batches} gathers goes to Redis as one
+ * A counter that every process shares and no request shares its number of. What {@link Batcher} gathers goes to Redis as one
  * increment. A cut connection costs time, not errors, and never counts twice.
  */
 export class Counter {
@@ -102,16 +102,16 @@ export class Counter {
   readonly #batchesKey: string
   /** The field of this worker's record. */
   readonly #worker = randomUUID()
-  readonly #link: RedisLink
+  readonly #link: RedisConnection
   readonly #client: Client
   readonly #queue: { waiting: number }
   #sequence = 0
-  readonly #batches = new Batches<Increment>((batch) => this.#send(batch))
+  readonly #batches = new Batcher<Increment>((batch) => this.#send(batch))
   /** What Redis last said, should the connection itself be fine. */
   #fault: unknown
 
   /** @param queue counts who waits, at all the counters that share it */
-  constructor(link: RedisLink, key: string, queue: { waiting: number }) {
+  constructor(link: RedisConnection, key: string, queue: { waiting: number }) {
     this.key = key
     this.#batchesKey = `{${key}}:batches`
     this.#link = link

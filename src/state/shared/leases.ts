@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { LeaseLostError } from '../../common/errors.ts'
 import type { Logger } from '../../common/log.ts'
-import { RETRY_MS, type RedisClient, type RedisLink } from '../redis/redis-connection.ts'
+import { RETRY_MS, type RedisClient, type RedisConnection } from '../redis/redis-connection.ts'
 import { LEASE_SCRIPTS } from './lease-scripts.ts'
 
 type LeaseKeys = [hash: string, ends: string, queue: string, asked: string]
@@ -23,7 +23,7 @@ const PERSIST_MS = 100
 const MAX_PERSIST_MS = 1000
 
 /** What a function is given while it is the only one that runs under its name. */
-export interface Held {
+export interface LeaseGrant {
   /**
    * Fencing token: an integer higher than that of every holder before, in microseconds since 1970 unless Redis' clock was
    * set back. A process that was paused can outlive its lock without knowing it, so storage that remembers the highest
@@ -38,7 +38,7 @@ export interface Held {
 }
 
 /** What is to be leased; all times in ms. */
-export interface Terms {
+export interface LeaseTerms {
   key: string
   ttlMs: number
   /** At most one lease in each period. Periods begin at the multiples of it since 1970. Default: no periods. */
@@ -57,19 +57,19 @@ export interface Refused {
 
 /** Leases over one connection. */
 export class Leases {
-  readonly #link: RedisLink
+  readonly #link: RedisConnection
   readonly #log: Pick<Logger, 'info' | 'warn'>
   /** Writes that Redis has not acknowledged yet. */
   #pending = 0
   #expired = 0
 
-  constructor(link: RedisLink, log: Pick<Logger, 'info' | 'warn'>) {
+  constructor(link: RedisConnection, log: Pick<Logger, 'info' | 'warn'>) {
     this.#link = link
     this.#log = log
     for (const [name, lua] of Object.entries(LEASE_SCRIPTS)) link.client.defineCommand(name, { numberOfKeys: 4, lua })
   }
 
-  claim(terms: Terms): Claim {
+  claim(terms: LeaseTerms): Claim {
     return new Claim(this.#link, this, terms)
   }
 
@@ -79,7 +79,7 @@ export class Leases {
    * @returns `soon` resolves when it is acknowledged, or after REDIS_TIMEOUT; `settled` when it is not sent any more
    */
   persist(key: string, uselessAfterMs: number, send: () => Promise<unknown>) {
-    const attempt = this.#link.insist(send)
+    const attempt = this.#link.retryUntilTimeout(send)
     const soon = attempt.then(
       () => {},
       () => {}
@@ -109,8 +109,8 @@ export class Leases {
 
 /** One caller's wish for a lease. Its token says to Redis who asks. */
 export class Claim {
-  readonly terms: Terms
-  readonly #link: RedisLink
+  readonly terms: LeaseTerms
+  readonly #link: RedisConnection
   readonly #client: Client
   readonly #leases: Leases
   readonly #token = randomUUID()
@@ -119,7 +119,7 @@ export class Claim {
   /** The place in the queue, 0 before there is one. */
   #ticket = 0
 
-  constructor(link: RedisLink, leases: Leases, terms: Terms) {
+  constructor(link: RedisConnection, leases: Leases, terms: LeaseTerms) {
     this.terms = terms
     this.#link = link
     this.#client = link.client as Client
@@ -135,7 +135,7 @@ export class Claim {
     const { ttlMs, waits } = this.terms
     let askedAt = 0
     try {
-      const [fence, more, ticket, ahead] = await this.#link.insist(async () => {
+      const [fence, more, ticket, ahead] = await this.#link.retryUntilTimeout(async () => {
         askedAt = performance.now()
         const reply = await this.#client.musterTake(
           ...this.#args,
@@ -184,7 +184,7 @@ export class Claim {
 
 /** A granted lease, renewed at every third of its TTL until it is ended or lost. */
 export class Lease {
-  readonly held: Held & { readonly period: number }
+  readonly held: LeaseGrant & { readonly period: number }
   readonly #claim: Claim
   readonly #ttlMs: number
   readonly #aborting = new AbortController()

@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { lockHeld } from '../../common/errors.ts'
 import type { Logger } from '../../common/log.ts'
-import type { RedisLink } from '../redis/redis-connection.ts'
-import { type Claim, type Held, Lease, Leases, type Terms } from './leases.ts'
+import type { RedisConnection } from '../redis/redis-connection.ts'
+import { type Claim, Lease, type LeaseGrant, Leases, type LeaseTerms } from './leases.ts'
 import { LockWaiters } from './lock-waiters.ts'
 
 /** What a run of `every` is given. */
-export interface Run extends Held {
+export interface PeriodicRun extends LeaseGrant {
   /** When the period of this run began, in ms since 1970 by Redis' clock. Unless that is set back, no other run has the same. */
   readonly period: number
 }
@@ -17,7 +17,7 @@ export interface Every {
 }
 
 export interface LocksDeps {
-  link: RedisLink
+  link: RedisConnection
   log: Pick<Logger, 'error' | 'warn' | 'info'>
   /** Aborted when this worker starts draining. */
   draining: AbortSignal
@@ -83,7 +83,7 @@ export class Locks {
   readonly lock = async <T>(
     name: string,
     ttlMs: number,
-    fn: (held: Held) => T | Promise<T>,
+    fn: (held: LeaseGrant) => T | Promise<T>,
     { waitMs = 0 }: { waitMs?: number } = {}
   ): Promise<T> => {
     const key = this.#deps.link.keys.named('lock', name)
@@ -132,7 +132,7 @@ export class Locks {
   readonly once = async (
     name: string,
     ttlMs: number,
-    fn: (held: Held) => unknown,
+    fn: (held: LeaseGrant) => unknown,
     { leaseMs = DEFAULT_LEASE_MS }: { leaseMs?: number } = {}
   ): Promise<boolean> => {
     const { link, log } = this.#deps
@@ -168,7 +168,7 @@ export class Locks {
   readonly every = (
     name: string,
     periodMs: number,
-    fn: (run: Run) => unknown,
+    fn: (run: PeriodicRun) => unknown,
     { ttlMs = DEFAULT_LEASE_MS }: { ttlMs?: number } = {}
   ): Every => {
     const terms = {
@@ -189,7 +189,7 @@ export class Locks {
     }
   }
 
-  async #repeat(name: string, terms: Terms, fn: (run: Run) => unknown, stop: AbortSignal): Promise<void> {
+  async #repeat(name: string, terms: LeaseTerms, fn: (run: PeriodicRun) => unknown, stop: AbortSignal): Promise<void> {
     while (!stop.aborted) {
       const pauseMs = await this.#runIfDue(name, terms, fn, stop)
       await sleep(Math.min(pauseMs, LONGEST_PAUSE_MS), undefined, { signal: stop }).catch(() => {})
@@ -197,7 +197,12 @@ export class Locks {
   }
 
   /** @returns how many ms to wait before the next run may be due */
-  async #runIfDue(name: string, terms: Terms, fn: (run: Run) => unknown, stop: AbortSignal): Promise<number> {
+  async #runIfDue(
+    name: string,
+    terms: LeaseTerms,
+    fn: (run: PeriodicRun) => unknown,
+    stop: AbortSignal
+  ): Promise<number> {
     const { link, log } = this.#deps
     try {
       const lease = await this.#leases.claim(terms).ask()
@@ -220,7 +225,7 @@ export class Locks {
     }
   }
 
-  #hold<T>(lease: Lease, fn: (run: Run) => T | Promise<T>): Promise<T> {
+  #hold<T>(lease: Lease, fn: (run: PeriodicRun) => T | Promise<T>): Promise<T> {
     return this.#tracked(lease, async () => {
       try {
         return await fn(lease.held)

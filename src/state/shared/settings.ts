@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { HttpError, stateUnavailable } from '../../common/errors.ts'
 import { object, oneOf, type Schema, type Static } from '../../common/json-schema.ts'
-import { type Fault, faultOf } from '../../common/json-schema-check.ts'
+import { type Issue, issueOf } from '../../common/json-schema-check.ts'
 import type { Logger } from '../../common/log.ts'
 import { deepFreeze, LOG_LEVELS } from '../../config/load.ts'
-import type { RedisClient, RedisLink } from '../redis/redis-connection.ts'
+import type { RedisClient, RedisConnection } from '../redis/redis-connection.ts'
 import { channelOf, type Subscription } from '../redis/subscription.ts'
 import { toJson } from './json-payload.ts'
 
@@ -56,7 +56,7 @@ type Listener = (key: string, value: unknown) => unknown
  * and read at once; an announcement that was missed is made good by {@link check}.
  */
 export class Settings {
-  readonly #link: RedisLink
+  readonly #link: RedisConnection
   readonly #client: Client
   readonly #key: string
   readonly #channel: string
@@ -67,7 +67,7 @@ export class Settings {
   #version = 0
   #revision = revisionOf()
 
-  constructor(link: RedisLink, subscription: Subscription, log: Logger) {
+  constructor(link: RedisConnection, subscription: Subscription, log: Logger) {
     this.#link = link
     this.#log = log
     this.#key = link.keys.of('settings')
@@ -110,7 +110,7 @@ export class Settings {
   declare<const S extends Schema>(key: string, schema: S, fallback: Static<S>): () => Static<S> {
     if (!NAME.test(key)) throw new Error(`a setting cannot be called "${key}": letters, digits, ".", "_" and "-" only`)
     if (this.#settings.has(key)) throw new Error(`there is a setting "${key}" already`)
-    if (faultOf(schema, fallback)) throw new Error(`the default of the setting "${key}" does not fit its schema`)
+    if (issueOf(schema, fallback)) throw new Error(`the default of the setting "${key}" does not fit its schema`)
     const setting = this.#add(key, schema, fallback)
     this.#take(key, setting)
     return () => setting.value as Static<S>
@@ -125,7 +125,7 @@ export class Settings {
   async set<K extends string>(key: K, value: ValueOf<K>): Promise<number> {
     const { schema } = this.#known(key)
     const json = toJson(value, `The setting "${key}"`)
-    const fault = faultOf(schema, JSON.parse(json))
+    const fault = issueOf(schema, JSON.parse(json))
     if (fault) throw new HttpError(400, 'INVALID_SETTING', `The setting "${key}" ${describe(fault, schema)}`)
     if (!this.#link.up) throw stateUnavailable(this.#link.cause)
     try {
@@ -141,7 +141,7 @@ export class Settings {
   parse(key: string, text: string): unknown {
     try {
       const value: unknown = JSON.parse(text)
-      if (!faultOf(this.#known(key).schema, value)) return value
+      if (!issueOf(this.#known(key).schema, value)) return value
     } catch (error) {
       if (error instanceof HttpError) throw error
     }
@@ -203,7 +203,7 @@ export class Settings {
     setting.value = setting.fallback
     if (json !== undefined) {
       const value = parseJson(json)
-      if (!faultOf(setting.schema, value)) setting.value = deepFreeze(value)
+      if (!issueOf(setting.schema, value)) setting.value = deepFreeze(value)
       else this.#log.warn({ setting: key }, 'a stored setting does not fit its schema: its default counts')
     }
     return JSON.stringify(setting.value) !== before
@@ -231,7 +231,7 @@ function parseJson(json: string): unknown {
   }
 }
 
-function describe({ message, instancePath }: Fault, schema: Schema): string {
+function describe({ message, instancePath }: Issue, schema: Schema): string {
   const { anyOf } = schema as { anyOf?: { const?: unknown; type?: string }[] }
   const choices = anyOf?.map((choice) => (choice.type === 'null' ? 'null' : choice.const))
   if (choices?.every((choice) => choice !== undefined)) return `must be one of ${choices.join(', ')}`

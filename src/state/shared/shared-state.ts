@@ -18,7 +18,7 @@ const CACHE_CLEAR = 'muster:cache-clear'
 const BEAT_MS = 1000
 
 /** `app.shared`: every way in which workers share state. What routes call may be taken out of it: `const { lock } = app.shared`. */
-export class Shared {
+export class SharedState {
   readonly hits: Counter
   readonly settings: Settings
   /** What runs on one worker of all hosts. */

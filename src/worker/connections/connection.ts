@@ -21,9 +21,9 @@ export interface Connection {
   /** Undefined for one that came in at PORT, from the client that the kernel names. */
   origin: Origin | undefined
   /** It came from another worker and has sent nothing here yet. */
-  adopted: boolean
+  transferred: boolean
   /** It came with bytes of the client's that were read elsewhere; the socket does not count them. */
-  headed: boolean
+  hasPrereadBytes: boolean
   /** Bytes that the socket counts and that were no request: those of a PROXY header. */
   skipped: number
   /** No longer HTTP/1: it cannot change hands. */
@@ -95,8 +95,8 @@ export const fresh = (socket: Socket): Connection => ({
   lastRequest: undefined,
   idleSince: performance.now(),
   origin: undefined,
-  adopted: false,
-  headed: false,
+  transferred: false,
+  hasPrereadBytes: false,
   skipped: 0,
   upgraded: false,
   http2: undefined,

@@ -25,7 +25,7 @@ import {
 } from './connection.ts'
 import { inheritPeer, isReset, isUnixHandle, LOCAL_PEER, setPeer } from './peer-reset.ts'
 import { bindReusePort } from './reuse-port.ts'
-import { timedOut, unlessServed } from './timeouts.ts'
+import { afterPendingInput, timedOut } from './timeouts.ts'
 
 /** What the primary says of a connection that it passes on. */
 export interface Arrival {
@@ -59,7 +59,7 @@ export class Connections {
   /** Speaks HTTP/1.1. */
   readonly server: Server
   /** Where connections come in: the same, but with TLS. */
-  readonly #door: NetServer
+  readonly #listener: NetServer
   /** What listens, where this worker does: the same, but with PROXY_PROTOCOL. */
   #listening: NetServer
   readonly all = new Set<Connection>()
@@ -70,7 +70,7 @@ export class Connections {
   /** A connection was closed for want of a right PROXY header. */
   onBadProxyHeader: ((from: string | undefined, why: string) => void) | undefined
   /** Those whose client waits for the answer to a command of the admin plane: a drain does not wait for them. */
-  readonly onErrand = new Set<Connection>()
+  readonly awaitingAdminResponse = new Set<Connection>()
   readonly #keepAliveMs: number
   /** Node itself keeps an idle connection longer than its client was told: since 22.19 and 24.6. */
   readonly #nodeKeepsLonger: boolean
@@ -115,13 +115,13 @@ export class Connections {
     )
     this.server.on('timeout', (socket: Socket) => timedOut(socket, connectionOf(socket)))
     this.#nodeKeepsLonger = 'keepAliveTimeoutBuffer' in this.server
-    if (credentials) this.#door = this.#secureDoor(options, handler, credentials)
+    if (credentials) this.#listener = this.#secureListener(options, handler, credentials)
     else {
-      this.#door = this.server.prependListener('connection', (socket: Socket) => {
+      this.#listener = this.server.prependListener('connection', (socket: Socket) => {
         if (this.#opened(socket)) watchHalfClosed(socket)
       })
     }
-    this.#listening = this.#door
+    this.#listening = this.#listener
   }
 
   /** Without a port of its own: connections come from the primary. */
@@ -187,12 +187,12 @@ export class Connections {
   }
 
   /** The client of this socket waits for the primary. @returns to be called when it does no longer */
-  errand(socket: Socket): () => void {
+  holdForAdminRequest(socket: Socket): () => void {
     const connection = connectionOf(socket)
     if (!connection) return () => {}
-    this.onErrand.add(connection)
+    this.awaitingAdminResponse.add(connection)
     this.watcher?.quiet(connection)
-    return () => void this.onErrand.delete(connection)
+    return () => void this.awaitingAdminResponse.delete(connection)
   }
 
   /** Tickets that were made with other keys do not resume a TLS session any more: their clients make a full handshake. */
@@ -201,7 +201,7 @@ export class Connections {
   }
 
   /** From now on each connection learns with its last answer that it is the last; those of HTTP/2 at once. */
-  sayClose(): void {
+  announceClose(): void {
     this.#closing = true
     for (const { http2 } of this.all) http2?.close()
   }
@@ -264,16 +264,16 @@ export class Connections {
     const { idleMs, origin } = arrival
     if (origin?.client) setPeer(socket, origin.client)
     // A TLS socket counts its own bytes.
-    const skipped = this.#door === this.server ? socket.bytesRead : 0
+    const skipped = this.#listener === this.server ? socket.bytesRead : 0
     this.#arriving = arrival
-    this.#door.emit('connection', socket)
+    this.#listener.emit('connection', socket)
     this.#arriving = undefined
     const connection = connectionOf(socket)
     if (!connection) return
-    connection.headed = headed
+    connection.hasPrereadBytes = headed
     connection.skipped = skipped
     if (idleMs === undefined) return
-    connection.adopted = true
+    connection.transferred = true
     connection.idleSince = performance.now() - (this.#keepAliveMs + KEPT_LONGER_MS - idleMs)
     socket.setTimeout(idleMs)
   }
@@ -289,12 +289,12 @@ export class Connections {
    */
   isIdleAdopted(socket: Socket): boolean {
     const connection = connectionOf(socket)
-    return connection?.adopted === true && socket.bytesRead === 0
+    return connection?.transferred === true && socket.bytesRead === 0
   }
 
   /** Calls back when what has arrived is read, unless that made a request whole. */
-  unlessServed(socket: Socket, end: () => void): void {
-    unlessServed(connectionOf(socket), end)
+  afterPendingInput(socket: Socket, end: () => void): void {
+    afterPendingInput(connectionOf(socket), end)
   }
 
   /** What is left of a connection's keep-alive time, in ms; never so little that it ends on the way. */
@@ -313,7 +313,7 @@ export class Connections {
       const isIdle =
         connection.http2 !== undefined ||
         parserIdle.has(connection.socket) ||
-        (connection.socket.bytesRead === connection.skipped && !connection.headed)
+        (connection.socket.bytesRead === connection.skipped && !connection.hasPrereadBytes)
       if (!isIdle) resumeReading(connection)
       return isIdle
     })
@@ -349,7 +349,7 @@ export class Connections {
     this.watcher?.opened(connection)
     socket.on('close', () => {
       this.all.delete(connection)
-      this.onErrand.delete(connection)
+      this.awaitingAdminResponse.delete(connection)
       this.watcher?.closed(connection)
       this.onChange?.(-1)
     })
@@ -358,14 +358,14 @@ export class Connections {
 
   #refuse(socket: Socket, refused: Refused): undefined {
     // A handshake, only to say so, is what would be too much.
-    if (this.#door !== this.server) return void socket.destroy()
+    if (this.#listener !== this.server) return void socket.destroy()
     const [status, whose] = refused === 'worker' ? ([503, ''] as const) : ([429, ' of this address'] as const)
     const message = `There are too many connections${whose}`
     endWith(socket, status, 'TOO_MANY_CONNECTIONS', message, { 'retry-after': '1' })
   }
 
   /** Connections count from the start; to HTTP they come when their handshake is done. */
-  #secureDoor(options: ServerOptions, handler: RequestListener, credentials: Credentials): NetServer {
+  #secureListener(options: ServerOptions, handler: RequestListener, credentials: Credentials): NetServer {
     const http2 = new Http2(options.headerBytes, handler, {
       received: () => void this.#requests++,
       quiet: (connection) => this.watcher?.quiet(connection),

@@ -1,4 +1,4 @@
-import type { Ledger, Origin } from '../../ipc/messages.ts'
+import type { DrainStats, Origin } from '../../ipc/messages.ts'
 import { type Connection, handleOf, isQuiet, pauseReading, resumeReading, type Watcher } from './connection.ts'
 import type { Connections } from './connections.ts'
 
@@ -31,7 +31,7 @@ export class Drain implements Watcher {
   #options: DrainOptions
   #deadline: NodeJS.Timeout | undefined
   readonly #startedAt = performance.now()
-  readonly #ledger = { held: 0, handedOver: 0, answered: 0, idle: 0, left: 0, cut: 0, lost: 0 }
+  readonly #stats = { total: 0, handedOver: 0, answered: 0, idle: 0, left: 0, cut: 0, lost: 0 }
   readonly #finished: Promise<void>
   #finish!: () => void
   /** No connection is left at all. */
@@ -56,11 +56,11 @@ export class Drain implements Watcher {
   }
 
   /** Resolves when no connection is left but those of clients that wait for the primary: they may outlast the deadline. */
-  async run(): Promise<Ledger> {
-    this.#ledger.held = this.#connections.all.size
+  async run(): Promise<DrainStats> {
+    this.#stats.total = this.#connections.all.size
     this.#connections.watcher = this
     if (this.#options.handOver) this.#connections.holdsPipelines = true
-    else this.#connections.sayClose()
+    else this.#connections.announceClose()
     // Connections that become idle are seen at once; the interval is for those whose grace ends.
     const interval = setInterval(() => this.#lookSoon(), LOOK_MS)
     this.#deadline = setTimeout(() => this.#cut(), this.#options.deadlineMs)
@@ -68,7 +68,7 @@ export class Drain implements Watcher {
     void this.left.then(() => clearInterval(interval))
     await this.#finished
     clearTimeout(this.#deadline)
-    return { ...this.#ledger, waiting: this.#connections.all.size }
+    return { ...this.#stats, waiting: this.#connections.all.size }
   }
 
   /** The primary says that another worker serves a connection that was handed over, or that it is lost. */
@@ -86,13 +86,13 @@ export class Drain implements Watcher {
     this.#options = options
     this.#connections.holdsPipelines = false
     for (const connection of this.#connections.all) if (!connection.leaving) resumeReading(connection)
-    this.#connections.sayClose()
+    this.#connections.announceClose()
     clearTimeout(this.#deadline)
     this.#deadline = setTimeout(() => this.#cut(), options.deadlineMs)
   }
 
   opened(): void {
-    this.#ledger.held++
+    this.#stats.total++
     this.#lookSoon()
   }
 
@@ -108,7 +108,7 @@ export class Drain implements Watcher {
   }
 
   closed(connection: Connection): void {
-    this.#ledger[connection.end]++
+    this.#stats[connection.end]++
     if (this.#isEmpty()) this.#lookSoon()
   }
 
@@ -136,9 +136,9 @@ export class Drain implements Watcher {
   }
 
   #isEmpty(): boolean {
-    const { all, awaited, onErrand } = this.#connections
+    const { all, awaited, awaitingAdminResponse } = this.#connections
     // Those whose PROXY header is awaited are not known yet: each comes with its header, or closes.
-    return all.size + awaited.size === onErrand.size
+    return all.size + awaited.size === awaitingAdminResponse.size
   }
 
   #handOverNext(): void {
@@ -185,7 +185,7 @@ export class Drain implements Watcher {
   #cut(): void {
     for (const socket of this.#connections.awaited) socket.destroy()
     for (const connection of this.#connections.all) {
-      if (this.#connections.onErrand.has(connection)) continue
+      if (this.#connections.awaitingAdminResponse.has(connection)) continue
       if (connection.end === 'left') connection.end = 'cut'
       connection.socket.destroy()
     }

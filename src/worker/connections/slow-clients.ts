@@ -1,5 +1,5 @@
 import { type Connection, handleOf, KEPT_LONGER_MS } from './connection.ts'
-import { unlessServed } from './timeouts.ts'
+import { afterPendingInput } from './timeouts.ts'
 
 const LOOK_MS = 500
 /** Node looks so often for heads and bodies that are late, and has an answer for them. */
@@ -76,7 +76,7 @@ export function cutSlowClients(connections: Iterable<Connection>, patience: Pati
     for (const connection of connections) {
       connection.http2?.endWhatIsLate(now, patience)
       if (patience.sendMs > 0 && takesTooLittle(connection, now)) cut(connection)
-      else if (asksNothing(connection, now)) unlessServed(connection, () => cut(connection))
+      else if (asksNothing(connection, now)) afterPendingInput(connection, () => cut(connection))
     }
   }, LOOK_MS).unref()
 }

@@ -5,7 +5,7 @@ import type { Connection } from './connection.ts'
 // A process that stood still, for want of CPU, hears of time-outs first, and reads only then what came in time.
 
 /** Calls back when what has arrived is read, unless that made a request whole. */
-export function unlessServed(connection: Connection | undefined, end: () => void): void {
+export function afterPendingInput(connection: Connection | undefined, end: () => void): void {
   // What is missing of a request may have arrived: it is the worker that does not read.
   if (connection?.paused) return
   const before = wholeOf(connection)

@@ -1,6 +1,6 @@
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http'
 import { http } from '../../common/node-http.ts'
-import { StandingResponse } from '../../http/plugins/security/static-headers.ts'
+import { StaticHeadersResponse } from '../../http/plugins/security/static-headers.ts'
 import { KEPT_LONGER_MS } from '../connections/connection.ts'
 import type { ServerOptions } from '../connections/connections.ts'
 import { allowHalfClosed } from './half-closed.ts'
@@ -39,7 +39,7 @@ export function createHttp1(
 
 /** Whether the connection is kept is decided when the header block is written, not when the request came. */
 function responseClass(isLast: (request: IncomingMessage) => boolean): typeof ServerResponse {
-  class Response<Request extends IncomingMessage = IncomingMessage> extends StandingResponse<Request> {
+  class Response<Request extends IncomingMessage = IncomingMessage> extends StaticHeadersResponse<Request> {
     declare [KEPT]: boolean
   }
   Object.defineProperty(Response.prototype, 'shouldKeepAlive', {

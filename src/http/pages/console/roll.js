@@ -32,8 +32,10 @@ export function noteRoll(entry) {
   }
 }
 
-export function describe({ outcome, generation, durationMs, why, ledger, joined }) {
-  const handed = ledger ? `, ${count(ledger.handedOver)} of ${plural(ledger.held, 'connection')} handed over` : ''
+export function describe({ outcome, generation, durationMs, why, connections, joined }) {
+  const handed = connections
+    ? `, ${count(connections.handedOver)} of ${plural(connections.total, 'connection')} handed over`
+    : ''
   const shared = joined ? ', begun before' : ''
   return `${outcome}: generation ${generation} in ${count(durationMs / 1000)} s${handed}${shared}${why ? `. ${why}` : ''}`
 }

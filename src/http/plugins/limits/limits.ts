@@ -8,7 +8,7 @@ import type { Config } from '../../../config/load.ts'
 import type { Forwarded } from '../../../net/forwarded-headers.ts'
 import { endWith } from '../../error-handling.ts'
 import { securityHeaders } from '../security/security-headers.ts'
-import { setStanding } from '../security/static-headers.ts'
+import { setStaticHeaders } from '../security/static-headers.ts'
 import { answerExpectations } from './expectations.ts'
 import { Overload } from './overload.ts'
 import { forwardedRefusal, METHODS, preferTarget, refusalOf } from './request-rules.ts'
@@ -28,7 +28,7 @@ export const limits = fp<LimitsOptions>(async (app, { config, forwardedOf }) => 
   const isMethod = (method: string) => supported.has(method)
 
   app.addHook('onRequest', (request, reply, done) => {
-    setStanding(reply, securityHeaders(request.protocol === 'https'))
+    setStaticHeaders(reply, securityHeaders(request.protocol === 'https'))
     const refused = refusalOf(request.raw, isMethod) ?? (forwardedOf && forwardedRefusal(forwardedOf(request.raw)))
     if (refused) {
       void reply.header('connection', 'close')

@@ -4,7 +4,7 @@ import fp from 'fastify-plugin'
 import { HttpError } from '../../../common/errors.ts'
 import type { Config } from '../../../config/load.ts'
 import { inRanges } from '../../../net/address-ranges.ts'
-import type { RedisLink } from '../../../state/redis/redis-connection.ts'
+import type { RedisConnection } from '../../../state/redis/redis-connection.ts'
 import { networkOf } from './network.ts'
 import { RateStore } from './rate-store.ts'
 
@@ -25,7 +25,7 @@ const CACHED_ADDRESSES = 10_000
  * RATE_LIMIT for every request of an address, and `config: { rateLimit: { max, timeWindow } }` of @fastify/rate-limit for
  * routes that want one of their own, which is counted in Redis with each request.
  */
-export const rateLimit = fp<{ config: Pick<Config, 'http'>; link: RedisLink }>(async (app, { config, link }) => {
+export const rateLimit = fp<{ config: Pick<Config, 'http'>; link: RedisConnection }>(async (app, { config, link }) => {
   const { windowMs, limit, signInLimit, exempt } = config.http.rate
   const clientOf = clients(exempt)
   app.decorate('signInLimit', signInLimit > 0 ? { max: signInLimit } : false)

@@ -1,4 +1,4 @@
-import type { RedisLink } from '../../../state/redis/redis-connection.ts'
+import type { RedisConnection } from '../../../state/redis/redis-connection.ts'
 
 export interface Count {
   /** Requests of the key in this window, of all workers and hosts as far as known. */
@@ -35,13 +35,13 @@ const MAX_KEYS = 20_000
  * Without Redis it goes on with its own count. In the form that @fastify/rate-limit asks for.
  */
 export class RateStore {
-  readonly link: RedisLink
+  readonly link: RedisConnection
   #window = 0
   #entries = new Map<string, Entry>()
   #waiting = new Set<string>()
   #timer: NodeJS.Timeout | undefined
 
-  constructor(link: RedisLink) {
+  constructor(link: RedisConnection) {
     this.link = link
   }
 
@@ -101,11 +101,11 @@ export class RateStore {
 
 /** For limits that are low: counts every request in Redis before it goes on, and here while Redis is away. */
 export class ExactRateStore {
-  readonly #link: RedisLink
+  readonly #link: RedisConnection
   readonly #name: string
   readonly #fallback: RateStore
 
-  constructor(link: RedisLink, name: string) {
+  constructor(link: RedisConnection, name: string) {
     this.#link = link
     this.#name = name
     this.#fallback = new RateStore(link)
@@ -126,7 +126,7 @@ export class ExactRateStore {
 }
 
 /** @returns all that was counted, undefined when Redis does not say */
-async function count(link: RedisLink, name: string, by: number, windowMs: number): Promise<number | undefined> {
+async function count(link: RedisConnection, name: string, by: number, windowMs: number): Promise<number | undefined> {
   const key = link.keys.of(`rate:${name}`)
   // Twice the window: other hosts' clocks may be late.
   const [total] = await Promise.allSettled([link.client.incrby(key, by), link.client.pexpire(key, 2 * windowMs)])

@@ -7,7 +7,7 @@ const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as
 export type RequestLogger = Pick<Logger, (typeof LEVELS)[number] | 'level' | 'isLevelEnabled' | 'bindings' | 'child'>
 
 /** A child of pino's that is made when it is first used: most requests have nothing to say, and to make one costs 1 µs. */
-class LateChild {
+class LazyChildLogger {
   readonly #parent: Logger
   readonly #bindings: Bindings
   readonly #options: ChildLoggerOptions | undefined
@@ -41,20 +41,20 @@ class LateChild {
   }
 
   /** Fastify's own logger is a child of the one that it is given, and that of a request a child of it. */
-  child(bindings: Bindings, options?: ChildLoggerOptions): LateChild {
-    return new LateChild(this.made, bindings, options)
+  child(bindings: Bindings, options?: ChildLoggerOptions): LazyChildLogger {
+    return new LazyChildLogger(this.made, bindings, options)
   }
 }
 for (const level of LEVELS) {
-  Object.defineProperty(LateChild.prototype, level, {
-    value(this: LateChild, ...args: Parameters<Logger['info']>) {
+  Object.defineProperty(LazyChildLogger.prototype, level, {
+    value(this: LazyChildLogger, ...args: Parameters<Logger['info']>) {
       this.made[level](...args)
     }
   })
 }
 
 /** The same logger, but children of it are made when they are first used: Fastify asks for one with each request. */
-export const withLateChildren = (log: Logger): FastifyBaseLogger =>
+export const withLazyChildren = (log: Logger): FastifyBaseLogger =>
   Object.create(log, {
-    child: { value: (bindings: Bindings, options?: ChildLoggerOptions) => new LateChild(log, bindings, options) }
+    child: { value: (bindings: Bindings, options?: ChildLoggerOptions) => new LazyChildLogger(log, bindings, options) }
   })

@@ -48,7 +48,7 @@ export class Distribution {
  * A histogram of prom-client's registry for what is observed with every request: a series is looked up once and kept. That of
  * prom-client hashes its labels at each observation, also where the labelled child is kept.
  */
-export class KeptHistogram {
+export class CachedHistogram {
   readonly name: string
   readonly help: string
   readonly type = 'histogram'

@@ -1,5 +1,5 @@
 import type { Collection } from '../../../ipc/messages.ts'
-import { Book, type Family, type Sample } from '../../../ipc/series.ts'
+import { type Family, type Sample, SeriesStore } from '../../../ipc/series.ts'
 
 export const TEXT = 'text/plain; version=0.0.4; charset=utf-8'
 export const OPENMETRICS = 'application/openmetrics-text; version=1.0.0; charset=utf-8'
@@ -9,7 +9,7 @@ const ADDED = new Set(['http_requests_in_flight'])
 
 /** Every process' series as one page, each once: the counts of all workers of a slot together, the gauges of the newest. */
 export function render({ workers, primary, missing }: Collection, type: typeof TEXT | typeof OPENMETRICS): string {
-  const book = new Book()
+  const book = new SeriesStore()
   book.add(labelled(primary, 'primary'))
   book.add(labelled([workersMissing(missing.length)], 'primary'))
   for (const { slot, counts, others } of workers) {

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { Counter, Gauge, type Registry } from 'prom-client'
 import type { Config } from '../../../config/load.ts'
-import { type Distribution, KeptHistogram } from './cached-histogram.ts'
+import { CachedHistogram, type Distribution } from './cached-histogram.ts'
 
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10]
 const BYTES = [100, 1000, 10_000, 100_000, 1_000_000, 10_000_000]
@@ -16,21 +16,21 @@ const ASKED_FOR = new Set(['GET', 'POST', 'PUT', 'PATCH', 'DELETE'])
  */
 export function measure(app: FastifyInstance): () => void {
   const registers = [app.metrics]
-  const duration = new KeptHistogram({
+  const duration = new CachedHistogram({
     name: 'http_request_duration_seconds',
     help: 'Time from the request to the end of its answer, by route template; an empty route: none matched.',
     labelNames: [...OF_ROUTE, 'status_code'],
     buckets: SECONDS,
     registers
   })
-  const received = new KeptHistogram({
+  const received = new CachedHistogram({
     name: 'http_request_size_bytes',
     help: 'Size of request bodies, where the client said it.',
     labelNames: OF_ROUTE,
     buckets: BYTES,
     registers
   })
-  const sent = new KeptHistogram({
+  const sent = new CachedHistogram({
     name: 'http_response_size_bytes',
     help: 'Size of answers without their headers, streams of unknown length left out.',
     labelNames: OF_ROUTE,

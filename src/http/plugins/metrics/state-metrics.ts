@@ -1,8 +1,8 @@
 import { Counter, type CounterConfiguration, Gauge, type Registry } from 'prom-client'
-import type { RedisLink } from '../../../state/redis/redis-connection.ts'
+import type { RedisConnection } from '../../../state/redis/redis-connection.ts'
 import type { SafeSessionStore } from '../../../state/sessions/session-store.ts'
 import type { Counter as SharedCounter } from '../../../state/shared/counters.ts'
-import { type Distribution, KeptHistogram } from './cached-histogram.ts'
+import { CachedHistogram, type Distribution } from './cached-histogram.ts'
 
 const COMMAND_SECONDS = [0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5]
 const BATCH_SIZES = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000]
@@ -10,7 +10,7 @@ const BATCH_SIZES = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_00
 /** Measures what this worker does with Redis. */
 export function measureState(
   registry: Registry,
-  { link, hits, store }: { link: RedisLink; hits: SharedCounter; store: SafeSessionStore }
+  { link, hits, store }: { link: RedisConnection; hits: SharedCounter; store: SafeSessionStore }
 ): void {
   const registers = [registry]
   /** A count that is kept elsewhere. */
@@ -41,7 +41,7 @@ export function measureState(
   })
   counter('redis_circuit_opened_total', 'How often Redis was lost.', () => link.opened)
   counter('redis_reconnects_total', 'Connections to Redis after the first.', () => link.reconnects)
-  const seconds = new KeptHistogram({
+  const seconds = new CachedHistogram({
     name: 'redis_command_duration_seconds',
     help: 'Time from a Redis command to its reply, or to its failure, by command.',
     labelNames: ['command'],
@@ -61,7 +61,7 @@ export function measureState(
     if (failed) failures.inc()
   }
 
-  const batches = new KeptHistogram({
+  const batches = new CachedHistogram({
     name: 'hits_batch_size',
     help: 'Hits that went to Redis as one command.',
     buckets: BATCH_SIZES,

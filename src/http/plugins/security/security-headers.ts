@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import helmet from 'helmet'
-import { StandingHeaders } from './static-headers.ts'
+import { StaticHeaders } from './static-headers.ts'
 
 const helmetOptions = {
   // Of what is no page: nothing may be loaded, framed or sent from it. A page sets a policy of its own.
@@ -41,8 +41,8 @@ function collect(): Record<string, string> {
 /** Two years, and not for subdomains, which are not ours to speak for. Browsers heed it over TLS only. */
 const STRICT = { 'strict-transport-security': 'max-age=63072000' }
 
-const plain = new StandingHeaders(SECURITY_HEADERS)
-const overTls = new StandingHeaders({ ...SECURITY_HEADERS, ...STRICT })
+const plain = new StaticHeaders(SECURITY_HEADERS)
+const overTls = new StaticHeaders({ ...SECURITY_HEADERS, ...STRICT })
 
 /** Those of a request. */
-export const securityHeaders = (isHttps: boolean): StandingHeaders => (isHttps ? overTls : plain)
+export const securityHeaders = (isHttps: boolean): StaticHeaders => (isHttps ? overTls : plain)

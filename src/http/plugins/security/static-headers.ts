@@ -14,7 +14,7 @@ const { _storeHeader } = http.ServerResponse.prototype as unknown as HeadWriter
  * Headers that are the same for every answer, written out once: node checks each name and each value of a header at each
  * answer, which for these took longer than the rest of a small answer's head.
  */
-export class StandingHeaders {
+export class StaticHeaders {
   readonly headers: Readonly<Record<string, string>>
   /** As they go out, by the names of those that are left out. */
   readonly #texts = new Map<string, string>()
@@ -51,19 +51,21 @@ const namesOf = (given: OutgoingHttpHeader[]): string[] =>
     : given.filter((_, i) => i % 2 === 0).map(String)
 
 /** Node's answer, with headers that stand in front of all that it is given. */
-export class StandingResponse<Request extends IncomingMessage = IncomingMessage> extends http.ServerResponse<Request> {
-  standing: StandingHeaders | undefined = undefined
+export class StaticHeadersResponse<
+  Request extends IncomingMessage = IncomingMessage
+> extends http.ServerResponse<Request> {
+  staticHeaders: StaticHeaders | undefined = undefined
 
   /** Node calls it, whichever way the head of an answer comes to be written. */
   _storeHeader(statusLine: string, headers: Given): void {
-    const text = this.standing?.textBeside(headers) ?? ''
+    const text = this.staticHeaders?.textBeside(headers) ?? ''
     _storeHeader.call(this, statusLine + text, headers)
   }
 }
 
 /** An answer is to have these, beside what is set on it; what a handler sets of them itself has the last word. */
-export function setStanding(reply: FastifyReply, standing: StandingHeaders): void {
+export function setStaticHeaders(reply: FastifyReply, standing: StaticHeaders): void {
   const { raw } = reply
-  if (raw instanceof StandingResponse) raw.standing = standing
+  if (raw instanceof StaticHeadersResponse) raw.staticHeaders = standing
   else void reply.headers(standing.headers) // Of `app.inject`, or of HTTP/2.
 }

@@ -1,7 +1,7 @@
 import { Signer } from '@fastify/cookie'
 import type { FastifyRequest } from 'fastify'
 import { stateUnavailable } from '../../../common/errors.ts'
-import type { RedisLink } from '../../../state/redis/redis-connection.ts'
+import type { RedisConnection } from '../../../state/redis/redis-connection.ts'
 
 /** By TLS, or a trusted proxy says so: `X-Forwarded-Proto` of anybody else is not looked at. */
 const isHttps = (request: FastifyRequest) => /^https$/i.test(request.protocol)
@@ -22,7 +22,7 @@ const CACHED_SIGNATURES = 10_000
  * @fastify/cookie's signer, its HMACs remembered: a session that comes back costs none. The first secret signs, all
  * verify; there are none until the shared one has been read, and another one takes its place when Redis has lost it.
  */
-export function cachedSigner(secrets: readonly string[], link: RedisLink) {
+export function cachedSigner(secrets: readonly string[], link: RedisConnection) {
   let signer: Signer | undefined
   /** The secret that `signer` signs with. */
   let first: string | undefined

@@ -2,7 +2,7 @@ import { fastifySession } from '@fastify/session'
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import type { SessionView } from '../../../ipc/messages.ts'
-import type { RedisLink } from '../../../state/redis/redis-connection.ts'
+import type { RedisConnection } from '../../../state/redis/redis-connection.ts'
 import type { SafeSessionStore } from '../../../state/sessions/session-store.ts'
 import { UserSessions } from '../../../state/sessions/user-sessions.ts'
 import { addRouteHook } from '../route-hook.ts'
@@ -10,7 +10,7 @@ import { cachedSigner, cookieName, cookieOptions } from './session-cookie.ts'
 
 export interface SessionOptions {
   store: SafeSessionStore
-  link: RedisLink
+  link: RedisConnection
   /** The first signs, all verify; empty until the shared one has been read. */
   sessionSecrets: readonly string[]
 }

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createLog } from '../../src/common/log.ts'
-import { Dispatcher, type TcpHandle } from '../../src/primary/listener/connection-router.ts'
+import { ConnectionRouter, type TcpHandle } from '../../src/primary/listener/connection-router.ts'
 import { Drain } from '../../src/worker/connections/drain.ts'
 import { startApp } from '../helpers/app.ts'
 import { Connection } from '../helpers/http.ts'
 
 const OPTIONS = { graceMs: 60_000, lingerMs: 100, deadlineMs: 60_000 }
 
-test('a connection that the primary could not pass on is lost in the ledger, not handed over, and it balances', async (t) => {
+test('a connection that the primary could not pass on is lost in the connections, not handed over, and it balances', async (t) => {
   const { port, connections } = await startApp(t, { listen: true })
   const idle = await Promise.all([1, 2, 3, 4].map(() => Connection.open(port)))
   for (const connection of idle) assert.equal((await connection.request('GET', '/livez')).status, 200)
@@ -20,17 +20,17 @@ test('a connection that the primary could not pass on is lost in the ledger, not
     }
   })
   connections!.refuseNew()
-  const ledger = await drain.run()
-  assert.deepEqual(ledger, { held: 4, handedOver: 2, answered: 0, idle: 0, left: 0, cut: 0, lost: 2, waiting: 0 })
+  const stats = await drain.run()
+  assert.deepEqual(stats, { total: 4, handedOver: 2, answered: 0, idle: 0, left: 0, cut: 0, lost: 2, waiting: 0 })
 })
 
 test('a connection that nobody took is reported as lost to the worker that handed it over', async () => {
   const log = await createLog({ logLevel: 'silent' }, { role: 'primary' })
   const told: boolean[] = []
   const handle = { close: () => {}, readStop: () => {} } as unknown as TcpHandle
-  const dispatcher = new Dispatcher(() => [], log)
-  dispatcher.take(handle, { idleMs: 1000, slot: 0 }, (lost) => told.push(lost))
-  dispatcher.giveUp()
+  const router = new ConnectionRouter(() => [], log)
+  router.transfer(handle, { idleMs: 1000, slot: 0 }, (lost) => told.push(lost))
+  router.giveUp()
   assert.deepEqual(told, [true])
-  assert.equal(dispatcher.lost, 1)
+  assert.equal(router.lost, 1)
 })
