@@ -11,7 +11,7 @@ const plugin: FastifyPluginAsync = async (app) => {
   const counter = app.shared.counter('bench')
   const operations: Record<string, () => unknown> = {
     local: () => ++variable,
-    ipc: () => app.pulse(),
+    ipc: () => app.workerRequestCounts(),
     setting: () => app.shared.settings.get('banner'),
     incr: () => app.redis.incr('bench:incr'),
     counter: () => counter.increment()

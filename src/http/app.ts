@@ -76,10 +76,10 @@ declare module 'fastify' {
     metrics: Registry
     /** Aborted when this worker begins to leave; for streams and other work without an end. */
     draining: AbortSignal
-    self: WorkerInfo
-    service: () => ServiceView
+    worker: WorkerInfo
+    cluster: () => ServiceView
     /** What every worker has served. Rejects when the primary does not say. */
-    pulse: () => Promise<WorkerRequestCount[]>
+    workerRequestCounts: () => Promise<WorkerRequestCount[]>
   }
 }
 
@@ -107,9 +107,9 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   app.decorate<RedisClient>('redis', deps.link.client)
   app.decorate('metrics', deps.registry)
   app.decorate('draining', deps.draining)
-  app.decorate('self', deps.self)
-  app.decorate('service', deps.service)
-  app.decorate('pulse', deps.pulse)
+  app.decorate('worker', deps.self)
+  app.decorate('cluster', deps.service)
+  app.decorate('workerRequestCounts', deps.pulse)
 
   const withSessions: FastifyPluginAsync = async (scope) => {
     refuseInMaintenance(scope)

@@ -15,7 +15,7 @@ export const digest: TypedRoutes = async (app) => {
     cache.get(text, async () => ({
       digest: (await derive(text, 'muster', 32)).toString('hex'),
       computedAt: new Date().toISOString(),
-      slot: app.self.slot
+      slot: app.worker.slot
     }))
   )
 }

@@ -7,12 +7,15 @@ const FAR_MS = 5000
 
 /** `/events`: server-sent events for the page, a frame a second: hits, hits per second, the workers and what each has served. */
 export const events: FastifyPluginAsync = async (app) => {
-  const { slot, pid, generation } = app.self
+  const { slot, pid, generation } = app.worker
   const servedBy = { slot, pid, generation }
   const rate = new Rate()
   const feed = new SnapshotStream(app, async () => {
-    const [hits, pulse] = await Promise.all([app.shared.hits.read().catch(() => null), app.pulse().catch(() => [])])
-    const { state, desired, workers } = app.service()
+    const [hits, pulse] = await Promise.all([
+      app.shared.hits.read().catch(() => null),
+      app.workerRequestCounts().catch(() => [])
+    ])
+    const { state, desired, workers } = app.cluster()
     const requests = new Map(pulse.map((worker) => [worker.pid, worker.requests]))
     return {
       hits,

@@ -20,7 +20,7 @@ export const home: FastifyPluginAsync = async (app) => {
   const page = readAsset(new URL('page.html', FOLDER))
   const { page: css, live: js, icon } = serveAssets(app, FOLDER, ['page.css', 'live.js', 'icon.svg'])
   const assets = { css: css!, js: js!, icon: icon! }
-  const { slot, pid, generation, host } = app.self
+  const { slot, pid, generation, host } = app.worker
 
   app.get('/', { schema: { response: { 200: View } } }, async (request: FastifyRequest, reply: FastifyReply) => {
     const [hits, visits] = await Promise.all([app.shared.hits.increment(), countVisit(request)])

@@ -84,7 +84,7 @@ test('muster reload shows how it goes, waits, and says why a release is a bad on
   const deploys = new Deploys(t)
   deploys.deploy('1.0.0')
   const service = await startService(t, { env: { REDIS_URL: url, APP: deploys.app, CANARY_TIME: '0', ...TOKENS } })
-  deploys.deploy('2.0.0', "if (app.self.slot === 2) throw new Error('no third')")
+  deploys.deploy('2.0.0', "if (app.worker.slot === 2) throw new Error('no third')")
   const good = await muster(service, 'reload')
   assert.equal(good.code, 0, good.stderr)
   assert.match(good.stdout, /^outcome +generation/)

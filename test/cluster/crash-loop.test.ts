@@ -61,7 +61,7 @@ test('a service of which nothing is left ends, so that who started it sees it: 1
   deploys.deploy(
     'crashes',
     `setInterval(() => {
-      if (app.service().workers.some(({ pid, status }) => pid === process.pid && status === 'ready')) process.exit(5)
+      if (app.cluster().workers.some(({ pid, status }) => pid === process.pid && status === 'ready')) process.exit(5)
     }, 10)`
   )
   const crashing = await startService(t, { env, workers: 1, wait: false })

@@ -34,8 +34,8 @@ test('a release that fails, wherever it does, leaves every slot on the old one, 
     'exits at boot': ['process.exit(3)', /exit code 3/],
     'does not parse': ['} this is no JavaScript {', /Unexpected token|SyntaxError/],
     'hangs at boot': ['await new Promise(() => setInterval(() => {}, 1000))', /not ready in|did not start in time/],
-    'boots in one slot and fails in the next': [`if (app.self.slot === 1) throw new Error('slot 1')`, /slot 1/],
-    'boots in two slots and exits in the last': ['if (app.self.slot === 2) process.exit(4)', /exit code 4/]
+    'boots in one slot and fails in the next': [`if (app.worker.slot === 1) throw new Error('slot 1')`, /slot 1/],
+    'boots in two slots and exits in the last': ['if (app.worker.slot === 2) process.exit(4)', /exit code 4/]
   } as const
   for (const [name, [body, why]] of Object.entries(bad)) {
     deploys.deploy(name.replaceAll(' ', '-'), body)
@@ -79,7 +79,7 @@ test('where the old release is no longer on disk there is no way back to it, and
   const deploys = new Deploys(t)
   deploys.deploy('1.0.0')
   const service = await startService(t, { env: { REDIS_URL: url, APP: deploys.app, CANARY_TIME: '0' } })
-  deploys.deploy('bad', 'if (app.self.slot === 1) process.exit(4)')
+  deploys.deploy('bad', 'if (app.worker.slot === 1) process.exit(4)')
   deploys.remove('1.0.0')
   const outcome = await service.reload()
   assert.equal(outcome.msg, 'rolling restart failed')

@@ -22,7 +22,7 @@ export class Deploys {
     writeFileSync(
       join(release, 'app.mjs'),
       `export default async (app) => {
-        app.get('/release', { config: { session: false } }, () => ({ release: '${name}', slot: app.self.slot }))
+        app.get('/release', { config: { session: false } }, () => ({ release: '${name}', slot: app.worker.slot }))
         app.get('/echo', { config: { session: false } }, ({ query }) => ({ id: query.id }))
         ${body}
       }\n`

@@ -17,8 +17,16 @@ const BEGIN = '<!-- the tables are generated: UPDATE=1 node scripts/test.mjs met
 const OF_PROCESS = /^(process|nodejs)_/
 
 function primaryFamilies(): Family[] {
-  const vitals = { inFlight: 0, connections: 0, requests: 0, loopDelayMs: 0, utilization: 0, rssBytes: 0, heapBytes: 0 }
-  const process = { id: 1, slot: 0, pid: 1, vitals, beatAt: 0 }
+  const heartbeat = {
+    inFlight: 0,
+    connections: 0,
+    requests: 0,
+    loopDelayMs: 0,
+    utilization: 0,
+    rssBytes: 0,
+    heapBytes: 0
+  }
+  const process = { id: 1, slot: 0, pid: 1, heartbeat, heartbeatAt: 0 }
   const worker = { ...process, generation: 1, status: 'ready' }
   const state = { ...initialState(1), workers: [worker] }
   const supervisor = {

@@ -68,7 +68,7 @@ export const admin: FastifyPluginAsync<AdminOptions> = async (app, { config, lin
     const { level } = command
     app.post(
       `/admin/commands/${name}`,
-      { config: { level, probe: true }, schema: schemaOf(command) },
+      { config: { level, bypassLimits: true }, schema: schemaOf(command) },
       async (request, reply) => {
         const { statusCode, body } = await run(name, request.body === undefined ? {} : request.body, request)
         return reply.code(statusCode).send(body)
@@ -77,13 +77,13 @@ export const admin: FastifyPluginAsync<AdminOptions> = async (app, { config, lin
   }
   app.all(
     '/admin/commands/*',
-    { config: { level: 'read', probe: true }, schema: { hide: true } },
+    { config: { level: 'read', bypassLimits: true }, schema: { hide: true } },
     async (request, reply) => {
       const { statusCode, body } = await run(String((request.params as { '*': string })['*']), {}, request)
       return reply.code(statusCode).send(body)
     }
   )
-  const readable = { config: { level: 'read', quiet: true, probe: true } as const }
+  const readable = { config: { level: 'read', quiet: true, bypassLimits: true } as const }
   app.get(
     '/admin/status',
     { ...readable, schema: { summary: COMMANDS.status.summary, tags: ['admin'] } },
@@ -105,7 +105,7 @@ export const admin: FastifyPluginAsync<AdminOptions> = async (app, { config, lin
   app.get<{ Params: { file: string } }>(
     '/admin/files/:file',
     {
-      config: { level: 'control', probe: true },
+      config: { level: 'control', bypassLimits: true },
       schema: { summary: 'a file that profile, heap or report wrote', tags: ['admin'] }
     },
     async (request, reply) => {

@@ -35,7 +35,7 @@ export const limits = fp<LimitsOptions>(async (app, { config, forwardedOf }) => 
       return done(refused)
     }
     preferTarget(request.raw)
-    if (overload?.on && !request.routeOptions.config.probe) return done(overloaded())
+    if (overload?.on && !request.routeOptions.config.bypassLimits) return done(overloaded())
     if (request.raw.url !== '*') return done()
     void reply.header('allow', METHODS.join(', ')).code(204).send()
   })

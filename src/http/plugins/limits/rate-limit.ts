@@ -11,7 +11,7 @@ import { RateStore } from './rate-store.ts'
 declare module 'fastify' {
   interface FastifyContextConfig {
     /** It is answered however busy the service is, and whoever asks: for those who look after it. */
-    probe?: true
+    bypassLimits?: true
   }
   interface FastifyInstance {
     /** As `config.rateLimit` of a route that signs in: SIGN_IN_LIMIT. */
@@ -52,7 +52,7 @@ export const rateLimit = fp<{ config: Pick<Config, 'http'>; link: RedisConnectio
   }
   app.addHook('onRequest', (request, _reply, done) => {
     // Before anything is awaited: whoever is exempt pays nothing.
-    if (request.routeOptions.config.probe || clientOf(request.ip).exempt) return done()
+    if (request.routeOptions.config.bypassLimits || clientOf(request.ip).exempt) return done()
     refuse(request).then(() => done(), done)
   })
 })

@@ -29,7 +29,7 @@ export const metrics = fp<MetricsOptions>(async (app, { config, collect }) => {
     }))
   app.get(
     '/metrics',
-    { config: { quiet: true, probe: true, port: 'admin' }, onRequest: guard },
+    { config: { quiet: true, bypassLimits: true, port: 'admin' }, onRequest: guard },
     async (request, reply) => {
       const collection = await share().catch((cause: unknown) => {
         throw new HttpError(503, 'METRICS_UNAVAILABLE', 'The primary does not answer', { cause, retryAfter: 1 })

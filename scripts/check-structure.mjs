@@ -1,0 +1,105 @@
+// `npm run lint`: checks the layout that docs/architecture.md promises. Prints every violation, exits with 1 if there is one.
+// Usage: node scripts/check-structure.mjs [folder that contains src]
+import { readdirSync, readFileSync } from 'node:fs'
+import { basename, dirname, join, posix } from 'node:path'
+import { pathToFileURL } from 'node:url'
+
+const MAX_FILES_PER_FOLDER = 14
+
+/**
+ * Which layers of src each layer may import. A layer is a folder of src, or a file in src itself; `primary/policy` is stricter
+ * than the rest of `primary`. An import inside a layer is always allowed.
+ */
+export const MAY_IMPORT = {
+  main: ['primary', 'worker', 'config', 'common'],
+  cli: ['admin', 'ipc', 'config', 'common'],
+  primary: ['primary/policy', 'admin', 'net', 'ipc', 'config', 'common', 'node-internals'],
+  'primary/policy': ['ipc'],
+  worker: ['http', 'state', 'routes', 'net', 'ipc', 'config', 'common', 'node-internals'],
+  routes: ['index'],
+  index: ['http', 'state', 'ipc', 'common'],
+  http: ['state', 'admin', 'net', 'ipc', 'config', 'common', 'node-internals'],
+  state: ['ipc', 'config', 'common'],
+  admin: ['ipc', 'common'],
+  config: ['net', 'ipc', 'common'],
+  net: ['ipc', 'common', 'node-internals'],
+  ipc: [],
+  common: [],
+  'node-internals': []
+}
+
+/** Packages that only some layers may load: the primary stays small, and the layers below `http` do not know Fastify. */
+const WORKER_PACKAGES = /^(fastify|fastify-plugin|@fastify\/.*|ioredis|connect-redis|express-session|prom-client)$/
+export const WITHOUT_WORKER_PACKAGES = [
+  'primary',
+  'primary/policy',
+  'cli',
+  'admin',
+  'config',
+  'ipc',
+  'common',
+  'net',
+  'main'
+]
+
+/** Layers that know that there are several processes. */
+const KNOW_PROCESSES = ['main', 'primary', 'worker', 'node-internals']
+
+const layerOf = (file) => {
+  const [first, second] = file.split('/')
+  if (second === undefined) return first.replace(/\.ts$/, '')
+  return `${first}/${second}` in MAY_IMPORT ? `${first}/${second}` : first
+}
+
+/** @returns one line per violation, empty when the layout is right */
+export function violations(root) {
+  const files = readdirSync(join(root, 'src'), { recursive: true })
+    .map((file) => file.replaceAll('\\', '/'))
+    .filter((file) => /\.(ts|js)$/.test(file))
+  const found = []
+
+  for (const [folder, inside] of groupBy(files, (file) => dirname(file))) {
+    if (inside.length > MAX_FILES_PER_FOLDER) {
+      found.push(`src/${folder} has ${inside.length} files: split it, ${MAX_FILES_PER_FOLDER} is the limit`)
+    }
+  }
+  for (const [name, same] of groupBy(files, (file) => basename(file))) {
+    if (same.length > 1 && name !== 'index.ts') found.push(`${name} occurs twice: ${same.join(', ')}`)
+  }
+
+  for (const file of files.filter((name) => name.endsWith('.ts'))) {
+    const layer = layerOf(file)
+    const allowed = MAY_IMPORT[layer]
+    if (!allowed) {
+      found.push(`src/${file}: ${layer} is no layer; add it to scripts/check-structure.mjs and docs/architecture.md`)
+      continue
+    }
+    for (const specifier of importsOf(readFileSync(join(root, 'src', file), 'utf8'))) {
+      if (specifier.startsWith('.')) {
+        const target = layerOf(posix.join(posix.dirname(file), specifier))
+        if (target !== layer && !allowed.includes(target)) found.push(`src/${file}: ${layer} must not import ${target}`)
+      } else if (WORKER_PACKAGES.test(specifier) && WITHOUT_WORKER_PACKAGES.includes(layer)) {
+        found.push(`src/${file}: ${layer} must not import the package ${specifier}`)
+      } else if (specifier === 'node:cluster' && !KNOW_PROCESSES.includes(layer)) {
+        found.push(`src/${file}: ${layer} must not import node:cluster`)
+      }
+    }
+  }
+  return found
+}
+
+function importsOf(source) {
+  return [...source.matchAll(/(?:\bfrom|\bimport\s*\(|^import)\s*['"]([^'"]+)['"]/gm)].map(([, specifier]) => specifier)
+}
+
+function groupBy(values, keyOf) {
+  const groups = new Map()
+  for (const value of values) groups.set(keyOf(value), [...(groups.get(keyOf(value)) ?? []), value])
+  return groups
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1]).href) {
+  const found = violations(process.argv[2] ?? '.')
+  for (const line of found) console.error(line)
+  process.exit(found.length > 0 ? 1 : 0)
+}
