@@ -7,6 +7,9 @@ interface Numbered extends Waiter {
   item: number
 }
 
+/** Long enough for a batch to leave before, on a machine that is busy. */
+const SOON_MS = 1000
+
 /** Batches of which each is answered when the test says so. */
 function open(most?: number) {
   const sent: number[][] = []
@@ -88,7 +91,7 @@ describe('batches', () => {
 
   test('a waiter whose deadline passes while its batch is in flight is expired once, and gets no answer', async () => {
     const { batches, sent, settled, expired, answer } = open()
-    batches.add(1, 20)
+    batches.add(1, SOON_MS)
     batches.add(2)
     await nextTurn()
     while (expired.length < 1) await nextTurn()
@@ -98,9 +101,9 @@ describe('batches', () => {
 
   test('one whose deadline passes before its batch has left is never sent', async () => {
     const { batches, sent, settled, expired, answer } = open()
-    batches.add(1, 20)
+    batches.add(1, SOON_MS)
     await nextTurn()
-    batches.add(2, 30)
+    batches.add(2, SOON_MS)
     batches.add(3)
     while (expired.length < 2) await nextTurn()
     await answer()
@@ -111,10 +114,10 @@ describe('batches', () => {
 
   test('a waiter that comes after all others were answered is expired in time as well', async () => {
     const { batches, settled, expired, answer } = open()
-    batches.add(1, 30)
+    batches.add(1, SOON_MS)
     await nextTurn()
     await answer()
-    batches.add(2, 60)
+    batches.add(2, SOON_MS)
     while (expired.length < 1) await nextTurn()
     assert.deepEqual([settled, expired], [[1], [2]])
   })
