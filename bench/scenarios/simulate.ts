@@ -38,7 +38,8 @@ const CEILING_COLUMNS = [
 ]
 
 export const simulate: Scenario = {
-  summary: 'batches of many workers against a distant Redis, compared with the formula in docs/performance.md',
+  summary:
+    'batches of many workers against a distant Redis, compared with the formula in docs/explanation/performance.md',
   defaults: { workers: 8, seconds: 2, rounds: 1 },
   async run({ settings: { workers, seconds }, redis }) {
     const { url } = await redis()

@@ -46,7 +46,7 @@ export const schema = {
     SCHEDULING: {
       ...oneOf('rr', 'shared', 'reuseport', 'sticky'),
       default: 'rr',
-      description: 'how connections come to workers: docs/scheduling.md'
+      description: 'how connections come to workers: docs/explanation/scheduling.md'
     },
     REUSEPORT_LOSS: {
       ...oneOf('refuse', 'allow'),

@@ -52,13 +52,13 @@ test('the documented user has every right that the service needs, and no command
     ['end', 'ada']
   ])
     assert.equal((await muster(service, 'sessions', ...args)).code, 0)
-  assert.deepEqual(await denied(redis), [], 'docs/redis.md grants too little')
+  assert.deepEqual(await denied(redis), [], 'docs/how-to/redis.md grants too little')
   const commands = await used(redis)
   const granted = documentedUser().match(/(?<=\+)\S+/g)!
   assert.deepEqual(
     granted.filter((name) => !commands.has(name)),
     [],
-    'docs/redis.md grants too much'
+    'docs/how-to/redis.md grants too much'
   )
 })
 

@@ -74,7 +74,7 @@ for (const SCHEDULING of ['rr', 'shared', 'sticky', 'reuseport']) {
       total,
       Object.values(ended).reduce((sum, count) => sum + count, 0)
     )
-    // Without the kernel's help, the queue of a socket that is closed is lost: docs/scheduling.md.
+    // Without the kernel's help, the queue of a socket that is closed is lost: docs/explanation/scheduling.md.
     const failures = [...load.failures].filter(([kind]) => !(SCHEDULING === 'reuseport' && /connect: /.test(kind)))
     assert.deepEqual(failures, [])
     t.diagnostic(`${load.answered} answers, ${load.refused} asked again, ${JSON.stringify(outcome.connections)}`)

@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs'
 import type { RedisServer } from './redis-server.ts'
 
-const page = readFileSync(new URL('../../../docs/redis.md', import.meta.url), 'utf8')
+const page = readFileSync(new URL('../../../docs/how-to/redis.md', import.meta.url), 'utf8')
 
 /**
- * The user that docs/redis.md shows, as the value of the setting `user`; its password is `secret`.
+ * The user that docs/how-to/redis.md shows, as the value of the setting `user`; its password is `secret`.
  * @param beside what there is beside one plain server: its rights are added
  * @param prefix as REDIS_PREFIX has it, in place of the one in the page
  */
@@ -14,7 +14,7 @@ export function documentedUser(
 ): string {
   const [, rule] = /^user (muster on >PASSWORD .*)$/m.exec(page) ?? []
   const [, more = ''] = new RegExp(`^- ${beside}: \`(.*)\`$`, 'm').exec(page) ?? []
-  if (!rule || (beside && !more)) throw new Error(`docs/redis.md shows no user for ${beside ?? 'one server'}`)
+  if (!rule || (beside && !more)) throw new Error(`docs/how-to/redis.md shows no user for ${beside ?? 'one server'}`)
   return `${rule.replace('>PASSWORD', '>secret').replaceAll('muster:', prefix)} ${more}`.trim()
 }
 

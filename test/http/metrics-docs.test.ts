@@ -11,7 +11,7 @@ import { initialState } from '../../src/primary/policy/types.ts'
 import type { Supervisor } from '../../src/primary/workers/supervisor.ts'
 import { startApp } from '../helpers/app.ts'
 
-const PAGE = new URL('../../../docs/metrics.md', import.meta.url)
+const PAGE = new URL('../../../docs/reference/metrics.md', import.meta.url)
 const BEGIN = '<!-- the tables are generated: UPDATE=1 node scripts/test.mjs metrics-docs -->\n'
 /** prom-client's own: they are in its documentation. */
 const OF_PROCESS = /^(process|nodejs)_/
@@ -55,7 +55,7 @@ function table(families: Family[], labels: (family: Family) => readonly string[]
   return `| name | type | labels | what it is |\n|---|---|---|---|\n${rows.join('')}`
 }
 
-test('docs/metrics.md lists every metric there is, as it is', async (t) => {
+test('docs/reference/metrics.md lists every metric there is, as it is', async (t) => {
   const { app } = await startApp(t)
   const { counts, others } = await readRegistry(app.metrics)
   const ofWorkers = table([...counts, ...others], ({ name }) => {

@@ -29,10 +29,10 @@ describe('the registry, the help, the documentation', () => {
 
     test(`${name}: in the help, in the documentation and in the completion`, () => {
       assert.ok(help().includes(`  ${usage} `) && help().includes(summary), 'help')
-      const row = read('docs/admin.md')
+      const row = read('docs/reference/commands.md')
         .split('\n')
         .find((line) => line.startsWith(`| \`${name}\` |`))
-      assert.ok(row, 'docs/admin.md has no row of it')
+      assert.ok(row, 'docs/reference/commands.md has no row of it')
       const cells = row.split('|').map((cell) => cell.trim())
       assert.equal(cells[2], `\`muster ${usage}\``)
       assert.equal(cells[3], level)
@@ -43,8 +43,10 @@ describe('the registry, the help, the documentation', () => {
     })
   }
 
-  test('docs/admin.md has no other commands', () => {
-    const rows = [...read('docs/admin.md').matchAll(/^\| `([a-z-]+)` \| `muster /gm)].map((match) => match[1])
+  test('docs/reference/commands.md has no other commands', () => {
+    const rows = [...read('docs/reference/commands.md').matchAll(/^\| `([a-z-]+)` \| `muster /gm)].map(
+      (match) => match[1]
+    )
     assert.deepEqual(rows.sort(), [...COMMAND_NAMES].sort())
   })
 

@@ -8,7 +8,7 @@ const read = (file: string) => readFileSync(new URL(`../../../${file}`, import.m
 const ROWS = [3, 4, 2, 5, 3, 2]
 
 test('each row of ASVS 5, V7, has a test that is there, or why it does not apply', () => {
-  const rows = [...read('docs/security.md').matchAll(/^\| (7\.\d\.\d) \| [^|]+ \| ([^|]+) \|$/gm)]
+  const rows = [...read('docs/explanation/security.md').matchAll(/^\| (7\.\d\.\d) \| [^|]+ \| ([^|]+) \|$/gm)]
   const wanted = ROWS.flatMap((count, i) => Array.from({ length: count }, (_, j) => `7.${i + 1}.${j + 1}`))
   assert.deepEqual(
     rows.map(([, row]) => row),

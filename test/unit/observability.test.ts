@@ -61,7 +61,7 @@ function metricsOf(expression: string): string[] {
 describe('alerts, rules and dashboard', () => {
   test('every alert has an entry in the runbook and says where, and the runbook has no others', () => {
     assert.ok(alerts.length >= 10)
-    assert.deepEqual(all(/^## (\w+)$/gm, text('docs/runbook.md')), alerts)
+    assert.deepEqual(all(/^## (\w+)$/gm, text('docs/how-to/runbook.md')), alerts)
     assert.deepEqual(
       all(/runbook_url: "\{\{ \$externalURL \}\}\/user\/runbook\.md#(\w+)"/g, rules),
       alerts.map((name) => name.toLowerCase())
@@ -77,7 +77,7 @@ describe('alerts, rules and dashboard', () => {
   })
 
   test('every metric they ask for is one that there is', () => {
-    const documented = all(/^\| `(\w+)` \|/gm, text('docs/metrics.md'))
+    const documented = all(/^\| `(\w+)` \|/gm, text('docs/reference/metrics.md'))
     const ofProcess = createRegistry()
       .getMetricsAsArray()
       .map(({ name }) => name)
@@ -130,7 +130,7 @@ describe('alerts, rules and dashboard', () => {
     for (const path of mounts) assert.ok(existsSync(join(ROOT, path)), path)
     assert.doesNotMatch(text('deploy/grafana/provisioning/datasources/prometheus.yml'), /uid:/)
     const [assets = ''] = all(/--web\.user-assets=(\S+)/g, text('docker-compose.yml'))
-    assert.ok(text('docker-compose.yml').includes(`./docs/runbook.md:${assets}/runbook.md:ro`))
+    assert.ok(text('docker-compose.yml').includes(`./docs/how-to/runbook.md:${assets}/runbook.md:ro`))
     const [folder = ''] = all(/path: (\S+)/g, text('deploy/grafana/provisioning/dashboards/muster.yml'))
     assert.ok(text('docker-compose.yml').includes(`./deploy/grafana/dashboards:${folder}:ro`))
   })

@@ -82,8 +82,8 @@ test('nothing that runs in production has an install script: npm ci --ignore-scr
   )
 })
 
-test('docs/dependencies.md has a line for each dependency, and says how many packages there are', () => {
-  const [first = '', second = ''] = read('docs/dependencies.md').split('## For work on it')
+test('docs/reference/dependencies.md has a line for each dependency, and says how many packages there are', () => {
+  const [first = '', second = ''] = read('docs/reference/dependencies.md').split('## For work on it')
   const listed = (text: string) => [...text.matchAll(/^\| `([^`]+)` \| \S.{15,} \|$/gm)].map(([, name]) => name)
   assert.deepEqual(listed(first), Object.keys(manifest.dependencies).sort())
   assert.deepEqual(listed(second), Object.keys(manifest.devDependencies).sort())

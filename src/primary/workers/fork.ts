@@ -17,7 +17,7 @@ export type WorkerChannel = Channel<ToWorker, ToPrimary, WorkerRequests, Primary
 /**
  * How large V8's young generation may grow in a worker: three times so much, in MiB. Of its own it grows to twice that, for
  * what a server never has so much of: objects of requests under way. A hit costs 1 to 3 % more CPU with it, and 4 % more with
- * half of it, as docs/performance.md has it.
+ * half of it, as docs/explanation/performance.md has it.
  */
 const SEMI_SPACE_MIB = 8
 const NAMES_SEMI_SPACE = /--(max|min)[-_]semi[-_]space[-_]size/
@@ -26,7 +26,7 @@ const NAMES_SEMI_SPACE = /--(max|min)[-_]semi[-_]space[-_]size/
  * V8 does not guess what lives long. By itself it counts which lines of code make objects that outlive a small collection,
  * and then has those made among the old ones. Requests that wait for Redis may outlive one while the heap is small, and
  * from then on each keeps all it refers to up to the next collection of the whole heap. That befell some workers and not
- * others, and took a fifth to a third of their hits, as docs/performance.md has it.
+ * others, and took a fifth to a third of their hits, as docs/explanation/performance.md has it.
  */
 const NO_PRETENURING = '--no-allocation-site-pretenuring'
 const NAMES_PRETENURING = /--(no[-_]?)?allocation[-_]site[-_]pretenuring/
