@@ -16,7 +16,7 @@ import type { SharedState } from '../state/shared/shared-state.ts'
 import { answerClientError, handleErrors, type ServerConnections } from './error-handling.ts'
 import { consolePage } from './pages/console-page.ts'
 import { separatePorts } from './plugins/admin-port.ts'
-import { admin, type Primary } from './plugins/admin-routes.ts'
+import { admin, type PrimaryClient } from './plugins/admin-routes.ts'
 import { health } from './plugins/health.ts'
 import { limits } from './plugins/limits/limits.ts'
 import { refuseInMaintenance } from './plugins/limits/maintenance.ts'
@@ -45,21 +45,21 @@ export interface WorkerInfo {
 export interface AppDeps {
   config: Pick<Config, 'http' | 'session' | 'admin' | 'runDir' | 'metricsTokens' | 'tls' | 'adminPort'>
   log: Logger
-  self: WorkerInfo
-  link: RedisConnection
+  worker: WorkerInfo
+  redis: RedisConnection
   shared: SharedState
   /** What signs session cookies: the first signs, all verify; empty until it is known. */
   sessionSecrets: readonly string[]
   registry: Registry
   /** The service as the primary last told it. */
-  service: () => ServiceView
+  cluster: () => ServiceView
   /** Asks every process for its metrics. */
-  collect: () => Promise<Collection>
+  collectMetrics: () => Promise<Collection>
   /** Asks the primary what every worker has served. */
-  pulse: () => Promise<WorkerRequestCount[]>
+  workerRequestCounts: () => Promise<WorkerRequestCount[]>
   /** Aborted when this worker begins to leave: what would never end by itself ends then. */
   draining: AbortSignal
-  primary: Primary
+  primary: PrimaryClient
   /** The routes: those of src/routes/, or the user's own. */
   routes: FastifyPluginAsync
   serverFactory?: FastifyServerFactory
@@ -101,15 +101,15 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   })
 
   const forwardedOf = identifyClients(app, config.http)
-  const store = new SafeSessionStore({ link: deps.link, log: app.log, ...config.session })
+  const store = new SafeSessionStore({ link: deps.redis, log: app.log, ...config.session })
   app.decorate('sessions', sessionsOf(store))
   app.decorate('shared', deps.shared)
-  app.decorate<RedisClient>('redis', deps.link.client)
+  app.decorate<RedisClient>('redis', deps.redis.client)
   app.decorate('metrics', deps.registry)
   app.decorate('draining', deps.draining)
-  app.decorate('worker', deps.self)
-  app.decorate('cluster', deps.service)
-  app.decorate('workerRequestCounts', deps.pulse)
+  app.decorate('worker', deps.worker)
+  app.decorate('cluster', deps.cluster)
+  app.decorate('workerRequestCounts', deps.workerRequestCounts)
 
   const withSessions: FastifyPluginAsync = async (scope) => {
     refuseInMaintenance(scope)
@@ -127,13 +127,13 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   const startFromZero = measure(app)
   measureCertificate(deps.registry, config.tls)
   measureRefusals(deps.registry, {
-    refused: () => deps.connections?.refused() ?? {},
+    refused: () => deps.connections?.refusalCounts() ?? {},
     acceptPauses: () => deps.connections?.acceptPauses() ?? 0
   })
-  measureState(deps.registry, { link: deps.link, hits: deps.shared.hits, store })
+  measureState(deps.registry, { redis: deps.redis, hits: deps.shared.hits, store })
   await app.register(limits, { ...deps, forwardedOf })
   const { connections } = deps
-  if (config.adminPort && connections) separatePorts(app, (socket) => connections.isAdmin(socket))
+  if (config.adminPort && connections) separatePorts(app, (socket) => connections.isAdminSocket(socket))
   await app.register(rateLimit, deps)
   await app.register(metrics, deps)
   await app.register(docs)

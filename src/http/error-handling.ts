@@ -86,15 +86,15 @@ const pathOf = (request: FastifyRequest) => request.url.split('?', 1)[0] as stri
 /** What a server knows of its connections. */
 export interface ServerConnections {
   /** Another worker handed it over, and its client has asked nothing since. */
-  isIdleAdopted(socket: Socket): boolean
+  isIdleTransferred(socket: Socket): boolean
   /** Calls back when what has arrived is read, unless that made a request whole. */
   afterPendingInput(socket: Socket, end: () => void): void
   /** How often accepting has paused for want of file descriptors. */
   acceptPauses(): number
   /** It came in at ADMIN_PORT. */
-  isAdmin(socket: Socket): boolean
+  isAdminSocket(socket: Socket): boolean
   /** Connections refused since the start, by the limit that they passed. */
-  refused(): Readonly<Record<string, number>>
+  refusalCounts(): Readonly<Record<string, number>>
 }
 
 type HttpSocket = Socket & { _httpMessage?: ServerResponse | null }
@@ -105,7 +105,7 @@ type HttpSocket = Socket & { _httpMessage?: ServerResponse | null }
  */
 export function answerClientError(error: ParserError, socket: HttpSocket, connections?: ServerConnections): void {
   if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && connections) {
-    if (connections.isIdleAdopted(socket)) return
+    if (connections.isIdleTransferred(socket)) return
     connections.afterPendingInput(socket, () => answerClientError(error, socket))
     return
   }

@@ -1,5 +1,5 @@
 import { primaryAway, tooBusy } from '../common/errors.ts'
-import type { Primary } from '../http/plugins/admin-routes.ts'
+import type { PrimaryClient } from '../http/plugins/admin-routes.ts'
 import { type Channel, RpcError } from '../ipc/channel.ts'
 import type { AdminEvent, PrimaryRequests, ToPrimary, ToWorker, WorkerRequests } from '../ipc/messages.ts'
 import type { Connections } from './connections/connections.ts'
@@ -13,7 +13,7 @@ const WHATEVER_IT_TAKES_MS = 2 ** 31 - 1
 export function primaryOf(
   channel: Channel<ToPrimary, ToWorker, PrimaryRequests, WorkerRequests>,
   connections: () => Connections
-): Primary {
+): PrimaryClient {
   const watchers = new Set<(event: AdminEvent) => void>()
   let commands = 0
   channel.on('admin-event', ({ event }) => {

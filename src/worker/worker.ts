@@ -118,14 +118,14 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
   const app = await buildApp({
     config,
     log,
-    self,
-    link,
+    worker: self,
+    redis: link,
     shared,
     sessionSecrets: sessionSecrets.list,
     registry,
-    service: () => view,
-    collect: () => channel.request('collect', {}, COLLECT_MS),
-    pulse: () => channel.request('pulse', {}, PULSE_MS),
+    cluster: () => view,
+    collectMetrics: () => channel.request('collect', {}, COLLECT_MS),
+    workerRequestCounts: () => channel.request('pulse', {}, PULSE_MS),
     draining: draining.signal,
     routes,
     serverFactory: (handler) => {
@@ -138,11 +138,11 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
       return connections.server
     },
     connections: {
-      isIdleAdopted: (socket) => connections.isIdleAdopted(socket),
+      isIdleTransferred: (socket) => connections.isIdleAdopted(socket),
       afterPendingInput: (socket, end) => connections.afterPendingInput(socket, end),
       acceptPauses: () => gate?.pauses ?? 0,
-      isAdmin: (socket) => connections.isAdmin(socket),
-      refused: () => connections.refused
+      isAdminSocket: (socket) => connections.isAdmin(socket),
+      refusalCounts: () => connections.refused
     },
     primary: primaryOf(channel, () => connections)
   })

@@ -107,23 +107,23 @@ export async function startApp(t: TestContext, options: AppOptions = {}): Promis
         return connections.server
       },
       connections: {
-        isIdleAdopted: (socket) => connections?.isIdleAdopted(socket) === true,
+        isIdleTransferred: (socket) => connections?.isIdleAdopted(socket) === true,
         afterPendingInput: (socket, end) => connections?.afterPendingInput(socket, end),
         acceptPauses: () => 0,
-        isAdmin: (socket) => connections?.isAdmin(socket) === true,
-        refused: () => connections?.refused ?? {}
+        isAdminSocket: (socket) => connections?.isAdmin(socket) === true,
+        refusalCounts: () => connections?.refused ?? {}
       }
     }),
     config,
     log,
-    self,
-    link,
+    worker: self,
+    redis: link,
     shared,
     sessionSecrets: sessionSecrets.list,
     registry,
-    service: () => view,
-    collect: async () => ({ ...collected, workers: [{ slot, ...(await readRegistry(registry)) }] }),
-    pulse: async () => pulse,
+    cluster: () => view,
+    collectMetrics: async () => ({ ...collected, workers: [{ slot, ...(await readRegistry(registry)) }] }),
+    workerRequestCounts: async () => pulse,
     draining: draining.signal,
     // It is alone here: nobody supervises it.
     primary: { command: () => Promise.reject(primaryAway(undefined)), watch: () => () => {} },

@@ -19,7 +19,7 @@ import { isOwnSite } from './security/same-origin.ts'
 import { bearerOf, fingerprint, Tokens } from './security/tokens.ts'
 
 /** What runs the workers, as much of it as operators reach over HTTP. */
-export interface Primary {
+export interface PrimaryClient {
   /** Answered when it is done. @param socket the client's, who waits @throws HttpError 503 */
   command(name: string, args: object, caller: Caller, socket: Socket): Promise<CommandAnswer>
   /** @returns ends it */
@@ -28,8 +28,8 @@ export interface Primary {
 
 export interface AdminOptions {
   config: Pick<Config, 'admin' | 'runDir'>
-  link: RedisConnection
-  primary: Primary
+  redis: RedisConnection
+  primary: PrimaryClient
 }
 
 declare module 'fastify' {
@@ -49,12 +49,12 @@ const FILE = /^(profile|heap|report)-[\w-]+\.(cpuprofile|heapsnapshot|json)$/
 const UNREAD_LIMIT = 1024 * 1024
 
 /** `/admin/`: what the command line can do, with a bearer token; `/docs` tells of it. Where no token is set there is no such path. */
-export const admin: FastifyPluginAsync<AdminOptions> = async (app, { config, link, primary }) => {
+export const admin: FastifyPluginAsync<AdminOptions> = async (app, { config, redis, primary }) => {
   const tokens = new Tokens({ control: config.admin.controlTokens, read: config.admin.readTokens })
   if (!tokens.any) return
   onlyAtAdminPort(app)
   app.decorateRequest('operator')
-  app.addHook('onRequest', guard(app, tokens, new Attempts(link, 'admin')))
+  app.addHook('onRequest', guard(app, tokens, new Attempts(redis, 'admin')))
   // The primary checks the arguments, for all doors in the same words; the schemas are what is told of them.
   app.setValidatorCompiler(() => () => true)
   app.setSerializerCompiler(() => (data) => JSON.stringify(data instanceof Error ? refusalOf(data) : data))
@@ -170,7 +170,7 @@ function guard(app: FastifyInstance, tokens: Tokens, attempts: Attempts) {
 }
 
 /** What happens, as it happens. A frame a second comes to nobody who does not read it. */
-function stream(app: FastifyInstance, reply: FastifyReply, primary: Primary): void {
+function stream(app: FastifyInstance, reply: FastifyReply, primary: PrimaryClient): void {
   const response = openEventStream(app, reply)
   if (!response) return
   const end = primary.watch(({ event, data }) => {

@@ -25,7 +25,7 @@ const CACHED_ADDRESSES = 10_000
  * RATE_LIMIT for every request of an address, and `config: { rateLimit: { max, timeWindow } }` of @fastify/rate-limit for
  * routes that want one of their own, which is counted in Redis with each request.
  */
-export const rateLimit = fp<{ config: Pick<Config, 'http'>; link: RedisConnection }>(async (app, { config, link }) => {
+export const rateLimit = fp<{ config: Pick<Config, 'http'>; redis: RedisConnection }>(async (app, { config, redis }) => {
   const { windowMs, limit, signInLimit, exempt } = config.http.rate
   const clientOf = clients(exempt)
   app.decorate('signInLimit', signInLimit > 0 ? { max: signInLimit } : false)
@@ -35,7 +35,7 @@ export const rateLimit = fp<{ config: Pick<Config, 'http'>; link: RedisConnectio
     timeWindow: windowMs,
     store: class extends RateStore {
       constructor() {
-        super(link)
+        super(redis)
       }
     } as never,
     keyGenerator: (request) => clientOf(request.ip).key,

@@ -35,14 +35,14 @@ const MAX_KEYS = 20_000
  * Without Redis it goes on with its own count. In the form that @fastify/rate-limit asks for.
  */
 export class RateStore {
-  readonly link: RedisConnection
+  readonly redis: RedisConnection
   #window = 0
   #entries = new Map<string, Entry>()
   #waiting = new Set<string>()
   #timer: NodeJS.Timeout | undefined
 
-  constructor(link: RedisConnection) {
-    this.link = link
+  constructor(redis: RedisConnection) {
+    this.redis = redis
   }
 
   /** Counts one. */
@@ -63,7 +63,7 @@ export class RateStore {
   child({ routeInfo: { method = '', url = '' } }: { routeInfo: RouteInfo }): ExactRateStore {
     // Fastify makes the HEAD route of a GET: both methods together have the limit.
     const methods = [method].flat().map((one) => (one === 'HEAD' ? 'GET' : one))
-    return new ExactRateStore(this.link, `${methods.join()}:${url}`)
+    return new ExactRateStore(this.redis, `${methods.join()}:${url}`)
   }
 
   #begin(window: number): void {
@@ -83,14 +83,14 @@ export class RateStore {
 
   /** In one turn, so that it is one pipeline. What gets lost on the way is not told again: better too few than too many. */
   async #tell(windowMs: number): Promise<void> {
-    const { link } = this
+    const { redis } = this
     const entries = this.#entries
     const told = [...this.#waiting].map(async (key) => {
       const entry = entries.get(key)
       if (!entry) return
       const by = entry.own - entry.told
       entry.told = entry.own
-      const total = await count(link, `${key}:${this.#window}`, by, windowMs)
+      const total = await count(redis, `${key}:${this.#window}`, by, windowMs)
       if (total !== undefined) entry.others = Math.max(entry.others, total - entry.told)
     })
     this.#waiting.clear()
@@ -101,20 +101,20 @@ export class RateStore {
 
 /** For limits that are low: counts every request in Redis before it goes on, and here while Redis is away. */
 export class ExactRateStore {
-  readonly #link: RedisConnection
+  readonly #redis: RedisConnection
   readonly #name: string
   readonly #fallback: RateStore
 
-  constructor(link: RedisConnection, name: string) {
-    this.#link = link
+  constructor(redis: RedisConnection, name: string) {
+    this.#redis = redis
     this.#name = name
-    this.#fallback = new RateStore(link)
+    this.#fallback = new RateStore(redis)
   }
 
   incr(key: string, answer: Answer, windowMs: number, max: number): void {
     const now = Date.now()
     const window = Math.floor(now / windowMs)
-    void count(this.#link, `${this.#name}:${key}:${window}`, 1, windowMs).then((current) => {
+    void count(this.#redis, `${this.#name}:${key}:${window}`, 1, windowMs).then((current) => {
       if (current === undefined) this.#fallback.incr(`${this.#name}:${key}`, answer, windowMs, max)
       else answer(null, { current, ttl: (window + 1) * windowMs - now })
     })
@@ -126,9 +126,9 @@ export class ExactRateStore {
 }
 
 /** @returns all that was counted, undefined when Redis does not say */
-async function count(link: RedisConnection, name: string, by: number, windowMs: number): Promise<number | undefined> {
-  const key = link.keys.of(`rate:${name}`)
+async function count(redis: RedisConnection, name: string, by: number, windowMs: number): Promise<number | undefined> {
+  const key = redis.keys.of(`rate:${name}`)
   // Twice the window: other hosts' clocks may be late.
-  const [total] = await Promise.allSettled([link.client.incrby(key, by), link.client.pexpire(key, 2 * windowMs)])
+  const [total] = await Promise.allSettled([redis.client.incrby(key, by), redis.client.pexpire(key, 2 * windowMs)])
   return total.status === 'fulfilled' ? total.value : undefined
 }

@@ -11,20 +11,20 @@ import { OPENMETRICS, render, TEXT } from './metrics-page.ts'
 export interface MetricsOptions {
   config: Pick<Config, 'metricsTokens'>
   /** Asks every process for its metrics. */
-  collect: () => Promise<Collection>
+  collectMetrics: () => Promise<Collection>
 }
 
 const compress = promisify(gzip)
 
 /** GET /metrics: the series of all workers and of the primary on one page, whichever worker is asked. Who asks at once shares one collection. */
-export const metrics = fp<MetricsOptions>(async (app, { config, collect }) => {
+export const metrics = fp<MetricsOptions>(async (app, { config, collectMetrics }) => {
   const tokens = new Tokens({ read: config.metricsTokens })
   const guard = async (request: FastifyRequest) => {
     if (tokens.any && tokens.levelOf(bearerOf(request)) === undefined) throw unauthorized()
   }
   let running: Promise<Collection> | undefined
   const share = () =>
-    (running ??= collect().finally(() => {
+    (running ??= collectMetrics().finally(() => {
       running = undefined
     }))
   app.get(

@@ -10,7 +10,7 @@ const BATCH_SIZES = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_00
 /** Measures what this worker does with Redis. */
 export function measureState(
   registry: Registry,
-  { link, hits, store }: { link: RedisConnection; hits: SharedCounter; store: SafeSessionStore }
+  { redis, hits, store }: { redis: RedisConnection; hits: SharedCounter; store: SafeSessionStore }
 ): void {
   const registers = [registry]
   /** A count that is kept elsewhere. */
@@ -27,7 +27,7 @@ export function measureState(
     help: 'Whether Redis takes commands of this worker.',
     registers,
     collect() {
-      this.set(link.up ? 1 : 0)
+      this.set(redis.up ? 1 : 0)
     }
   })
   new Gauge({
@@ -36,11 +36,11 @@ export function measureState(
     labelNames: ['state'],
     registers,
     collect() {
-      for (const state of ['closed', 'half-open', 'open']) this.set({ state }, link.circuit === state ? 1 : 0)
+      for (const state of ['closed', 'half-open', 'open']) this.set({ state }, redis.circuit === state ? 1 : 0)
     }
   })
-  counter('redis_circuit_opened_total', 'How often Redis was lost.', () => link.opened)
-  counter('redis_reconnects_total', 'Connections to Redis after the first.', () => link.reconnects)
+  counter('redis_circuit_opened_total', 'How often Redis was lost.', () => redis.opened)
+  counter('redis_reconnects_total', 'Connections to Redis after the first.', () => redis.reconnects)
   const seconds = new CachedHistogram({
     name: 'redis_command_duration_seconds',
     help: 'Time from a Redis command to its reply, or to its failure, by command.',
@@ -54,7 +54,7 @@ export function measureState(
     registers
   })
   const children = new Map<string, Distribution>()
-  link.onCommand = (name, ms, failed) => {
+  redis.onCommand = (name, ms, failed) => {
     let child = children.get(name)
     if (!child) children.set(name, (child = seconds.labels(name)))
     child.observe(ms / 1000)

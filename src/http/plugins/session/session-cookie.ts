@@ -22,7 +22,7 @@ const CACHED_SIGNATURES = 10_000
  * @fastify/cookie's signer, its HMACs remembered: a session that comes back costs none. The first secret signs, all
  * verify; there are none until the shared one has been read, and another one takes its place when Redis has lost it.
  */
-export function cachedSigner(secrets: readonly string[], link: RedisConnection) {
+export function cachedSigner(secrets: readonly string[], redis: RedisConnection) {
   let signer: Signer | undefined
   /** The secret that `signer` signs with. */
   let first: string | undefined
@@ -40,7 +40,7 @@ export function cachedSigner(secrets: readonly string[], link: RedisConnection) 
     forget()
   }
   const ready = () => {
-    if (!signer) throw stateUnavailable(link.cause)
+    if (!signer) throw stateUnavailable(redis.cause)
     return signer
   }
   return {

@@ -10,7 +10,7 @@ import { cachedSigner, cookieName, cookieOptions } from './session-cookie.ts'
 
 export interface SessionOptions {
   store: SafeSessionStore
-  link: RedisConnection
+  redis: RedisConnection
   /** The first signs, all verify; empty until the shared one has been read. */
   sessionSecrets: readonly string[]
 }
@@ -57,8 +57,8 @@ declare module 'fastify' {
  * Nothing is stored until a handler puts something in; a cookie is set once, for as long as a session may last, and
  * again when an older secret had signed it. Redis ends idle ones.
  */
-export const sessions = fp<SessionOptions>(async (app, { link, sessionSecrets, store }) => {
-  const decryptSession = withoutHooks(app, { secret: cachedSigner(sessionSecrets, link), store: store as never })
+export const sessions = fp<SessionOptions>(async (app, { redis, sessionSecrets, store }) => {
+  const decryptSession = withoutHooks(app, { secret: cachedSigner(sessionSecrets, redis), store: store as never })
 
   const begin = (request: FastifyRequest, _reply: FastifyReply, done: (error?: Error) => void) =>
     decryptSession(request.cookies[cookieName(request)] ?? '', request, done)
