@@ -25,37 +25,39 @@ const CACHED_ADDRESSES = 10_000
  * RATE_LIMIT for every request of an address, and `config: { rateLimit: { max, timeWindow } }` of @fastify/rate-limit for
  * routes that want one of their own, which is counted in Redis with each request.
  */
-export const rateLimit = fp<{ config: Pick<Config, 'http'>; redis: RedisConnection }>(async (app, { config, redis }) => {
-  const { windowMs, limit, signInLimit, exempt } = config.http.rate
-  const clientOf = clients(exempt)
-  app.decorate('signInLimit', signInLimit > 0 ? { max: signInLimit } : false)
-  await app.register(fastifyRateLimit, {
-    global: false,
-    max: limit,
-    timeWindow: windowMs,
-    store: class extends RateStore {
-      constructor() {
-        super(redis)
-      }
-    } as never,
-    keyGenerator: (request) => clientOf(request.ip).key,
-    allowList: (request) => clientOf(request.ip).exempt,
-    addHeaders: withoutHeaders,
-    addHeadersOnExceeding: withoutHeaders,
-    errorResponseBuilder: (_request, { ttl }) => tooMany(ttl)
-  })
-  if (limit === 0) return
-  const check = app.createRateLimit()
-  const refuse = async (request: FastifyRequest) => {
-    const result = await check(request)
-    if (!result.isAllowed && result.isExceeded) throw tooMany(result.ttl)
+export const rateLimit = fp<{ config: Pick<Config, 'http'>; redis: RedisConnection }>(
+  async (app, { config, redis }) => {
+    const { windowMs, limit, signInLimit, exempt } = config.http.rate
+    const clientOf = clients(exempt)
+    app.decorate('signInLimit', signInLimit > 0 ? { max: signInLimit } : false)
+    await app.register(fastifyRateLimit, {
+      global: false,
+      max: limit,
+      timeWindow: windowMs,
+      store: class extends RateStore {
+        constructor() {
+          super(redis)
+        }
+      } as never,
+      keyGenerator: (request) => clientOf(request.ip).key,
+      allowList: (request) => clientOf(request.ip).exempt,
+      addHeaders: withoutHeaders,
+      addHeadersOnExceeding: withoutHeaders,
+      errorResponseBuilder: (_request, { ttl }) => tooMany(ttl)
+    })
+    if (limit === 0) return
+    const check = app.createRateLimit()
+    const refuse = async (request: FastifyRequest) => {
+      const result = await check(request)
+      if (!result.isAllowed && result.isExceeded) throw tooMany(result.ttl)
+    }
+    app.addHook('onRequest', (request, _reply, done) => {
+      // Before anything is awaited: whoever is exempt pays nothing.
+      if (request.routeOptions.config.bypassLimits || clientOf(request.ip).exempt) return done()
+      refuse(request).then(() => done(), done)
+    })
   }
-  app.addHook('onRequest', (request, _reply, done) => {
-    // Before anything is awaited: whoever is exempt pays nothing.
-    if (request.routeOptions.config.bypassLimits || clientOf(request.ip).exempt) return done()
-    refuse(request).then(() => done(), done)
-  })
-})
+)
 
 /** Nobody is told how far they may go; who went too far is told when to come back. */
 const withoutHeaders = { 'x-ratelimit-limit': false, 'x-ratelimit-remaining': false, 'x-ratelimit-reset': false }
