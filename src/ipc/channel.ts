@@ -1,6 +1,6 @@
 import type { SendHandle } from 'node:child_process'
 
-/** The end of an IPC channel: `process` in a worker, `worker.process` in the primary. */
+/** One end of an IPC channel: `process` in a worker, `worker.process` in the primary. */
 export interface ChannelPeer {
   readonly connected: boolean
   send?(
@@ -13,116 +13,136 @@ export interface ChannelPeer {
   once(event: 'disconnect', listener: () => void): unknown
 }
 
+/** The names of requests, with the types of their arguments and results. */
 type Requests = Record<string, { args: unknown; result: unknown }>
-type Message = { type: string }
-type Frame = { ask: string; id: number; args: unknown } | { answer: number; result?: unknown; error?: string }
-interface Pending {
+type Notification = { type: string }
+type RequestFrame = { request: string; id: number; args: unknown }
+type ResponseFrame = { response: number; result?: unknown; error?: string }
+
+interface PendingRequest {
   resolve(result: unknown): void
   reject(error: Error): void
   timer: NodeJS.Timeout
 }
 
-/** Why an ask failed: its peer was silent, went away, or answered with an error. */
+/** A request failed: the peer did not answer in time, exited, or answered with an error. */
 export class RpcError extends Error {
-  override readonly name = 'AskError'
+  override readonly name = 'RpcError'
 }
 
-/** Questions of one peer under way at a time; more are refused, so that answers that it does not read pile up no higher. */
+/** Requests of one peer that are answered at the same time. More are refused, which bounds the responses that a peer leaves unread. */
 const MAX_REQUESTS = 32
+const PEER_GONE = 'the other process is gone'
 
 /**
- * One typed channel. `tell` needs no answer, `ask` wants one by a deadline and rejects when the peer goes. What is not
- * a message of ours (garbage, or of a type only newer code knows) is passed to nobody.
+ * A typed channel between two processes. A notification has no response; a request has one, or fails at its timeout or
+ * when the peer exits. Garbage, and types that only newer code knows, are dropped.
  */
-export interface Channel<Out extends Message, In extends Message, AskOut extends Requests, AskIn extends Requests> {
-  /** Never throws: a peer that is just leaving makes the result false. `handle` stays open here. */
+export interface Channel<
+  Out extends Notification,
+  In extends Notification,
+  RequestsOut extends Requests,
+  RequestsIn extends Requests
+> {
+  /**
+   * Sends a notification. Never throws.
+   * @param handle a socket, server or handle to pass along; it stays open in this process
+   * @returns false when the peer is exiting or gone
+   */
   notify(message: Out, handle?: unknown): Promise<boolean>
-  request<Q extends keyof AskOut & string>(
-    question: Q,
-    args: AskOut[Q]['args'],
-    deadlineMs: number
-  ): Promise<AskOut[Q]['result']>
+  /** @throws RpcError when there is no result within `timeoutMs` */
+  request<Name extends keyof RequestsOut & string>(
+    name: Name,
+    args: RequestsOut[Name]['args'],
+    timeoutMs: number
+  ): Promise<RequestsOut[Name]['result']>
+  /** Sets the one listener for a type of notification. */
   on<T extends In['type']>(type: T, listener: (message: Extract<In, { type: T }>, handle: unknown) => void): void
-  respond<Q extends keyof AskIn & string>(
-    question: Q,
-    answerer: (args: AskIn[Q]['args']) => AskIn[Q]['result'] | Promise<AskIn[Q]['result']>
+  /** Sets the one handler for a request. When it throws, the requester gets the error's message. */
+  respond<Name extends keyof RequestsIn & string>(
+    name: Name,
+    handler: (args: RequestsIn[Name]['args']) => RequestsIn[Name]['result'] | Promise<RequestsIn[Name]['result']>
   ): void
 }
 
-/** @param accepts false for what is not to be passed on: a message with wrong fields; such a question is refused */
+/** @param accepts returns false for a message with wrong fields: a notification is dropped then, a request is refused */
 export function createChannel<
-  Out extends Message,
-  In extends Message,
-  AskOut extends Requests = Record<string, never>,
-  AskIn extends Requests = Record<string, never>
+  Out extends Notification,
+  In extends Notification,
+  RequestsOut extends Requests = Record<string, never>,
+  RequestsIn extends Requests = Record<string, never>
 >(
   peer: ChannelPeer,
   accepts: (message: Record<string, unknown>) => boolean = () => true
-): Channel<Out, In, AskOut, AskIn> {
+): Channel<Out, In, RequestsOut, RequestsIn> {
   const listeners = new Map<string, (message: never, handle: unknown) => void>()
-  const answerers = new Map<string, (args: never) => unknown>()
-  const pending = new Map<number, Pending>()
+  const handlers = new Map<string, (args: never) => unknown>()
+  const pending = new Map<number, PendingRequest>()
   let lastId = 0
-  let answering = 0
+  let running = 0
 
-  // Always with a callback: without one, an EPIPE from a peer that is just exiting is an 'error' event that kills us.
-  const send = (message: Message | Frame, handle?: unknown): Promise<boolean> =>
+  // Always with a callback: without one, an EPIPE from an exiting peer is an uncaught 'error' event in this process.
+  const send = (message: Notification | RequestFrame | ResponseFrame, handle?: unknown): Promise<boolean> =>
     new Promise((resolve) => {
       if (!peer.connected || !peer.send) return resolve(false)
       peer.send(message, handle as SendHandle | undefined, { keepOpen: true }, (error) => resolve(error === null))
     })
 
-  const settle = (id: number): Pending | undefined => {
-    const asked = pending.get(id)
+  const takePending = (id: number): PendingRequest | undefined => {
+    const request = pending.get(id)
     pending.delete(id)
-    clearTimeout(asked?.timer)
-    return asked
+    clearTimeout(request?.timer)
+    return request
   }
 
-  const reply = async (frame: { ask: string; id: number; args: unknown }) => {
-    answering++
+  const handleRequest = async (frame: RequestFrame) => {
+    running++
     try {
-      const answerer = answerers.get(frame.ask)
-      if (!answerer) throw new RpcError(`unknown question "${frame.ask}"`)
-      if (answering > MAX_REQUESTS) throw new RpcError(`more than ${MAX_REQUESTS} questions at once`)
-      if (!accepts(frame)) throw new RpcError(`question "${frame.ask}" with wrong arguments`)
-      await send({ answer: frame.id, result: await answerer(frame.args as never) })
+      const handler = handlers.get(frame.request)
+      if (!handler) throw new RpcError(`unknown request "${frame.request}"`)
+      if (running > MAX_REQUESTS) throw new RpcError(`more than ${MAX_REQUESTS} requests at once`)
+      if (!accepts(frame)) throw new RpcError(`request "${frame.request}" with wrong arguments`)
+      await send({ response: frame.id, result: await handler(frame.args as never) })
     } catch (error) {
-      await send({ answer: frame.id, error: error instanceof Error ? error.message : String(error) })
+      await send({ response: frame.id, error: error instanceof Error ? error.message : String(error) })
     } finally {
-      answering--
+      running--
     }
+  }
+
+  const handleResponse = (id: number, { result, error }: { result?: unknown; error?: unknown }) => {
+    const request = takePending(id)
+    if (typeof error === 'string') request?.reject(new RpcError(error))
+    else request?.resolve(result)
   }
 
   peer.on('message', (message, handle) => {
     if (!isRecord(message)) return
     if (typeof message.type === 'string') {
       if (accepts(message)) listeners.get(message.type)?.(message as never, handle)
-    } else if (typeof message.ask === 'string' && typeof message.id === 'number') {
-      void reply({ ask: message.ask, id: message.id, args: message.args })
-    } else if (typeof message.answer === 'number') {
-      const asked = settle(message.answer)
-      if (typeof message.error === 'string') asked?.reject(new RpcError(message.error))
-      else asked?.resolve(message.result)
+    } else if (typeof message.request === 'string' && typeof message.id === 'number') {
+      void handleRequest({ request: message.request, id: message.id, args: message.args })
+    } else if (typeof message.response === 'number') {
+      handleResponse(message.response, message)
     }
   })
   peer.once('disconnect', () => {
-    for (const id of [...pending.keys()]) settle(id)?.reject(new RpcError('the process asked went away'))
+    for (const id of [...pending.keys()]) takePending(id)?.reject(new RpcError(PEER_GONE))
   })
 
   return {
     notify: send,
-    request: (question, args, deadlineMs) =>
+    request: (name, args, timeoutMs) =>
       new Promise((resolve, reject) => {
         const id = ++lastId
-        const timer = setTimeout(() => settle(id)?.reject(new RpcError(`no answer in ${deadlineMs} ms`)), deadlineMs)
+        const timer = setTimeout(() => takePending(id)?.reject(new RpcError(`no answer in ${timeoutMs} ms`)), timeoutMs)
         pending.set(id, { resolve: resolve as (result: unknown) => void, reject, timer })
-        void send({ ask: question, id, args }).then((sent) => {
-          if (!sent) settle(id)?.reject(new RpcError('the process asked went away'))
+        void send({ request: name, id, args }).then((sent) => {
+          if (!sent) takePending(id)?.reject(new RpcError(PEER_GONE))
         })
       }),
     on: (type, listener) => void listeners.set(type, listener as (message: never, handle: unknown) => void),
-    respond: (question, answerer) => void answerers.set(question, answerer as (args: never) => unknown)
+    respond: (name, handler) => void handlers.set(name, handler as (args: never) => unknown)
   }
 }
 

@@ -217,8 +217,8 @@ export type WorkerRequests = {
   'sessions-end': { args: { user: string; handle?: string | undefined }; result: { ended: number } | Refusal }
 }
 export type PrimaryRequests = {
-  collect: { args: Record<string, never>; result: Collection }
-  pulse: { args: Record<string, never>; result: WorkerRequestCount[] }
+  'collect-metrics': { args: Record<string, never>; result: Collection }
+  'request-counts': { args: Record<string, never>; result: WorkerRequestCount[] }
   /** A worker's last words, answered so that they are heard before its exit is. */
   drained: { args: DrainStats; result: null }
   /** Of the admin plane; answered when it is done, however long that takes. */
@@ -239,11 +239,11 @@ export type ToWorker =
   /** The bound socket to accept on, asked for; the handle comes with the message. */
   | { type: 'port' }
   /** The connection that was handed over under this id is at another worker; with `lost`, no worker could take it. */
-  | { type: 'moved'; id: number; lost?: boolean }
-  /** Finish and leave. With `handOver` idle connections go to other workers; without, they are closed in order. */
+  | { type: 'transferred'; id: number; lost?: boolean }
+  /** Finish and leave. With `transfer`, idle connections are transferred to other workers; without, they are closed in order. */
   | {
       type: 'drain'
-      handOver: boolean
+      transfer: boolean
       deadlineMs: number
       /** When it serves nobody any more, it writes a heap snapshot to this file. */
       snapshot?: string
@@ -261,17 +261,17 @@ export type ToPrimary =
   /** Cannot boot; said once, just before exit 78. */
   | { type: 'boot-failed'; why: string }
   | { type: 'redis'; up: boolean }
-  | { type: 'beat'; vitals: Heartbeat }
+  | { type: 'heartbeat'; heartbeat: Heartbeat }
   /** Whether it wants what operators see. */
   | { type: 'watch'; on: boolean }
   /** Counts that have changed since it said them last: all that is left of a worker that is killed. */
-  | { type: 'counts'; families: Family[] }
+  | { type: 'counters'; families: Family[] }
   /** The connection of this id is being served here. */
-  | { type: 'adopted'; id: number; room?: number | undefined }
+  | { type: 'accepted'; id: number; room?: number | undefined }
   /** How many more connections it has file descriptors for. */
   | { type: 'room'; room: number }
   /** An idle connection for another worker; the handle comes with the message. */
-  | { type: 'hand-over'; id: number; idleMs: number; origin?: Origin }
+  | { type: 'transfer'; id: number; idleMs: number; origin?: Origin }
 
 type TypeName<T> = T extends string ? 'string' : T extends boolean ? 'boolean' : T extends number ? 'number' : 'object'
 /** What must be in a message: fields that came with a newer version are left out, or are `undefined` in an older one's. */
@@ -282,18 +282,18 @@ const TO_PRIMARY: { [T in ToPrimary['type']]: Shape<Extract<ToPrimary, { type: T
   ready: {},
   'boot-failed': { why: 'string' },
   redis: { up: 'boolean' },
-  beat: { vitals: 'object' },
+  heartbeat: { heartbeat: 'object' },
   watch: { on: 'boolean' },
-  counts: { families: 'object' },
-  adopted: { id: 'number' },
+  counters: { families: 'object' },
+  accepted: { id: 'number' },
   room: { room: 'number' },
-  'hand-over': { id: 'number', idleMs: 'number' }
+  transfer: { id: 'number', idleMs: 'number' }
 }
-const ASKS_OF_PRIMARY: { [Q in keyof PrimaryRequests]: Shape<PrimaryRequests[Q]['args']> } = {
+const REQUESTS_TO_PRIMARY: { [Q in keyof PrimaryRequests]: Shape<PrimaryRequests[Q]['args']> } = {
   certificates: {},
-  collect: {},
+  'collect-metrics': {},
   command: { name: 'string', args: 'object', caller: 'object' },
-  pulse: {},
+  'request-counts': {},
   broadcast: { topic: 'string', payload: 'string', deadlineMs: 'number' },
   drained: { total: 'number', handedOver: 'number', answered: 'number', idle: 'number', left: 'number', cut: 'number' }
 }
@@ -302,9 +302,11 @@ const ASKS_OF_PRIMARY: { [Q in keyof PrimaryRequests]: Shape<PrimaryRequests[Q][
  * True for what the primary understands of what a worker sent: a worker runs anybody's code, and may be of another
  * version. Numbers are counts, ids and durations: never negative.
  */
-export function isToPrimary(message: { type?: unknown; ask?: unknown; args?: unknown }): boolean {
+export function isToPrimary(message: { type?: unknown; request?: unknown; args?: unknown }): boolean {
   const [shapes, name, fields] =
-    typeof message.ask === 'string' ? [ASKS_OF_PRIMARY, message.ask, message.args] : [TO_PRIMARY, message.type, message]
+    typeof message.request === 'string'
+      ? [REQUESTS_TO_PRIMARY, message.request, message.args]
+      : [TO_PRIMARY, message.type, message]
   if (typeof name !== 'string' || !Object.hasOwn(shapes, name) || typeof fields !== 'object') return false
   return Object.entries((shapes as Record<string, object>)[name]!).every(([field, type]) => {
     const value = (fields as Record<string, unknown> | null)?.[field]

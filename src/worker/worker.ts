@@ -124,8 +124,8 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
     sessionSecrets: sessionSecrets.list,
     registry,
     cluster: () => view,
-    collectMetrics: () => channel.request('collect', {}, COLLECT_MS),
-    workerRequestCounts: () => channel.request('pulse', {}, PULSE_MS),
+    collectMetrics: () => channel.request('collect-metrics', {}, COLLECT_MS),
+    workerRequestCounts: () => channel.request('request-counts', {}, PULSE_MS),
     draining: draining.signal,
     routes,
     serverFactory: (handler) => {
@@ -161,16 +161,16 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
     if (!handle) return
     connections.adopt(handle, arrival)
     const left = room?.()
-    void channel.notify({ type: 'adopted', id, ...(left !== undefined && { room: left }) })
+    void channel.notify({ type: 'accepted', id, ...(left !== undefined && { room: left }) })
   })
   const changedCounts = changesOf(registry)
   /** What this worker has counted is not to end with it. */
   const tellCounts = async () => {
     const families = await changedCounts()
-    if (families.length > 0) void channel.notify({ type: 'counts', families })
+    if (families.length > 0) void channel.notify({ type: 'counters', families })
   }
   let drain: Drain | undefined
-  channel.on('moved', ({ id, lost }) => drain?.moved(id, lost))
+  channel.on('transferred', ({ id, lost }) => drain?.moved(id, lost))
 
   /** Empties this worker and leaves. */
   const leave = async (options: DrainOptions, snapshot?: string) => {
@@ -190,16 +190,16 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
     link.stop()
     await tellCounts()
     // An answer is behind all that was said before: an exit may be seen before what is still on its way.
-    if (process.connected) await channel.request('pulse', {}, 1000).catch(() => {})
+    if (process.connected) await channel.request('request-counts', {}, 1000).catch(() => {})
     process.exit(0)
   }
-  channel.on('drain', ({ handOver, deadlineMs, snapshot }) => {
+  channel.on('drain', ({ transfer, deadlineMs, snapshot }) => {
     const options = {
       // What a connection of TLS has agreed on is in this process.
       handOver:
-        handOver && !config.tls
+        transfer && !config.tls
           ? (id, handle, idleMs, origin) =>
-              channel.notify({ type: 'hand-over', id, idleMs, ...(origin && { origin }) }, handle)
+              channel.notify({ type: 'transfer', id, idleMs, ...(origin && { origin }) }, handle)
           : undefined,
       graceMs: config.http.keepAliveMs + 1000,
       lingerMs: LINGER_MS,
@@ -222,8 +222,8 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
   const low = config.scheduling === 'sticky' ? LOW_ROOM_STICKY : LOW_ROOM
   room = watchRoom(connections, gate, low, (left) => void channel.notify({ type: 'room', room: left }))
   await listen(config, connections, channel, log)
-  startHeartbeat(connections, (vitals) => {
-    void channel.notify({ type: 'beat', vitals: { ...vitals, room: room?.() } })
+  startHeartbeat(connections, (heartbeat) => {
+    void channel.notify({ type: 'heartbeat', heartbeat: { ...heartbeat, room: room?.() } })
     void tellCounts()
   })
   await channel.notify({ type: 'redis', up: link.up })

@@ -55,7 +55,7 @@ test('a worker that dies before it has done what it was told is named; so is a s
   assert.deepEqual([second.status, second.body.message], [409, 'another profile, report or snapshot is being written'])
   process.kill(first!, 'SIGKILL')
   const { status, body } = await profiled
-  assert.deepEqual([status, body.message], [503, 'the worker that was to do it: the process asked went away'])
+  assert.deepEqual([status, body.message], [503, 'the worker that was to do it: the other process is gone'])
   await service.ready(1, from)
   assert.equal((await command(service, 'report', { slot: 1 })).status, 200, 'the next one may')
 

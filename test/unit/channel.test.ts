@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 import { type TestContext, test } from 'node:test'
 import { type Channel, createChannel, RpcError } from '../../src/ipc/channel.ts'
-import { type AskOfPeer, type AskOfTest, GARBAGE, type ToPeer, type ToTest } from '../fixtures/channel-peer.ts'
+import { GARBAGE, type PeerRequests, type TestRequests, type ToPeer, type ToTest } from '../fixtures/channel-peer.ts'
 
 const PEER = new URL('../fixtures/channel-peer.js', import.meta.url)
 /** Never waited for when all is well. */
@@ -12,7 +12,7 @@ const LONG_MS = 30_000
 
 interface Ends {
   child: ChildProcess
-  channel: Channel<ToPeer, ToTest, AskOfPeer, AskOfTest>
+  channel: Channel<ToPeer, ToTest, PeerRequests, TestRequests>
   /** The next message of this type. */
   next<T extends ToTest['type']>(type: T): Promise<Extract<ToTest, { type: T }>>
 }
@@ -25,7 +25,7 @@ function openChannel(t: TestContext, accepts?: (message: Record<string, unknown>
     child.kill('SIGKILL')
     await once(child, 'exit')
   })
-  const channel = createChannel<ToPeer, ToTest, AskOfPeer, AskOfTest>(child, accepts)
+  const channel = createChannel<ToPeer, ToTest, PeerRequests, TestRequests>(child, accepts)
   return { child, channel, next: (type) => new Promise((resolve) => channel.on(type, resolve)) }
 }
 
@@ -54,7 +54,7 @@ test('a question is answered, in both directions, and no timer is left behind', 
   assert.equal(waitingTimers(), before)
   channel.respond('triple', async ({ n }) => n * 3)
   const answered = next('answered')
-  await channel.notify({ type: 'ask-back', question: 'triple', n: 14 })
+  await channel.notify({ type: 'request-back', name: 'triple', n: 14 })
   assert.equal((await answered).result, 42)
 })
 
@@ -98,12 +98,12 @@ test('who asks a process that goes is told at once, not at the deadline', async 
   const pending = [channel.request('held', { name: 'a' }, LONG_MS), channel.request('held', { name: 'b' }, LONG_MS)]
   const leaving = channel.request('leave', null, LONG_MS)
   for (const question of [...pending, leaving]) {
-    await assert.rejects(question, { name: 'AskError', message: 'the process asked went away' })
+    await assert.rejects(question, { name: 'RpcError', message: 'the other process is gone' })
   }
   assert.equal(waitingTimers(), before)
   assert.equal(child.connected, false)
   assert.equal(await channel.notify({ type: 'say', text: 'anybody there?' }), false)
-  await assert.rejects(channel.request('double', { n: 1 }, LONG_MS), { message: 'the process asked went away' })
+  await assert.rejects(channel.request('double', { n: 1 }, LONG_MS), { message: 'the other process is gone' })
 })
 
 test('telling a process that is being killed never throws', async (t) => {
@@ -133,38 +133,38 @@ test('an answer that is an error is one for who asked, and for nobody else', asy
     text: 'just text'
   }
   for (const [what, message] of Object.entries(errors) as [keyof typeof errors, string][]) {
-    await assert.rejects(channel.request('throw', { what }, LONG_MS), { name: 'AskError', message })
+    await assert.rejects(channel.request('throw', { what }, LONG_MS), { name: 'RpcError', message })
   }
-  await assert.rejects(channel.request('unserializable', null, LONG_MS), { name: 'AskError', message: /BigInt/ })
+  await assert.rejects(channel.request('unserializable', null, LONG_MS), { name: 'RpcError', message: /BigInt/ })
   const answered = next('answered')
   channel.respond('triple', () => {
     throw new Error('not today')
   })
-  await channel.notify({ type: 'ask-back', question: 'triple', n: 1 })
+  await channel.notify({ type: 'request-back', name: 'triple', n: 1 })
   assert.equal((await answered).result, 'not today')
 })
 
 test('a question that newer code asks and older code does not know is refused at once', async (t) => {
   const { channel, next } = openChannel(t)
-  await assert.rejects(channel.request('unknown', null, LONG_MS), { message: 'unknown question "unknown"' })
+  await assert.rejects(channel.request('unknown', null, LONG_MS), { message: 'unknown request "unknown"' })
   const answered = next('answered')
-  await channel.notify({ type: 'ask-back', question: 'unanswered', n: 1 })
-  assert.equal((await answered).result, 'unknown question "unanswered"')
+  await channel.notify({ type: 'request-back', name: 'unanswered', n: 1 })
+  assert.equal((await answered).result, 'unknown request "unanswered"')
 })
 
 test('what is not accepted is passed to nobody; such a question is refused', async (t) => {
   const refused: unknown[] = []
   const { channel } = openChannel(t, (message) => {
-    const right = message.type !== 'heard' && message.ask !== 'triple'
-    if (!right) refused.push(message.type ?? message.ask)
+    const right = message.type !== 'heard' && message.request !== 'triple'
+    if (!right) refused.push(message.type ?? message.request)
     return right
   })
   channel.on('heard', () => assert.fail('not accepted'))
   channel.respond('triple', () => assert.fail('not accepted'))
   const answered = new Promise((resolve) => channel.on('answered', ({ result }) => resolve(result)))
   await channel.notify({ type: 'say', text: 'something' })
-  await channel.notify({ type: 'ask-back', question: 'triple', n: 1 })
-  assert.equal(await answered, 'question "triple" with wrong arguments')
+  await channel.notify({ type: 'request-back', name: 'triple', n: 1 })
+  assert.equal(await answered, 'request "triple" with wrong arguments')
   assert.deepEqual(refused, ['heard', 'triple'])
 })
 
@@ -182,9 +182,9 @@ test('who asks very many questions at once is refused some', async (t) => {
       if (results.length === 35) resolve()
     })
   })
-  for (let n = 0; n < 35; n++) await channel.notify({ type: 'ask-back', question: 'triple', n })
+  for (let n = 0; n < 35; n++) await channel.notify({ type: 'request-back', name: 'triple', n })
   await all
-  assert.deepEqual(results.slice(0, 3), Array(3).fill('more than 32 questions at once'))
+  assert.deepEqual(results.slice(0, 3), Array(3).fill('more than 32 requests at once'))
   assert.deepEqual(
     results.slice(3),
     Array.from({ length: 32 }, (_, n) => n * 3)

@@ -35,13 +35,13 @@ const messages = fc.constantFrom<object>(
   { type: 'port' },
   { type: 'boot-failed', why: 'x' },
   { type: 'redis', up: true },
-  { type: 'beat', vitals: {} },
-  { type: 'counts', families: [] },
-  { type: 'hand-over', id: 1, idleMs: 5 },
-  { ask: 'drained', id: 1, args: { total: 1, handedOver: 1, answered: 0, idle: 0, left: 0, cut: 0 } },
-  { ask: 'command', id: 2, args: { name: 'ping', args: {}, caller: {} } },
-  { ask: 'broadcast', id: 3, args: { topic: 't', payload: '1', deadlineMs: 1 } },
-  { answer: 1, result: 1 }
+  { type: 'heartbeat', heartbeat: {} },
+  { type: 'counters', families: [] },
+  { type: 'transfer', id: 1, idleMs: 5 },
+  { request: 'drained', id: 1, args: { total: 1, handedOver: 1, answered: 0, idle: 0, left: 0, cut: 0 } },
+  { request: 'command', id: 2, args: { name: 'ping', args: {}, caller: {} } },
+  { request: 'broadcast', id: 3, args: { topic: 't', payload: '1', deadlineMs: 1 } },
+  { response: 1, result: 1 }
 )
 
 test('IPC messages: the primary takes none with fields of another type, and dies of none', async (t) => {
@@ -60,7 +60,7 @@ test('IPC messages: the primary takes none with fields of another type, and dies
     peer,
     isToPrimary
   )
-  for (const type of ['boot-failed', 'redis', 'hand-over', 'from-the-future']) {
+  for (const type of ['boot-failed', 'redis', 'transfer', 'from-the-future']) {
     channel.on(type, (message) => (taken = message))
   }
   const runs = await fuzz(0.1, fc.oneof(mutated(messages), anyJson), (message) => {
@@ -69,7 +69,7 @@ test('IPC messages: the primary takes none with fields of another type, and dies
     const { type, id, idleMs, why, up } = (taken ?? {}) as Record<string, unknown>
     assert.ok(type !== 'boot-failed' || typeof why === 'string')
     assert.ok(type !== 'redis' || typeof up === 'boolean')
-    assert.ok(type !== 'hand-over' || ((id as number) >= 0 && (idleMs as number) >= 0))
+    assert.ok(type !== 'transfer' || ((id as number) >= 0 && (idleMs as number) >= 0))
     assert.notEqual(type, 'from-the-future')
   })
   t.diagnostic(`${runs} inputs`)

@@ -8,8 +8,8 @@ const RIGHT: ToPrimary[] = [
   { type: 'ready' },
   { type: 'boot-failed', why: '' },
   { type: 'redis', up: false },
-  { type: 'adopted', id: 0 },
-  { type: 'hand-over', id: 1, idleMs: 0.5 }
+  { type: 'accepted', id: 0 },
+  { type: 'transfer', id: 1, idleMs: 0.5 }
 ]
 
 describe('what the primary takes from a worker', () => {
@@ -18,9 +18,9 @@ describe('what the primary takes from a worker', () => {
       assert.equal(isToPrimary(message), true, JSON.stringify(message))
       assert.equal(isToPrimary({ ...message, newer: { field: 1 } } as object), true)
     }
-    assert.equal(isToPrimary({ ask: 'collect', args: {} }), true)
-    assert.equal(isToPrimary({ ask: 'drained', args: { ...LEDGER, newer: 1 } }), true)
-    assert.equal(isToPrimary({ ask: 'broadcast', args: BROADCAST }), true)
+    assert.equal(isToPrimary({ request: 'collect-metrics', args: {} }), true)
+    assert.equal(isToPrimary({ request: 'drained', args: { ...LEDGER, newer: 1 } }), true)
+    assert.equal(isToPrimary({ request: 'broadcast', args: BROADCAST }), true)
   })
 
   test('nothing that lacks a field, or has one of another type', () => {
@@ -41,18 +41,18 @@ describe('what the primary takes from a worker', () => {
       }
     }
     for (const field of Object.keys(LEDGER)) {
-      assert.equal(isToPrimary({ ask: 'drained', args: { ...LEDGER, [field]: 'x' } }), false, field)
+      assert.equal(isToPrimary({ request: 'drained', args: { ...LEDGER, [field]: 'x' } }), false, field)
     }
     for (const field of Object.keys(BROADCAST)) {
-      assert.equal(isToPrimary({ ask: 'broadcast', args: { ...BROADCAST, [field]: {} } }), false, field)
+      assert.equal(isToPrimary({ request: 'broadcast', args: { ...BROADCAST, [field]: {} } }), false, field)
     }
-    for (const args of [undefined, null, 7, 'text', {}]) assert.equal(isToPrimary({ ask: 'drained', args }), false)
+    for (const args of [undefined, null, 7, 'text', {}]) assert.equal(isToPrimary({ request: 'drained', args }), false)
   })
 
   test('nothing of a name that it does not know', () => {
     for (const name of ['from-the-future', 'constructor', 'toString', '__proto__', '']) {
       assert.equal(isToPrimary({ type: name }), false, name)
-      assert.equal(isToPrimary({ ask: name, args: {} }), false, name)
+      assert.equal(isToPrimary({ request: name, args: {} }), false, name)
     }
   })
 })

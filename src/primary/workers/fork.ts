@@ -86,7 +86,7 @@ export function forkWorker(
   let unknown = 0
   const channel: WorkerChannel = createChannel(worker.process, (message) => {
     if (isToPrimary(message)) return true
-    if (++unknown === 1) onUnknownMessage(String(message.ask ?? message.type))
+    if (++unknown === 1) onUnknownMessage(String(message.request ?? message.type))
     return false
   })
   const out = process.stderr.isTTY ? process.stderr : new LineSink(onStderr)

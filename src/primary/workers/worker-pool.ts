@@ -114,7 +114,9 @@ export class WorkerPool {
     this.#supervisor.dispatch({ type: 'drain-sent', id, recycled })
     const snapshot = find(this.#supervisor.state, id)?.snapshot
     const deadlineMs = this.#options.drainMs
-    void this.#workers.get(id)?.channel.notify({ type: 'drain', handOver, deadlineMs, ...(snapshot && { snapshot }) })
+    void this.#workers
+      .get(id)
+      ?.channel.notify({ type: 'drain', transfer: handOver, deadlineMs, ...(snapshot && { snapshot }) })
   }
 
   /** Is it wedged, or does it only get no CPU? Who is wedged is replaced at once, and killed when its black box is read. */

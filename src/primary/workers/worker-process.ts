@@ -24,7 +24,7 @@ import type { StderrTail } from './stderr-tail.ts'
 export interface WorkerListener {
   ready(worker: WorkerProcess): void
   bootFailed(worker: WorkerProcess, why: string): void
-  heartbeat(worker: WorkerProcess, vitals: Heartbeat): void
+  heartbeat(worker: WorkerProcess, heartbeat: Heartbeat): void
   counts(worker: WorkerProcess, families: Family[]): void
   redis(worker: WorkerProcess): void
   transferred(worker: WorkerProcess, connection: number): void
@@ -139,18 +139,18 @@ export class WorkerProcess implements RoutingTarget {
       listener.ready(this)
     })
     channel.on('boot-failed', ({ why }) => listener.bootFailed(this, why))
-    channel.on('beat', ({ vitals }) => {
+    channel.on('heartbeat', ({ heartbeat }) => {
       this.#seen = readProcessStat(this.pid)
-      this.heartbeat = vitals
-      this.room = vitals.room
+      this.heartbeat = heartbeat
+      this.room = heartbeat.room
       this.heartbeatAt = performance.now()
-      listener.heartbeat(this, vitals)
+      listener.heartbeat(this, heartbeat)
     })
-    channel.on('counts', ({ families }) => {
+    channel.on('counters', ({ families }) => {
       try {
         listener.counts(this, parseFamilies(families))
       } catch {
-        listener.unknownMessage(this, 'counts')
+        listener.unknownMessage(this, 'counters')
       }
     })
     channel.on('redis', ({ up }) => {
@@ -158,7 +158,7 @@ export class WorkerProcess implements RoutingTarget {
       listener.redis(this)
     })
     channel.on('watch', ({ on }) => listener.watch(this, on))
-    channel.on('adopted', ({ id, room }) => {
+    channel.on('accepted', ({ id, room }) => {
       this.room = room
       listener.transferred(this, id)
     })
@@ -166,17 +166,17 @@ export class WorkerProcess implements RoutingTarget {
       this.room = room
       listener.room(this)
     })
-    channel.on('hand-over', ({ id, idleMs, origin }, handle) =>
+    channel.on('transfer', ({ id, idleMs, origin }, handle) =>
       listener.handedOver(
         this,
         isHandle(handle) ? handle : undefined,
         { idleMs, origin },
-        (lost) => void channel.notify({ type: 'moved', id, ...(lost && { lost }) })
+        (lost) => void channel.notify({ type: 'transferred', id, ...(lost && { lost }) })
       )
     )
     channel.respond('certificates', () => listener.certificates(this))
-    channel.respond('collect', () => listener.collect())
-    channel.respond('pulse', () => listener.requestCounts())
+    channel.respond('collect-metrics', () => listener.collect())
+    channel.respond('request-counts', () => listener.requestCounts())
     channel.respond('broadcast', (message) => listener.broadcast(message))
     channel.respond('command', (command) => listener.command(this, command))
     channel.respond('drained', (stats) => {
