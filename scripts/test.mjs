@@ -1,79 +1,98 @@
-// Runs the compiled tests, all or those whose path contains one of the arguments: first, two files at a time, those that hold
-// the service to a time, then the others, three at a time. The last line counts the tests of both.
-// The tests in test/long run only when an argument begins with "long/" (npm run test:long), one file at a time.
+// Runs compiled tests: all but test/long, or the files whose path contains one of the arguments ("unit/plan", "long/").
+// Arguments that begin with "--" go to node, for example --test-name-pattern=reload.
+//
+// Files that assert times (they import test/helpers/timed.ts) run first, two at a time and without coverage. All other files follow,
+// TEST_JOBS (default: 3) at a time; test/long runs one file at a time. The files that took longest in the last run start first.
+// The output of a file is printed when it ends. The last line counts the tests.
 import { spawn } from 'node:child_process'
-import { readdirSync } from 'node:fs'
-import { join } from 'node:path'
-import { createInterface } from 'node:readline'
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 
-/**
- * What is promised in milliseconds is not measured beside tests that take what the machine has, nor of code that counts for
- * coverage how often each part of it runs.
- */
-const TIMED = [
-  'cluster/admin-faults',
-  'cluster/broadcast',
-  'cluster/death',
-  'cluster/handover',
-  'cluster/logs',
-  'cluster/metrics',
-  'cluster/prometheus',
-  'cluster/settings',
-  'cluster/slow-clients',
-  'cluster/watchers',
-  'http/limits',
-  'http/maintenance',
-  'http/redis-away',
-  'http/redis-failures',
-  'http/redis-refusals',
-  'http/settings'
-].map((name) => join('dist/test', `${name}.test.js`))
+const TESTS = join('dist', 'test')
+/** Seconds that each file took in its last run. */
+const DURATIONS = join('node_modules', '.cache', 'muster', 'test-durations.json')
+const FILE_TIMEOUT_MS = 600_000
+const LONG_FILE_TIMEOUT_MS = 7_200_000
 
-/** Begun before the others, so that nothing is left to wait for at the end. */
-const LONG = ['cluster/soak', 'cluster/reload'].map((name) => join('dist/test', `${name}.test.js`))
+const options = process.argv.slice(2).filter((argument) => argument.startsWith('--'))
+const wanted = process.argv.slice(2).filter((argument) => !argument.startsWith('--'))
+const isLong = (file) => file.startsWith(join(TESTS, 'long/'))
+const isTimed = (file) => !isLong(file) && /\bfrom '[./]+\/helpers\/timed\.js'/.test(readFileSync(file, 'utf8'))
 
-const isLong = (file) => file.startsWith(join('dist/test/long/'))
-const wanted = process.argv.slice(2)
-const files = readdirSync('dist/test', { recursive: true })
-  .filter((file) => file.endsWith('.test.js'))
-  .map((file) => join('dist/test', file))
-  .filter((file) => (wanted.length === 0 && !isLong(file)) || wanted.some((part) => file.includes(part)))
+const files = readdirSync(TESTS, { recursive: true })
+  .filter((name) => name.endsWith('.test.js'))
+  .map((name) => join(TESTS, name))
+  .filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)))
   .filter((file) => !isLong(file) || wanted.some((part) => part.startsWith('long/')))
-  .sort((a, b) => Number(LONG.includes(b)) - Number(LONG.includes(a)) || (a < b ? -1 : 1))
 
+const durations = readDurations()
 const totals = { pass: 0, fail: 0, cancelled: 0, skipped: 0, todo: 0 }
-let code = 0
+const failures = []
+const startedAt = performance.now()
 
-/** Its output goes on as it comes; what it counts is added to the totals. */
-function run(some, atATime, env = process.env) {
-  if (some.length === 0) return
-  const options = [
-    `--test-concurrency=${atATime}`,
-    `--test-timeout=${some.every(isLong) ? 7_200_000 : 600_000}`,
-    '--test-reporter=spec'
-  ]
-  const child = spawn(process.execPath, ['--test', ...options, ...some], { env, stdio: ['inherit', 'pipe', 'inherit'] })
-  createInterface({ input: child.stdout }).on('line', (line) => {
-    console.log(line)
-    const [, kind, count] = /^ℹ (pass|fail|cancelled|skipped|todo) (\d+)$/.exec(line) ?? []
-    if (kind) totals[kind] += Number(count)
-  })
-  return new Promise((resolve) => {
-    child.on('close', (status) => {
-      code ||= status ?? 1
-      resolve()
-    })
-  })
+const { NODE_V8_COVERAGE: _, ...withoutCoverage } = process.env
+await runAll(files.filter(isTimed), 2, withoutCoverage)
+await runAll(
+  files.filter((file) => !isTimed(file) && !isLong(file)),
+  Number(process.env.TEST_JOBS || 3),
+  process.env
+)
+await runAll(files.filter(isLong), 1, withoutCoverage)
+
+mkdirSync(dirname(DURATIONS), { recursive: true })
+writeFileSync(DURATIONS, JSON.stringify(durations, undefined, 2))
+for (const { file, output } of failures) console.log(`\n== failed: ${file}\n${output}`)
+console.log(`\n${files.length} files in ${seconds(startedAt)} s`)
+const failed = totals.fail + totals.cancelled
+console.log(`${totals.pass} passed, ${failed} failed, ${totals.skipped + totals.todo} skipped`)
+process.exit(failures.length > 0 || failed > 0 || files.length === 0 ? 1 : 0)
+
+/** Runs files, `jobs` at a time, the longest ones first. */
+async function runAll(some, jobs, env) {
+  const queue = some.sort((a, b) => expectedSeconds(b) - expectedSeconds(a))
+  const runQueue = async () => {
+    for (let file = queue.shift(); file !== undefined; file = queue.shift()) await runFile(file, env)
+  }
+  await Promise.all(Array.from({ length: jobs }, runQueue))
 }
 
-const isTimed = (file) => TIMED.includes(file)
-const { NODE_V8_COVERAGE: _, ...uncounted } = process.env
-await run(files.filter(isTimed), 2, uncounted)
-await run(
-  files.filter((file) => !isTimed(file) && !isLong(file)),
-  3
-)
-await run(files.filter(isLong), 1, uncounted)
-const { pass, fail, cancelled, skipped, todo } = totals
-console.log(`${pass} passed, ${fail + cancelled} failed, ${skipped + todo} skipped`)
-process.exit(code || (fail + cancelled > 0 ? 1 : 0))
+/** Runs one file in a process of its own, prints its output and adds its counts to the totals. */
+async function runFile(file, env) {
+  const begin = performance.now()
+  const child = spawn(process.execPath, ['--test-reporter=spec', ...options, file], {
+    env: { ...env, FORCE_COLOR: process.stdout.isTTY ? '1' : '0' },
+    stdio: ['ignore', 'pipe', 'pipe']
+  })
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => (output += text))
+  const timeout = setTimeout(() => child.kill('SIGKILL'), isLong(file) ? LONG_FILE_TIMEOUT_MS : FILE_TIMEOUT_MS)
+  const status = await new Promise((resolve) => child.on('close', resolve))
+  clearTimeout(timeout)
+  durations[file] = Number(seconds(begin))
+  output = output.replace(/^(?:\S*)?ℹ (\w+) ([\d.]+).*\n/gmu, (_line, kind, count) => {
+    if (kind in totals) totals[kind] += Number(count)
+    return ''
+  })
+  // Node repeats the tests that failed below this heading; here all files' failures come at the end.
+  console.log(`== ${file} (${durations[file]} s)\n${output.split(/^.*failing tests:/m)[0].trimEnd()}`)
+  if (status === 0) return
+  if (status === null) totals.cancelled++
+  failures.push({ file, output: status === null ? `killed after ${durations[file]} s\n${output}` : output })
+}
+
+/** Seconds of the last run. Files that never ran start first, large process tests before the others. */
+function expectedSeconds(file) {
+  return durations[file] ?? (file.includes('cluster') ? 2000 : 1000) + statSync(file).size / 1000
+}
+
+function readDurations() {
+  try {
+    return JSON.parse(readFileSync(DURATIONS, 'utf8'))
+  } catch {
+    return {}
+  }
+}
+
+function seconds(since) {
+  return ((performance.now() - since) / 1000).toFixed(1)
+}

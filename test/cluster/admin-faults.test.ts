@@ -9,8 +9,9 @@ import { fixture } from '../helpers/load.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { Deploys } from '../helpers/releases.ts'
 import { muster, startService } from '../helpers/service.ts'
+import { timed } from '../helpers/timed.ts'
 
-test('the socket works with every worker stopped, and with every worker dead', async (t) => {
+timed('the socket works with every worker stopped, and with every worker dead', async (t) => {
   const { url } = await startRedis(t)
   // Nobody is replaced: what is to be seen is that nobody answers.
   const service = await startService(t, { env: { REDIS_URL: url, HEARTBEAT_TIMEOUT: '0', ADMIN_TIMEOUT: '500' } })
@@ -111,7 +112,7 @@ test('muster reload shows how it goes, waits, and says why a release is a bad on
   )
 })
 
-test('a profile taken under load names the hot function, in the format of Chrome DevTools', async (t) => {
+timed('a profile taken under load names the hot function, in the format of Chrome DevTools', async (t) => {
   const { url } = await startRedis(t)
   const service = await startService(t, { env: { REDIS_URL: url, APP: fixture('hot') }, workers: 1 })
   let busy = true

@@ -7,6 +7,7 @@ import { Connection, once } from '../helpers/http.ts'
 import { fixture, Load } from '../helpers/load.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { isAlive, MAIN, processesWith, type Service, startService, temporaryFolder } from '../helpers/service.ts'
+import { timed } from '../helpers/timed.ts'
 import { until } from '../helpers/until.ts'
 
 const inFlight = (service: Service, count: number, ms = 700) =>
@@ -58,7 +59,7 @@ test('connections that a dying worker was given and never served go to another',
   for (const { status } of await Promise.all(requests)) assert.equal(status, 200)
 })
 
-test('the primary dies: requests in flight are answered, and no process and no port is left within 4 s', async (t) => {
+timed('the primary dies: requests in flight are answered, and no process and no port is left within 4 s', async (t) => {
   const service = await startService(t, { env: { APP: fixture('slow') } })
   const answers = inFlight(service, 20)
   const idle = await Connection.open(service.port)

@@ -14,6 +14,7 @@ import { parseMetrics } from '../helpers/metrics.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { cleanEnvironment, type Line, muster, startService, temporaryFolder } from '../helpers/service.ts'
 import { parseStrictly } from '../helpers/strict-json.ts'
+import { timed } from '../helpers/timed.ts'
 import { until } from '../helpers/until.ts'
 
 const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url))
@@ -117,7 +118,7 @@ test('no log line of a full lifecycle repeats a key', async (t) => {
     await said(msg)
 })
 
-test('nobody reads standard output: the service goes on, says later what it dropped, and ends when it is to', async (t) => {
+timed('unread standard output never blocks the service', async (t) => {
   const { url } = await startRedis(t)
   const runDir = temporaryFolder(t)
   const pipe = join(runDir, 'pipe')

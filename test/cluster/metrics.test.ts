@@ -5,6 +5,7 @@ import { fixture, Load } from '../helpers/load.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { Scraper } from '../helpers/scraper.ts'
 import { startService } from '../helpers/service.ts'
+import { timed } from '../helpers/timed.ts'
 import { until } from '../helpers/until.ts'
 
 /** Every series of a page, by its name and labels. */
@@ -38,7 +39,7 @@ test("every worker's series and the primary's are on one page, whichever worker 
   }
 })
 
-test('/metrics is never late or wrong because of one worker, and its counters never go backwards', async (t) => {
+timed('/metrics is never late or wrong because of one worker, and its counters never go backwards', async (t) => {
   const { url } = await startRedis(t)
   // A worker is stopped and then blocked: two long turns in a row, which are no overload here.
   const env = { REDIS_URL: url, APP: fixture('measured'), CANARY_TIME: '0', MAX_LOOP_DELAY: '0' }

@@ -8,6 +8,7 @@ import { fixture } from '../helpers/load.ts'
 import { RedisProxy } from '../helpers/proxy.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { type Line, muster, type Service, startService } from '../helpers/service.ts'
+import { timed } from '../helpers/timed.ts'
 import { until } from '../helpers/until.ts'
 
 const APP = fixture('shared')
@@ -35,7 +36,7 @@ async function assertBanner(services: Service[], banner: string): Promise<void> 
   }
 }
 
-test('a setting that is changed on one of two hosts is read on every worker of both', async (t) => {
+timed('a setting that is changed on one of two hosts is read on every worker of both', async (t) => {
   const { url } = await startRedis(t)
   const hosts = await starts(t, [url, url], { APP })
   const times: number[] = []
@@ -53,7 +54,7 @@ test('a setting that is changed on one of two hosts is read on every worker of b
   assert.ok(Math.max(...times) < 2000, `${times} ms`)
 })
 
-test('what was changed while Redis was cut for 5 s is there soon after it is back', async (t) => {
+timed('what was changed while Redis was cut for 5 s is there soon after it is back', async (t) => {
   const { url } = await startRedis(t)
   const proxy = await RedisProxy.start(t, url)
   const [near, far] = (await starts(t, [url, proxy.url], { APP })) as [Service, Service]

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
 import type { DrainStats } from '../../src/ipc/messages.ts'
 import { Good } from '../helpers/good.ts'
 import { Connection } from '../helpers/http.ts'
@@ -7,6 +6,7 @@ import { fixture } from '../helpers/load.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { startService } from '../helpers/service.ts'
 import { type Kind, SlowClients } from '../helpers/slow-clients.ts'
+import { timed } from '../helpers/timed.ts'
 import { until } from '../helpers/until.ts'
 
 /** How many of each kind on fresh connections; half as many again are on connections that changed hands. */
@@ -15,7 +15,7 @@ const TIMEOUTS = { HEADERS_TIMEOUT: '1500', REQUEST_TIMEOUT: '2500', SEND_TIMEOU
 /** How long each may be kept, in ms: its time-out, and 2 s until that is seen. */
 const KEPT: Record<Kind, number> = { head: 1500 + 2000, body: 2500 + 2000, read: 2000 + 2000 }
 
-test('slow heads, bodies and readers are cut in time, on connections that changed hands too, and the others are served', async (t) => {
+timed('slow clients are cut in time, on transferred connections too', async (t) => {
   const { url } = await startRedis(t)
   const service = await startService(t, { env: { REDIS_URL: url, APP: fixture('much'), ...TIMEOUTS } })
   const kinds = Object.keys(CLIENTS) as Kind[]

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { get, type IncomingMessage } from 'node:http'
-import { test } from 'node:test'
 import { startRedis } from '../helpers/redis.ts'
 import { type Service, startService } from '../helpers/service.ts'
+import { timed } from '../helpers/timed.ts'
 import { until } from '../helpers/until.ts'
 
 const WATCHERS = 500
@@ -34,7 +34,7 @@ function cpuOf(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) * 10
 }
 
-test('500 watchers cost under 5 % of a core more than one; at a reload each is told, and none is cut', async (t) => {
+timed('500 watchers cost under 5 % of a core more than one; at a reload each is told, and none is cut', async (t) => {
   const { url } = await startRedis(t)
   const service = await startService(t, { env: { REDIS_URL: url }, workers: 1 })
   const [worker] = [...service.workers().keys()]

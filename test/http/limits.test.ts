@@ -9,6 +9,7 @@ import { handleOf } from '../../src/worker/connections/connection.ts'
 import { cutSlowClients } from '../../src/worker/connections/slow-clients.ts'
 import { startApp } from '../helpers/app.ts'
 import { Connection, head, NoAnswer, once } from '../helpers/http.ts'
+import { timed } from '../helpers/timed.ts'
 import { until } from '../helpers/until.ts'
 
 /** What comes back for these bytes, sent at once, until the server closes. */
@@ -154,7 +155,7 @@ test('a connection ends in order after MAX_REQUESTS_PER_CONNECTION: a burst is a
   assert.equal(burst.match(/^connection: close/gim)?.length, 1)
 })
 
-test('who takes nothing of an answer is cut after SEND_TIMEOUT, who takes it slowly is not', async (t) => {
+timed('who takes nothing of an answer is cut after SEND_TIMEOUT, who takes it slowly is not', async (t) => {
   const { port, connections, config } = await startApp(t, {
     listen: true,
     env: { SEND_TIMEOUT: '700' },
@@ -181,7 +182,7 @@ test('who takes nothing of an answer is cut after SEND_TIMEOUT, who takes it slo
   await until(() => taken > 32 << 20, 'all of the answer')
 })
 
-test('who takes less of an answer than SEND_MIN_RATE is cut, though it never stops', async (t) => {
+timed('who takes less of an answer than SEND_MIN_RATE is cut, though it never stops', async (t) => {
   const { port, connections, config } = await startApp(t, {
     listen: true,
     env: { SEND_TIMEOUT: '1000', SEND_MIN_RATE: String(4 << 20) },
@@ -206,7 +207,7 @@ test('who takes less of an answer than SEND_MIN_RATE is cut, though it never sto
   assert.ok(taken < 64 << 20, 'before the end of the answer')
 })
 
-test('line feeds between two requests do not keep a connection', async (t) => {
+timed('line feeds between two requests do not keep a connection', async (t) => {
   const env = { KEEP_ALIVE_TIMEOUT: '300', HEADERS_TIMEOUT: '300' }
   const { port, connections, config } = await startApp(t, { listen: true, env })
   const sweep = cutSlowClients(connections!.all, config.http)
@@ -220,7 +221,7 @@ test('line feeds between two requests do not keep a connection', async (t) => {
   assert.ok(performance.now() - started < 2600 + 2000, 'in time')
 })
 
-test('while the event loop cannot keep up, requests are refused and probes are not', async (t) => {
+timed('while the event loop cannot keep up, requests are refused and probes are not', async (t) => {
   const { app } = await startApp(t, { env: { MAX_LOOP_DELAY: '150' } })
   const block = async () => {
     for (const end = performance.now() + 400; performance.now() < end; );

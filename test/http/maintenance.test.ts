@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict'
 import { describe, type TestContext, test } from 'node:test'
 import { type AppOptions, commandsDuring, startApp as startAnyApp, Visitor } from '../helpers/app.ts'
+import { timed } from '../helpers/timed.ts'
 
 /** Patient with Redis: on a machine that is busy enough, an answer may take longer than the second of the default. */
 const startApp = (t: TestContext, options: AppOptions = {}) =>
   startAnyApp(t, { env: { REDIS_TIMEOUT: '30000' }, ...options })
 
 describe('maintenance', () => {
-  test('every route answers 503 at no cost, and what machines ask goes on', async (t) => {
+  timed('every route answers 503 at no cost, and what machines ask goes on', async (t) => {
     const { app, redis } = await startApp(t)
     await app.shared.settings.set('maintenance', true)
     const visitor = new Visitor(app)

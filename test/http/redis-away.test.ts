@@ -5,6 +5,7 @@ import type { LightMyRequestResponse } from 'fastify'
 import { startApp, type TestApp, Visitor } from '../helpers/app.ts'
 import { RedisProxy } from '../helpers/proxy.ts'
 import { startRedis } from '../helpers/redis.ts'
+import { timed } from '../helpers/timed.ts'
 import { until } from '../helpers/until.ts'
 
 const REDIS_TIMEOUT = 300
@@ -79,7 +80,7 @@ const ways: Record<string, { leave: (away: Away) => unknown; back: (away: Away) 
 
 for (const [how, { leave, back }] of Object.entries(ways)) {
   describe(`while Redis ${how}`, () => {
-    test('every answer is a clear 503 in time, from the first one on, and /livez is 200', async (t) => {
+    timed('every answer is a clear 503 in time, from the first one on, and /livez is 200', async (t) => {
       const away = await start(t)
       const asks = everything(away)
       const rounds: number[][] = []
@@ -107,7 +108,7 @@ for (const [how, { leave, back }] of Object.entries(ways)) {
       }
     })
 
-    test('nobody waits for those who came before: answers to a stream of requests are in time as well', async (t) => {
+    timed('nobody waits for those who came before: answers to a stream of requests are in time as well', async (t) => {
       const away = await start(t)
       const asks = everything(away)
       const rounds: number[][] = []
@@ -129,7 +130,7 @@ for (const [how, { leave, back }] of Object.entries(ways)) {
       assert.ok(Math.max(...best) < REDIS_TIMEOUT + MARGIN, `${best.map(Math.round)} ms`)
     })
 
-    test(`service is back within ${BACK_WITHIN} ms of Redis being back, and nothing is forgotten`, async (t) => {
+    timed(`service is back within ${BACK_WITHIN} ms of Redis being back, and nothing is forgotten`, async (t) => {
       const away = await start(t)
       await leave(away)
       await until(async () => (await away.app.inject('/hits')).statusCode === 503, 'a 503')
@@ -177,7 +178,7 @@ test('a session that cannot be stored is a 503, not an answer that pretends', as
 })
 
 describe('a worker that starts while Redis is away', () => {
-  test('is there, says 503, and serves as soon as Redis is there, with the secret that all share', async (t) => {
+  timed('is there, says 503, and serves as soon as Redis is there, with the secret that all share', async (t) => {
     const redis = await startRedis(t)
     const settled = await startApp(t, { redis })
     const known = new Visitor(settled.app)

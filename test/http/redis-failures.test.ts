@@ -7,6 +7,7 @@ import { pino } from 'pino'
 import { startApp, type TestApp, Visitor } from '../helpers/app.ts'
 import { RedisProxy } from '../helpers/proxy.ts'
 import { RedisServer, type Settings } from '../helpers/redis-server.ts'
+import { timed } from '../helpers/timed.ts'
 import { until } from '../helpers/until.ts'
 
 const REDIS_TIMEOUT = 1000
@@ -201,7 +202,7 @@ function assertUnavailable(response: LightMyRequestResponse): void {
 
 describe('a Redis that', { concurrency: 3 }, () => {
   for (const [how, failure] of Object.entries(failures)) {
-    test(`${how}: clear 503s in time, then at once; one line in the log; back by itself`, async (t) => {
+    timed(`${how}: clear 503s in time, then at once; one line in the log; back by itself`, async (t) => {
       const world = await start(t, failure)
       const { app, link, log } = world
       log.length = 0

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
-import { describe, test } from 'node:test'
+import { describe } from 'node:test'
 import { StartupError } from '../../src/common/errors.ts'
 import { startApp } from '../helpers/app.ts'
 import { RedisServer } from '../helpers/redis-server.ts'
+import { timed } from '../helpers/timed.ts'
 
 describe('what no waiting will mend stops a start, and the message shows no password', () => {
   const wrong: Record<string, [url: (port: number) => string, why: RegExp]> = {
@@ -15,7 +16,7 @@ describe('what no waiting will mend stops a start, and the message shows no pass
     'a user without rights': [(port) => `redis://idle:hunter2@127.0.0.1:${port}`, /NOPERM/]
   }
   for (const [what, [url, why]] of Object.entries(wrong)) {
-    test(what, async (t) => {
+    timed(what, async (t) => {
       const redis = await RedisServer.start(t, { user: 'app on >hunter2 ~* &* +@all' })
       await redis.client.acl('SETUSER', 'idle', 'on', '>hunter2', '+ping')
       await redis.client.config('SET', 'requirepass', 'hunter4')

@@ -7,6 +7,7 @@ import { object } from '../../src/common/json-schema.ts'
 import { type AppOptions, commandsDuring, startApp as startAnyApp } from '../helpers/app.ts'
 import { RedisProxy } from '../helpers/proxy.ts'
 import { startRedis } from '../helpers/redis.ts'
+import { timed } from '../helpers/timed.ts'
 import { until } from '../helpers/until.ts'
 
 /** Patient with Redis: on a machine that is busy enough, an answer may take longer than the second of the default. */
@@ -191,7 +192,7 @@ test('onChange tells of every change once, of one setting or of all, until it is
 })
 
 describe('what was not announced', () => {
-  test('is seen within 2 s all the same; so is a loss of data', async (t) => {
+  timed('is seen within 2 s all the same; so is a loss of data', async (t) => {
     const { app, redis } = await startApp(t, { beatMs: 1000 })
     const { settings } = app.shared
     const measure = async (what: string, change: () => Promise<unknown>, seen: () => boolean) => {
@@ -212,7 +213,7 @@ describe('what was not announced', () => {
     assert.equal(settings.version, 0)
   })
 
-  test('costs one command on each of the two connections a beat, and reads nothing when nothing is new', async (t) => {
+  timed('costs one command on each of the two connections a beat, and reads nothing when nothing is new', async (t) => {
     const { redis } = await startApp(t, { beatMs: 100, routes: noRoutes })
     const commands = await commandsDuring(redis, () => sleep(1050))
     assert.deepEqual(Object.keys(commands).sort(), ['hmget', 'ping'])
