@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { mkdtempSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -11,7 +11,7 @@ import { Monitor } from '../redis.ts'
 import { howMeasured, legend, median, paired, rateColumns, sampleTable, spread, table, valuesOf } from '../report.ts'
 import { type Measured, measureRounds } from '../rounds.ts'
 import { BenchError, type Context, type Sample, type Scenario } from '../scenario.ts'
-import { type Running, type ServerSettings, startProgram } from '../servers.ts'
+import type { Running, ServerSettings } from '../servers.ts'
 
 const MEMORY = 'Memory'
 const COMMANDS = 'Redis commands'
@@ -87,6 +87,7 @@ export const compare: Scenario = {
     peer: `also these, comma-separated, of ${Object.keys(peers).join(', ')}: installed into .bench/`,
     rows: `kinds of load, comma-separated, of ${rows.join(', ')}`,
     idle: 'idle connections to measure the memory of one (default 10000, 0: none)',
+    against: 'folder of another built checkout: its muster is compared too, as "before"',
     quick: 'yes: requests only, without memory, boot and Redis commands'
   },
   async run(context) {
@@ -98,16 +99,28 @@ export const compare: Scenario = {
     const names = Object.keys(contestants).filter((name) => asked.includes(name))
     if (names.length < asked.length) throw new BenchError(`--only and --peer: servers are ${Object.keys(contestants)}`)
     const wanted = rows.filter((row) => context.option('rows')?.split(',').includes(row) ?? true)
-    const servers = Object.fromEntries(names.map((name) => [name, contestants[name]!]))
+    const against = context.option('against')
+    const servers: Record<string, Contestant> = {
+      ...(against !== undefined && { before: musterOf(against) }),
+      ...Object.fromEntries(names.map((name) => [name, contestants[name]!]))
+    }
     const samples = await measureRequests(context, servers, wanted)
-    if (!context.option('quick')) samples.push(...(await measureAlone(context, names)))
+    if (!context.option('quick')) samples.push(...(await measureAlone(context, servers)))
     const columns = rateColumns(names.includes('bare') ? 'bare' : names[0])
     const requests = wanted.map((row) => `### ${rowTitles[row]}\n\n${sampleTable(samples, rowTitles[row], columns)}`)
-    const rest = context.option('quick') ? [] : [memoryTable(samples), commandTable(samples)]
+    const rest = context.option('quick') ? [] : [memoryTable(samples), bootTable(samples), commandTable(samples)]
     const parts = [howMeasured(context.settings), legend(servers), targetTable(samples), ...requests, ...rest]
     return { samples, report: parts.join('\n\n') }
   }
 }
+
+/** The service of another checkout. */
+const musterOf = (folder: string): Contestant => ({
+  about: `the service in ${folder}`,
+  program: { file: join(resolve(folder), 'dist/src/main.js') },
+  shared: true
+})
+const isMuster = (name: string) => name === 'muster' || name === 'before'
 
 /** With all servers running: rates and CPU in interleaved rounds, and Redis commands at the end of each round. */
 async function measureRequests(
@@ -141,23 +154,29 @@ async function countCommands(load: Load, { running, shared }: Measured, redisUrl
 }
 
 /** With one server running at a time: processes share code, so servers beside it would change its memory. */
-async function measureAlone(context: Context, names: string[]): Promise<Sample[]> {
+async function measureAlone(context: Context, servers: Record<string, Contestant>): Promise<Sample[]> {
   const { settings, folder } = context
   const { url: redisUrl } = await context.redis()
   const start = { workers: settings.workers, redisUrl, folder }
   const samples: Sample[] = []
   for (let round = 1; round <= settings.rounds; round++) {
-    for (const name of names.filter((one) => !one.endsWith('-shared'))) {
-      const idle = name === 'bare' || name === 'muster' ? Number(context.option('idle') ?? 10_000) : 0
-      samples.push(await measureMemory(name, start, settings.connections, idle))
+    for (const [name, contestant] of Object.entries(servers)) {
+      if (contestant.rows) continue
+      const idle = name === 'bare' || isMuster(name) ? Number(context.option('idle') ?? 10_000) : 0
+      samples.push(await measureMemory(name, contestant, start, settings.connections, idle))
+      if (isMuster(name)) samples.push(await measureBoot(name, contestant, start))
     }
-    if (names.includes('muster')) samples.push(await measureBoot(start))
   }
   return samples
 }
 
-async function measureMemory(name: string, start: ServerSettings, connections: number, idle: number): Promise<Sample> {
-  const contestant = contestants[name]!
+async function measureMemory(
+  name: string,
+  contestant: Contestant,
+  start: ServerSettings,
+  connections: number,
+  idle: number
+): Promise<Sample> {
   const server = await startContestant(name, contestant, start, KEPT)
   const load = new Load()
   try {
@@ -180,20 +199,22 @@ async function measureMemory(name: string, start: ServerSettings, connections: n
 }
 
 /** Starts the service twice with one worker; the second start finds the compile cache of the first. */
-async function measureBoot(start: ServerSettings): Promise<Sample> {
+async function measureBoot(name: string, contestant: Contestant, start: ServerSettings): Promise<Sample> {
   const cache = mkdtempSync(join(start.folder, 'cache-'))
-  const coldMs = await forkToReady(start, cache)
-  const warmMs = await forkToReady(start, cache)
+  const coldMs = await forkToReady(contestant, start, cache)
+  const warmMs = await forkToReady(contestant, start, cache)
   const packages = fileURLToPath(new URL('../apps/packages.js', import.meta.url))
   const packagesMs = Number((await promisify(execFile)(process.execPath, [packages])).stdout)
-  console.error(`boot: ${coldMs} ms, with a compile cache ${warmMs} ms, packages alone ${Math.round(packagesMs)} ms`)
-  return { table: BOOT, subject: 'muster', values: { coldMs, warmMs, packagesMs } }
+  console.error(
+    `boot ${name}: ${coldMs} ms, with a compile cache ${warmMs} ms, packages alone ${Math.round(packagesMs)} ms`
+  )
+  return { table: BOOT, subject: name, values: { coldMs, warmMs, packagesMs } }
 }
 
-async function forkToReady(start: ServerSettings, cache: string): Promise<number> {
+async function forkToReady(contestant: Contestant, start: ServerSettings, cache: string): Promise<number> {
   // The times are those of the log, at the level that contains them.
   const env = { LOG_LEVEL: 'info', XDG_CACHE_HOME: cache }
-  const running = await startProgram({ name: 'boot', file: '../src/main.js', env }, { ...start, workers: 1 })
+  const running = await startContestant('boot', contestant, { ...start, workers: 1 }, env)
   try {
     return await readBootTime(running)
   } finally {
@@ -223,6 +244,11 @@ function targetTable(samples: readonly Sample[]): string {
     return [[what, `${spread(values, digits)}${unit}`, target, target === '–' ? '–' : reached]]
   })
   return `### Targets\n\n${table(['what', 'measured', 'target', 'reached'], lines, ['reached'])}`
+}
+
+function bootTable(samples: readonly Sample[]): string {
+  const columns = ['coldMs', 'warmMs', 'packagesMs'].map((value) => ({ head: value, value, digits: 0 }))
+  return `### ${BOOT}\n\n${sampleTable(samples, BOOT, columns)}`
 }
 
 function memoryTable(samples: readonly Sample[]): string {
