@@ -31,7 +31,8 @@ import { measureState } from './plugins/metrics/state-metrics.ts'
 import { docs } from './plugins/openapi.ts'
 import { identifyClients } from './plugins/security/client-identity.ts'
 import { refuseCrossSite } from './plugins/security/same-origin.ts'
-import { sessions, sessionsOf } from './plugins/session/session-plugin.ts'
+import { createSessions } from './plugins/session/app-sessions.ts'
+import { sessions } from './plugins/session/session-plugin.ts'
 
 /** Who serves; part of the answers so that people see which worker they met. */
 export interface WorkerInfo {
@@ -102,7 +103,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
 
   const forwardedOf = identifyClients(app, config.http)
   const store = new SafeSessionStore({ link: deps.redis, log: app.log, ...config.session })
-  app.decorate('sessions', sessionsOf(store))
+  app.decorate('sessions', createSessions(store))
   app.decorate('shared', deps.shared)
   app.decorate<RedisClient>('redis', deps.redis.client)
   app.decorate('metrics', deps.registry)

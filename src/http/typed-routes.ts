@@ -1,11 +1,11 @@
 import type { FastifyPluginAsync, FastifyPluginOptions, FastifyTypeProvider, RawServerDefault } from 'fastify'
 import type { Static } from '../common/json-schema.ts'
 
-/** What a request has is of the types that the schemas of its route say. */
-interface BySchema extends FastifyTypeProvider {
+/** Derives the types of a request and its answer from the JSON schemas of the route. */
+interface SchemaTypeProvider extends FastifyTypeProvider {
   validator: Static<this['schema']>
   serializer: Static<this['schema']>
 }
 
-/** A plugin whose handlers have those types. */
-export type TypedRoutes = FastifyPluginAsync<FastifyPluginOptions, RawServerDefault, BySchema>
+/** A Fastify plugin whose handlers are typed by the schemas of their routes. */
+export type TypedRoutes = FastifyPluginAsync<FastifyPluginOptions, RawServerDefault, SchemaTypeProvider>

@@ -1,13 +1,11 @@
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import Negotiator from 'negotiator'
-import { object } from '../common/json-schema.ts'
-import { fill, PAGE_POLICY, readAsset, serveAssets } from '../http/pages/assets.ts'
-import { countVisit } from '../http/plugins/session/session-plugin.ts'
+import { countVisit, fillTemplate, object, PAGE_POLICY, readAsset, serveAssets } from '../index.ts'
 
 const FOLDER = new URL('page/', import.meta.url)
 
 const integer = { type: 'integer' } as const
-/** What those get who want JSON. */
+/** The answer for clients that prefer JSON. */
 const View = object({
   hits: integer,
   visits: integer,
@@ -15,7 +13,7 @@ const View = object({
   host: { type: 'string' }
 })
 
-/** `/`: counts one hit and one visit of the session, and shows them: a page for browsers, JSON for everybody else. */
+/** `/`: counts one hit and one visit of the session. Browsers get a page, other clients JSON. */
 export const home: FastifyPluginAsync = async (app) => {
   const page = readAsset(new URL('page.html', FOLDER))
   const { page: css, live: js, icon } = serveAssets(app, FOLDER, ['page.css', 'live.js', 'icon.svg'])
@@ -31,6 +29,7 @@ export const home: FastifyPluginAsync = async (app) => {
     const name = request.session.name ?? ''
     const banner = app.shared.settings.get('banner')
     const values = { ...assets, hits, visits, slot, pid, generation, host, name, banner, signedIn: name ? 'yes' : 'no' }
-    return reply.type(page.type).header('content-security-policy', PAGE_POLICY).send(fill(page.content, values))
+    void reply.type(page.type).header('content-security-policy', PAGE_POLICY)
+    return reply.send(fillTemplate(page.content, values))
   })
 }

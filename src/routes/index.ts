@@ -5,7 +5,10 @@ import { hits } from './hits.ts'
 import { home } from './home.ts'
 import { session } from './session.ts'
 
-/** The example's routes. Yours go beside them and are registered here, by name; or APP names a plugin in their place. */
+/**
+ * The routes of the example. Add your own in this folder and register them here, or set APP to a plugin that replaces all of
+ * them.
+ */
 const routes: FastifyPluginAsync = async (app) => {
   await app.register(home)
   await app.register(hits)

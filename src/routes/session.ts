@@ -1,7 +1,5 @@
 import type { FastifyRequest } from 'fastify'
-import { object } from '../common/json-schema.ts'
-import { visitsOf } from '../http/plugins/session/session-plugin.ts'
-import type { TypedRoutes } from '../http/typed-routes.ts'
+import { object, readVisits, type TypedRoutes } from '../index.ts'
 
 const View = object({
   visits: { type: 'integer' },
@@ -13,7 +11,7 @@ const SignIn = {
   additionalProperties: false
 } as const
 
-/** Who you are here: read, sign in, sign out. Forms of the page are sent back to it; everybody else gets JSON. */
+/** `/session`: reads the session, signs in and signs out. Forms of the page are redirected to the page; other clients get JSON. */
 export const session: TypedRoutes = async (app) => {
   app.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string' }, (_request, body, done) => {
     done(null, Object.fromEntries(new URLSearchParams(body as string)))
@@ -33,7 +31,7 @@ export const session: TypedRoutes = async (app) => {
     return reply.code(204).send()
   })
 
-  // What a form can send: it knows no DELETE.
+  // For forms, which cannot send DELETE.
   app.post('/session/sign-out', async (request, reply) => {
     await app.sessions.signOut(request, reply)
     return isForm(request) ? reply.redirect('/', 303) : reply.code(204).send()
@@ -42,7 +40,7 @@ export const session: TypedRoutes = async (app) => {
 
 async function view(request: FastifyRequest) {
   const { name = null, createdAt = null } = request.session
-  return { visits: await visitsOf(request), name, createdAt }
+  return { visits: await readVisits(request), name, createdAt }
 }
 
 const isForm = (request: FastifyRequest): boolean =>

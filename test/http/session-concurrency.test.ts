@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { FastifyPluginAsync } from 'fastify'
-import { countVisit } from '../../src/http/plugins/session/session-plugin.ts'
+import { countVisit } from '../../src/http/plugins/session/visits.ts'
 import exampleRoutes from '../../src/routes/index.ts'
 import { commandsDuring, sessionKey, startApp, type TestApp, Visitor } from '../helpers/app.ts'
 

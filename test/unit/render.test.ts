@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { pino } from 'pino'
 import { Counter, Gauge, Histogram } from 'prom-client'
-import { fill } from '../../src/http/pages/assets.ts'
+import { fillTemplate } from '../../src/http/pages/assets.ts'
 import { createRegistry, readRegistry } from '../../src/http/plugins/metrics/metric-registry.ts'
 import { OPENMETRICS, render, TEXT } from '../../src/http/plugins/metrics/metrics-page.ts'
 import type { Family } from '../../src/ipc/series.ts'
@@ -142,13 +142,13 @@ describe('a value in the page', () => {
   test('is text, whatever it is: it ends no attribute and begins no tag', () => {
     const name = `"><script>alert('1 & 2')</script>`
     assert.equal(
-      fill('<b title="{{name}}">{{name}}</b> {{n}}', { name, n: 7 }),
+      fillTemplate('<b title="{{name}}">{{name}}</b> {{n}}', { name, n: 7 }),
       '<b title="&#34;&#62;&#60;script&#62;alert(&#39;1 &#38; 2&#39;)&#60;/script&#62;">' +
         '&#34;&#62;&#60;script&#62;alert(&#39;1 &#38; 2&#39;)&#60;/script&#62;</b> 7'
     )
   })
 
   test('is not read as a template itself', () => {
-    assert.equal(fill('{{a}} {{b}}', { a: '{{b}} $& $1', b: 'x' }), '{{b}} $&#38; $1 x')
+    assert.equal(fillTemplate('{{a}} {{b}}', { a: '{{b}} $& $1', b: 'x' }), '{{b}} $&#38; $1 x')
   })
 })

@@ -3,13 +3,13 @@ import { readFileSync } from 'node:fs'
 import { extname } from 'node:path'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 
-const TYPES: Record<string, string> = {
+const MEDIA_TYPES: Record<string, string> = {
   '.css': 'text/css; charset=utf-8',
   '.html': 'text/html; charset=utf-8',
   '.js': 'text/javascript; charset=utf-8',
   '.svg': 'image/svg+xml'
 }
-/** The policy of every page: nothing but its own files, and no inline code. */
+/** The Content-Security-Policy of every page: only files of this service, no inline code, no frames. */
 export const PAGE_POLICY = [
   "default-src 'none'",
   "script-src 'self'",
@@ -20,36 +20,41 @@ export const PAGE_POLICY = [
   "base-uri 'none'",
   "frame-ancestors 'none'"
 ].join('; ')
-const FOREVER = 'public, max-age=31536000, immutable'
+const IMMUTABLE = 'public, max-age=31536000, immutable'
 
-/** A file of the project, read once. */
+/** A file that is served from memory. */
 export interface Asset {
   content: string
+  /** The value of its `Content-Type`. */
   type: string
-  /** Of its content: another one is another file. */
+  /** The first 12 hex digits of the content's SHA-256. */
   hash: string
 }
 
-/** @throws Error when it is not there, or of a type that no page needs */
+/**
+ * Reads a file of a page.
+ * @throws Error when the file does not exist, or when its extension is not .css, .html, .js or .svg
+ */
 export function readAsset(url: URL): Asset {
   const content = readFileSync(url, 'utf8')
-  const type = TYPES[extname(url.pathname)]
-  if (!type) throw new Error(`${url}: no type is known for it`)
-  return assetOf(content, type)
+  const type = MEDIA_TYPES[extname(url.pathname)]
+  if (!type) throw new Error(`${url}: unknown media type; use one of ${Object.keys(MEDIA_TYPES).join(' ')}`)
+  return assetFrom(content, type)
 }
 
-export const assetOf = (content: string, type: string): Asset => ({
+/** Makes an asset from text. */
+export const assetFrom = (content: string, type: string): Asset => ({
   content,
   type,
   hash: createHash('sha256').update(content).digest('hex').slice(0, 12)
 })
 
 /**
- * Serves files beside a page, each under a name that changes with its content, so that it may be kept for ever.
+ * Serves the files of a page. Each path contains the hash of the content, so browsers may cache the file forever.
  * @param folder ends with a slash
- * @param files a script may import those in front of it
- * @param base where they are, in front of their names
- * @returns the path of each file, by its name without the extension
+ * @param files their names; a script may import the files that stand before it in this list
+ * @param base the path that all of them start with
+ * @returns the path of each file by its name without the extension
  */
 export function serveAssets(
   app: FastifyInstance,
@@ -58,41 +63,42 @@ export function serveAssets(
   base = '/assets/'
 ): Record<string, string> {
   const paths = new Map<string, string>()
-  const named = files.map((file) => {
+  const pathsByName: Record<string, string> = {}
+  for (const file of files) {
     const { content, type } = readAsset(new URL(file, folder))
-    const asset = assetOf(importByPath(content, paths), type)
+    const asset = assetFrom(resolveImports(content, paths), type)
     const extension = extname(file)
     const name = file.slice(0, -extension.length)
     const path = `${base}${name}.${asset.hash}${extension}`
     paths.set(file, path)
+    pathsByName[name] = path
     app.get(path, { config: { session: false, quiet: true }, schema: { hide: true } }, (request, reply) =>
-      sendAsset(request, reply, asset, FOREVER)
+      sendAsset(request, reply, asset, IMMUTABLE)
     )
-    return [name, path]
-  })
-  return Object.fromEntries(named)
+  }
+  return pathsByName
 }
 
-/** `from '../other.js'` as the path under which that file is. */
-const importByPath = (content: string, paths: Map<string, string>) =>
+/** Replaces `from './other.js'` by the path at which that file is served. */
+const resolveImports = (content: string, paths: Map<string, string>) =>
   content.replace(/ from '\.\/([\w.-]+)'/g, (all, file: string) =>
     paths.has(file) ? ` from '${paths.get(file)}'` : all
   )
 
-/** Sends it, or 304 to who has it. */
+/** Sends an asset, or 304 when the client has the current version. */
 export function sendAsset(request: FastifyRequest, reply: FastifyReply, asset: Asset, cacheControl: string) {
-  const tag = `"${asset.hash}"`
-  void reply.header('etag', tag).header('cache-control', cacheControl)
-  if (has(request.headers['if-none-match'], tag)) return reply.code(304).send()
+  const etag = `"${asset.hash}"`
+  void reply.header('etag', etag).header('cache-control', cacheControl)
+  if (matchesEtag(request.headers['if-none-match'], etag)) return reply.code(304).send()
   return reply.type(asset.type).send(asset.content)
 }
 
-/** A proxy that compresses makes a tag weak; it names the same file. */
-const has = (known: string | undefined, tag: string): boolean =>
-  known?.split(',').some((one) => one.trim() === '*' || one.trim().replace(/^W\//, '') === tag) === true
+/** Compares weakly: a proxy that compresses makes the tag weak, but the content is the same. */
+const matchesEtag = (ifNoneMatch: string | undefined, etag: string): boolean =>
+  ifNoneMatch?.split(',').some((tag) => tag.trim() === '*' || tag.trim().replace(/^W\//, '') === etag) === true
 
-/** `{{name}}` becomes the value of that name, its special characters as HTML entities. */
-export function fill(template: string, values: Record<string, string | number>): string {
+/** Replaces each `{{name}}` by the value of that name. Characters that HTML gives a meaning become entities. */
+export function fillTemplate(template: string, values: Record<string, string | number>): string {
   return template.replace(/\{\{(\w+)\}\}/g, (_match, name: string) =>
     String(values[name]).replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
   )

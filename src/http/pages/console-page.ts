@@ -1,25 +1,25 @@
 import type { FastifyPluginAsync } from 'fastify'
 import { onlyAtAdminPort } from '../plugins/admin-port.ts'
 import type { AdminOptions } from '../plugins/admin-routes.ts'
-import { assetOf, fill, PAGE_POLICY, readAsset, sendAsset, serveAssets } from './assets.ts'
+import { assetFrom, fillTemplate, PAGE_POLICY, readAsset, sendAsset, serveAssets } from './assets.ts'
 
 const FOLDER = new URL('console/', import.meta.url)
-/** Those that others import come first. */
-const FILES = ['icon.svg', 'style.css', 'page.js', 'workers.js', 'roll.js', 'commands.js', 'console.js']
+/** A file stands after the files that it imports. */
+const FILES = ['icon.svg', 'style.css', 'page.js', 'workers.js', 'rollout.js', 'commands.js', 'console.js']
 
 /**
- * `GET /admin`: the page of those who run the service. Nothing of the service is in it: what it shows and does, a token
- * opens. Where no token is set there is no such path.
+ * `GET /admin`: the console for operators. The page itself contains nothing about the service: it asks the admin plane, with
+ * the operator's token. Without configured tokens the path does not exist.
  */
 export const consolePage: FastifyPluginAsync<Pick<AdminOptions, 'config'>> = async (app, { config }) => {
   const { controlTokens = [], readTokens = [] } = config.admin
   if (controlTokens.length + readTokens.length === 0) return
   onlyAtAdminPort(app)
-  const page = readAsset(new URL('console.html', FOLDER))
+  const template = readAsset(new URL('console.html', FOLDER))
   const { console: js, style: css, icon } = serveAssets(app, FOLDER, FILES, '/admin/assets/')
-  const filled = assetOf(fill(page.content, { js: js!, css: css!, icon: icon! }), page.type)
-  const schema = { summary: 'the console, a page; it asks for a token', tags: ['admin'] }
+  const page = assetFrom(fillTemplate(template.content, { js: js!, css: css!, icon: icon! }), template.type)
+  const schema = { summary: 'The console, a page that asks for a token', tags: ['admin'] }
   app.get('/admin', { config: { session: false, quiet: true }, schema }, (request, reply) =>
-    sendAsset(request, reply.header('content-security-policy', PAGE_POLICY), filled, 'no-cache')
+    sendAsset(request, reply.header('content-security-policy', PAGE_POLICY), page, 'no-cache')
   )
 }

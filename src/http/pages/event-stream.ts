@@ -1,13 +1,13 @@
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { FastifyInstance, FastifyReply } from 'fastify'
 
-/** How soon a browser comes back when its worker leaves, in ms. */
+/** How long a browser waits before it reconnects, in ms. */
 const RETRY_MS = 250
 
 /**
- * The answer of a route becomes a stream of server-sent events. When its worker begins to leave it ends with a last event,
- * and its browser comes back elsewhere.
- * @returns what events are written to; undefined: the worker leaves already
+ * Turns the answer of a route into a stream of server-sent events. When the worker starts to drain, the stream ends with the
+ * event `bye` and the browser reconnects to another worker.
+ * @returns the response to write events to; undefined when the worker is draining already
  */
 export function openEventStream(
   app: Pick<FastifyInstance, 'draining'>,
@@ -21,14 +21,14 @@ export function openEventStream(
     'cache-control': 'no-store',
     'x-accel-buffering': 'no'
   })
-  // Node sends a head with the first of a body: whoever asks is to know at once that it is a stream.
+  // Node sends the head together with the first part of the body. The client should see at once that this is a stream.
   response.write(`retry: ${RETRY_MS}\n\n`)
-  const bye = () => response.end(`event: bye\nretry: ${RETRY_MS}\ndata: this worker leaves\n\n`)
+  const sayBye = () => response.end(`event: bye\nretry: ${RETRY_MS}\ndata: the worker is draining\n\n`)
   if (app.draining.aborted) {
-    bye()
+    sayBye()
     return undefined
   }
-  app.draining.addEventListener('abort', bye)
-  response.on('close', () => app.draining.removeEventListener('abort', bye))
+  app.draining.addEventListener('abort', sayBye)
+  response.on('close', () => app.draining.removeEventListener('abort', sayBye))
   return response
 }

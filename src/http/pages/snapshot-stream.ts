@@ -2,72 +2,72 @@ import type { ServerResponse } from 'node:http'
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import { openEventStream } from './event-stream.ts'
 
-const FRAME_MS = 1000
-/** Who has read nothing for so many frames is let go. */
-const PATIENCE = 30
+const INTERVAL_MS = 1000
+/** A client that has read nothing for this many snapshots in a row is disconnected. */
+const MAX_MISSED = 30
 
 /**
- * Server-sent events, a frame a second, made once for all who watch at this worker and only while somebody does: what a
- * frame costs does not depend on how many watch.
+ * Server-sent events with one snapshot per second. A snapshot is taken once for all clients of this worker, and only while
+ * there is a client, so its cost does not depend on the number of clients.
  */
 export class SnapshotStream {
   readonly #app: Pick<FastifyInstance, 'draining' | 'log'>
-  readonly #collect: () => Promise<unknown>
-  /** Each with the frames in a row that it had no room for. */
-  readonly #watchers = new Map<ServerResponse, number>()
+  readonly #takeSnapshot: () => Promise<unknown>
+  /** Each client with the number of snapshots in a row that it missed because it did not read. */
+  readonly #clients = new Map<ServerResponse, number>()
   #timer: NodeJS.Timeout | undefined
-  #collecting: Promise<string | undefined> | undefined
+  #running: Promise<string | undefined> | undefined
 
-  /** @param collect what a frame says, as JSON; where it fails there is no frame */
-  constructor(app: Pick<FastifyInstance, 'draining' | 'log'>, collect: () => Promise<unknown>) {
+  /** @param takeSnapshot returns a value that JSON can express; when it rejects, the snapshot is skipped */
+  constructor(app: Pick<FastifyInstance, 'draining' | 'log'>, takeSnapshot: () => Promise<unknown>) {
     this.#app = app
-    this.#collect = collect
+    this.#takeSnapshot = takeSnapshot
   }
 
-  /** The answer of a route becomes a stream. */
+  /** Turns the answer of a route into this stream. The client gets a first snapshot at once. */
   add(reply: FastifyReply): void {
-    const watcher = openEventStream(this.#app, reply)
-    if (!watcher) return
-    this.#watchers.set(watcher, 0)
-    watcher.on('close', () => {
-      this.#watchers.delete(watcher)
-      if (this.#watchers.size > 0) return
+    const client = openEventStream(this.#app, reply)
+    if (!client) return
+    this.#clients.set(client, 0)
+    client.on('close', () => {
+      this.#clients.delete(client)
+      if (this.#clients.size > 0) return
       clearInterval(this.#timer)
       this.#timer = undefined
     })
-    this.#timer ??= setInterval(() => void this.#sendAll(), FRAME_MS)
-    void this.#frame().then((frame) => this.#send(watcher, frame))
+    this.#timer ??= setInterval(() => void this.#sendToAll(), INTERVAL_MS)
+    void this.#nextEvent().then((event) => this.#send(client, event))
   }
 
-  async #sendAll(): Promise<void> {
-    const frame = await this.#frame()
-    for (const watcher of this.#watchers.keys()) this.#send(watcher, frame)
+  async #sendToAll(): Promise<void> {
+    const event = await this.#nextEvent()
+    for (const client of this.#clients.keys()) this.#send(client, event)
   }
 
-  /** Those who ask while one is being made get that one. */
-  #frame(): Promise<string | undefined> {
-    this.#collecting ??= this.#collect()
+  /** Takes a snapshot. Callers share the one that is being taken. */
+  #nextEvent(): Promise<string | undefined> {
+    this.#running ??= this.#takeSnapshot()
       .then(
         (value) => `data: ${JSON.stringify(value)}\n\n`,
         (error: unknown) => {
-          this.#app.log.warn({ err: error }, 'there is no frame for who watches')
+          this.#app.log.warn({ err: error }, 'snapshot failed')
           return undefined
         }
       )
       .finally(() => {
-        this.#collecting = undefined
+        this.#running = undefined
       })
-    return this.#collecting
+    return this.#running
   }
 
-  /** Who does not read is not waited for: a frame that does not fit is left out. */
-  #send(watcher: ServerResponse, frame: string | undefined): void {
-    const missed = this.#watchers.get(watcher)
-    if (frame === undefined || missed === undefined || watcher.writableEnded) return
-    if (!watcher.writableNeedDrain) {
-      watcher.write(frame)
-      if (missed > 0) this.#watchers.set(watcher, 0)
-    } else if (missed >= PATIENCE) watcher.destroy()
-    else this.#watchers.set(watcher, missed + 1)
+  /** Skips a client whose buffer is full: a slow client gets fewer snapshots instead of late ones. */
+  #send(client: ServerResponse, event: string | undefined): void {
+    const missed = this.#clients.get(client)
+    if (event === undefined || missed === undefined || client.writableEnded) return
+    if (!client.writableNeedDrain) {
+      client.write(event)
+      this.#clients.set(client, 0)
+    } else if (missed >= MAX_MISSED) client.destroy()
+    else this.#clients.set(client, missed + 1)
   }
 }

@@ -1,7 +1,7 @@
 // The commands: asked first where they are dangerous, answered in the list of results.
 
 import { $, addLine, element, mebibytes } from './page.js'
-import { describe } from './roll.js'
+import { describe } from './rollout.js'
 
 const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']
 const BY_CONFIG = 'as LOG_LEVEL says'

@@ -2,7 +2,7 @@
 
 import { act, commandsWith, put, reason, showSettings } from './commands.js'
 import { $, addLine, count, duration, element, write } from './page.js'
-import { noteRoll, showRoll } from './roll.js'
+import { noteRoll, showRoll } from './rollout.js'
 import { showWorkers, totalRate } from './workers.js'
 
 const SAVED = 'muster.token'

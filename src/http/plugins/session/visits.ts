@@ -1,0 +1,41 @@
+import type { FastifyRequest } from 'fastify'
+import type { SafeSessionStore } from '../../../state/sessions/session-store.ts'
+
+declare module 'fastify' {
+  interface Session {
+    /** Visits before this session was stored. Redis counts the visits after that, in a key of its own. */
+    visits?: number
+  }
+}
+
+/**
+ * Counts a visit of this session.
+ * @returns all its visits, this one included
+ * @throws HttpError 503 when Redis is away
+ */
+export async function countVisit(request: FastifyRequest): Promise<number> {
+  const { session } = request
+  const store = storeOf(request)
+  const counted = countedSessionOf(request)
+  if (!store.isStored(counted)) {
+    session.visits = 1
+    return 1
+  }
+  return (session.visits ?? 0) + ((await store.count(counted.sessionId)) ?? 1)
+}
+
+/**
+ * Reads the visits of this session without counting one.
+ * @throws HttpError 503 when Redis is away
+ */
+export async function readVisits(request: FastifyRequest): Promise<number> {
+  const store = storeOf(request)
+  const counted = countedSessionOf(request)
+  const sinceStored = store.isStored(counted) ? await store.counted(counted.sessionId) : 0
+  return (request.session.visits ?? 0) + sinceStored
+}
+
+/** The session whose counter holds the visits. During a sign-in that is the old session, until the new one replaces it. */
+const countedSessionOf = ({ session, signIn }: FastifyRequest) => signIn?.old ?? session
+
+const storeOf = (request: FastifyRequest) => request.sessionStore as unknown as SafeSessionStore

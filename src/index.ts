@@ -1,0 +1,25 @@
+/**
+ * Public face of the package: everything that an app may import. Importing it also types what the app gets from the service:
+ * `app.shared`, `app.sessions`, `app.redis`, `app.metrics`, `app.worker`, `app.cluster()`, `app.workerRequestCounts()`,
+ * `app.draining`, `app.signInLimit`, and the options of a route in `config` (`session`, `quiet`, `bypassLimits`, `crossSite`,
+ * `port`, `rateLimit`). docs/reference/route-api.md describes them.
+ */
+import type {} from './http/app.ts'
+
+export { HttpError } from './common/errors.ts'
+export { array, object, oneOf, type Static } from './common/json-schema.ts'
+export type { WorkerInfo } from './http/app.ts'
+export {
+  type Asset,
+  assetFrom,
+  fillTemplate,
+  PAGE_POLICY,
+  readAsset,
+  sendAsset,
+  serveAssets
+} from './http/pages/assets.ts'
+export { openEventStream } from './http/pages/event-stream.ts'
+export { SnapshotStream } from './http/pages/snapshot-stream.ts'
+export type { Sessions } from './http/plugins/session/app-sessions.ts'
+export { countVisit, readVisits } from './http/plugins/session/visits.ts'
+export type { TypedRoutes } from './http/typed-routes.ts'
