@@ -1,0 +1,59 @@
+// Compiles src, test and bench into dist and copies the files of the pages. Does nothing while dist is current: dist/.stamp holds
+// a hash of everything that the outputs depend on. A folder without sources, such as a production image, needs no compiler.
+import { spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { chmodSync, cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+const FOLDERS = ['src', 'test', 'bench']
+const PAGES = ['src/routes/page', 'src/http/pages/console']
+const STAMP = 'dist/.stamp'
+/** What tsc remembers for the next run. It does not notice missing outputs, so they need a compilation without it. */
+const BUILD_INFO = 'dist/.tsbuildinfo'
+
+const sources = FOLDERS.filter(existsSync).flatMap(filesIn)
+if (sources.length === 0) process.exit(0)
+
+const outputs = new Set(sources.filter(isCompiled).map((file) => join('dist', file.replace(/\.ts$/, '.js'))))
+const complete = [...outputs].every(existsSync)
+const stamp = hashOf([...sources, 'tsconfig.json', 'package-lock.json'])
+if (complete && existsSync(STAMP) && readFileSync(STAMP, 'utf8') === stamp) process.exit(0)
+
+rmSync(STAMP, { force: true })
+if (!complete) rmSync(BUILD_INFO, { force: true })
+const tsc = join('node_modules', 'typescript', 'bin', 'tsc')
+const { status } = spawnSync(process.execPath, [tsc, '-p', '.', '--incremental', '--tsBuildInfoFile', BUILD_INFO], {
+  stdio: 'inherit'
+})
+if (status !== 0) process.exit(status ?? 1)
+
+for (const file of FOLDERS.map((folder) => join('dist', folder))
+  .filter(existsSync)
+  .flatMap(filesIn)) {
+  const source = file.replace(/\.map$/, '')
+  if (source.endsWith('.js') && !outputs.has(source) && !isAsset(source)) rmSync(file)
+}
+for (const page of PAGES) cpSync(page, join('dist', page), { recursive: true })
+chmodSync('dist/src/cli/muster.js', 0o755)
+writeFileSync(STAMP, stamp)
+
+function filesIn(folder) {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+    .sort()
+}
+
+function isCompiled(file) {
+  return /\.(ts|js)$/.test(file) && !isAsset(file)
+}
+
+function isAsset(file) {
+  return PAGES.some((page) => file.includes(page))
+}
+
+function hashOf(files) {
+  const hash = createHash('sha256')
+  for (const file of files) hash.update(`${file}\0`).update(readFileSync(file)).update('\0')
+  return hash.digest('hex')
+}
