@@ -83,7 +83,7 @@ test('nothing that runs in production has an install script: npm ci --ignore-scr
 })
 
 test('docs/reference/dependencies.md has a line for each dependency, and says how many packages there are', () => {
-  const [first = '', second = ''] = read('docs/reference/dependencies.md').split('## For work on it')
+  const [first = '', second = ''] = read('docs/reference/dependencies.md').split('## For development')
   const listed = (text: string) => [...text.matchAll(/^\| `([^`]+)` \| \S.{15,} \|$/gm)].map(([, name]) => name)
   assert.deepEqual(listed(first), Object.keys(manifest.dependencies).sort())
   assert.deepEqual(listed(second), Object.keys(manifest.devDependencies).sort())

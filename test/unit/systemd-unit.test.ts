@@ -63,7 +63,7 @@ describe('the unit agrees with the code', () => {
 
 /** The unit as its own comment says it must be for an older systemd. */
 function forOlderSystemd(unit: string): string {
-  const [, instead = ''] = /put these in its place:\n((?:# \w+=.*\n)+)/.exec(unit) ?? []
+  const [, instead = ''] = /use these two lines instead:\n((?:# \w+=.*\n)+)/.exec(unit) ?? []
   return unit.replace(/^Type=.*\n/m, instead.replaceAll('# ', ''))
 }
 
