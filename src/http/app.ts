@@ -1,6 +1,7 @@
 import { setMaxListeners } from 'node:events'
 import cookie from '@fastify/cookie'
 import Fastify, {
+  type FastifyBaseLogger,
   type FastifyInstance,
   type FastifyPluginAsync,
   type FastifyServerFactory,
@@ -23,7 +24,6 @@ import { refuseInMaintenance } from './plugins/limits/maintenance.ts'
 import { rateLimit } from './plugins/limits/rate-limit.ts'
 import { completion } from './plugins/log/completion.ts'
 import { inFlight } from './plugins/log/in-flight.ts'
-import { withLazyChildren } from './plugins/log/lazy-child-logger.ts'
 import { identifyRequests, requestLog } from './plugins/log/request-log.ts'
 import { metrics } from './plugins/metrics/metrics-endpoint.ts'
 import { measure, measureCertificate, measureRefusals } from './plugins/metrics/request-metrics.ts'
@@ -90,7 +90,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   // Every stream listens to it.
   setMaxListeners(0, deps.draining)
   const app = Fastify({
-    loggerInstance: withLazyChildren(log),
+    loggerInstance: log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true }),
     ...identifyRequests,
     bodyLimit: config.http.bodyBytes,

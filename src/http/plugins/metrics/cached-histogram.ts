@@ -1,6 +1,6 @@
 import type { Histogram, MetricObjectWithValues, MetricValueWithName, Registry } from 'prom-client'
 
-interface Settings {
+interface HistogramOptions {
   name: string
   help: string
   labelNames?: readonly string[]
@@ -12,7 +12,7 @@ interface Settings {
 /** One series of a histogram. */
 export class Distribution {
   readonly #bounds: readonly number[]
-  /** What is in each bucket and in none below it; the last is that of infinity. */
+  /** Observations per bucket, not cumulative; the last bucket is that of infinity. */
   readonly #counts: number[]
   #sum = 0
 
@@ -29,12 +29,13 @@ export class Distribution {
     this.#sum += value
   }
 
-  /** As prom-client gives it: the buckets, each with all below it, the sum, the count. */
+  /** Returns the values in prom-client's form: the cumulative buckets, the sum, the count. */
   read(name: string, labels: Record<string, string>): MetricValueWithName<string>[] {
     let count = 0
-    const buckets = this.#counts.map((of, i) => {
+    const buckets = this.#counts.map((inBucket, i) => {
+      count += inBucket
       const le = this.#bounds[i] ?? '+Inf'
-      return { metricName: `${name}_bucket`, labels: { le, ...labels }, value: (count += of) }
+      return { metricName: `${name}_bucket`, labels: { le, ...labels }, value: count }
     })
     return [
       ...buckets,
@@ -45,8 +46,11 @@ export class Distribution {
 }
 
 /**
- * A histogram of prom-client's registry for what is observed with every request: a series is looked up once and kept. That of
- * prom-client hashes its labels at each observation, also where the labelled child is kept.
+ * A histogram for values that are observed with every request: a series is looked up once and kept. prom-client's own
+ * histogram hashes the labels at each observation, even for a child that was kept.
+ *
+ * It stands in a prom-client registry beside metrics of that package. A registry uses `name`, `type` and `get()` of a metric
+ * (prom-client 15); test/unit/histogram.test.ts compares the pages of both.
  */
 export class CachedHistogram {
   readonly name: string
@@ -56,7 +60,7 @@ export class CachedHistogram {
   readonly #bounds: readonly number[]
   readonly #series = new Map<string, { labels: Record<string, string>; distribution: Distribution }>()
 
-  constructor({ name, help, labelNames = [], buckets, registers }: Settings) {
+  constructor({ name, help, labelNames = [], buckets, registers }: HistogramOptions) {
     this.name = name
     this.help = help
     this.labelNames = labelNames
@@ -64,18 +68,21 @@ export class CachedHistogram {
     for (const registry of registers) registry.registerMetric(this as unknown as Histogram)
   }
 
-  /** The series of these labels, in the order of `labelNames`; there from now on, also while nothing was observed. */
+  /**
+   * Returns the series of these labels. A new series is on the page from now on, also before the first observation.
+   * @param values in the order of `labelNames`
+   */
   labels(...values: string[]): Distribution {
     const key = JSON.stringify(values)
-    let found = this.#series.get(key)
-    if (!found) {
-      const labels = Object.fromEntries(this.labelNames.map((label, i) => [label, values[i] ?? '']))
-      this.#series.set(key, (found = { labels, distribution: new Distribution(this.#bounds) }))
-    }
-    return found.distribution
+    const known = this.#series.get(key)
+    if (known) return known.distribution
+    const labels = Object.fromEntries(this.labelNames.map((label, i) => [label, values[i] ?? '']))
+    const distribution = new Distribution(this.#bounds)
+    this.#series.set(key, { labels, distribution })
+    return distribution
   }
 
-  /** Asked by the registry. */
+  /** Called by the registry. */
   async get(): Promise<
     Omit<MetricObjectWithValues<MetricValueWithName<string>>, 'type' | 'collect'> & { type: string }
   > {

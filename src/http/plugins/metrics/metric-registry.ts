@@ -1,17 +1,24 @@
-import { collectDefaultMetrics, type MetricObjectWithValues, type MetricValue, Registry } from 'prom-client'
+import {
+  collectDefaultMetrics,
+  type MetricObject,
+  type MetricObjectWithValues,
+  type MetricValue,
+  type MetricValueWithName,
+  Registry
+} from 'prom-client'
 import type { Metrics } from '../../../ipc/messages.ts'
 import { type Family, type Sample, type Series, sampleOf } from '../../../ipc/series.ts'
 
-/** Gauges that end in _total: `promtool check metrics` refuses them. */
+/** Gauges whose names end in _total, which `promtool check metrics` rejects. */
 const MISNAMED = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total']
-/** 292 years, when it is read twice within a moment. */
+/** Shows 292 years when it is read twice within a moment. */
 const MISLEADING = ['nodejs_eventloop_lag_min_seconds']
-/** Of the process, not of the application: they begin anew with each process, whatever their type. */
-const OF_PROCESS = /^(process|nodejs)_/
-/** A metric that takes longer to read (it asks somebody else, say) is left out. In ms. */
-const READ_MS = 500
+/** Metrics of the process rather than of the application: they start again with each process, whatever their type. */
+const PROCESS_METRIC = /^(process|nodejs)_/
+/** A metric that takes longer to read, in ms, is left out: its `collect` may wait for another service. */
+const READ_TIMEOUT_MS = 500
 
-/** A worker's registry. Which worker it is, the page says. */
+/** Creates a worker's registry with Node's default metrics. The label `worker` is added when the page is rendered. */
 export function createRegistry(): Registry {
   const register = new Registry()
   collectDefaultMetrics({ register })
@@ -19,99 +26,103 @@ export function createRegistry(): Registry {
   return register
 }
 
-/** Everything that is in the registry now, but for metrics that fail or are late. Counts are read last. */
+/** Reads all metrics. Metrics that fail or time out are left out. Counts are read last, so that they are the newest. */
 export async function readRegistry(registry: Registry): Promise<Metrics> {
   const others = await read(registry, (metric) => !isCount(metric))
   return { counts: await readCounts(registry), others }
 }
 
-/** Counters, histograms and summaries of the application. */
-export const readCounts = (registry: Registry): Promise<Family[]> => read(registry, isCount)
+/** Reads the counters, histograms and summaries of the application. */
+const readCounts = (registry: Registry): Promise<Family[]> => read(registry, isCount)
 
-/** Reads counts of which the last reading said something else, or nothing. */
+/** Returns a function that reads the series of counts that have changed since its previous call. */
 export function changesOf(registry: Registry): () => Promise<Family[]> {
-  const known = new Map<string, string>()
+  const lastValues = new Map<string, string>()
+  const hasChanged = (name: string, [labels, values]: Series): boolean => {
+    const key = `${name} ${labels}`
+    const text = values.join()
+    if (lastValues.get(key) === text) return false
+    lastValues.set(key, text)
+    return true
+  }
   return async () => {
     const families = await readCounts(registry)
     return families
-      .map((family) => ({
-        ...family,
-        series: family.series.filter(([labels, values]) => {
-          const key = `${family.name} ${labels}`
-          const text = values.join()
-          if (known.get(key) === text) return false
-          known.set(key, text)
-          return true
-        })
-      }))
+      .map((family) => ({ ...family, series: family.series.filter((series) => hasChanged(family.name, series)) }))
       .filter(({ series }) => series.length > 0)
   }
 }
 
-/** What prom-client's metrics are, beside what their types say. */
-interface Metric {
-  name: string
-  type?: unknown
-  get(): Promise<MetricObjectWithValues<MetricValue<string>>>
-}
-type Value = MetricValue<string> & { metricName?: string }
+/** prom-client declares an enum for the type of a metric, but uses these words. */
+const typeOf = ({ type }: { type: unknown }) => type as Family['type']
 
-const isCount = ({ name, type }: { name: string; type?: unknown }) => type !== 'gauge' && !OF_PROCESS.test(name)
+const isCount = (metric: MetricObject) => typeOf(metric) !== 'gauge' && !PROCESS_METRIC.test(metric.name)
 
-async function read(registry: Registry, wanted: (metric: Metric) => boolean): Promise<Family[]> {
-  const metrics = (registry.getMetricsAsArray() as unknown as Metric[]).filter(wanted)
+/**
+ * Reads metrics one by one instead of by `getMetricsAsJSON`: that reads the gauges too, every second with the heartbeat, and
+ * one metric that fails or never answers would take all others along.
+ */
+async function read(registry: Registry, isWanted: (metric: MetricObject) => boolean): Promise<Family[]> {
+  const names = registry
+    .getMetricsAsArray()
+    .filter(isWanted)
+    .map(({ name }) => name)
   let timer: NodeJS.Timeout | undefined
-  const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(() => resolve(undefined), READ_MS)
+  const timeout = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), READ_TIMEOUT_MS)
   })
-  const found = await Promise.all(
-    metrics.map((metric) => Promise.race([late, Promise.resolve(metric.get()).catch(() => undefined)]))
-  )
+  const readOne = async (name: string) => registry.getSingleMetric(name)?.get()
+  const found = await Promise.all(names.map((name) => Promise.race([timeout, readOne(name).catch(() => undefined)])))
   clearTimeout(timer)
-  return found.flatMap((metric) => (metric ? familyOf(metric) : []))
+  return found.flatMap((metric) => (metric ? toFamily(metric) : []))
 }
 
-function familyOf(metric: MetricObjectWithValues<MetricValue<string>>): Family {
+function toFamily(metric: MetricObjectWithValues<MetricValue<string>>): Family {
   const { name, help } = metric
-  const type = metric.type as unknown as Family['type']
-  const values = metric.values as Value[]
+  const type = typeOf(metric)
+  const values = metric.values as MetricValueWithName<string>[]
   if (type === 'counter' || type === 'gauge') {
-    return { name, help, type, series: values.map(({ labels, value }) => [textOf(labels), [sampleOf(value)]]) }
+    return { name, help, type, series: values.map(({ labels, value }) => [formatLabels(labels), [sampleOf(value)]]) }
   }
-  const { bounds, series } = foldedUp(values, type === 'histogram' ? 'le' : 'quantile')
+  const { bounds, series } = toSeries(values, type === 'histogram' ? 'le' : 'quantile')
   return { name, help, type, bounds, series }
 }
 
-/** prom-client gives each bucket, the sum and the count of a series one after the other, the count last. */
-function foldedUp(values: Value[], by: 'le' | 'quantile'): { bounds: number[]; series: Series[] } {
+/** Folds the values of each series into one. prom-client lists its buckets in ascending order, then the sum, then the count. */
+function toSeries(
+  values: MetricValueWithName<string>[],
+  boundLabel: 'le' | 'quantile'
+): { bounds: number[]; series: Series[] } {
   const series: Series[] = []
   let bounds: number[] = []
-  let below: Sample[] = []
-  let limits: number[] = []
+  let buckets: Sample[] = []
+  let currentBounds: number[] = []
   let sum: Sample = 0
   for (const { labels, value, metricName } of values) {
-    const { [by]: limit, ...others } = labels
-    if (limit !== undefined) {
-      if (limit === '+Inf') continue
-      limits.push(Number(limit))
-      below.push(sampleOf(value))
-    } else if (metricName?.endsWith('_sum')) sum = sampleOf(value)
-    else {
-      series.push([textOf(others), [...below, sampleOf(value), sum]])
-      bounds = limits
-      limits = []
-      below = []
+    const { [boundLabel]: bound, ...others } = labels
+    if (bound === '+Inf') continue
+    if (bound !== undefined) {
+      currentBounds.push(Number(bound))
+      buckets.push(sampleOf(value))
+    } else if (metricName?.endsWith('_sum')) {
+      sum = sampleOf(value)
+    } else {
+      series.push([formatLabels(others), [...buckets, sampleOf(value), sum]])
+      bounds = currentBounds
+      currentBounds = []
+      buckets = []
     }
   }
   return { bounds, series }
 }
 
-/** Sorted, so that two workers say the same; `worker` is what the page says. */
-function textOf(labels: Partial<Record<string, string | number>>): string {
+/** Labels in the text format, sorted so that all workers write them alike. The page adds a label `worker` of its own. */
+function formatLabels(labels: Partial<Record<string, string | number>>): string {
   return Object.keys(labels)
     .sort()
-    .map((name) => `${name === 'worker' ? 'exported_worker' : name}="${escaped(String(labels[name]))}"`)
+    .map((name) => `${name === 'worker' ? 'exported_worker' : name}="${escapeValue(String(labels[name]))}"`)
     .join()
 }
 
-const escaped = (text: string) => text.replace(/[\\"\n]/g, (found) => (found === '\n' ? '\\n' : `\\${found}`))
+const escapeValue = (text: string) =>
+  text.replace(/[\\"\n]/g, (character) => (character === '\n' ? '\\n' : `\\${character}`))
