@@ -25,8 +25,9 @@ import { rateLimit } from './plugins/limits/rate-limit.ts'
 import { completion } from './plugins/log/completion.ts'
 import { inFlight } from './plugins/log/in-flight.ts'
 import { identifyRequests, requestLog } from './plugins/log/request-log.ts'
+import { measureCertificate, measureRefusals } from './plugins/metrics/connection-metrics.ts'
 import { metrics } from './plugins/metrics/metrics-endpoint.ts'
-import { measure, measureCertificate, measureRefusals } from './plugins/metrics/request-metrics.ts'
+import { measureRequests } from './plugins/metrics/request-metrics.ts'
 import { measureState } from './plugins/metrics/state-metrics.ts'
 import { docs } from './plugins/openapi.ts'
 import { identifyClients } from './plugins/security/client-identity.ts'
@@ -125,10 +126,10 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   await app.register(completion)
   await app.register(requestLog)
   await app.register(inFlight)
-  const startFromZero = measure(app)
+  const createRouteSeries = measureRequests(app)
   measureCertificate(deps.registry, config.tls)
   measureRefusals(deps.registry, {
-    refused: () => deps.connections?.refusalCounts() ?? {},
+    refusalCounts: () => deps.connections?.refusalCounts() ?? {},
     acceptPauses: () => deps.connections?.acceptPauses() ?? 0
   })
   measureState(deps.registry, { redis: deps.redis, hits: deps.shared.hits, store })
@@ -142,7 +143,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   await app.register(admin, deps)
   await app.register(consolePage, deps)
   await app.register(withSessions)
-  startFromZero()
+  createRouteSeries()
   refuseOtherMethods()
   await app.ready()
   return app

@@ -84,7 +84,7 @@ export class PrimaryMetrics {
       family(
         'counter',
         'cluster_accept_pauses_total',
-        'How often the process stopped accepting connections for want of file descriptors.',
+        'How often the process stopped accepting connections for lack of file descriptors.',
         [[router.gate?.pauses ?? 0]]
       ),
       family(

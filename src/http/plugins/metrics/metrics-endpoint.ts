@@ -10,28 +10,36 @@ import { OPENMETRICS, render, TEXT } from './metrics-page.ts'
 
 export interface MetricsOptions {
   config: Pick<Config, 'metricsTokens'>
-  /** Asks every process for its metrics. */
+  /** Collects the metrics of all processes. Rejects when the primary does not answer. */
   collectMetrics: () => Promise<Collection>
 }
 
+/** Matches `Accept-Encoding` unless it gives gzip the quality 0. */
+const ACCEPTS_GZIP = /\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))/
+
 const compress = promisify(gzip)
 
-/** GET /metrics: the series of all workers and of the primary on one page, whichever worker is asked. Who asks at once shares one collection. */
+/**
+ * `GET /metrics`: the series of all workers and of the primary on one page, the same from every worker. Requests that arrive
+ * during a collection share it.
+ */
 export const metrics = fp<MetricsOptions>(async (app, { config, collectMetrics }) => {
   const tokens = new Tokens({ read: config.metricsTokens })
-  const guard = async (request: FastifyRequest) => {
+  const requireToken = async (request: FastifyRequest) => {
     if (tokens.any && tokens.levelOf(bearerOf(request)) === undefined) throw unauthorized()
   }
   let running: Promise<Collection> | undefined
-  const share = () =>
-    (running ??= collectMetrics().finally(() => {
+  const collectShared = () => {
+    running ??= collectMetrics().finally(() => {
       running = undefined
-    }))
+    })
+    return running
+  }
   app.get(
     '/metrics',
-    { config: { quiet: true, bypassLimits: true, port: 'admin' }, onRequest: guard },
+    { config: { quiet: true, bypassLimits: true, port: 'admin' }, onRequest: requireToken },
     async (request, reply) => {
-      const collection = await share().catch((cause: unknown) => {
+      const collection = await collectShared().catch((cause: unknown) => {
         throw new HttpError(503, 'METRICS_UNAVAILABLE', 'The primary does not answer', { cause, retryAfter: 1 })
       })
       if (collection.missing.length > 0) app.log.warn({ missing: collection.missing }, 'metrics are partial')
@@ -39,7 +47,7 @@ export const metrics = fp<MetricsOptions>(async (app, { config, collectMetrics }
       const type = accept.includes('application/openmetrics-text') ? OPENMETRICS : TEXT
       const page = render(collection, type)
       void reply.type(type).header('vary', 'accept, accept-encoding')
-      if (!/\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))/.test(String(encodings))) return reply.send(page)
+      if (!ACCEPTS_GZIP.test(String(encodings))) return reply.send(page)
       return reply.header('content-encoding', 'gzip').send(await compress(page))
     }
   )

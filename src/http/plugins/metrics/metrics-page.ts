@@ -4,61 +4,75 @@ import { type Family, type Sample, SeriesStore } from '../../../ipc/series.ts'
 export const TEXT = 'text/plain; version=0.0.4; charset=utf-8'
 export const OPENMETRICS = 'application/openmetrics-text; version=1.0.0; charset=utf-8'
 
-/** Gauges that are true of two workers of a slot together; of others, the newer worker's is the one that counts. */
-const ADDED = new Set(['http_requests_in_flight'])
+/** Gauges that are summed over two workers of one slot. Of other gauges the page has the value of the newer worker. */
+const SUMMED_GAUGES = new Set(['http_requests_in_flight'])
 
-/** Every process' series as one page, each once: the counts of all workers of a slot together, the gauges of the newest. */
+/**
+ * Renders the series of all processes as one page. While two workers share a slot, each series is still there once: counts
+ * are summed, gauges come from the newer worker.
+ */
 export function render({ workers, primary, missing }: Collection, type: typeof TEXT | typeof OPENMETRICS): string {
-  const book = new SeriesStore()
-  book.add(labelled(primary, 'primary'))
-  book.add(labelled([workersMissing(missing.length)], 'primary'))
+  const store = new SeriesStore()
+  store.add(withWorkerLabel(primary, 'primary'))
+  store.add(withWorkerLabel([workersMissing(missing.length)], 'primary'))
   for (const { slot, counts, others } of workers) {
-    book.add(labelled(counts, String(slot)))
-    for (const family of labelled(others, String(slot))) {
-      if (ADDED.has(family.name)) book.add([family])
-      else book.complete([family])
+    store.add(withWorkerLabel(counts, String(slot)))
+    for (const family of withWorkerLabel(others, String(slot))) {
+      if (SUMMED_GAUGES.has(family.name)) store.add([family])
+      else store.complete([family])
     }
   }
-  const open = type === OPENMETRICS
-  const text = book.read().map((family) => blockOf(family, open))
-  return open ? `${text.join('')}# EOF\n` : text.join('')
+  const isOpenMetrics = type === OPENMETRICS
+  const blocks = store.read().map((family) => renderFamily(family, isOpenMetrics))
+  return isOpenMetrics ? `${blocks.join('')}# EOF\n` : blocks.join('')
 }
 
-/** Of the primary, made where the page is. */
+/** A gauge of the primary. It is made here because only the page knows which workers did not answer. */
 export const workersMissing = (count: number): Family => ({
   name: 'cluster_workers_missing',
-  help: 'Workers that did not answer this scrape in time: of their series only counts are on this page, as last heard.',
+  help: 'Workers that did not answer this scrape in time; this page has only their counts, as last reported.',
   type: 'gauge',
   series: [['', [count]]]
 })
 
-const labelled = (families: readonly Family[], worker: string): Family[] =>
+const withWorkerLabel = (families: readonly Family[], worker: string): Family[] =>
   families.map(({ series, ...head }) => ({
     ...head,
     series: series.map(([labels, values]) => [`${labels}${labels && ','}worker="${worker}"`, values])
   }))
 
-function blockOf({ name, help, type, bounds = [], series }: Family, open: boolean): string {
-  // OpenMetrics names a counter without the ending that its samples have.
-  const family = open && type === 'counter' ? name.replace(/_total$/, '') : name
-  const total = open && type === 'counter' ? `${family}_total` : name
-  const about = help.replace(/[\\\n]/g, (found) => (found === '\n' ? '\\n' : '\\\\'))
-  let text = `# HELP ${family} ${open ? about.replaceAll('"', '\\"') : about}\n# TYPE ${family} ${type}\n`
-  const [suffix, limit] = type === 'histogram' ? ['_bucket', 'le'] : ['', 'quantile']
+function renderFamily(metric: Family, isOpenMetrics: boolean): string {
+  const { name, type, series } = metric
+  // OpenMetrics names the family of a counter without the suffix `_total` that its samples have.
+  const isOpenCounter = isOpenMetrics && type === 'counter'
+  const family = isOpenCounter ? name.replace(/_total$/, '') : name
+  let text = `# HELP ${family} ${escapeHelp(metric.help, isOpenMetrics)}\n# TYPE ${family} ${type}\n`
   for (const [labels, values] of series) {
     if (type === 'counter' || type === 'gauge') {
-      text += `${total}{${labels}} ${said(values[0]!)}\n`
-      continue
+      text += `${isOpenCounter ? `${family}_total` : name}{${labels}} ${formatValue(values[0]!)}\n`
+    } else {
+      text += renderDistribution(metric, labels, values)
     }
-    for (const [i, bound] of bounds.entries()) {
-      text += `${name}${suffix}{${labels},${limit}="${bound}"} ${said(values[i]!)}\n`
-    }
-    const [count, sum] = values.slice(bounds.length) as [Sample, Sample]
-    if (type === 'histogram') text += `${name}_bucket{${labels},le="+Inf"} ${said(count)}\n`
-    text += `${name}_sum{${labels}} ${said(sum)}\n${name}_count{${labels}} ${said(count)}\n`
   }
   return text
 }
 
-/** Go's words for what is not finite. */
-const said = (value: Sample): string => String(value).replace('Infinity', 'Inf').replace(/^Inf/, '+Inf')
+/** Renders one series of a histogram or a summary. */
+function renderDistribution({ name, type, bounds = [] }: Family, labels: string, values: Sample[]): string {
+  const [suffix, boundLabel] = type === 'histogram' ? ['_bucket', 'le'] : ['', 'quantile']
+  let text = ''
+  for (const [i, bound] of bounds.entries()) {
+    text += `${name}${suffix}{${labels},${boundLabel}="${bound}"} ${formatValue(values[i]!)}\n`
+  }
+  const [count, sum] = values.slice(bounds.length) as [Sample, Sample]
+  if (type === 'histogram') text += `${name}_bucket{${labels},le="+Inf"} ${formatValue(count)}\n`
+  return `${text}${name}_sum{${labels}} ${formatValue(sum)}\n${name}_count{${labels}} ${formatValue(count)}\n`
+}
+
+function escapeHelp(help: string, isOpenMetrics: boolean): string {
+  const escaped = help.replace(/[\\\n]/g, (character) => (character === '\n' ? '\\n' : '\\\\'))
+  return isOpenMetrics ? escaped.replaceAll('"', '\\"') : escaped
+}
+
+/** Writes infinity as the text format does: +Inf and -Inf. */
+const formatValue = (value: Sample): string => String(value).replace('Infinity', 'Inf').replace(/^Inf/, '+Inf')
