@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { ask } from '../../src/cli/admin-client.ts'
+import { sendCommand } from '../../src/cli/admin-client.ts'
 import { type CpuProfile, frames, selfTimes } from '../draw/cpu-profile.ts'
 import { flameGraph } from '../draw/flame.ts'
 import { writeImage } from '../draw/svg.ts'
@@ -56,7 +56,10 @@ async function profileUnderLoad(
     await load.run({ ...job, seconds: 2 }, () => undefined)
     // The load begins before the profile and ends after it.
     const loaded = load.run({ ...job, seconds: seconds + 2 }, () => undefined)
-    const [answer] = await Promise.all([ask(join(runDir, 'admin.sock'), 'profile', { slot: 0, seconds }), loaded])
+    const [answer] = await Promise.all([
+      sendCommand(join(runDir, 'admin.sock'), 'profile', { slot: 0, seconds }),
+      loaded
+    ])
     if (!answer.ok || !('result' in answer)) throw new BenchError(`the profile failed: ${JSON.stringify(answer)}`)
     return JSON.parse(readFileSync((answer.result as { path: string }).path, 'utf8')) as CpuProfile
   } finally {

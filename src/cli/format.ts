@@ -1,11 +1,12 @@
 import { styleText } from 'node:util'
-import type { Entry } from '../admin/journal.ts'
+import type { JournalEntry } from '../admin/journal-file.ts'
 
+/** A row of a table: values by column. */
 export interface Row {
   [column: string]: unknown
 }
 
-/** How each word of a state looks where there are colours. */
+/** The colour of each word of a state, on terminals with colours. */
 const COLOURS: Record<string, Parameters<typeof styleText>[0]> = {
   ready: 'green',
   running: 'green',
@@ -17,12 +18,12 @@ const COLOURS: Record<string, Parameters<typeof styleText>[0]> = {
   degraded: 'red',
   failed: 'red'
 }
-const COLOURED = new Set(['status', 'state', 'outcome'])
+const COLOURED_COLUMNS = new Set(['status', 'state', 'outcome'])
 
-/** Control characters, and those that change the direction of text: a terminal would obey them. */
+/** Control characters, and characters that change the direction of text: a terminal would obey them. */
 const UNPRINTABLE = /[\p{Cc}\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu
 
-/** Escapes what a terminal would obey, as JSON does: any user's text may be in it. */
+/** Escapes unprintable characters as JSON does: the text may come from any client. */
 export const printable = (text: string): string => text.replace(UNPRINTABLE, escaped)
 
 function escaped(character: string): string {
@@ -33,64 +34,73 @@ function escaped(character: string): string {
 /** A value as a line of JSON. JSON.stringify escapes most control characters, but not 0x7f to 0x9f. */
 export const jsonLine = (value: unknown): string => `${printable(JSON.stringify(value))}\n`
 
-/** The result of a command, for people. @param colours on a terminal */
+/** Formats the result of a command as text. @param colours whether the terminal has colours */
 export function format(command: string, result: unknown, colours: boolean): string {
-  if (command === 'why' || command === 'journal' || command === 'audit') return history(result as Entry[])
+  if (command === 'why' || command === 'journal' || command === 'audit') return formatJournal(result as JournalEntry[])
   if (command.startsWith('settings-') || command === 'log-level') {
-    return settings((result as { values: Row }).values, 'setting')
+    return formatValues((result as { values: Row }).values, 'setting')
   }
-  if (command === 'config') return settings(result as Row, 'variable')
-  if (command === 'status') {
-    const { workers, lastReload, restarts, ...service } = result as {
-      workers: Row[]
-      lastReload: Row | null
-      restarts: Row
-    }
-    const tables = [[service], workers, ...(lastReload ? [[lastReload]] : [])]
-    return tables.map((rows) => table(rows, colours)).join('\n')
-  }
+  if (command === 'config') return formatValues(result as Row, 'variable')
+  if (command === 'status') return formatStatus(result as StatusRows, colours)
   if (result === null) return 'ok\n'
   if (typeof result === 'string') return `${printable(result)}\n`
   const rows = [result as Row | Row[]].flat()
   return rows.length > 0 ? table(rows, colours) : 'none\n'
 }
 
-const settings = (values: Row, name: string) =>
-  table(Object.entries(values).map(([key, value]) => ({ [name]: key, value })))
-
-function history(entries: Entry[]): string {
-  return entries.length === 0 ? 'nothing is recorded\n' : table(entries.map(columnsOf))
-}
-
-/** One entry of the journal as a line. */
-export const line = (entry: Entry): string =>
+/** Formats one journal entry as a line. */
+export const formatEntry = (entry: JournalEntry): string =>
   `${Object.entries(columnsOf(entry))
     .filter(([, value]) => value !== '')
     .map(([column, value]) => (column === 'slot' || column === 'pid' ? `${column} ${value}` : value))
     .map((value) => printable(String(value)))
     .join('  ')}\n`
 
-function columnsOf({ at, event, slot, pid, generation, why, command, who }: Entry): Row {
-  const about = [command === undefined ? '' : `${command}, ${who}`, why ?? ''].filter(Boolean).join(': ')
-  // Anybody's text may be in it: it stays in its line.
-  const where = { slot: slot ?? '', pid: pid ?? '', generation: generation ?? '' }
-  return { time: at, event, ...where, why: about.replace(/[\s\p{Cc}]+/gu, ' ') }
+interface StatusRows extends Row {
+  workers: Row[]
+  lastReload: Row | null
+}
+
+/** A table of the service, one of its workers, and one of the last reload. */
+function formatStatus({ workers, lastReload, restarts: _, ...service }: StatusRows, colours: boolean): string {
+  const tables = [[service], workers, ...(lastReload ? [[lastReload]] : [])]
+  return tables.map((rows) => table(rows, colours)).join('\n')
+}
+
+const formatValues = (values: Row, name: string) =>
+  table(Object.entries(values).map(([key, value]) => ({ [name]: key, value })))
+
+function formatJournal(entries: JournalEntry[]): string {
+  return entries.length === 0 ? 'nothing is recorded\n' : table(entries.map(columnsOf))
+}
+
+function columnsOf({ at, event, slot, pid, generation, why, command, who }: JournalEntry): Row {
+  const details = [command === undefined ? '' : `${command}, ${who}`, why ?? ''].filter(Boolean).join(': ')
+  return {
+    time: at,
+    event,
+    slot: slot ?? '',
+    pid: pid ?? '',
+    generation: generation ?? '',
+    // The text may come from any client: line breaks in it must not make new lines of the table.
+    why: details.replace(/[\s\p{Cc}]+/gu, ' ')
+  }
 }
 
 function table(rows: Row[], colours = false): string {
-  // One that has not said anything yet has fewer.
+  // Rows may lack columns: a worker without a heartbeat has fewer.
   const columns = [...new Set(rows.flatMap((row) => Object.keys(row)))]
-  const lines = [columns.map(printable), ...rows.map((row) => columns.map((column) => text(row[column], column)))]
+  const lines = [columns.map(printable), ...rows.map((row) => columns.map((column) => cellText(row[column], column)))]
   const widths = columns.map((_, i) => Math.max(...lines.map((cells) => (cells[i] ?? '').length)))
   const show = (cell: string, i: number) => {
-    const colour = colours && COLOURED.has(columns[i] ?? '') ? COLOURS[cell] : undefined
+    const colour = colours && COLOURED_COLUMNS.has(columns[i] ?? '') ? COLOURS[cell] : undefined
     const padded = cell.padEnd(widths[i] ?? 0)
     return colour ? styleText(colour, padded, { validateStream: false }) : padded
   }
   return lines.map((cells) => `${cells.map(show).join('  ').trimEnd()}\n`).join('')
 }
 
-function text(value: unknown, column: string): string {
+function cellText(value: unknown, column: string): string {
   if (value === undefined) return ''
   if (column.endsWith('At')) return new Date(value as number).toISOString()
   return printable(typeof value === 'object' ? JSON.stringify(value) : String(value))

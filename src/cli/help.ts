@@ -1,48 +1,60 @@
-import { COMMAND_NAMES, COMMANDS, type Command } from '../admin/registry.ts'
+import type { Command } from '../admin/command.ts'
+import { type CommandRegistry, registry } from '../admin/registry.ts'
 
-/** What the command line knows beside the commands of the service. */
-const OWN = {
-  events: { usage: 'events', summary: 'what happens there, line by line, until it ends or you do' },
-  completion: { usage: 'completion SHELL', summary: 'a script for bash or zsh that completes commands' }
-}
+/** Commands that the command line runs itself, without the service. */
+const LOCAL = [
+  { usage: 'events', summary: 'prints what happens in the service, line by line, until it ends' },
+  { usage: 'completion SHELL', summary: 'prints a script that completes commands in bash or zsh' }
+]
 
-export function help(): string {
-  const entries = [
-    ...COMMAND_NAMES.map((name): Pick<Command, 'usage' | 'summary'> => COMMANDS[name]),
-    ...Object.values(OWN)
-  ]
+/** The text of `muster --help`. */
+export function help({ commands }: CommandRegistry = registry): string {
+  const entries: Pick<Command, 'usage' | 'summary'>[] = [...commands, ...LOCAL]
   const width = Math.max(...entries.map(({ usage }) => usage.length))
   return `Usage: muster <command> [--json]
 
-Steers the muster that runs on RUN_DIR (default: .run).
+Controls the service that runs on RUN_DIR (default: .run).
 
 ${entries.map(({ usage, summary }) => `  ${usage.padEnd(width)}  ${summary}`).join('\n')}
 
-  --json      the answer as JSON
-  --watch     of status: again every second
-  -h, --help  this text
+  --json      prints the answer as JSON
+  --watch     with status: prints it again every second
+  -h, --help  prints this text, or the details of a command
 
-Exit code: 0 done, 1 not done, 2 no such command, 78 bad configuration.
+Exit code: 0 done, 1 not done, 2 unknown command, 78 wrong configuration.
 `
 }
 
-/** The words of each command that come before its arguments. */
-const verbs = (): string[][] =>
-  [...COMMAND_NAMES.map((name) => COMMANDS[name].usage), ...Object.values(OWN).map(({ usage }) => usage)].map((usage) =>
-    usage.split(' ').filter((word) => /^[a-z]/.test(word))
+/** The text of `muster <command> --help`. */
+export function commandHelp({ name, summary, usage, level, args, example, signals = {} }: Command): string {
+  const list = Object.entries(args.properties).map(
+    ([argument, { description = '' }]) => `  ${argument}: ${description}`
   )
+  const sections = [
+    `Usage: muster ${usage}`,
+    summary,
+    ...(list.length > 0 ? [`Arguments:\n${list.join('\n')}`] : []),
+    `Over HTTP, with a ${level} token:\n  POST /admin/commands/${name} ${JSON.stringify(example.args)}`,
+    `Result:\n  ${JSON.stringify(example.result)}`,
+    ...(Object.keys(signals).length > 0 ? [`Signals to the primary: ${Object.keys(signals).join(', ')}`] : [])
+  ]
+  return `${sections.join('\n\n')}\n`
+}
 
-/** @returns undefined for a shell that is not known */
-export function completion(shell: string | undefined): string | undefined {
-  const first = [...new Set(verbs().map(([word]) => word))].join(' ')
-  const pairs = verbs().filter((words) => words.length > 1)
-  const second = [...new Set(pairs.map(([word]) => word))].map(
-    (word) => [word, pairs.filter(([one]) => one === word)] as const
-  )
-  const cases = second.map(([word, of]) => `    ${word}) words="${of.map(([, next]) => next).join(' ')}" ;;`)
+/** The words of a command before its arguments: `settings get` of `settings get [KEY]`. */
+const verbsOf = ({ usage }: { usage: string }): string[] => usage.split(' ').filter((word) => /^[a-z]/.test(word))
+
+/** The text of `muster completion SHELL`. @returns undefined for an unknown shell */
+export function completion(shell: string | undefined, { commands }: CommandRegistry = registry): string | undefined {
+  const verbs = [...commands, ...LOCAL].map(verbsOf)
+  const first = [...new Set(verbs.map(([word]) => word))]
+  const cases = first.flatMap((word) => {
+    const second = verbs.filter(([group, next]) => group === word && next !== undefined).map(([, next]) => next)
+    return second.length > 0 ? [`    ${word}) words="${second.join(' ')}" ;;`] : []
+  })
   const bash = `_muster() {
   local words=""
-  if [ "$COMP_CWORD" = 1 ]; then words="${first}"; else case "\${COMP_WORDS[1]}" in
+  if [ "$COMP_CWORD" = 1 ]; then words="${first.join(' ')}"; else case "\${COMP_WORDS[1]}" in
 ${cases.join('\n')}
   esac; fi
   [ "$COMP_CWORD" -le 2 ] && COMPREPLY=($(compgen -W "$words --json --watch --help" -- "\${COMP_WORDS[COMP_CWORD]}"))

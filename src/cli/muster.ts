@@ -3,99 +3,117 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
-import { refusal } from '../admin/answer.ts'
-import { fromWords, issuesOf } from '../admin/arguments.ts'
-import { AUDIT_FILE, type Entry, JOURNAL_FILE, Journal } from '../admin/journal.ts'
-import { type ArgsOf, type Command, find } from '../admin/registry.ts'
+import type { Command } from '../admin/command.ts'
+import { argumentIssues, argumentsFromWords } from '../admin/command-arguments.ts'
+import { errorAnswer } from '../admin/command-error.ts'
+import { AUDIT_FILE, JOURNAL_FILE, type JournalEntry, JournalFile } from '../admin/journal-file.ts'
+import { registry } from '../admin/registry.ts'
 import { EXIT_CONFIG, StartupError } from '../common/errors.ts'
 import { loadConfig } from '../config/load.ts'
-import { readWhy } from '../primary/control/commands.ts'
-import { type Answer, ask, NobodyThere, ServiceEnded, watch } from './admin-client.ts'
-import { format, jsonLine, line, printable } from './format.ts'
-import { completion, help } from './help.ts'
-import { tellProgress } from './rollout-progress.ts'
+import { type Answer, ServiceEnded, ServiceNotRunning, sendCommand, watchEvents } from './admin-client.ts'
+import { format, formatEntry, jsonLine, printable } from './format.ts'
+import { commandHelp, completion, help } from './help.ts'
+import { showProgress } from './rollout-progress.ts'
 
-const WATCH_MS = 1000
-/** Commands that are answered from files of RUN_DIR where no primary runs. */
-const FILES: Record<string, string> = { why: JOURNAL_FILE, journal: JOURNAL_FILE, audit: AUDIT_FILE }
+const WATCH_INTERVAL_MS = 1000
+const EXIT_USAGE = 2
 const { stdout, stderr } = process
 
-/** Arguments in, one request to the admin socket, a table or JSON out. @returns the exit code */
+interface Invocation {
+  command: Command
+  args: object
+  socketPath: string
+  runDir: string
+  json: boolean
+}
+
+/** Sends one command to the admin socket and prints the answer, as a table or as JSON. @returns the exit code */
 async function main(): Promise<number> {
+  const { words, json, isWatching, wantsHelp } = parseCommandLine()
+  const named = findCommand(words)
+  if (wantsHelp) return print(named ? commandHelp(named.command) : help())
+  if (words[0] === 'completion') return printCompletion(words[1])
+  const { adminSocket: socketPath, runDir } = loadConfig()
+  if (words[0] === 'events') return printEvents(socketPath, json)
+  if (!named) {
+    stderr.write(help())
+    return EXIT_USAGE
+  }
+  const args = argumentsFromWords(named.command, named.words)
+  const invocation = { command: named.command, args, socketPath, runDir, json }
+  return isWatching ? watch(invocation) : printAnswer(invocation, await runWithProgress(invocation))
+}
+
+function parseCommandLine() {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    // "-1" of `scale -1` is a count, not an option.
+    // parseArgs takes the "-1" of `scale -1` for an option: it gets a minus sign (U+2212) instead of the hyphen.
     args: process.argv.slice(2).map((arg) => (/^-\d+$/.test(arg) ? `\u2212${arg.slice(1)}` : arg)),
     options: { json: { type: 'boolean' }, watch: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } }
   })
-  const words = positionals.map((word) => word.replace(/^\u2212(?=\d+$)/, '-'))
-  if (values.help) {
-    stdout.write(help())
-    return 0
-  }
-  if (words[0] === 'completion') return complete(words[1])
-  const { adminSocket, runDir } = loadConfig()
-  if (words[0] === 'events') return follow(adminSocket, values.json)
-  // "settings get" is the command settings-get.
-  const two = words.slice(0, 2).join('-')
-  const name = find(two) ? two : (words[0] ?? '')
-  const command = find(name)
-  if (!command) {
-    stderr.write(help())
-    return 2
-  }
-  const args = fromWords(command, words.slice(name === two ? 2 : 1))
-  const give = () => giveCommand(adminSocket, runDir, name, command, args)
-  if (!values.watch) return show(name, await withProgress(name, adminSocket, values.json, give), values.json)
-  for (;;) {
-    const answer = await give()
-    if (stdout.isTTY && !values.json) stdout.write('\x1b[2J\x1b[H')
-    const code = show(name, answer, values.json)
-    if (code !== 0) return code
-    await sleep(WATCH_MS)
+  return {
+    words: positionals.map((word) => word.replace(/^\u2212(?=\d+$)/, '-')),
+    json: values.json === true,
+    isWatching: values.watch === true,
+    wantsHelp: values.help === true
   }
 }
 
-async function giveCommand(
-  socket: string,
-  runDir: string,
-  name: string,
-  command: Command,
-  args: object
-): Promise<Answer> {
+/** Finds the command that the first word, or the first two, name: "settings get" is the command `settings-get`. */
+function findCommand(words: string[]): { command: Command; words: string[] } | undefined {
+  for (const length of [2, 1]) {
+    const command = registry.find(words.slice(0, length).join('-'))
+    if (command) return { command, words: words.slice(length) }
+  }
+  return undefined
+}
+
+async function run({ command, args, socketPath, runDir }: Invocation): Promise<Answer> {
   try {
-    return await ask(socket, name, args)
+    return await sendCommand(socketPath, command.name, args)
   } catch (error) {
-    const file = FILES[name] && join(runDir, FILES[name])
-    if (file === undefined || !(error instanceof NobodyThere) || !existsSync(file))
-      return refusal(503, (error as Error).message).body
-    // Without a primary the files tell it.
-    const faults = issuesOf(command, args)
-    if (faults !== undefined) return refusal(400, faults).body
-    return { ok: true, result: readWhy(new Journal(file), args as ArgsOf<'why'>), acks: [], missing: [] }
+    const offline = error instanceof ServiceNotRunning ? runOffline(command, args, runDir) : undefined
+    return offline ?? errorAnswer(503, (error as Error).message).body
   }
 }
 
-/** A roll may take long. */
-async function withProgress(
-  name: string,
-  socket: string,
-  json: boolean | undefined,
-  give: () => Promise<Answer>
-): Promise<Answer> {
-  const end = name === 'reload' && !json ? tellProgress(socket, stderr) : () => {}
+/** Answers from the files of RUN_DIR. @returns undefined when there are none, or when the command needs a service */
+function runOffline(command: Command, args: object, runDir: string): Answer | undefined {
+  const path = join(runDir, JOURNAL_FILE)
+  if (!command.runOffline || !existsSync(path)) return undefined
+  const issues = argumentIssues(command, args)
+  if (issues !== undefined) return errorAnswer(400, issues).body
+  const files = { journal: new JournalFile(path), auditLog: new JournalFile(join(runDir, AUDIT_FILE)) }
+  return { ok: true, result: command.runOffline(files, args as Record<string, unknown>), acks: [], missing: [] }
+}
+
+/** A reload takes long, so its steps are shown on standard error meanwhile. */
+async function runWithProgress(invocation: Invocation): Promise<Answer> {
+  const { command, socketPath, json } = invocation
+  const endProgress = command.name === 'reload' && !json ? showProgress(socketPath, stderr) : () => {}
   try {
-    return await give()
+    return await run(invocation)
   } finally {
-    end()
+    endProgress()
   }
 }
 
-function show(name: string, answer: Answer, json: boolean | undefined): number {
+/** Prints the answer again every second. @returns the exit code of the first answer that is not ok */
+async function watch(invocation: Invocation): Promise<number> {
+  for (;;) {
+    const answer = await run(invocation)
+    if (stdout.isTTY && !invocation.json) stdout.write('\x1b[2J\x1b[H')
+    const code = printAnswer(invocation, answer)
+    if (code !== 0) return code
+    await sleep(WATCH_INTERVAL_MS)
+  }
+}
+
+function printAnswer({ command, json }: Invocation, answer: Answer): number {
   if (json) stdout.write(jsonLine(answer))
   else if ('message' in answer) stderr.write(`muster: ${printable(answer.message)}\n`)
   else {
-    stdout.write(format(name, answer.result, stdout.isTTY && stdout.hasColors()))
+    stdout.write(format(command.name, answer.result, stdout.isTTY && stdout.hasColors()))
     for (const { slot, host, pid, why } of answer.missing) {
       stderr.write(`muster: ${printable(`slot ${slot} of ${host}, pid ${pid}: ${why}`)}\n`)
     }
@@ -103,33 +121,39 @@ function show(name: string, answer: Answer, json: boolean | undefined): number {
   return answer.ok ? 0 : 1
 }
 
-/** What happens, line by line; the whole status only as JSON. @returns 0 when the service has said that it ends */
-async function follow(socket: string, json: boolean | undefined): Promise<number> {
-  let saidStop = false
+/** Prints events until the service ends; status events only as JSON. @returns 0 when the service announced its end */
+async function printEvents(socketPath: string, json: boolean): Promise<number> {
+  let hasStopped = false
   try {
-    for await (const event of watch(socket)) {
-      saidStop = event.event === 'journal' && (event.data as Entry).event === 'stop'
+    for await (const event of watchEvents(socketPath)) {
+      hasStopped = event.event === 'journal' && (event.data as JournalEntry).event === 'stop'
       if (json) stdout.write(jsonLine(event))
-      else if (event.event !== 'status') stdout.write(line(event.data as Entry))
+      else if (event.event !== 'status') stdout.write(formatEntry(event.data as JournalEntry))
     }
   } catch (error) {
-    if (error instanceof ServiceEnded) stderr.write(`muster: the service has ended${saidStop ? '' : ' unexpectedly'}\n`)
-    else if (error instanceof NobodyThere) stderr.write(`muster: ${error.message}\n`)
+    if (error instanceof ServiceEnded)
+      stderr.write(`muster: the service has ended${hasStopped ? '' : ' unexpectedly'}\n`)
+    else if (error instanceof ServiceNotRunning) stderr.write(`muster: ${error.message}\n`)
     else throw error
   }
-  return saidStop ? 0 : 1
+  return hasStopped ? 0 : 1
 }
 
-function complete(shell: string | undefined): number {
+function printCompletion(shell: string | undefined): number {
   const script = completion(shell)
-  if (script === undefined) stderr.write('muster: completion is there for bash and zsh\n')
-  stdout.write(script ?? '')
-  return script === undefined ? 2 : 0
+  if (script !== undefined) return print(script)
+  stderr.write('muster: unknown shell: use bash or zsh\n')
+  return EXIT_USAGE
+}
+
+function print(text: string): number {
+  stdout.write(text)
+  return 0
 }
 
 for (const stream of [stdout, stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
-    // Its reader has had enough, as `head` does: that is no failure.
+    // The reader closed the pipe, as `head` does: that is no failure.
     if (error.code === 'EPIPE') process.exit()
     throw error
   })
@@ -137,8 +161,8 @@ for (const stream of [stdout, stderr]) {
 try {
   process.exitCode = await main()
 } catch (error) {
-  const usage = (error as { code?: string }).code?.startsWith('ERR_PARSE_ARGS')
-  if (!usage && !(error instanceof StartupError)) throw error
+  const isUsage = (error as { code?: string }).code?.startsWith('ERR_PARSE_ARGS')
+  if (!isUsage && !(error instanceof StartupError)) throw error
   stderr.write(`muster: ${(error as Error).message}\n`)
-  process.exitCode = usage ? 2 : EXIT_CONFIG
+  process.exitCode = isUsage ? EXIT_USAGE : EXIT_CONFIG
 }

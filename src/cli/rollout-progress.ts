@@ -1,35 +1,37 @@
-import type { Entry } from '../admin/journal.ts'
+import type { JournalEntry } from '../admin/journal-file.ts'
 import type { AdminEvent } from '../ipc/messages.ts'
-import { watch } from './admin-client.ts'
+import { watchEvents } from './admin-client.ts'
 import { printable } from './format.ts'
 
-/** What of a roll is worth a line. */
+/** The journal events that are steps of a rollout. */
 const STEPS = new Set(['starts', 'ready', 'drains', 'gone', 'killed', 'cannot boot', 'reload begins'])
 
-/** Tells of a roll, slot by slot, while it goes on. @returns ends it */
-export function tellProgress(socketPath: string, out: NodeJS.WriteStream): () => void {
+/** Prints each step of a rollout while it goes on. @returns a function that ends this */
+export function showProgress(socketPath: string, out: NodeJS.WriteStream): () => void {
   const ended = new AbortController()
-  void tell(watch(socketPath, ended.signal), out).catch(() => {}) // Who gives the command hears the fault.
+  // The command that runs meanwhile reports the same error.
+  void printSteps(watchEvents(socketPath, ended.signal), out).catch(() => {})
   return () => {
     ended.abort()
     if (out.isTTY) out.write('\r\x1b[K')
   }
 }
 
-async function tell(events: AsyncIterable<AdminEvent>, out: NodeJS.WriteStream): Promise<void> {
-  const rolled = new Set<number>()
-  let wanted = 0
+async function printSteps(events: AsyncIterable<AdminEvent>, out: NodeJS.WriteStream): Promise<void> {
+  const replaced = new Set<number>()
+  let desired = 0
   for await (const { event, data } of events) {
-    if (event === 'status') wanted = (data as { desired: number }).desired
-    else if (event === 'journal') {
-      const { event: step, slot, pid, generation, why } = data as Entry
-      if (!STEPS.has(step)) continue
-      if (step === 'ready' && slot !== undefined) rolled.add(slot)
-      const about = slot === undefined ? `generation ${generation}` : `slot ${slot}, pid ${pid}`
-      const text = `[${rolled.size}/${wanted}] ${about}: ${step}${why && step !== 'starts' ? `, ${why}` : ''}`
-      const line = printable(text)
-      // On a terminal one line that changes; in a file, all of them.
-      out.write(out.isTTY ? `\r\x1b[K${line.slice(0, out.columns - 1)}` : `${line}\n`)
-    }
+    if (event === 'status') desired = (data as { desired: number }).desired
+    if (event !== 'journal' || !STEPS.has((data as JournalEntry).event)) continue
+    const entry = data as JournalEntry
+    if (entry.event === 'ready' && entry.slot !== undefined) replaced.add(entry.slot)
+    const line = printable(`[${replaced.size}/${desired}] ${describeStep(entry)}`)
+    // A terminal shows one line that changes; a file gets every line.
+    out.write(out.isTTY ? `\r\x1b[K${line.slice(0, out.columns - 1)}` : `${line}\n`)
   }
+}
+
+function describeStep({ event, slot, pid, generation, why }: JournalEntry): string {
+  const subject = slot === undefined ? `generation ${generation}` : `slot ${slot}, pid ${pid}`
+  return `${subject}: ${event}${why && event !== 'starts' ? `, ${why}` : ''}`
 }

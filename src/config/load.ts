@@ -4,14 +4,12 @@ import { join, resolve } from 'node:path'
 import { isSocketPath, StartupError } from '../common/errors.ts'
 import { oneOf, type Static } from '../common/json-schema.ts'
 import { coerceTo, type Issue } from '../common/json-schema-check.ts'
+import { LOG_LEVELS } from '../common/log-levels.ts'
 import type { CertificatePair } from '../ipc/messages.ts'
 import { cacheDirOf } from './compile-cache.ts'
 import { usableCpus } from './cpu-quota.ts'
 import { REDIS_URL_FORMS } from './redis-url.ts'
 import { crossCheck, DEFAULT_CIPHERS, readCertificates, readSecretFile, readSystemd, readTls } from './validate.ts'
-
-/** Pino's, the one that says most first. */
-export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
 
 const integer = (options: { default: number; minimum: number; maximum: number; description: string }) =>
   ({ type: 'integer', ...options }) as const
@@ -247,7 +245,8 @@ function group(
       /** Any of them opens it; both undefined: there is no admin plane over HTTP. */
       controlTokens: list(variables.ADMIN_TOKEN),
       readTokens: list(variables.ADMIN_READ_TOKEN),
-      askMs: variables.ADMIN_TIMEOUT
+      /** How long a worker may take for what a command asks of it. */
+      requestTimeoutMs: variables.ADMIN_TIMEOUT
     },
     maxWorkers: variables.MAX_WORKERS,
     /** Every variable of the schema as it is in force, to be shown. */

@@ -8,6 +8,7 @@ import Fastify, {
   LogController
 } from 'fastify'
 import type { Registry } from 'prom-client'
+import type { CommandRegistry } from '../admin/registry.ts'
 import type { Logger } from '../common/log.ts'
 import type { Config } from '../config/load.ts'
 import type { Collection, ServiceView, WorkerRequestCount } from '../ipc/messages.ts'
@@ -62,6 +63,8 @@ export interface AppDeps {
   /** Aborted when this worker begins to leave: what would never end by itself ends then. */
   draining: AbortSignal
   primary: PrimaryClient
+  /** The admin commands; default: all of them. */
+  commands?: CommandRegistry
   /** The routes: those of src/routes/, or the user's own. */
   routes: FastifyPluginAsync
   serverFactory?: FastifyServerFactory

@@ -2,7 +2,9 @@ import cluster from 'node:cluster'
 import { randomBytes, randomUUID } from 'node:crypto'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
-import { AUDIT_FILE, JOURNAL_FILE, Journal } from '../admin/journal.ts'
+import { CommandRunner } from '../admin/command-runner.ts'
+import { AUDIT_FILE, JOURNAL_FILE, JournalFile } from '../admin/journal-file.ts'
+import { registry } from '../admin/registry.ts'
 import { EXIT_CONFIG } from '../common/errors.ts'
 import { createLog } from '../common/log.ts'
 import type { Config } from '../config/load.ts'
@@ -12,8 +14,7 @@ import { AcceptGate } from '../net/accept-gate.ts'
 import { Descriptors } from '../net/file-descriptors.ts'
 import { AdminEventStream } from './control/admin-event-stream.ts'
 import { openAdminSocket } from './control/admin-socket.ts'
-import { CommandRunner } from './control/command-runner.ts'
-import { Commands } from './control/commands.ts'
+import { ServiceControl } from './control/service-control.ts'
 import { type EmbeddedRedis, startEmbeddedRedis } from './embedded-redis/run-redis.ts'
 import { startOrphanReaper } from './host/orphan-reaper.ts'
 import { claimRunDirectory, sessionSecretFile } from './host/run-directory.ts'
@@ -45,9 +46,9 @@ export async function runPrimary(config: Config): Promise<void> {
   const { version } = createRequire(import.meta.url)('muster/package.json') as { version: string }
   withholdFromChildren()
   const releaseRunDir = await claimRunDirectory(config.runDir, config.adminSocket)
-  const journal = new Journal(join(config.runDir, JOURNAL_FILE), undefined, log)
+  const journal = new JournalFile(join(config.runDir, JOURNAL_FILE), undefined, log)
   journal.record({ event: 'start', pid: process.pid, version })
-  const audit = new Journal(join(config.runDir, AUDIT_FILE), undefined, log)
+  const auditLog = new JournalFile(join(config.runDir, AUDIT_FILE), undefined, log)
   const watchdog = startOrphanReaper(log)
 
   let redisUrl = config.redis.url
@@ -104,22 +105,27 @@ export async function runPrimary(config: Config): Promise<void> {
     supervisor.on('roll', renew)
   }
   supervisor.on('journal', (entry) => journal.record(entry))
-  const commands = new Commands({
+  const control = new ServiceControl({
     supervisor,
     journal,
-    audit,
+    auditLog,
     version,
     scheduling: config.scheduling,
     variables: config.variables,
     runDir: config.runDir,
     maxWorkers: config.maxWorkers,
-    askMs: config.admin.askMs,
+    requestTimeoutMs: config.admin.requestTimeoutMs,
     bootMs: config.limits.bootMs,
     lameDuckMs: config.lameDuckMs,
     drainMs: config.drainMs
   })
-  const admin: CommandRunner = new CommandRunner(commands, audit, errors, log)
-  const feed: AdminEventStream = new AdminEventStream(commands, { journal, audit })
+  const admin: CommandRunner = new CommandRunner({
+    registry,
+    context: control,
+    log,
+    onInternalError: (error, command) => errors.caught('command', error, { command })
+  })
+  const feed: AdminEventStream = new AdminEventStream(control)
 
   if (config.systemd.notifySocket) {
     tellSystemd(supervisor, {

@@ -35,7 +35,7 @@ timed('the socket works with every worker stopped, and with every worker dead', 
     assert.match(stderr, new RegExp(`^muster: slot ${slot} of \\S+, pid ${pid}: no answer in 1000 ms$`, 'm'))
   }
   const late = await command(service, 'diagnose', { slot: 0 })
-  assert.deepEqual([late.status, late.body.message], [503, 'the worker that was to do it: no answer in 500 ms'])
+  assert.deepEqual([late.status, late.body.message], [503, 'the worker did not do it: no answer in 500 ms'])
 
   const from = service.lines.length
   for (const pid of pids) process.kill(pid, 'SIGKILL')
@@ -51,12 +51,12 @@ test('a worker that dies before it has done what it was told is named; so is a s
   const [first] = service.workers().keys()
   const from = service.lines.length
   const profiled = command(service, 'profile', { slot: 0, seconds: 30 })
-  await service.line(({ msg, command: name }) => msg === 'command asked' && name === 'profile', from)
+  await service.line(({ msg, command: name }) => msg === 'command received' && name === 'profile', from)
   const second = await command(service, 'report', { slot: 1 })
   assert.deepEqual([second.status, second.body.message], [409, 'another profile, report or snapshot is being written'])
   process.kill(first!, 'SIGKILL')
   const { status, body } = await profiled
-  assert.deepEqual([status, body.message], [503, 'the worker that was to do it: the other process is gone'])
+  assert.deepEqual([status, body.message], [503, 'the worker did not do it: the other process is gone'])
   await service.ready(1, from)
   assert.equal((await command(service, 'report', { slot: 1 })).status, 200, 'the next one may')
 

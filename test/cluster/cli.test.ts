@@ -92,7 +92,7 @@ test('the service ends: muster events and status --watch say so in one line, and
     const inOrder = signal === 'SIGTERM'
     assert.equal(told.stderr, `muster: the service has ended${inOrder ? '' : ' unexpectedly'}\n`)
     assert.equal(told.code, inOrder ? 0 : 1)
-    assert.match(status.stderr, /^muster: (no muster runs on \S+|the service ended before it answered)\n$/)
+    assert.match(status.stderr, /^muster: (no service runs on [^\n]+|the service ended before it answered)\n$/)
     assert.equal(status.code, 1)
   }
 })
@@ -101,7 +101,7 @@ test('muster says what it cannot do', async (t) => {
   const nowhere = { runDir: temporaryFolder(t) }
   const gone = await muster(nowhere, 'status')
   assert.equal(gone.code, 1)
-  assert.match(gone.stderr, /no muster runs on .*admin\.sock/)
+  assert.match(gone.stderr, /no service runs on .*admin\.sock/)
   assert.equal((await muster(nowhere, 'dance')).code, 2)
   assert.equal((await muster(nowhere, '--dance')).code, 2)
   assert.match((await muster(nowhere, '--help')).stdout, /^Usage: muster/)
@@ -168,5 +168,5 @@ test('muster why tells what happened, while the service runs and afterwards', as
 test('muster why where no muster ever ran says so', async (t) => {
   const { code, stderr } = await muster({ runDir: temporaryFolder(t) }, 'why')
   assert.equal(code, 1)
-  assert.match(stderr, /no muster runs on .*admin\.sock/)
+  assert.match(stderr, /no service runs on .*admin\.sock/)
 })

@@ -64,7 +64,7 @@ test('what cannot be done is said: no user, no such command, no Redis, no worker
   const service = await startService(t, { env: { REDIS_URL: proxy.url }, workers: 1 })
   const refused = await muster(service, 'sessions', 'end')
   assert.equal(refused.code, 1)
-  assert.match(refused.stderr, /^muster: user: must be the name of a user, not nothing/)
+  assert.match(refused.stderr, /^muster: user: missing; must be the name of a user/)
   for (const words of [['sessions'], ['sessions', 'dance', 'ada']])
     assert.equal((await muster(service, ...words)).code, 2)
 

@@ -4,9 +4,11 @@ import type { TestContext } from 'node:test'
 import type { FastifyInstance, FastifyPluginAsync, InjectOptions, LightMyRequestResponse } from 'fastify'
 import type { Redis } from 'ioredis'
 import { type Logger, pino } from 'pino'
+import type { CommandRegistry } from '../../src/admin/registry.ts'
 import { primaryAway } from '../../src/common/errors.ts'
 import { type Config, loadConfig } from '../../src/config/load.ts'
 import { buildApp } from '../../src/http/app.ts'
+import type { PrimaryClient } from '../../src/http/plugins/admin-routes.ts'
 import { createRegistry, readRegistry } from '../../src/http/plugins/metrics/metric-registry.ts'
 import type { Collection, ServiceView, WorkerRequestCount } from '../../src/ipc/messages.ts'
 import exampleRoutes from '../../src/routes/index.ts'
@@ -28,6 +30,10 @@ export interface AppOptions {
   /** In place of the example's routes. */
   routes?: FastifyPluginAsync
   slot?: number
+  /** The admin commands of its HTTP plane; default: all of them. */
+  commands?: CommandRegistry
+  /** In place of a primary that is away. */
+  primary?: PrimaryClient
   /** On a port, with the server of a worker; else there is only `app.inject`. */
   listen?: boolean
   /** How often it sees that no change of settings was missed, in ms; default: never, so that Redis gets no command unasked. */
@@ -125,8 +131,8 @@ export async function startApp(t: TestContext, options: AppOptions = {}): Promis
     collectMetrics: async () => ({ ...collected, workers: [{ slot, ...(await readRegistry(registry)) }] }),
     workerRequestCounts: async () => pulse,
     draining: draining.signal,
-    // It is alone here: nobody supervises it.
-    primary: { command: () => Promise.reject(primaryAway(undefined)), watch: () => () => {} },
+    ...(options.commands && { commands: options.commands }),
+    primary: options.primary ?? { command: () => Promise.reject(primaryAway(undefined)), watch: () => () => {} },
     routes
   })
   close = () => {

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { FastifyPluginAsync } from 'fastify'
-import { COMMAND_NAMES, COMMANDS } from '../../src/admin/registry.ts'
+import { registry } from '../../src/admin/registry.ts'
+import type { PrimaryClient } from '../../src/http/plugins/admin-routes.ts'
 import { MAX_ATTEMPTS } from '../../src/state/shared/attempts.ts'
 import { TOKENS } from '../helpers/admin.ts'
 import { startApp } from '../helpers/app.ts'
+import { extendedRegistry, startRunner } from '../helpers/extra-command.ts'
 import { RedisProxy } from '../helpers/proxy.ts'
 import { startRedis } from '../helpers/redis.ts'
 
@@ -155,14 +157,15 @@ test('/docs/json is the registry and the routes as OpenAPI; /docs is its page', 
     assert.ok(paths[path], path)
   }
   const documented = Object.keys(paths).flatMap((path) => /^\/admin\/commands\/(.+)$/.exec(path)?.[1] ?? [])
-  assert.deepEqual(documented.sort(), [...COMMAND_NAMES].sort())
-  for (const name of COMMAND_NAMES) {
+  assert.deepEqual(documented.sort(), [...registry.names].sort())
+  for (const { name, summary, args, example } of registry.commands) {
     const operation = paths[`/admin/commands/${name}`]!.post!
-    assert.equal(operation.summary, COMMANDS[name].summary)
+    assert.equal(operation.summary, summary)
     const schema = (
       operation.requestBody?.content as Record<string, { schema: { properties?: object } }> | undefined
     )?.['application/json']?.schema
-    assert.deepEqual(Object.keys(schema?.properties ?? {}), Object.keys(COMMANDS[name].args.properties))
+    assert.deepEqual(Object.keys(schema?.properties ?? {}), Object.keys(args.properties))
+    assert.ok(JSON.stringify(operation).includes(JSON.stringify(example.result)), `${name}: no example`)
   }
   assert.equal((await app.inject({ method: 'GET', path: '/docs' })).statusCode, 401)
   const page = await app.inject({ method: 'GET', path: '/docs', headers: bearer(TOKENS.ADMIN_READ_TOKEN) })
@@ -193,4 +196,22 @@ test('/admin/events begins at once, also while there is nothing to tell', async 
   assert.equal(response.headers.get('content-type'), 'text/event-stream; charset=utf-8')
   assert.equal(response.headers.get('x-admin-access'), 'read')
   await response.body?.cancel()
+})
+
+test('a command that is added to the registry has a path, is in the OpenAPI document and is answered', async (t) => {
+  const { runner } = startRunner()
+  const primary: PrimaryClient = {
+    command: (name, args, caller) => runner.run(name, args, caller),
+    watch: () => () => {}
+  }
+  const { app } = await startApp(t, { env: TOKENS, commands: extendedRegistry, primary })
+  const { paths } = (await app.inject('/docs/json')).json() as { paths: Record<string, { post: { summary: string } }> }
+  assert.equal(paths['/admin/commands/greet']?.post.summary, 'greets someone')
+  const { statusCode, body } = await app.inject({
+    method: 'POST',
+    path: '/admin/commands/greet',
+    headers: bearer(TOKENS.ADMIN_TOKEN),
+    payload: { name: 'Ada' }
+  })
+  assert.deepEqual([statusCode, JSON.parse(body).result], [200, 'Hello Ada from web-1'])
 })

@@ -43,7 +43,7 @@ describe('what is not set has a default', () => {
       reusePortLoss: 'refuse',
       listenFd: undefined,
       app: undefined,
-      admin: { controlTokens: undefined, readTokens: undefined, askMs: 10_000 },
+      admin: { controlTokens: undefined, readTokens: undefined, requestTimeoutMs: 10_000 },
       maxWorkers: 128,
       searchPath: '',
       nodeOptions: '',

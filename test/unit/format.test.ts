@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { stripVTControlCharacters, styleText } from 'node:util'
-import { format, jsonLine, line } from '../../src/cli/format.ts'
+import { format, formatEntry, jsonLine } from '../../src/cli/format.ts'
 
 const STATUS = {
   version: '1.0.0',
@@ -52,14 +52,19 @@ describe('what the command line shows', () => {
     assert.equal(format('ping', evil, true), `${shown}\n`)
     assert.equal(jsonLine({ [evil]: evil }), `{"${shown}":"${shown}"}\n`)
     assert.deepEqual(JSON.parse(jsonLine({ [evil]: [evil] })), { [evil]: [evil] })
-    assert.equal(line({ at: '2026', event: evil, command: 'x', who: evil }).includes('\u009b'), false)
+    assert.equal(formatEntry({ at: '2026', event: evil, command: 'x', who: evil }).includes('\u009b'), false)
   })
 
   test('an entry of the journal is one line, whatever is in it', () => {
     const entry = { at: '2026-01-01T00:00:00.000Z', event: 'killed', slot: 1, pid: 42, why: 'it\nhung \u001b[2J' }
-    assert.equal(line(entry), '2026-01-01T00:00:00.000Z  killed  slot 1  pid 42  it hung [2J\n')
+    assert.equal(formatEntry(entry), '2026-01-01T00:00:00.000Z  killed  slot 1  pid 42  it hung [2J\n')
     assert.equal(
-      line({ at: '2026-01-01T00:00:00.000Z', event: 'command answered', command: 'reload', who: 'uid 0 (root)' }),
+      formatEntry({
+        at: '2026-01-01T00:00:00.000Z',
+        event: 'command answered',
+        command: 'reload',
+        who: 'uid 0 (root)'
+      }),
       '2026-01-01T00:00:00.000Z  command answered  reload, uid 0 (root)\n'
     )
   })

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { fromWords, issuesOf } from '../../src/admin/arguments.ts'
-import { COMMAND_NAMES, COMMANDS, type Command, find } from '../../src/admin/registry.ts'
+import { argumentIssues, argumentsFromWords } from '../../src/admin/command-arguments.ts'
+import { registry } from '../../src/admin/registry.ts'
 import { StartupError } from '../../src/common/errors.ts'
 import { issueOf } from '../../src/common/json-schema-check.ts'
 import { loadConfig, schema } from '../../src/config/load.ts'
@@ -12,21 +12,21 @@ import { isToPrimary } from '../../src/ipc/messages.ts'
 import { type Family, parseFamilies, SeriesStore } from '../../src/ipc/series.ts'
 import { anyJson, fuzz, mutated } from '../helpers/fuzz.ts'
 
-const command = fc.constantFrom(...COMMAND_NAMES).map((name): Command => COMMANDS[name])
+const command = fc.constantFrom(...registry.commands)
 
 test('arguments of admin commands: taken as their schema says, or refused in words', async (t) => {
-  const names = [...new Set(Object.values(COMMANDS).flatMap((one) => Object.keys(one.args.properties)))]
+  const names = [...new Set(registry.commands.flatMap((one) => Object.keys(one.args.properties)))]
   const args = fc.dictionary(fc.oneof(fc.constantFrom(...names), fc.string()), anyJson, { maxKeys: 3 })
   const runs = await fuzz(0.1, fc.tuple(command, fc.oneof(args, anyJson)), ([of, given]) => {
-    assert.equal(issuesOf(of, given) === undefined, issueOf(of.args, given) === undefined)
+    assert.equal(argumentIssues(of, given) === undefined, issueOf(of.args, given) === undefined)
   })
   const typed = await fuzz(0.05, fc.tuple(command, fc.array(fc.string(), { maxLength: 4 })), ([of, given]) => {
-    const said = fromWords(of, given)
-    const faults = issuesOf(of, said)
+    const said = argumentsFromWords(of, given)
+    const faults = argumentIssues(of, said)
     assert.ok(given.length <= of.positional.length || faults !== undefined, 'an argument too many')
   })
   await fuzz(0.05, fc.string(), (name) =>
-    assert.equal(find(name) === undefined, !COMMAND_NAMES.includes(name as 'ping'))
+    assert.equal(registry.find(name) === undefined, !registry.names.includes(name))
   )
   t.diagnostic(`${runs + typed} inputs`)
 })

@@ -3,8 +3,9 @@ import { stat } from 'node:fs/promises'
 import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
-import { refusal } from '../../admin/answer.ts'
-import { COMMAND_NAMES, COMMANDS, type Command, type Level } from '../../admin/registry.ts'
+import type { Command, Level } from '../../admin/command.ts'
+import { errorAnswer } from '../../admin/command-error.ts'
+import { type CommandRegistry, registry } from '../../admin/registry.ts'
 import { forbidden, type HttpError, notFound, unauthorized } from '../../common/errors.ts'
 import { array, object } from '../../common/json-schema.ts'
 import type { Config } from '../../config/load.ts'
@@ -30,6 +31,8 @@ export interface AdminOptions {
   config: Pick<Config, 'admin' | 'runDir'>
   redis: RedisConnection
   primary: PrimaryClient
+  /** The commands; default: all of them. */
+  commands?: CommandRegistry
 }
 
 declare module 'fastify' {
@@ -43,13 +46,13 @@ declare module 'fastify' {
   }
 }
 
-/** Files that {@link COMMANDS} write. */
+/** Files that the commands profile, heap and report write. */
 const FILE = /^(profile|heap|report)-[\w-]+\.(cpuprofile|heapsnapshot|json)$/
 /** What a watcher does not read is kept up to so much, in bytes. */
 const UNREAD_LIMIT = 1024 * 1024
 
 /** `/admin/`: what the command line can do, with a bearer token; `/docs` tells of it. Where no token is set there is no such path. */
-export const admin: FastifyPluginAsync<AdminOptions> = async (app, { config, redis, primary }) => {
+export const admin: FastifyPluginAsync<AdminOptions> = async (app, { config, redis, primary, commands = registry }) => {
   const tokens = new Tokens({ control: config.admin.controlTokens, read: config.admin.readTokens })
   if (!tokens.any) return
   onlyAtAdminPort(app)
@@ -60,12 +63,11 @@ export const admin: FastifyPluginAsync<AdminOptions> = async (app, { config, red
   app.setSerializerCompiler(() => (data) => JSON.stringify(data instanceof Error ? refusalOf(data) : data))
 
   const run = async (name: string, args: unknown, request: FastifyRequest) => {
-    if (typeof args !== 'object' || args === null) return refusal(400, 'the arguments must be a JSON object')
+    if (typeof args !== 'object' || args === null) return errorAnswer(400, 'the arguments must be a JSON object')
     return primary.command(name, args, request.operator, request.raw.socket)
   }
-  for (const name of COMMAND_NAMES) {
-    const command: Command = COMMANDS[name]
-    const { level } = command
+  for (const command of commands.commands) {
+    const { name, level } = command
     app.post(
       `/admin/commands/${name}`,
       { config: { level, bypassLimits: true }, schema: schemaOf(command) },
@@ -86,7 +88,7 @@ export const admin: FastifyPluginAsync<AdminOptions> = async (app, { config, red
   const readable = { config: { level: 'read', quiet: true, bypassLimits: true } as const }
   app.get(
     '/admin/status',
-    { ...readable, schema: { summary: COMMANDS.status.summary, tags: ['admin'] } },
+    { ...readable, schema: { summary: commands.get('status').summary, tags: ['admin'] } },
     async (request, reply) => {
       const { statusCode, body } = await run('status', {}, request)
       return reply
@@ -182,15 +184,15 @@ function stream(app: FastifyInstance, reply: FastifyReply, primary: PrimaryClien
 }
 
 const refusalOf = ({ statusCode = 500, message, code }: Error & { statusCode?: number; code?: string }) =>
-  refusal(statusCode, message, code).body
+  errorAnswer(statusCode, message, code).body
 
 /** For the documentation; nothing is checked or left out by it. */
-function schemaOf({ summary, args, result, level }: Command) {
+function schemaOf({ summary, args, result, level, example }: Command) {
   const [text, integer] = [{ type: 'string' }, { type: 'integer' }] as const
   const who = { host: text, slot: integer, pid: integer }
   const acks = array(object(who))
   const missing = array(object({ ...who, why: text }))
-  const answer = object({ ok: { type: 'boolean' }, result, acks, missing })
+  const answer = object({ ok: { type: 'boolean' }, result: { ...result, examples: [example.result] }, acks, missing })
   const refused = object(
     { statusCode: integer, code: text, error: text, message: text },
     { ok: { type: 'boolean', const: false } }
@@ -200,7 +202,7 @@ function schemaOf({ summary, args, result, level }: Command) {
     description: `Needs a ${level} token.`,
     tags: ['admin'],
     security: [{ bearer: [] }],
-    body: args,
+    body: { ...args, examples: [example.args] },
     response: { 200: answer, '4xx': refused, '5xx': { anyOf: [answer, refused] } }
   }
 }

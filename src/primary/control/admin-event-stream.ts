@@ -1,63 +1,77 @@
-import type { Journal } from '../../admin/journal.ts'
+import type { CommandContext } from '../../admin/command-context.ts'
 import type { AdminEvent } from '../../ipc/messages.ts'
-import type { Commands } from './commands.ts'
 
-const FRAME_MS = 1000
-const EVENTS = ['journal', 'audit'] as const
+const STATUS_INTERVAL_MS = 1000
 
-/** Resolves when it is on its way: until then, who is slow gets no further status. */
+/** Sends an event to a watcher. Resolves when the watcher can take more: until then it gets no further status. */
 export type Send = (event: AdminEvent) => Promise<unknown>
 
-/** What operators see, as it happens: made once for all who watch, and only while one does. */
-export class AdminEventStream {
-  readonly #commands: Commands
-  readonly #journals: Readonly<Record<'journal' | 'audit', Journal>>
-  readonly #watchers = new Map<unknown, { send: Send; busy: boolean }>()
-  #end: (() => void) | undefined
+interface Watcher {
+  send: Send
+  isBusy: boolean
+}
 
-  constructor(commands: Commands, journals: Readonly<Record<'journal' | 'audit', Journal>>) {
-    this.#commands = commands
-    this.#journals = journals
+/** What operators watch: the status once a second, and journal and audit entries as they are written. Idle without watchers. */
+export class AdminEventStream {
+  readonly #source: Pick<CommandContext, 'status' | 'journal' | 'auditLog'>
+  readonly #watchers = new Map<unknown, Watcher>()
+  #stop: (() => void) | undefined
+
+  constructor(source: Pick<CommandContext, 'status' | 'journal' | 'auditLog'>) {
+    this.#source = source
   }
 
-  /** @param who the same one is served once @param last so many entries of each journal come first, in order of time */
-  add(who: unknown, send: Send, last = 0): void {
-    const watcher = { send, busy: false }
-    this.#watchers.set(who, watcher)
-    this.#status([watcher])
+  /**
+   * Adds a watcher, which gets the status at once.
+   * @param key identifies the watcher; a second one with the same key replaces it
+   * @param last the number of older entries of each file to send first, in the order of time
+   */
+  add(key: unknown, send: Send, last = 0): void {
+    const watcher = { send, isBusy: false }
+    this.#watchers.set(key, watcher)
+    this.#sendStatus([watcher])
     if (last > 0) for (const event of this.#lastEntries(last)) void send(event)
-    if (this.#end) return
-    const timer = setInterval(() => this.#status(this.#watchers.values()), FRAME_MS)
-    const unwatch = EVENTS.map((event) =>
-      this.#journals[event].watch((data) => {
-        for (const one of this.#watchers.values()) void one.send({ event, data })
-      })
-    )
-    this.#end = () => {
+    this.#stop ??= this.#start()
+  }
+
+  remove(key: unknown): void {
+    if (!this.#watchers.delete(key) || this.#watchers.size > 0) return
+    this.#stop?.()
+    this.#stop = undefined
+  }
+
+  #start(): () => void {
+    const { journal, auditLog } = this.#source
+    const timer = setInterval(() => this.#sendStatus(this.#watchers.values()), STATUS_INTERVAL_MS)
+    const unwatchJournal = journal.watch((data) => this.#sendAll({ event: 'journal', data }))
+    const unwatchAudit = auditLog.watch((data) => this.#sendAll({ event: 'audit', data }))
+    return () => {
       clearInterval(timer)
-      for (const end of unwatch) end()
+      unwatchJournal()
+      unwatchAudit()
     }
   }
 
-  remove(who: unknown): void {
-    if (!this.#watchers.delete(who) || this.#watchers.size > 0) return
-    this.#end?.()
-    this.#end = undefined
+  #lastEntries(limit: number): AdminEvent[] {
+    const { journal, auditLog } = this.#source
+    const entries = [
+      ...journal.read({ limit }).map((data) => ({ event: 'journal' as const, data })),
+      ...auditLog.read({ limit }).map((data) => ({ event: 'audit' as const, data }))
+    ]
+    return entries.sort((a, b) => (a.data.at < b.data.at ? -1 : 1))
   }
 
-  #lastEntries(limit: number) {
-    return EVENTS.flatMap((event) => this.#journals[event].read({ limit }).map((data) => ({ event, data }))).sort(
-      (a, b) => (a.data.at < b.data.at ? -1 : 1)
-    )
+  #sendAll(event: AdminEvent): void {
+    for (const { send } of this.#watchers.values()) void send(event)
   }
 
-  #status(watchers: Iterable<{ send: Send; busy: boolean }>): void {
-    const event: AdminEvent = { event: 'status', data: this.#commands.look() }
+  #sendStatus(watchers: Iterable<Watcher>): void {
+    const event: AdminEvent = { event: 'status', data: this.#source.status() }
     for (const watcher of watchers) {
-      if (watcher.busy) continue
-      watcher.busy = true
+      if (watcher.isBusy) continue
+      watcher.isBusy = true
       void watcher.send(event).finally(() => {
-        watcher.busy = false
+        watcher.isBusy = false
       })
     }
   }

@@ -1,31 +1,35 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { userInfo } from 'node:os'
-import { refusal } from '../../admin/answer.ts'
-import { CommandError } from '../../admin/command-error.ts'
+import { CommandError, errorAnswer } from '../../admin/command-error.ts'
+import type { CommandRunner } from '../../admin/command-runner.ts'
 import { isTooDeep } from '../../common/json-depth.ts'
 import { http } from '../../common/node-http.ts'
 import type { Caller, CommandAnswer } from '../../ipc/messages.ts'
 import type { AdminEventStream } from './admin-event-stream.ts'
-import type { CommandRunner } from './command-runner.ts'
 
-/** Longest body of a command, in bytes. */
-const BODY_LIMIT = 64 * 1024
-/** What a watcher does not read is kept up to so much, in bytes. */
-const UNREAD_LIMIT = 1024 * 1024
+/** The longest body of a command, in bytes. */
+const MAX_BODY_BYTES = 64 * 1024
+/** A watcher that leaves more than this unread is disconnected; in bytes. */
+const MAX_UNREAD_BYTES = 1024 * 1024
 
 /**
- * `POST /commands/<name>`, and `GET /events` as JSON lines, on a Unix socket that only this user can open. It works when
- * every worker is dead, and while it answers, the folder it is in belongs to this primary.
+ * Serves `POST /commands/<name>`, and `GET /events` as JSON lines, on a Unix socket that only its owner can open. It works
+ * when every worker is dead. While it answers, RUN_DIR belongs to this primary.
+ * @returns a function that closes the socket
  */
-export async function openAdminSocket(path: string, admin: CommandRunner, feed: AdminEventStream): Promise<() => void> {
-  // Who connects is not told apart: the mode of the socket lets in its owner, and root.
+export async function openAdminSocket(
+  path: string,
+  runner: CommandRunner,
+  events: AdminEventStream
+): Promise<() => void> {
+  // Node does not tell which user connects. The mode of the socket admits its owner and root only.
   const { uid, username } = userInfo()
   const caller: Caller = { transport: 'socket', who: `uid ${uid} (${username})` }
   const server = http.createServer((request, response) => {
-    if (request.method === 'GET' && request.url === '/events') stream(response, feed)
-    else void answer(request, admin, caller).then((told) => send(response, told))
+    if (request.method === 'GET' && request.url === '/events') streamEvents(response, events)
+    else void runCommand(request, runner, caller).then((answer) => sendAnswer(response, answer))
   })
-  // The mode is set before anybody can connect.
+  // The mode must be right before the first client can connect.
   const mask = process.umask(0o177)
   try {
     await new Promise<void>((resolve, reject) => server.once('error', reject).listen(path, resolve))
@@ -36,37 +40,42 @@ export async function openAdminSocket(path: string, admin: CommandRunner, feed: 
   return () => void server.close()
 }
 
-async function answer(request: IncomingMessage, admin: CommandRunner, caller: Caller): Promise<CommandAnswer> {
+async function runCommand(request: IncomingMessage, runner: CommandRunner, caller: Caller): Promise<CommandAnswer> {
   try {
     const name = /^\/commands\/([a-z-]+)$/.exec(request.url ?? '')?.[1]
-    if (name !== undefined && request.method !== 'POST') return refusal(405, 'commands are sent with POST')
-    return await admin.run(name ?? '', await readArguments(request), caller)
+    if (name !== undefined && request.method !== 'POST') return errorAnswer(405, 'commands are sent with POST')
+    return await runner.run(name ?? '', await readArguments(request), caller)
   } catch (error) {
-    const known = error instanceof CommandError ? error.statusCode : error instanceof SyntaxError ? 400 : 500
-    return refusal(known, (error as Error).message)
+    return errorAnswer(statusCodeOf(error), (error as Error).message)
   }
 }
 
-function send(response: ServerResponse, { statusCode, body }: CommandAnswer): void {
-  const headers = { 'content-type': 'application/json; charset=utf-8', ...(statusCode === 405 && { allow: 'POST' }) }
-  response.writeHead(statusCode, headers).end(`${JSON.stringify(body)}\n`)
-}
-
-function stream(response: ServerResponse, feed: AdminEventStream): void {
-  response.writeHead(200, { 'content-type': 'application/x-ndjson' })
-  response.on('close', () => feed.remove(response))
-  feed.add(response, async (event) => {
-    if (response.writableLength > UNREAD_LIMIT) response.destroy()
-    else await new Promise((resolve) => response.write(`${JSON.stringify(event)}\n`, resolve))
-  })
-}
-
+/** @throws CommandError 400, 413; SyntaxError when the body is no JSON */
 async function readArguments(request: IncomingMessage): Promise<object> {
   let text = ''
   for await (const chunk of request.setEncoding('utf8')) {
     text += chunk
-    if (text.length > BODY_LIMIT) throw new CommandError('the arguments are too long', 413)
+    if (text.length > MAX_BODY_BYTES) throw new CommandError('the arguments are too long', 413)
   }
   if (isTooDeep(text)) throw new CommandError('the arguments are nested too deep')
   return text === '' ? {} : (JSON.parse(text) as object)
+}
+
+function statusCodeOf(error: unknown): number {
+  if (error instanceof CommandError) return error.statusCode
+  return error instanceof SyntaxError ? 400 : 500
+}
+
+function sendAnswer(response: ServerResponse, { statusCode, body }: CommandAnswer): void {
+  const headers = { 'content-type': 'application/json; charset=utf-8', ...(statusCode === 405 && { allow: 'POST' }) }
+  response.writeHead(statusCode, headers).end(`${JSON.stringify(body)}\n`)
+}
+
+function streamEvents(response: ServerResponse, events: AdminEventStream): void {
+  response.writeHead(200, { 'content-type': 'application/x-ndjson' })
+  response.on('close', () => events.remove(response))
+  events.add(response, async (event) => {
+    if (response.writableLength > MAX_UNREAD_BYTES) response.destroy()
+    else await new Promise((resolve) => response.write(`${JSON.stringify(event)}\n`, resolve))
+  })
 }

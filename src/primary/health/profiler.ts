@@ -1,38 +1,33 @@
 import { readdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import type { DiagnosticFile } from '../../admin/command-context.ts'
 import { CommandError } from '../../admin/command-error.ts'
 import type { WorkerPeer } from '../workers/broadcast-to-workers.ts'
 
 /** Files of each kind that are kept in RUN_DIR, the newest. */
 const KEPT = 10
 
-/** A file about a worker. */
-export interface DiagnosticFile {
-  slot: number
-  pid: number
-  path: string
-  bytes: number
-}
-
 /** Takes profiles and snapshots of workers, one at a time: each costs its worker something. */
 export class Profiler {
   readonly #runDir: string
-  readonly #askMs: number
+  readonly #requestTimeoutMs: number
   #busy = false
 
-  constructor({ runDir, askMs }: { runDir: string; askMs: number }) {
+  constructor({ runDir, requestTimeoutMs }: { runDir: string; requestTimeoutMs: number }) {
     this.#runDir = runDir
-    this.#askMs = askMs
+    this.#requestTimeoutMs = requestTimeoutMs
   }
 
   profile(worker: WorkerPeer, ms: number): Promise<DiagnosticFile> {
     return this.#write(worker, 'profile', 'cpuprofile', (path) =>
-      worker.channel.request('profile', { path, ms }, ms + this.#askMs)
+      worker.channel.request('profile', { path, ms }, ms + this.#requestTimeoutMs)
     )
   }
 
   report(worker: WorkerPeer): Promise<DiagnosticFile> {
-    return this.#write(worker, 'report', 'json', (path) => worker.channel.request('report', { path }, this.#askMs))
+    return this.#write(worker, 'report', 'json', (path) =>
+      worker.channel.request('report', { path }, this.#requestTimeoutMs)
+    )
   }
 
   /** @param replace has another worker serve, and resolves when this one has written the snapshot */

@@ -16,7 +16,7 @@ import {
 import { connect } from 'node:net'
 import { dirname, join } from 'node:path'
 import { StartupError } from '../../common/errors.ts'
-import { readNoFollow, writeNoFollow } from './no-follow.ts'
+import { readNoFollow, writeNoFollow } from '../../common/no-follow.ts'
 
 const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW } = constants
 const ROOT_UID = 0

@@ -1,35 +1,41 @@
-import type { CommandName } from '../../admin/registry.ts'
+import type { CommandRunner } from '../../admin/command-runner.ts'
+import { stop } from '../../admin/commands/service/stop.ts'
 import type { Logger } from '../../common/log.ts'
-import type { CommandRunner } from '../control/command-runner.ts'
 
 /**
- * A signal to the process group of `npm start` (a Ctrl-C in the terminal, `kill -- -pgid`) arrives twice: from its sender
- * and from npm, which forwards its own, usually within 10 ms. The same signal within this time, in ms, is not a second one.
+ * A signal to the process group of `npm start` (Ctrl-C in the terminal, `kill -- -pgid`) arrives twice: from its sender and
+ * from npm, which forwards its own, usually within 10 ms. The same signal within this time, in ms, is not a second one.
  */
 const FORWARDED_MS = 500
 
-/** Signals to the primary, each the same command that the other doors know. @param cut ends everything at once */
-export function handleSignals(admin: CommandRunner, cut: (why: string) => void, log: Logger): void {
-  let first: { signal: string; at: number } | undefined
-  const run = (signal: string, command: CommandName, args: object = {}) => {
-    void admin.run(command, args, { transport: 'signal', who: signal }).then(({ body }) => {
-      if ('message' in body) log.warn({ signal, command }, body.message)
+/**
+ * Runs the command of each signal, as the commands define them. A second signal that stops the service ends it at once, as
+ * SIGQUIT does.
+ * @param cut ends the service without draining
+ */
+export function handleSignals(runner: CommandRunner, cut: (why: string) => void, log: Logger): void {
+  const run = (signal: NodeJS.Signals, name: string, args: object) => {
+    void runner.run(name, args, { transport: 'signal', who: signal }).then(({ body }) => {
+      if ('message' in body) log.warn({ signal, command: name }, body.message)
     })
   }
-  const stop = (signal: string) => {
+  let first: { signal: string; at: number } | undefined
+  const runStop = (signal: NodeJS.Signals, args: object) => {
     if (first) {
       const isForwarded = signal === first.signal && performance.now() - first.at < FORWARDED_MS
-      return isForwarded ? undefined : cut(`a second signal, ${signal}`)
+      if (!isForwarded) cut(`a second signal, ${signal}`)
+      return
     }
     first = { signal, at: performance.now() }
     log.info({ signal }, 'draining; a second signal cuts')
-    run(signal, 'stop')
+    run(signal, stop.name, args)
   }
-  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.removeAllListeners(signal) // main.ts' own
-  process.on('SIGTERM', stop)
-  process.on('SIGINT', stop)
+  for (const { name, signals = {} } of runner.registry.commands) {
+    for (const [signal, args] of Object.entries(signals) as [NodeJS.Signals, object][]) {
+      // main.ts has its own listeners while the service starts.
+      process.removeAllListeners(signal)
+      process.on(signal, () => (name === stop.name ? runStop(signal, args) : run(signal, name, args)))
+    }
+  }
   process.on('SIGQUIT', (signal) => cut(signal))
-  process.on('SIGHUP', () => run('SIGHUP', 'reload'))
-  process.on('SIGTTIN', () => run('SIGTTIN', 'scale', { workers: '+1' }))
-  process.on('SIGTTOU', () => run('SIGTTOU', 'scale', { workers: '-1' }))
 }

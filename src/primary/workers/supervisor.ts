@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events'
-import type { Happening } from '../../admin/journal.ts'
+import type { JournalEvent } from '../../admin/journal-file.ts'
 import type { Logger } from '../../common/log.ts'
 import type { DrainStats, ServiceView } from '../../ipc/messages.ts'
 import { StallAwareClock } from '../health/stall-aware-clock.ts'
@@ -43,7 +43,7 @@ export class Supervisor extends EventEmitter<{
   drained: [DrainStats]
   change: [ServiceView]
   reconciled: []
-  journal: [Happening]
+  journal: [JournalEvent]
 }> {
   /** Its worker processes. */
   readonly pool: WorkerPool

@@ -1,11 +1,9 @@
-import { hostname } from 'node:os'
+import { ackOf } from '../../admin/command.ts'
 import { CommandError } from '../../admin/command-error.ts'
 import type { Ack, DeliveryReport } from '../../ipc/messages.ts'
 import { isAnsweringAdminRequest, liveIn, type State, serves, slotsOf } from '../policy/types.ts'
 import { firstToAnswer, PING_MS, type WorkerPeer } from './broadcast-to-workers.ts'
 import type { Supervisor } from './supervisor.ts'
-
-export const ackOf = ({ slot, pid }: { slot: number; pid: number }): Ack => ({ host: hostname(), slot, pid })
 
 /** The workers as commands see them: who serves which slot, who answers, and when the state is as it was asked for. */
 export class WorkerQueries {

@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { FastifyRequest } from 'fastify'
-import type { Level } from '../../../admin/registry.ts'
+import type { Level } from '../../../admin/command.ts'
 
 const digest = (text: string) => createHash('sha256').update(text).digest()
 

@@ -2,19 +2,18 @@ import assert from 'node:assert/strict'
 import { appendFileSync, mkdirSync, readFileSync, statSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
-import { Journal } from '../../src/admin/journal.ts'
+import { JournalFile } from '../../src/admin/journal-file.ts'
 import type { Logger } from '../../src/common/log.ts'
-import { readWhy } from '../../src/primary/control/commands.ts'
 import { temporaryFolder } from '../helpers/service.ts'
 
 const pathIn = (t: TestContext) => join(temporaryFolder(t), 'journal.jsonl')
-const whys = (journal: Journal, filter = {}) => journal.read(filter).map((entry) => entry.why)
+const whys = (journal: JournalFile, filter = {}) => journal.read(filter).map((entry) => entry.why)
 
 describe('the journal', () => {
   test('keeps what is recorded, with its time, the newest last, for its user alone', (t) => {
     const path = pathIn(t)
     const before = Date.now()
-    const journal = new Journal(path)
+    const journal = new JournalFile(path)
     journal.record({ event: 'fork', slot: 0, pid: 7, generation: 2, why: 'first start' })
     journal.record({ event: 'gone', slot: 0, pid: 7, how: 'SIGSEGV' })
     const [fork, gone] = journal.read()
@@ -23,21 +22,21 @@ describe('the journal', () => {
     assert.deepEqual(rest, { event: 'fork', slot: 0, pid: 7, generation: 2, why: 'first start' })
     assert.equal(gone?.how, 'SIGSEGV')
     assert.equal(statSync(path).mode & 0o777, 0o600)
-    assert.deepEqual(new Journal(path).read(), journal.read(), 'the next primary reads it too')
+    assert.deepEqual(new JournalFile(path).read(), journal.read(), 'the next primary reads it too')
   })
 
   test('tells of one slot, and the last few', (t) => {
-    const journal = new Journal(pathIn(t))
+    const journal = new JournalFile(pathIn(t))
     for (let i = 0; i < 6; i++) journal.record({ event: 'fork', slot: i % 2, why: `${i}` })
     assert.deepEqual(whys(journal, { slot: 1 }), ['1', '3', '5'])
     assert.deepEqual(whys(journal, { limit: 2 }), ['4', '5'])
     assert.deepEqual(whys(journal, { slot: 0, limit: 2 }), ['2', '4'])
-    assert.deepEqual(new Journal(pathIn(t)).read(), [], 'nothing recorded, nothing to tell')
+    assert.deepEqual(new JournalFile(pathIn(t)).read(), [], 'nothing recorded, nothing to tell')
   })
 
   test('is bounded: a full file becomes the older one, and reading goes over both', (t) => {
     const path = pathIn(t)
-    const journal = new Journal(path, 1000)
+    const journal = new JournalFile(path, 1000)
     for (let i = 0; i < 100; i++) journal.record({ event: 'fork', why: `${i}` })
     const older = path.replace('.jsonl', '.1.jsonl')
     for (const file of [path, older]) assert.ok(statSync(file).size <= 1000, `${file} has ${statSync(file).size} bytes`)
@@ -51,9 +50,9 @@ describe('the journal', () => {
 
   test('a line torn by a crash is skipped, and costs the next one nothing', (t) => {
     const path = pathIn(t)
-    new Journal(path).record({ event: 'fork', why: 'before' })
+    new JournalFile(path).record({ event: 'fork', why: 'before' })
     appendFileSync(path, '{"at":"2026-01-01T00:00:00.000Z","event":"fo')
-    const journal = new Journal(path)
+    const journal = new JournalFile(path)
     assert.deepEqual(whys(journal), ['before'])
     journal.record({ event: 'fork', why: 'after' })
     journal.record({ event: 'fork', why: 'later' })
@@ -65,7 +64,7 @@ describe('the journal', () => {
     const path = pathIn(t)
     writeFileSync(path, 'null\n42\n{"at":1,"event":"fork"}\n{"at":"2026"}\n{"at":"2026","event":"kept"}\n')
     assert.deepEqual(
-      new Journal(path).read().map((entry) => entry.event),
+      new JournalFile(path).read().map((entry) => entry.event),
       ['kept']
     )
   })
@@ -76,7 +75,7 @@ describe('the journal', () => {
     const path = join(folder, 'full')
     const said: object[] = []
     const log = { error: ({ err }: { err: NodeJS.ErrnoException }, text: string) => said.push([err.code, text]) }
-    const journal = new Journal(path, undefined, log as unknown as Logger)
+    const journal = new JournalFile(path, undefined, log as unknown as Logger)
     journal.record({ event: 'fork', why: 'lost' })
     journal.record({ event: 'fork', why: 'lost too' })
     assert.deepEqual(said, [['ENOSPC', 'the journal cannot be written']])
@@ -93,13 +92,13 @@ describe('the journal', () => {
     symlinkSync(other, path)
     const said: object[] = []
     const log = { error: ({ err }: { err: NodeJS.ErrnoException }) => said.push([err.code]) }
-    new Journal(path, undefined, log as unknown as Logger).record({ event: 'fork' })
+    new JournalFile(path, undefined, log as unknown as Logger).record({ event: 'fork' })
     assert.deepEqual(said, [['ELOOP']])
     assert.equal(readFileSync(other, 'utf8'), 'as it was')
   })
 
   test('nor does an entry that is no JSON throw', (t) => {
-    const journal = new Journal(pathIn(t))
+    const journal = new JournalFile(pathIn(t))
     journal.record({ event: 'fork', count: 1n })
     journal.record({ event: 'fork', why: 'kept' })
     assert.deepEqual(whys(journal), ['kept'])
@@ -108,9 +107,9 @@ describe('the journal', () => {
 
 describe('what may be asked of it', () => {
   test('the last 50, unless another limit is given', (t) => {
-    const journal = new Journal(pathIn(t))
+    const journal = new JournalFile(pathIn(t))
     for (let i = 0; i < 60; i++) journal.record({ event: 'fork', slot: 0 })
-    assert.equal(readWhy(journal, {}).length, 50)
-    assert.equal(readWhy(journal, { slot: 0, limit: 55 }).length, 55)
+    assert.equal(journal.latest().length, 50)
+    assert.equal(journal.latest({ slot: 0, limit: 55 }).length, 55)
   })
 })

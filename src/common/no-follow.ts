@@ -1,16 +1,20 @@
 import { closeSync, constants, openSync, readFileSync, writeFileSync } from 'node:fs'
 
+/*
+ * Files of RUN_DIR are opened without following a symbolic link at the end of their path, so that a link placed there cannot
+ * redirect what is written. Files that are created are readable by their owner alone.
+ */
 const { O_APPEND, O_CREAT, O_NOFOLLOW, O_RDONLY, O_TRUNC, O_WRONLY } = constants
 const MODE = 0o600
 
-/** Reads a file. @throws Error, ELOOP where the file is a symbolic link */
+/** Reads a file. @throws Error with code ELOOP when the file is a symbolic link */
 export const readNoFollow = (path: string): Buffer => withFile(path, O_RDONLY, (descriptor) => readFileSync(descriptor))
 
-/** Writes a whole file (0600). @throws Error, ELOOP where the file is a symbolic link */
+/** Replaces the content of a file. @throws Error with code ELOOP when the file is a symbolic link */
 export const writeNoFollow = (path: string, text: string): void =>
   withFile(path, O_WRONLY | O_CREAT | O_TRUNC, (descriptor) => writeFileSync(descriptor, text))
 
-/** Appends to a file (0600). @throws Error, ELOOP where the file is a symbolic link */
+/** Appends to a file. @throws Error with code ELOOP when the file is a symbolic link */
 export const appendNoFollow = (path: string, text: string): void =>
   withFile(path, O_WRONLY | O_CREAT | O_APPEND, (descriptor) => writeFileSync(descriptor, text))
 

@@ -1,0 +1,34 @@
+import { issueOf } from '../common/json-schema-check.ts'
+import type { Command } from './command.ts'
+
+/** Checks the arguments of a command. @returns all problems in one text; undefined when there is none */
+export function argumentIssues({ args: { properties, required = [] } }: Command, given: unknown): string | undefined {
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) return 'the arguments must be a JSON object'
+  const known = Object.keys(properties)
+  const remedy = known.length > 0 ? `known arguments: ${known.join(', ')}` : 'this command takes none'
+  const issues = Object.keys(given)
+    .filter((name) => !known.includes(name))
+    .map((name) => `${name}: unknown argument; ${remedy}`)
+  for (const [name, schema] of Object.entries(properties)) {
+    const value = (given as Record<string, unknown>)[name]
+    const { description = 'valid' } = schema
+    if (value === undefined) {
+      if (required.includes(name)) issues.push(`${name}: missing; must be ${description}`)
+    } else if (issueOf(schema, value)) issues.push(`${name}: must be ${description}, not ${JSON.stringify(value)}`)
+  }
+  return issues.length > 0 ? issues.join('; ') : undefined
+}
+
+/**
+ * Turns the words that an operator typed into arguments. Words that are not numbers stay text, also where a number is needed:
+ * {@link argumentIssues} then tells what it must be. Words beyond the last argument are named `argument 3`, and so on.
+ */
+export function argumentsFromWords({ positional, args }: Command, words: readonly string[]): Record<string, unknown> {
+  const given = words.map((word, i) => {
+    const name = positional[i] ?? `argument ${i + 1}`
+    const schema = args.properties[name]
+    const isNumber = schema !== undefined && schema.type !== 'string' && /^\d+(\.\d+)?$/.test(word)
+    return [name, isNumber ? Number(word) : word] as const
+  })
+  return Object.fromEntries(given)
+}

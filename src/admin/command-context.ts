@@ -1,0 +1,94 @@
+import type { DeliveryReport, Diagnostics, Heartbeat, Refusal, WorkerRequests, WorkerView } from '../ipc/messages.ts'
+import type { JournalFile } from './journal-file.ts'
+
+/** The files of RUN_DIR that outlive a service. */
+export interface JournalFiles {
+  /** What happened to the service and its workers. */
+  readonly journal: JournalFile
+  /** Which commands were given, by whom. */
+  readonly auditLog: JournalFile
+}
+
+/** Everything that commands can ask of a running service. The primary implements it. */
+export interface CommandContext extends JournalFiles {
+  /** The configuration variables in force; secrets are hidden. */
+  readonly variables: Readonly<Record<string, unknown>>
+  /** The status as the primary knows it, without asking workers. */
+  status(): ServiceStatus
+  /** Asks every ready worker for a sign of life. */
+  pingWorkers(): Promise<DeliveryReport>
+  /** The serving worker of each slot; slots without one are missing. */
+  servingWorkers(): DeliveryReport
+  /**
+   * Replaces all workers by workers that run the code on disk. Resolves when the reload has ended, however it went.
+   * @param join whether to wait for a reload that is under way; otherwise another one follows it
+   * @throws CommandError 409 while the service drains
+   */
+  reload(join: boolean): Promise<ReloadOutcome>
+  /**
+   * Changes the number of workers. Resolves when exactly so many serve, when a new one fails, or at a timeout.
+   * @param workers a number, or a change such as `+1`
+   * @returns the number of workers
+   * @throws CommandError 400 for a number out of range; 409 while the service drains, or when another command interferes
+   */
+  scale(workers: number | string): Promise<number>
+  /** Replaces the worker of a slot. Resolves when the new one serves and the old one is gone. @throws CommandError 404, 500 */
+  recycle(slot: number): Promise<WorkerId>
+  /** Begins to drain the service. Returns at once; does nothing when it drains already. */
+  stop(): void
+  /**
+   * Sends a request to the ready worker that answers first: commands that need Redis run in a worker.
+   * @throws CommandError when no worker is ready (503), or when the worker refuses
+   * @throws RpcError when the worker does not answer in time
+   */
+  requestWorker<Name extends keyof WorkerRequests>(
+    name: Name,
+    args: WorkerRequests[Name]['args']
+  ): Promise<Exclude<WorkerRequests[Name]['result'], Refusal>>
+  /** Samples a serving worker for `ms`. @throws CommandError 404 for a slot without a worker, 409 while another file is written */
+  profile(slot: number, ms: number): Promise<DiagnosticFile>
+  /** Replaces the worker of a slot; the old one drains and writes its heap snapshot. @throws CommandError as `profile` */
+  heapSnapshot(slot: number): Promise<DiagnosticFile>
+  /** Has a worker write Node's diagnostic report. @throws CommandError as `profile` */
+  report(slot: number): Promise<DiagnosticFile>
+  /** @throws CommandError 404 for a slot without a worker */
+  diagnose(slot: number): Promise<WorkerId & Diagnostics>
+}
+
+export interface WorkerId {
+  slot: number
+  pid: number
+}
+
+/** A file that a worker wrote. */
+export interface DiagnosticFile extends WorkerId {
+  path: string
+  bytes: number
+}
+
+export interface ReloadOutcome {
+  outcome: 'done' | 'failed' | 'stopped'
+  generation: number
+  durationMs: number
+  /** The reason of a failure. */
+  why?: string
+  /** The reload was under way when the command came. */
+  joined?: boolean
+}
+
+export interface ServiceStatus {
+  version: string
+  /** The host name: behind a load balancer, the next answer may come from another host. */
+  host: string
+  pid: number
+  uptimeSeconds: number
+  generation: number
+  desired: number
+  scheduling: string
+  state: string
+  /** With the last heartbeat of each worker; without one for a worker that has not sent any. */
+  workers: (WorkerView & { uptimeSeconds: number } & Partial<Heartbeat>)[]
+  lastReload: ReloadOutcome | null
+  /** How many workers were replaced, by reason. */
+  restarts: Readonly<Record<string, number>>
+}

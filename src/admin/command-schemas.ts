@@ -1,0 +1,44 @@
+import { object, oneOf, type Properties, type Schema } from '../common/json-schema.ts'
+
+/** Slots are numbered from 0. */
+export const MAX_SLOT = 998
+
+/** The arguments of a command: required ones, then optional ones. */
+export const argumentsOf = <const R extends Properties, const O extends Properties = Record<never, never>>(
+  required: R,
+  optional?: O
+) => ({ ...object(required, optional), additionalProperties: false }) as const
+
+export const noArguments = argumentsOf({})
+
+export const slot = {
+  type: 'integer',
+  minimum: 0,
+  maximum: MAX_SLOT,
+  description: `a number from 0 to ${MAX_SLOT}`
+} as const
+
+/** The number of entries, at most. */
+export const limit = { type: 'integer', minimum: 1, maximum: 10_000, description: 'a number from 1 to 10000' } as const
+
+export const nameOf = (thing: string) =>
+  ({ type: 'string', minLength: 1, maxLength: 256, description: `the name of ${thing}` }) as const
+
+export const text = { type: 'string' } as const
+export const count = { type: 'integer', minimum: 0 } as const
+export const nothing = { type: 'null' } as const
+/** An object with any names, whose values fit `value`. */
+export const mapOf = (value: Schema) => ({ type: 'object', patternProperties: { '^.*$': value } }) as const
+export const anyObject = mapOf({})
+
+export const worker = object({ slot: count, pid: count })
+export const settings = object({ version: count, values: anyObject })
+export const journalEntry = object({ at: text, event: text }, { slot: count, why: text })
+export const diagnosticFile = object({ slot: count, pid: count, path: text, bytes: count })
+export const reloadOutcome = object(
+  { outcome: oneOf('done', 'failed', 'stopped'), generation: count, durationMs: count },
+  {
+    why: text,
+    joined: { type: 'boolean', const: true, description: 'The reload was under way when the command came.' }
+  }
+)

@@ -1,0 +1,19 @@
+import { array } from '../../../common/json-schema.ts'
+import { defineCommand } from '../../command.ts'
+import { argumentsOf, journalEntry, limit, slot } from '../../command-schemas.ts'
+
+export const why = defineCommand({
+  name: 'why',
+  summary: 'shows why workers came and went, of all slots or of one; also when nothing runs',
+  level: 'read',
+  usage: 'why [SLOT] [LIMIT]',
+  positional: ['slot', 'limit'],
+  args: argumentsOf({}, { slot, limit }),
+  result: array(journalEntry),
+  example: {
+    args: { slot: 0, limit: 1 },
+    result: [{ at: '2026-01-31T12:00:00.000Z', event: 'gone', slot: 0, pid: 4242, why: 'SIGSEGV' }]
+  },
+  run: ({ journal }, args) => journal.latest(args),
+  runOffline: ({ journal }, args) => journal.latest(args)
+})

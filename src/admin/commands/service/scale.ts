@@ -1,0 +1,25 @@
+import { object } from '../../../common/json-schema.ts'
+import { CommandResult, defineCommand } from '../../command.ts'
+import { argumentsOf, count } from '../../command-schemas.ts'
+
+export const scale = defineCommand({
+  name: 'scale',
+  summary: 'sets the number of workers, or changes it by +1 or -1; waits until they serve',
+  level: 'control',
+  usage: 'scale WORKERS',
+  positional: ['workers'],
+  args: argumentsOf({
+    workers: {
+      anyOf: [{ type: 'integer' }, { type: 'string', pattern: '^[+-]\\d{1,3}$' }],
+      description: 'a number of workers, or a change such as +1 or -1'
+    }
+  }),
+  result: object({ workers: count }),
+  example: { args: { workers: 4 }, result: { workers: 4 } },
+  signals: { SIGTTIN: { workers: '+1' }, SIGTTOU: { workers: '-1' } },
+  async run(context, args) {
+    const workers = await context.scale(args.workers)
+    const report = context.servingWorkers()
+    return new CommandResult({ workers }, { ...report, ok: report.missing.length === 0 })
+  }
+})

@@ -1,0 +1,45 @@
+import { array, object } from '../../../common/json-schema.ts'
+import { CommandResult, defineCommand } from '../../command.ts'
+import { count, mapOf, noArguments, nothing, reloadOutcome, text } from '../../command-schemas.ts'
+
+export const status = defineCommand({
+  name: 'status',
+  summary: 'shows the service and its workers; workers that do not answer are missing',
+  level: 'read',
+  usage: 'status',
+  positional: [],
+  args: noArguments,
+  result: object({
+    version: text,
+    host: text,
+    pid: count,
+    uptimeSeconds: count,
+    generation: count,
+    desired: count,
+    scheduling: text,
+    state: text,
+    workers: array(object({ slot: count, pid: count, generation: count, status: text, uptimeSeconds: count })),
+    lastReload: { anyOf: [reloadOutcome, nothing] },
+    restarts: mapOf(count)
+  }),
+  example: {
+    args: {},
+    result: {
+      version: '1.0.0',
+      host: 'web-1',
+      pid: 4240,
+      uptimeSeconds: 60,
+      generation: 1,
+      desired: 1,
+      scheduling: 'rr',
+      state: 'running',
+      workers: [{ slot: 0, pid: 4242, generation: 1, status: 'ready', uptimeSeconds: 59 }],
+      lastReload: null,
+      restarts: { crash: 0 }
+    }
+  },
+  async run(context) {
+    const { missing } = await context.pingWorkers()
+    return new CommandResult(context.status(), { missing })
+  }
+})

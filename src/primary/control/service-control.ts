@@ -1,0 +1,200 @@
+import { hostname } from 'node:os'
+import type {
+  CommandContext,
+  DiagnosticFile,
+  ReloadOutcome,
+  ServiceStatus,
+  WorkerId
+} from '../../admin/command-context.ts'
+import { CommandError } from '../../admin/command-error.ts'
+import type { JournalFile } from '../../admin/journal-file.ts'
+import type { DeliveryReport, Diagnostics, Refusal, WorkerRequests } from '../../ipc/messages.ts'
+import { Profiler } from '../health/profiler.ts'
+import { isAnsweringAdminRequest, liveIn, type State, serves, slotsOf } from '../policy/types.ts'
+import type { RolloutOutcome } from '../rollout/rollout.ts'
+import type { Supervisor } from '../workers/supervisor.ts'
+import { WorkerQueries } from '../workers/worker-queries.ts'
+
+export interface ServiceControlOptions {
+  supervisor: Supervisor
+  journal: JournalFile
+  auditLog: JournalFile
+  version: string
+  scheduling: string
+  /** The variables in force, without secrets. */
+  variables: Readonly<Record<string, unknown>>
+  /** The folder for profiles and snapshots. */
+  runDir: string
+  /** More workers are refused. */
+  maxWorkers: number
+  /** How long a worker may take for a request, in ms; its own waits for other workers and for Redis are shorter. */
+  requestTimeoutMs: number
+  /** How long a new worker may take until it is ready, in ms. */
+  bootMs: number
+  /** How long the port stays open after `stop`, in ms. */
+  lameDuckMs: number
+  /** How long a leaving worker may drain, in ms; also how long accepted connections may take to reach a worker. */
+  drainMs: number
+}
+
+/** What admin commands can do to the service. Each method changes the supervisor's state, then waits for what follows. */
+export class ServiceControl implements CommandContext {
+  readonly journal: JournalFile
+  readonly auditLog: JournalFile
+  readonly variables: Readonly<Record<string, unknown>>
+  readonly #options: ServiceControlOptions
+  readonly #supervisor: Supervisor
+  readonly #workers: WorkerQueries
+  readonly #profiler: Profiler
+  #lastReload: RolloutOutcome | null = null
+
+  constructor(options: ServiceControlOptions) {
+    this.journal = options.journal
+    this.auditLog = options.auditLog
+    this.variables = options.variables
+    this.#options = options
+    this.#supervisor = options.supervisor
+    this.#workers = new WorkerQueries(options.supervisor)
+    this.#profiler = new Profiler({ runDir: options.runDir, requestTimeoutMs: options.requestTimeoutMs })
+    this.#supervisor.on('roll', (outcome) => {
+      this.#lastReload = outcome
+    })
+  }
+
+  status(): ServiceStatus {
+    const { state } = this.#supervisor
+    const now = this.#supervisor.now()
+    return {
+      version: this.#options.version,
+      host: hostname(),
+      pid: process.pid,
+      uptimeSeconds: Math.round(process.uptime()),
+      generation: state.generation,
+      desired: state.desired,
+      scheduling: this.#options.scheduling,
+      state: this.#supervisor.view().state,
+      workers: state.workers.map(({ id, slot, pid, generation, status, since }) => ({
+        slot,
+        pid,
+        generation,
+        status,
+        uptimeSeconds: Math.round((now - since) / 1000),
+        ...this.#supervisor.pool.of(id)?.heartbeat
+      })),
+      lastReload: this.#lastReload,
+      restarts: state.restarts
+    }
+  }
+
+  pingWorkers(): Promise<DeliveryReport> {
+    return this.#workers.ping()
+  }
+
+  servingWorkers(): DeliveryReport {
+    return this.#workers.serving()
+  }
+
+  async reload(join: boolean): Promise<ReloadOutcome> {
+    this.#refuseWhileDraining()
+    const { rollout, lastGeneration } = this.#supervisor.state
+    if (join && rollout) return { ...(await this.#rolloutEnd(rollout.generation)), joined: true }
+    const ended = this.#rolloutEnd(lastGeneration + 1)
+    this.#supervisor.dispatch({ type: 'reload' })
+    return ended
+  }
+
+  async scale(change: number | string): Promise<number> {
+    const { maxWorkers, bootMs, drainMs } = this.#options
+    const before = this.#supervisor.state
+    const workers = typeof change === 'string' ? before.desired + Number(change) : change
+    if (workers < 1 || workers > maxWorkers) {
+      throw new CommandError(
+        `workers: must be a number from 1 to ${maxWorkers}, or a change such as +1 or -1, not ${workers}`
+      )
+    }
+    this.#refuseWhileDraining()
+    this.#supervisor.dispatch({ type: 'scale', desired: workers })
+    await this.#workers.until((now) => isScaled(now, workers, before), bootMs + drainMs)
+    const { desired } = this.#supervisor.state
+    if (desired !== workers) throw new CommandError(`another command asked for ${desired} workers meanwhile`, 409)
+    this.#refuseWhileDraining()
+    return workers
+  }
+
+  recycle(slot: number): Promise<WorkerId> {
+    return this.#workers.replace(this.#workers.inSlot(slot))
+  }
+
+  stop(): void {
+    if (this.#supervisor.state.phase === 'running') void this.#drainService()
+  }
+
+  async requestWorker<Name extends keyof WorkerRequests>(
+    name: Name,
+    args: WorkerRequests[Name]['args']
+  ): Promise<Exclude<WorkerRequests[Name]['result'], Refusal>> {
+    const worker = await this.#workers.any()
+    const answer = await worker.channel.request(name, args, this.#options.requestTimeoutMs)
+    if (isRefusal(answer)) throw new CommandError(answer.refused.message, answer.refused.statusCode)
+    return answer as Exclude<typeof answer, Refusal>
+  }
+
+  async profile(slot: number, ms: number): Promise<DiagnosticFile> {
+    return this.#profiler.profile(this.#workers.inSlot(slot), ms)
+  }
+
+  async heapSnapshot(slot: number): Promise<DiagnosticFile> {
+    const worker = this.#workers.inSlot(slot)
+    return this.#profiler.heap(worker, (path) => this.#workers.replace(worker, path))
+  }
+
+  async report(slot: number): Promise<DiagnosticFile> {
+    return this.#profiler.report(this.#workers.inSlot(slot))
+  }
+
+  async diagnose(slot: number): Promise<WorkerId & Diagnostics> {
+    const { pid, channel } = this.#workers.inSlot(slot)
+    return { slot, pid, ...(await channel.request('diagnose', {}, this.#options.requestTimeoutMs)) }
+  }
+
+  #refuseWhileDraining(): void {
+    if (this.#supervisor.state.phase !== 'running') throw new CommandError('the service is draining', 409)
+  }
+
+  /** Resolves when the rollout of this generation, or of a later one, has ended. When the service stops, every rollout ends. */
+  #rolloutEnd(generation: number): Promise<RolloutOutcome> {
+    return new Promise((resolve) => {
+      const settle = (outcome: RolloutOutcome) => {
+        if (outcome.generation < generation && outcome.outcome !== 'stopped') return
+        this.#supervisor.off('roll', settle)
+        resolve(outcome)
+      }
+      this.#supervisor.on('roll', settle)
+    })
+  }
+
+  /** Readiness turns false at once. The port stays open for the lame duck time; then every worker finishes and leaves. */
+  async #drainService(): Promise<void> {
+    this.#supervisor.dispatch({ type: 'stop' })
+    await sleep(this.#options.lameDuckMs)
+    await Promise.race([this.#supervisor.closePort(), sleep(this.#options.drainMs)])
+    this.#supervisor.dispatch({ type: 'port-closed' })
+  }
+}
+
+/** True when a change of scale has ended: so many workers serve and no others are left, a new one failed, or another command came. */
+function isScaled(now: State, workers: number, before: State): boolean {
+  if (now.desired !== workers || now.phase !== 'running') return true
+  const failuresOf = (state: State, slot: number) => state.slots[slot]?.failures ?? 0
+  const isSettled = (slot: number) => liveIn(now, slot).some(serves) || failuresOf(now, slot) > failuresOf(before, slot)
+  const isExtra = (slot: number) => slot >= workers
+  return (
+    slotsOf(now).every(isSettled) &&
+    !now.workers.some((worker) => isExtra(worker.slot) && !isAnsweringAdminRequest(worker))
+  )
+}
+
+const isRefusal = (answer: unknown): answer is Refusal =>
+  typeof answer === 'object' && answer !== null && 'refused' in answer
+
+const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms).unref())

@@ -1,0 +1,107 @@
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { describe, test } from 'node:test'
+import { argumentIssues } from '../../src/admin/command-arguments.ts'
+import { registry } from '../../src/admin/registry.ts'
+import { commandHelp, completion, help } from '../../src/cli/help.ts'
+import { issueOf } from '../../src/common/json-schema-check.ts'
+import { extendedRegistry, startRunner } from '../helpers/extra-command.ts'
+
+const read = (file: string) => readFileSync(new URL(`../../../${file}`, import.meta.url), 'utf8')
+const verbsOf = (usage: string) => usage.split(' ').filter((word) => /^[a-z]/.test(word))
+
+describe('each command', () => {
+  for (const command of registry.commands) {
+    const { name, usage, positional, args, summary, level, result, example, signals = {} } = command
+
+    test(`${name}: the usage lists its arguments, optional ones in brackets`, () => {
+      const words = usage.split(' ')
+      const verbs = verbsOf(usage)
+      assert.equal(verbs.join('-'), name)
+      assert.equal(words.length - verbs.length, positional.length)
+      const required: readonly string[] = args.required ?? []
+      for (const [i, word] of words.slice(verbs.length).entries()) {
+        const argument = positional[i]!
+        assert.ok(argument in args.properties, argument)
+        // `settings set` takes the value as text; the schema requires neither `text` nor its JSON form, `value`.
+        if (argument !== 'text') assert.equal(word.startsWith('['), !required.includes(argument), word)
+      }
+    })
+
+    test(`${name}: is in the help, in the documentation and in the completion`, () => {
+      assert.ok(help().includes(`  ${usage} `) && help().includes(summary), 'help')
+      assert.ok(commandHelp(command).includes(`muster ${usage}`), 'help of the command')
+      const row = read('docs/reference/commands.md')
+        .split('\n')
+        .find((line) => line.startsWith(`| \`${name}\` |`))
+      assert.ok(row, 'docs/reference/commands.md has no row of it')
+      const cells = row.split('|').map((cell) => cell.trim())
+      assert.equal(cells[2], `\`muster ${usage}\``)
+      assert.equal(cells[3], level)
+      assert.equal(cells[4], summary.replaceAll('|', '\\|'))
+      for (const verb of verbsOf(usage)) assert.match(completion('bash')!, new RegExp(`\\b${verb}\\b`))
+    })
+
+    test(`${name}: the example and the arguments of its signals are valid`, () => {
+      for (const given of [example.args, ...Object.values(signals)])
+        assert.equal(argumentIssues(command, given), undefined)
+      assert.equal(issueOf(result, example.result), undefined)
+    })
+  }
+
+  test('docs/reference/commands.md documents no other commands', () => {
+    const rows = [...read('docs/reference/commands.md').matchAll(/^\| `([a-z-]+)` \| `muster /gm)].map(
+      (match) => match[1]
+    )
+    assert.deepEqual(rows.sort(), [...registry.names].sort())
+  })
+
+  test('no signal gives two commands', () => {
+    const signals = registry.commands.flatMap((command) => Object.keys(command.signals ?? {}))
+    assert.deepEqual(signals.toSorted(), ['SIGHUP', 'SIGINT', 'SIGTERM', 'SIGTTIN', 'SIGTTOU'])
+  })
+})
+
+test('the completion works in bash', () => {
+  const complete = (words: string[]) => {
+    const quoted = ['muster', ...words].map((word) => `'${word}'`).join(' ')
+    const script = `${completion('bash')}\nCOMP_WORDS=(${quoted}); COMP_CWORD=${words.length}; _muster; echo "\${COMPREPLY[@]}"`
+    return execFileSync('bash', ['-c', script], { encoding: 'utf8' }).trim().split(' ')
+  }
+  assert.deepEqual(complete(['relo']), ['reload'])
+  assert.deepEqual(complete(['sess']), ['sessions'])
+  assert.deepEqual(complete(['sessions', 'e']), ['end'])
+  assert.deepEqual(complete(['settings', '']).sort(), ['--help', '--json', '--watch', 'get', 'set'])
+})
+
+describe('a command that is added to the registry', () => {
+  test('is in the help and in the completion', () => {
+    assert.match(help(extendedRegistry), /^ {2}greet NAME \[PASSWORD\] +greets someone$/m)
+    assert.match(completion('bash', extendedRegistry)!, /words="status .* greet events completion"/)
+    assert.doesNotMatch(help(), /greet/)
+  })
+
+  test('is answered, logged and audited', async () => {
+    const { runner, audited } = startRunner()
+    const caller = { transport: 'socket', who: 'uid 0 (root)' } as const
+    assert.deepEqual(await runner.run('greet', { name: 'Ada', password: 'secret' }, caller), {
+      statusCode: 200,
+      body: { ok: true, result: 'Hello Ada from web-1', acks: [], missing: [] }
+    })
+    const { statusCode, body } = await runner.run('greet', { colour: 'secret' }, caller)
+    assert.equal(statusCode, 400)
+    assert.match('message' in body ? body.message : '', /^colour: unknown argument; .*; name: missing; must be a name$/)
+    assert.deepEqual(
+      audited.map(({ event, command, ok }) => [event, command, ok]),
+      [
+        ['command received', 'greet', undefined],
+        ['command answered', 'greet', true],
+        ['command received', 'greet', undefined],
+        ['command answered', 'greet', false]
+      ]
+    )
+    assert.deepEqual(audited[0]!.args, { name: 'Ada', password: '(hidden)' })
+    assert.doesNotMatch(JSON.stringify(audited), /"secret"/, 'neither secret nor unknown arguments are recorded')
+  })
+})
