@@ -28,12 +28,17 @@ export const schema = {
   type: 'object',
   properties: {
     PORT: integer({ default: 8080, minimum: 0, maximum: 65535, description: 'TCP port; 0 takes a free one' }),
-    HOST: string({ default: '127.0.0.1', description: 'address to listen on, or the absolute path of a Unix socket' }),
+    HOST: string({
+      default: '127.0.0.1',
+      description:
+        'address to listen on; 0.0.0.0 is every address; an absolute path listens on a Unix socket instead of PORT'
+    }),
     ADMIN_PORT: {
       type: 'integer',
       minimum: 0,
       maximum: 65535,
-      description: 'TCP port of /metrics, /docs and /admin, which PORT then does not have; unset: all are at PORT'
+      description:
+        'TCP port of /metrics, /docs and /admin, which PORT then does not serve; probes are at both ports; unset: everything is at PORT'
     },
     ADMIN_HOST: optional({ description: 'address that ADMIN_PORT listens on; unset: HOST' }),
     WORKERS: string({
@@ -44,17 +49,22 @@ export const schema = {
     SCHEDULING: {
       ...oneOf('rr', 'shared', 'reuseport', 'sticky'),
       default: 'rr',
-      description: 'how connections come to workers: docs/explanation/scheduling.md'
+      description:
+        'how connections reach workers; rr: the primary distributes them; sticky: a client keeps its worker; shared: workers accept from one socket; reuseport: each worker accepts from its own socket'
     },
     REUSEPORT_LOSS: {
       ...oneOf('refuse', 'allow'),
       default: 'refuse',
-      description: 'whether reuseport may lose connections, where the kernel does not move them'
+      description:
+        'with reuseport on a kernel that does not move connections (net.ipv4.tcp_migrate_req): refuse to start, or allow the loss'
     },
-    APP: optional({ description: 'module whose default export is a Fastify plugin, in place of src/routes/' }),
+    APP: optional({ description: 'module whose default export is a Fastify plugin; replaces src/routes/' }),
     REDIS_URL: optional({ description: `${REDIS_URL_FORMS}; unset: the embedded Redis` }),
-    REDIS_URL_FILE: optional({ description: 'file that holds REDIS_URL' }),
-    REDIS_CA: optional({ description: 'file of the certificates that sign that of Redis, where it is reached by TLS' }),
+    REDIS_URL_FILE: optional({ description: 'file that contains REDIS_URL' }),
+    REDIS_CA: optional({
+      description:
+        'file with the certificates of the authority that signed the certificate of Redis, in PEM; unset: authorities that Node trusts'
+    }),
     REDIS_PREFIX: string({
       default: 'muster:',
       pattern: '^[A-Za-z0-9._-][A-Za-z0-9._:-]{0,62}:$',
@@ -64,106 +74,128 @@ export const schema = {
     REDIS_FSYNC: {
       ...oneOf('everysec', 'always'),
       default: 'everysec',
-      description: 'when writes of the embedded Redis are on the disk: once a second, or before they are answered'
+      description:
+        'when writes of the embedded Redis reach the disk; everysec: a power cut may lose the last 2 s; always: before they are answered, and hits are slower'
     },
-    REDIS_TIMEOUT: ms(1000, 10, 'how long a Redis command may take'),
+    REDIS_TIMEOUT: ms(1000, 10, 'time limit of a Redis command'),
     RUN_DIR: string({
       default: '.run',
-      description: 'folder of the pid file, the admin socket and the embedded Redis'
+      description: 'folder of the pid file, the admin socket, the journal and the embedded Redis'
     }),
     SESSION_SECRET: optional({
-      description: 'signs session cookies, 32 characters or more; several by commas: the first signs'
+      description:
+        'signs session cookies; 32 characters or more; of a comma-separated list the first signs and all verify; unset: one is made and kept'
     }),
-    SESSION_SECRET_FILE: optional({ description: 'file that holds SESSION_SECRET' }),
-    METRICS_TOKEN: optional({ description: 'bearer token that /metrics asks for, as ADMIN_TOKEN; unset: none' }),
-    METRICS_TOKEN_FILE: optional({ description: 'file that holds METRICS_TOKEN' }),
-    SESSION_IDLE: ms(30 * 60_000, 1000, 'a session ends when unused for so long'),
-    SESSION_MAX_AGE: ms(12 * 3_600_000, 1000, 'a session ends so long after it began, used or not'),
+    SESSION_SECRET_FILE: optional({ description: 'file that contains SESSION_SECRET' }),
+    METRICS_TOKEN: optional({
+      description: 'bearer token of /metrics, in the format of ADMIN_TOKEN; unset: /metrics is open'
+    }),
+    METRICS_TOKEN_FILE: optional({ description: 'file that contains METRICS_TOKEN' }),
+    SESSION_IDLE: ms(30 * 60_000, 1000, 'a session that is not used for this time ends'),
+    SESSION_MAX_AGE: ms(12 * 3_600_000, 1000, 'a session ends this time after it began, used or not'),
     SESSION_MAX_BYTES: integer({
       default: 64 * 1024,
       minimum: 256,
       maximum: 2 ** 24,
-      description: 'what handlers put into one session, in bytes of JSON'
+      description: 'largest session, in bytes of JSON; a larger one is not stored, and its request gets 413'
     }),
     ADMIN_TOKEN: optional({
-      description: 'opens /admin/ over HTTP, 32 characters or more; several by commas are all valid; unset: no /admin/'
+      description:
+        'bearer token that opens everything below /admin/; 32 characters or more; of a comma-separated list all are valid; `openssl rand -hex 32` makes one; unset: there is no /admin/'
     }),
-    ADMIN_TOKEN_FILE: optional({ description: 'file that holds ADMIN_TOKEN' }),
-    ADMIN_READ_TOKEN: optional({ description: 'opens what only looks, as ADMIN_TOKEN' }),
-    ADMIN_READ_TOKEN_FILE: optional({ description: 'file that holds ADMIN_READ_TOKEN' }),
-    ADMIN_TIMEOUT: ms(10_000, 100, 'a worker gets so long for what a command asks of it'),
+    ADMIN_TOKEN_FILE: optional({ description: 'file that contains ADMIN_TOKEN' }),
+    ADMIN_READ_TOKEN: optional({
+      description: 'bearer token that opens commands which only read, in the format of ADMIN_TOKEN'
+    }),
+    ADMIN_READ_TOKEN_FILE: optional({ description: 'file that contains ADMIN_READ_TOKEN' }),
+    ADMIN_TIMEOUT: ms(10_000, 100, 'time limit of a worker for its part of a command'),
     MAX_WORKERS: integer({
       default: 128,
       minimum: 1,
       maximum: 999,
-      description: 'more workers than this are refused'
+      description: 'largest number of workers; commands that ask for more are refused'
     }),
     TLS_CERT: optional({
-      description: 'file of the certificate of this service and those that sign it, in PEM: with it PORT speaks https'
+      description:
+        'file with the certificate of this service and then those that sign it, in PEM; PORT then speaks https'
     }),
-    TLS_KEY: optional({ description: 'file of the private key of TLS_CERT, in PEM' }),
+    TLS_KEY: optional({ description: 'file with the private key of TLS_CERT, in PEM' }),
     TLS_MIN_VERSION: {
       ...oneOf('TLSv1.2', 'TLSv1.3'),
       default: 'TLSv1.2',
-      description: 'lowest version of TLS that clients may use'
+      description: 'lowest version of TLS that clients may use: TLSv1.2 or TLSv1.3'
     },
-    TLS_TICKET_KEY_AGE: ms(3_600_000, 1000, 'the keys of TLS session tickets are replaced after so long'),
+    TLS_TICKET_KEY_AGE: ms(
+      3_600_000,
+      1000,
+      'the keys of TLS session tickets are replaced after this time and with each reload'
+    ),
     TLS_CIPHERS: string({
       default: DEFAULT_CIPHERS,
-      description: 'cipher suites of TLS 1.2, as OpenSSL lists them'
+      description: 'cipher suites of TLS 1.2, in the format of OpenSSL; those of TLS 1.3 are always on'
     }),
     TRUST_PROXY: optional({
-      description: 'addresses or CIDR ranges of proxies whose X-Forwarded-For and X-Forwarded-Proto count, by commas'
+      description:
+        'comma-separated addresses or CIDR ranges of proxies whose X-Forwarded-For and X-Forwarded-Proto count'
     }),
     PROXY_HEADERS: {
       ...oneOf('x-forwarded', 'forwarded'),
       default: 'x-forwarded',
-      description: 'which headers the proxies in TRUST_PROXY set: X-Forwarded-*, or Forwarded of RFC 7239'
+      description:
+        'headers that the proxies in TRUST_PROXY set; x-forwarded: X-Forwarded-*; forwarded: Forwarded of RFC 7239'
     },
     FORWARDED_HOST: {
       ...oneOf('ignore', 'trust'),
       default: 'ignore',
-      description: 'whether the host that the proxies in TRUST_PROXY name counts in place of Host'
+      description: 'trust: the host that the proxies in TRUST_PROXY name replaces Host; ignore: Host counts'
     },
     PROXY_PROTOCOL: optional({
-      description: 'addresses or CIDR ranges of proxies whose connections begin with a PROXY header, by commas'
+      description:
+        'comma-separated addresses or CIDR ranges of load balancers whose connections begin with a PROXY header, version 1 or 2'
     }),
-    KEEP_ALIVE_TIMEOUT: ms(5000, 1, 'an idle connection is kept for so long'),
-    HEADERS_TIMEOUT: ms(10_000, 1, 'the headers of a request must arrive within this'),
-    REQUEST_TIMEOUT: ms(15_000, 1, 'a whole request must arrive within this'),
-    SEND_TIMEOUT: orOff(30_000, 'a client that takes nothing of its answer for so long, in ms, is cut'),
-    SEND_MIN_RATE: orOff(240, 'bytes a second that a client must take of its answer, measured over SEND_TIMEOUT'),
-    HEADER_LIMIT: kib(16, 'most that the head of a request may have'),
-    BODY_LIMIT: kib(64, 'most that the body of a request may have'),
-    MAX_CONNECTIONS: orOff(10_000, 'connections of one worker; further ones are refused with 503'),
-    MAX_CONNECTIONS_PER_CLIENT: orOff(0, 'connections of one address at one worker; further ones are refused with 429'),
-    MAX_REQUESTS_PER_CONNECTION: orOff(0, 'a connection is closed, in order, after so many requests'),
-    MAX_LOOP_DELAY: orOff(1000, 'a worker whose event loop is late by so much, in ms, refuses requests with 503'),
-    RATE_WINDOW: ms(60_000, 100, 'what RATE_LIMIT and SIGN_IN_LIMIT are counted in'),
-    RATE_LIMIT: orOff(60_000, 'requests of one address in a RATE_WINDOW, of all workers and hosts'),
-    SIGN_IN_LIMIT: orOff(60, 'attempts of one address to sign in, in a RATE_WINDOW'),
+    KEEP_ALIVE_TIMEOUT: ms(5000, 1, 'an idle connection is closed after this time'),
+    HEADERS_TIMEOUT: ms(10_000, 1, 'the head of a request must arrive within this time'),
+    REQUEST_TIMEOUT: ms(15_000, 1, 'a whole request must arrive within this time'),
+    SEND_TIMEOUT: orOff(30_000, 'a client that reads nothing of its response for this time, in ms, is cut'),
+    SEND_MIN_RATE: orOff(240, 'bytes a second that a client must read of its response, measured over SEND_TIMEOUT'),
+    HEADER_LIMIT: kib(16, 'largest head of a request'),
+    BODY_LIMIT: kib(64, 'largest body of a request'),
+    MAX_CONNECTIONS: orOff(10_000, 'connections of one worker; further ones get 503'),
+    MAX_CONNECTIONS_PER_CLIENT: orOff(
+      0,
+      'connections of one address at one worker, except addresses in TRUST_PROXY; further ones get 429'
+    ),
+    MAX_REQUESTS_PER_CONNECTION: orOff(0, 'a connection is closed in order after this number of requests'),
+    MAX_LOOP_DELAY: orOff(1000, 'a worker whose event loop is late by this time, in ms, answers 503, except to probes'),
+    RATE_WINDOW: ms(60_000, 100, 'window of RATE_LIMIT and SIGN_IN_LIMIT'),
+    RATE_LIMIT: orOff(60_000, 'requests of one address per RATE_WINDOW, over all workers and hosts'),
+    SIGN_IN_LIMIT: orOff(60, 'sign-in attempts of one address per RATE_WINDOW'),
     RATE_EXEMPT: string({
       default: '127.0.0.0/8,::1',
-      description: 'addresses or CIDR ranges that no rate limit holds for, by commas'
+      description: 'comma-separated addresses or CIDR ranges without rate limits; behind a proxy set TRUST_PROXY too'
     }),
-    DRAIN_TIMEOUT: ms(20_000, 1, 'a draining worker cuts what is left after this'),
-    LAME_DUCK: ms(0, 0, 'after SIGTERM go on accepting for so long, while /readyz already says 503'),
-    BOOT_TIMEOUT: ms(20_000, 1, 'a worker must be ready within this'),
+    DRAIN_TIMEOUT: ms(20_000, 1, 'a draining worker cuts the remaining connections after this time'),
+    LAME_DUCK: ms(0, 0, 'time after SIGTERM in which connections are still accepted while /readyz is already 503'),
+    BOOT_TIMEOUT: ms(20_000, 1, 'a worker must be ready within this time'),
     CANARY_TIME: ms(
       1000,
       0,
-      'the first worker of a new release serves beside the old one for so long before that leaves'
+      'time that the first worker of a new release serves beside the old one before the reload continues'
     ),
     HEARTBEAT_TIMEOUT: orOff(
       10_000,
-      'a ready worker that is silent for so long, in ms, is looked at, and replaced if it hangs'
+      'a ready worker that is silent for this time, in ms, is examined, and replaced if it hangs'
     ),
-    RESTART_BACKOFF: ms(30_000, 1, 'longest pause before a slot that fails again and again is tried again'),
-    MAX_MEMORY: orOff(0, 'a worker that uses more resident memory is replaced, in MiB'),
-    MAX_REQUESTS: orOff(0, 'a worker is replaced after so many requests, and up to a tenth more'),
-    MAX_AGE: orOff(0, 'a worker is replaced after so long, and up to a tenth more, in ms'),
-    LOG_LEVEL: { ...oneOf(...LOG_LEVELS), default: 'info', description: 'lowest level that is logged' },
-    NODE_ENV: optional({ description: 'production warns of settings that are fine only for a try' })
+    RESTART_BACKOFF: ms(30_000, 1, 'longest pause before a slot that keeps failing is tried again'),
+    MAX_MEMORY: orOff(0, 'a worker with more resident memory, in MiB, is replaced'),
+    MAX_REQUESTS: orOff(0, 'a worker is replaced after this number of requests, and up to a tenth more'),
+    MAX_AGE: orOff(0, 'a worker is replaced after this time, in ms, and up to a tenth more'),
+    LOG_LEVEL: {
+      ...oneOf(...LOG_LEVELS),
+      default: 'info',
+      description: 'lowest level that is logged: trace, debug, info, warn, error, fatal or silent'
+    },
+    NODE_ENV: optional({ description: 'production warns about settings that are fine only for a trial' })
   }
 } as const
 

@@ -15,10 +15,17 @@ test('.env.example lists every variable of the schema with its default, and noth
   assert.deepEqual(listed, known)
 })
 
-test('.env.example says what each variable is, in the line before it', () => {
-  for (const [i, line] of lines.entries()) {
-    const name = SETTING.exec(line)?.[1]
-    if (name) assert.match(lines[i - 1] ?? '', /^# [^-]\S* ?.{8,}/, `${name} is not explained`)
+test('.env.example describes each variable as the schema does, and may add a page of the documentation', () => {
+  let comment: string[] = []
+  for (const line of lines) {
+    const name = SETTING.exec(line)?.[1] as keyof typeof schema.properties | undefined
+    if (!line.startsWith('# ')) comment = []
+    else if (name === undefined) comment.push(line.slice(2))
+    else {
+      const text = comment.join(' ').replace(/ \(docs\/[\w/-]+\.md\)$/, '')
+      assert.equal(text, schema.properties[name].description, name)
+      comment = []
+    }
   }
 })
 
