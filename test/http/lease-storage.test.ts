@@ -113,7 +113,7 @@ test('a Redis that is full of what never expires evicts no lease', async (t) => 
 test('leases and records that are over are removed by and by', async (t) => {
   const { client, open } = await startWorkers(t)
   const { locks } = await open()
-  await Promise.all(times(200, (i) => locks.once(`order-${i}`, 100, () => {})))
+  await Promise.all(times(200, (i) => locks.once(`order-${i}`, 2000, () => {})))
   await until(async () => {
     await locks.lock('job', 1000, () => {})
     return (await client.hlen('muster:leases')) === 1

@@ -52,12 +52,16 @@ describe('callers that wait for a lock', () => {
     const { fn, begun, end } = latch()
     const first = a.locks.lock('job', 5000, fn)
     await begun
-    const next = b.locks.lock('job', 5000, () => 'in turn', { waitMs: 60_000 })
+    const next = latch()
+    const waiting = b.locks.lock('job', 60_000, next.fn, { waitMs: 60_000 })
     await until(() => client.zcard(QUEUE), 'a place in the queue')
     end('done')
     await first
+    // The waiting caller holds the lock by now, or is the next to get it.
     await assert.rejects(a.locks.lock('job', 5000, never), HELD)
-    assert.equal(await next, 'in turn')
+    await next.begun
+    next.end('in turn')
+    assert.equal(await waiting, 'in turn')
   })
 
   test('leave the queue when they give up, and when their worker is gone', async (t) => {
