@@ -1,7 +1,7 @@
 FROM node:24-trixie-slim AS base
 WORKDIR /app
 
-# What only the lock file decides comes first: a change of the source leaves these layers as they are.
+# Layers that depend on the lock file only come first, so that a change of the source does not rebuild them.
 FROM base AS dependencies
 COPY package.json package-lock.json ./
 RUN --mount=type=cache,target=/root/.npm npm ci --omit=dev --ignore-scripts
@@ -16,7 +16,7 @@ RUN npm run -s build
 
 FROM base
 ENV NODE_ENV=production HOST=0.0.0.0 RUN_DIR=/run/muster
-# RUN_DIR is all that is ever written to; where the root is read-only, a tmpfs goes there.
+# The service writes to RUN_DIR only. With a read-only root file system, mount a tmpfs there.
 RUN install -d -o node -g node -m 0700 "$RUN_DIR" && ln -s /app/dist/src/cli/muster.js /usr/local/bin/muster
 COPY --from=dependencies /app/node_modules node_modules
 COPY package.json ./
@@ -24,8 +24,8 @@ COPY --from=build /app/dist/src dist/src
 USER node
 EXPOSE 8080
 STOPSIGNAL SIGTERM
-# Liveness, not readiness: a container is no better for being replaced while Redis is away.
+# Liveness, not readiness: a new container would not help while Redis is down.
 HEALTHCHECK --interval=5s --timeout=3s --start-period=30s --retries=3 \
   CMD ["node", "-e", "(process.env.TLS_CERT ? https : http).get({ host: '127.0.0.1', port: process.env.PORT || 8080, path: '/livez', timeout: 2000, rejectUnauthorized: false }, (answer) => process.exit(answer.statusCode === 200 ? 0 : 1)).on('timeout', () => process.exit(1))"]
-# The primary is PID 1: it gets the signals, and it reaps its workers.
+# The primary is process 1: it receives the signals and reaps its workers.
 CMD ["node", "dist/src/main.js"]
