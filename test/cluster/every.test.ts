@@ -9,7 +9,7 @@ import { until } from '../helpers/until.ts'
 import '../helpers/uncounted.ts'
 
 const PERIOD_MS = 100
-const LENGTH_MS = 30_000
+const LENGTH_MS = 12_000
 
 /** What the fixture says of a run; `at` and `period` by Redis' clock, in ms. */
 interface Tick {
@@ -85,7 +85,7 @@ test('two hosts of three workers, with kills: at most one run in a period, and n
   }
   assert.equal(running, undefined, 'a worker that leaves in order finishes its run')
   assert.ok(unfinished >= 3, `${unfinished} of the kills hit a run`)
-  assert.ok(begins.length >= 50, `${begins.length} runs`)
+  assert.ok(begins.length >= 20, `${begins.length} runs`)
   assert.ok(new Set(begins.map(({ pid }) => pid)).size > 1, 'several workers ran it')
   t.diagnostic(`${begins.length} runs by ${new Set(begins.map(({ pid }) => pid)).size} workers`)
 })

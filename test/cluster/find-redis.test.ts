@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, chown, mkdir, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { describe, test } from 'node:test'
 import { StartupError } from '../../src/common/errors.ts'
@@ -30,14 +31,18 @@ test('without a Redis on the PATH the package of the distribution is unpacked, a
 })
 
 describe('the embedded Redis', { concurrency: true, timeout: 120_000 }, () => {
-  test('is unpacked and run by an unprivileged user too', async (t) => {
+  test('is unpacked and run by an unprivileged user, who replaces a broken cache', async (t) => {
     const uid = process.getuid?.() === 0 ? 65534 : undefined
-    const { options } = await setting(t, { cacheDir: join(await newFolder(), 'cache'), path: await pathWithApt() })
-    for (const folder of [options.runDir, join(options.cacheDir, '..')]) if (uid) await chown(folder, uid, uid)
+    const cache = join(await newFolder(), 'cache')
+    await mkdir(join(cache, 'redis/usr/bin'), { recursive: true })
+    await writeFile(join(cache, 'redis/usr/bin/redis-server'), '#!/bin/sh\nexit 1\n', { mode: 0o755 })
+    const { options } = await setting(t, { cacheDir: cache, path: await pathWithApt() })
+    if (uid) execFileSync('chown', ['-R', String(uid), options.runDir, join(cache, '..')])
     const { child, ready } = otherPrimary(t, options, uid)
     const { socketPath } = await ready
     assert.equal((await stat(socketPath)).uid, uid ?? process.getuid?.())
     assert.equal(await redis(socketPath, 'PING'), '+PONG\r\n')
+    assert.deepEqual(await readdir(cache), ['redis'])
     child.kill('SIGTERM')
     assert.deepEqual(await once(child, 'exit'), [0, null])
   })
@@ -72,14 +77,5 @@ describe('the embedded Redis', { concurrency: true, timeout: 120_000 }, () => {
       startEmbeddedRedis((await setting(t, { path: folder, cacheDir: folder })).options),
       StartupError
     )
-  })
-
-  test('a broken cache is made anew', async (t) => {
-    const cacheDir = await newFolder()
-    await mkdir(join(cacheDir, 'redis/usr/bin'), { recursive: true })
-    await writeFile(join(cacheDir, 'redis/usr/bin/redis-server'), '#!/bin/sh\nexit 1\n', { mode: 0o755 })
-    const { socketPath } = await start(t, { path: await pathWithApt(), cacheDir })
-    assert.equal(await redis(socketPath, 'PING'), '+PONG\r\n')
-    assert.deepEqual(await readdir(cacheDir), ['redis'])
   })
 })

@@ -110,7 +110,7 @@ test('a client that is gone is noticed while its request is served: handlers, st
   for (const { connection, text } of asked) connection.socket.write(text)
   const asker = await open()
   while (JSON.parse((await asker.request('GET', '/in-flight')).body).requests < 7);
-  assert.equal(held(service.port), asked.length + 1)
+  await until(() => held(service.port) === asked.length + 1, 'all connections, and the one that asks')
   for (const { connection } of asked) connection.close()
   await until(() => held(service.port) === 1, 'only the connection that asks')
   const inFlight = async () => {

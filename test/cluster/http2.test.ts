@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { type TestContext, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { DrainStats } from '../../src/ipc/messages.ts'
 import { Authority } from '../helpers/certificates.ts'
 import { Http2Client } from '../helpers/http2.ts'
@@ -114,6 +115,7 @@ test('HTTP/2 clients that wait for their answers and never ask twice lose nothin
         const { status } = await client.get(lane % 3 === 0 ? `/slow?ms=${lane}&id=1` : `/echo?id=${lane}`)
         assert.equal(status, 200)
         answered++
+        await sleep(3)
       }
     })
     await Promise.all(lanes)

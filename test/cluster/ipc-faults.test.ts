@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { readProcessStat } from '../../src/primary/health/process-stat.ts'
 import { Connection, once } from '../helpers/http.ts'
 import { fixture } from '../helpers/load.ts'
@@ -37,6 +38,7 @@ class Others {
       const { status, body } = await connection.request('GET', '/who')
       assert.deepEqual([status, (JSON.parse(body) as { slot: number }).slot], [200, slot])
       this.answered++
+      await sleep(2)
     }
   }
 }
@@ -46,7 +48,7 @@ const pidOf = (service: Service, slot: number) => [...service.workers()].find(([
 async function startMisuse(t: TestContext, misuse: string): Promise<{ service: Service; others: Others; pid: number }> {
   const { url } = await startRedis(t)
   const env = { REDIS_URL: url, APP: fixture('misuse'), MISUSE: misuse }
-  const service = await startService(t, { env, workers: 3 })
+  const service = await startService(t, { env, workers: 2 })
   const others = await Others.open(t, service.port, 4)
   return { service, others, pid: pidOf(service, 1) }
 }

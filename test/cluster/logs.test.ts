@@ -18,7 +18,7 @@ import { timed } from '../helpers/timed.ts'
 import { until } from '../helpers/until.ts'
 
 const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url))
-const SOAK_MS = 8000
+const SOAK_MS = 2500
 const TRACE = '0af7651916cd43dd8448eb211c80319c'
 
 test('under load, through a reload: one line a request, from the worker that answered, and no secret in any', async (t) => {

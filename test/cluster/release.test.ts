@@ -25,9 +25,10 @@ test('a release that fails, wherever it does, leaves every slot on the old one, 
   const deploys = new Deploys(t)
   deploys.deploy('1.0.0')
   const service = await startService(t, {
-    env: { REDIS_URL: url, APP: deploys.app, BOOT_TIMEOUT: '15000', CANARY_TIME: '300' },
+    env: { REDIS_URL: url, APP: deploys.app, BOOT_TIMEOUT: '8000', CANARY_TIME: '300' },
     workers: 3
   })
+  const before = [...service.workers().keys()]
   const load = new Load(t, service.port, { tight: 1, fresh: 1, idle: 5 })
   const bad = {
     'throws at boot': [`throw new Error('broken')`, /broken/],
@@ -42,6 +43,7 @@ test('a release that fails, wherever it does, leaves every slot on the old one, 
     const outcome = await service.reload()
     assert.equal(outcome.msg, 'rolling restart failed', name)
     assert.match(String(outcome.why), why, name)
+    if (name.endsWith('at boot')) assert.deepEqual([...service.workers().keys()], before, 'no old worker was replaced')
     assert.deepEqual(await released(service, 3), ['1.0.0', '1.0.0', '1.0.0'], name)
   }
   // The bad release is what is current on disk; a worker that crashes now still gets the good one.

@@ -14,11 +14,11 @@ const MIGRATION = '/proc/sys/net/ipv4/tcp_migrate_req'
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
 const hasReusePort = major > 22 || (major === 22 && minor >= 12)
 
-/** Three reloads under load: no request fails, no open connection is closed, no connections has a cut. */
+/** Reloads twice under load, and expects that no request fails and that no connection is closed or cut. */
 async function reloadsWithoutLoss(t: TestContext, service: Service): Promise<void> {
   const load = new Load(t, service.port, MIX, { addresses: 40 })
-  for (let i = 0; i < 3; i++) {
-    await load.until(load.answered + 500)
+  for (let i = 0; i < 2; i++) {
+    await load.until(load.answered + 300)
     const outcome = await service.reload()
     assert.equal(outcome.msg, 'rolling restart done')
     assert.equal((outcome.connections as DrainStats).cut, 0)
@@ -125,7 +125,7 @@ for (const SCHEDULING of ['shared', 'sticky']) {
   test(`${SCHEDULING}: SIGTERM closes the port while a request is in flight, and that is answered`, async (t) => {
     const { url } = await startRedis(t)
     const service = await startService(t, { env: { REDIS_URL: url, APP: fixture('slow'), SCHEDULING } })
-    const slow = await untilInFlight(service, 6000)
+    const slow = await untilInFlight(service, 3000)
     let answered = false
     void slow().then(() => {
       answered = true

@@ -63,7 +63,7 @@ export class Hits {
 }
 
 /** Loses the answer to a batch, and with it the connection. */
-export async function cut(proxy: RedisProxy): Promise<void> {
+async function cut(proxy: RedisProxy): Promise<void> {
   proxy.loseAnswers(1, ':batches')
   await until(() => proxy.toLose <= 0, 'a lost answer', 120_000)
 }
@@ -76,10 +76,29 @@ async function killOne(service: Service): Promise<void> {
   await service.line((line) => line.msg === 'worker is gone' && line.worker === killed, from)
 }
 
-export async function startBehindProxy(t: TestContext, url: string) {
+async function startBehindProxy(t: TestContext, url: string) {
   const proxy = await RedisProxy.start(t, url)
   const service = await startService(t, { env: { REDIS_URL: proxy.url, REDIS_TIMEOUT }, workers: 4 })
   return { service, proxy }
+}
+
+/** Counts hits while answers of Redis get lost, and expects no error and that every hit is counted exactly once. */
+export async function countUnderCuts(t: TestContext, cuts: number): Promise<void> {
+  const { url, client } = await startRedis(t)
+  const { service, proxy } = await startBehindProxy(t, url)
+  const hits = new Hits(service.port)
+  for (let done = 0; done < cuts; done++) {
+    await hits.more(200)
+    await cut(proxy)
+  }
+  await hits.stop()
+  const total = hits.numbers.length
+  assert.deepEqual(Object.fromEntries(hits.errors), {})
+  assert.deepEqual(
+    hits.numbers.sort((a, b) => a - b),
+    Array.from({ length: total }, (_, i) => i + 1)
+  )
+  assert.equal(await client.get('muster:hits'), String(total))
 }
 
 export interface Faults {

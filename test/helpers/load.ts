@@ -51,7 +51,7 @@ export class Load {
     t: { after(fn: () => Promise<unknown>): void },
     port: number,
     mix: Mix,
-    { addresses = 1, ca, pauseMs = 0 }: { addresses?: number; ca?: string; pauseMs?: number } = {}
+    { addresses = 1, ca, pauseMs = 4 }: { addresses?: number; ca?: string; pauseMs?: number } = {}
   ) {
     t.after(() => this.stop())
     this.#port = port

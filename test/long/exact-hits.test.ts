@@ -1,7 +1,11 @@
 import { test } from 'node:test'
-import { countUnderFaults } from '../helpers/hits.ts'
-import '../helpers/uncounted.ts'
+import { countUnderCuts, countUnderFaults } from '../helpers/hits.ts'
+import { sizeOf } from '../helpers/sizes.ts'
 
-test('of 20,000 hits under faults, each that was answered 200 is counted exactly once', async (t) => {
-  await countUnderFaults(t, 20_000, { cuts: 40, workerKills: 5, redisKills: 5, reloads: 2 })
-})
+const cuts = sizeOf('CUTS', 100)
+const hits = sizeOf('HITS', 20_000)
+
+test(`${cuts} lost answers of Redis cause no error: every hit is counted exactly once`, (t) => countUnderCuts(t, cuts))
+
+test(`${hits} hits under faults: each answered one is counted exactly once, each failed one at most once`, (t) =>
+  countUnderFaults(t, hits, { cuts: Math.ceil(hits / 500), workerKills: 5, redisKills: 5, reloads: 2 }))

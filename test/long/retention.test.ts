@@ -6,7 +6,6 @@ import { startRedis } from '../helpers/redis.ts'
 import { type Service, startService } from '../helpers/service.ts'
 import { SlowClients } from '../helpers/slow-clients.ts'
 import { until } from '../helpers/until.ts'
-import '../helpers/uncounted.ts'
 
 const CONNECTIONS = 20
 /** Before the first count, since then code is compiled and caches are filled that are for ever; and after it. */

@@ -7,55 +7,55 @@ import { fixture, Load, type Mix } from '../helpers/load.ts'
 import { Nuisance } from '../helpers/nuisance.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { type Service, startService } from '../helpers/service.ts'
+import { sizeOf as times } from '../helpers/sizes.ts'
 import { SlowClients } from '../helpers/slow-clients.ts'
 import { until } from '../helpers/until.ts'
-import '../helpers/uncounted.ts'
 
-/** `npm run soak` has half an hour of them. */
-const SECONDS = Number(process.env.SOAK_SECONDS ?? 120)
+/** Duration of the traffic. `npm run soak` takes half an hour. */
+const SECONDS = times('SOAK_SECONDS', 600)
 const RELOAD_EVERY_MS = 20_000
-/** Where the machine is so busy that less than this was done, it goes on, for two minutes more at most. */
+/** A busy machine that did less than this in SECONDS gets up to MORE_MS on top. */
 const ENOUGH = { reloads: 4, answers: 500 }
 const MORE_MS = 120_000
-/** Between two requests of a client: beside other tests it leaves them room. */
-const PAUSE_MS = SECONDS > 120 ? 5 : 50
+/** Between two requests of a client. */
+const PAUSE_MS = 5
 
 const CLIENTS: Mix = { tight: 1, fresh: 1, slow: 5, pipelined: 1, idle: 20, streams: 2 }
 const NUISANCES = 5
 /**
- * What the growth over the measured time may be. V8's young generation is 48 MiB at most, of which it has as many as it
- * likes. Clients that keep their connection may have it at one worker or at another.
+ * Allowed growth over the measured time. V8's young generation takes up to 48 MiB, and kept connections may all end up at the same
+ * worker.
  */
-const MOST: Record<'primary' | 'worker', Size> = {
+const MAX_GROWTH: Record<'primary' | 'worker', Size> = {
   primary: { rssMiB: 48, descriptors: 20 },
   worker: { rssMiB: 48, descriptors: 50 }
 }
-/** Those of slow clients are short, so that there are many of them; a worker that gets no CPU is no bad release. */
+/** Short for slow clients, so that many of them come and go. BOOT_TIMEOUT is long: a worker without CPU time is no bad release. */
 const TIMEOUTS = {
   HEADERS_TIMEOUT: '3000',
   REQUEST_TIMEOUT: '4000',
   SEND_TIMEOUT: '3000',
   BOOT_TIMEOUT: '60000',
-  // Clients that get no CPU for longer would ask on connections that have ended in order.
+  // Longer than a starved client pauses: it would send a request on a connection that the service has closed.
   KEEP_ALIVE_TIMEOUT: '30000'
 }
 
-/** Of the primary and of each slot, whichever process has it. */
-function look(service: Service, growth: Map<string, Growth>): void {
+/** Records the size of the primary and of the current process of each slot. */
+function recordSizes(service: Service, growth: Map<string, Growth>): void {
   const slots = [...service.workers()].map(([pid, { slot }]) => [`worker ${slot}`, pid] as const)
   for (const [who, pid] of [['primary', service.pid] as const, ...slots]) {
     if (!growth.has(who)) growth.set(who, new Growth(RELOAD_EVERY_MS))
     try {
       growth.get(who)?.add(sizeOf(pid), performance.now())
     } catch {
-      // It has just left.
+      // The process has just exited.
     }
   }
 }
 
 const descriptorsOf = (pid: number) => sizeOf(pid).descriptors
 
-test('good and bad traffic and one reload after the other: nothing fails, nothing grows', async (t) => {
+test('under good and bad traffic and reloads, no request fails and no process grows', async (t) => {
   const { url } = await startRedis(t)
   const env = { REDIS_URL: url, APP: fixture('much'), ...TIMEOUTS }
   const service = await startService(t, { env, keeps: ({ msg }) => msg !== 'request' })
@@ -77,7 +77,7 @@ test('good and bad traffic and one reload after the other: nothing fails, nothin
   }
   const looks = async () => {
     while (!over()) {
-      look(service, growth)
+      recordSizes(service, growth)
       for (const kind of ['head', 'body', 'read'] as const) await slow.add(kind, 1)
       await sleep(500)
     }
@@ -97,17 +97,17 @@ test('good and bad traffic and one reload after the other: nothing fails, nothin
   t.diagnostic(
     `${answers} good requests, ${nuisance.sent} bad ones, ${slow.all.size} slow ones, ${reloads} reloads in ${seconds.toFixed(0)} s`
   )
-  const tooMuch: string[] = []
+  const tooLarge: string[] = []
   for (const [who, one] of growth) {
     for (const what of ['rssMiB', 'descriptors'] as const) {
       const { last, grown, minutes } = one.of(what)
       const text = `${who}: ${last.toFixed(0)} ${what}, grown by ${grown.toFixed(2)} in ${minutes.toFixed(1)} minutes`
       t.diagnostic(text)
-      if (grown >= MOST[who === 'primary' ? who : 'worker'][what]) tooMuch.push(text)
+      if (grown >= MAX_GROWTH[who === 'primary' ? who : 'worker'][what]) tooLarge.push(text)
     }
   }
   assert.deepEqual([...load.failures, ...good.failures], [])
-  assert.deepEqual(tooMuch, [])
+  assert.deepEqual(tooLarge, [])
   assert.ok(reloads >= ENOUGH.reloads && answers >= ENOUGH.answers, `${reloads} reloads, ${answers} answers`)
   const nothingLeft = () =>
     descriptorsOf(service.pid) <= before.primary + 2 &&
