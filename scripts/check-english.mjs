@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 
 /** A sentence names its subject: it does not start with one of these. */
-const BAD_START = /(?:^|[.!?:]\s+|\|\s+)(Whoever|Who|What is|Of what|Those who)\b/m
+const BAD_START = /(?:^|[.!?:]\s+|\|\s+)(Whoever|Who|What is|Of what|Those who|Such as)\b(?![^.]*\?)/m
 /** Each phrase with the term that the project uses. */
 const BANNED = [
   [/\btime-outs?\b/i, 'timeout'],
@@ -15,6 +15,11 @@ const BANNED = [
   [/\b(somebody|nobody|whoever)\b/i, 'name the role: the caller, the client, the worker'],
   [/\bwedged\b/i, 'hung'],
   [/\bmore to do here than can be done\b/i, 'Server overloaded'],
+  [/\bsomeone else\b/i, 'name the role: another worker, another caller'],
+  [/\b(came|comes) in time is\b/i, 'pending input is'],
+  [/\bthe list calls so\b/i, 'with this handle'],
+  [/\bguess what lives long\b/i, 'allocation-site pretenuring'],
+  [/\bgets? no CPU\b/i, 'starved of CPU'],
   [/\bpermits? to (be|do)\b/i, 'may']
 ]
 const PLACES = [

@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { basename, dirname, join, posix } from 'node:path'
 import { pathToFileURL } from 'node:url'
 
-const MAX_FILES_PER_FOLDER = 14
+export const MAX_FILES_PER_FOLDER = 14
 
 /**
  * Which layers of src each layer may import. A layer is a folder of src, or a file in src itself; `primary/policy` is stricter
@@ -43,9 +43,10 @@ export const WITHOUT_WORKER_PACKAGES = [
 ]
 
 /** Layers that know that there are several processes. */
-const KNOW_PROCESSES = ['main', 'primary', 'worker', 'node-internals']
+export const KNOW_PROCESSES = ['main', 'primary', 'worker', 'node-internals']
 
-const layerOf = (file) => {
+/** @returns the layer of a file whose path is relative to src */
+export function layerOf(file) {
   const [first, second] = file.split('/')
   if (second === undefined) return first.replace(/\.ts$/, '')
   return `${first}/${second}` in MAY_IMPORT ? `${first}/${second}` : first
@@ -57,7 +58,6 @@ export function violations(root) {
     .map((file) => file.replaceAll('\\', '/'))
     .filter((file) => /\.(ts|js)$/.test(file))
   const found = []
-
   for (const [folder, inside] of groupBy(files, (file) => dirname(file))) {
     if (inside.length > MAX_FILES_PER_FOLDER) {
       found.push(`src/${folder} has ${inside.length} files: split it, ${MAX_FILES_PER_FOLDER} is the limit`)
@@ -66,26 +66,34 @@ export function violations(root) {
   for (const [name, same] of groupBy(files, (file) => basename(file))) {
     if (same.length > 1 && name !== 'index.ts') found.push(`${name} occurs twice: ${same.join(', ')}`)
   }
-
   for (const file of files.filter((name) => name.endsWith('.ts'))) {
-    const layer = layerOf(file)
-    const allowed = MAY_IMPORT[layer]
-    if (!allowed) {
-      found.push(`src/${file}: ${layer} is no layer; add it to scripts/check-structure.mjs and docs/architecture.md`)
-      continue
-    }
-    for (const specifier of importsOf(readFileSync(join(root, 'src', file), 'utf8'))) {
-      if (specifier.startsWith('.')) {
-        const target = layerOf(posix.join(posix.dirname(file), specifier))
-        if (target !== layer && !allowed.includes(target)) found.push(`src/${file}: ${layer} must not import ${target}`)
-      } else if (WORKER_PACKAGES.test(specifier) && WITHOUT_WORKER_PACKAGES.includes(layer)) {
-        found.push(`src/${file}: ${layer} must not import the package ${specifier}`)
-      } else if (specifier === 'node:cluster' && !KNOW_PROCESSES.includes(layer)) {
-        found.push(`src/${file}: ${layer} must not import node:cluster`)
-      }
-    }
+    found.push(...importViolations(file, readFileSync(join(root, 'src', file), 'utf8')))
   }
   return found
+}
+
+/**
+ * @param file path of a TypeScript file, relative to src
+ * @param source its text
+ * @returns one line per import that its layer must not have
+ */
+export function importViolations(file, source) {
+  const layer = layerOf(file)
+  const allowed = MAY_IMPORT[layer]
+  if (!allowed) {
+    return [`src/${file}: ${layer} is no layer; add it to scripts/check-structure.mjs and docs/architecture.md`]
+  }
+  return importsOf(source).flatMap((specifier) => {
+    const target = specifier.startsWith('.') ? layerOf(posix.join(posix.dirname(file), specifier)) : layer
+    if (target !== layer && !allowed.includes(target)) return [`src/${file}: ${layer} must not import ${target}`]
+    if (WORKER_PACKAGES.test(specifier) && WITHOUT_WORKER_PACKAGES.includes(layer)) {
+      return [`src/${file}: ${layer} must not import the package ${specifier}`]
+    }
+    if (specifier === 'node:cluster' && !KNOW_PROCESSES.includes(layer)) {
+      return [`src/${file}: ${layer} must not import node:cluster`]
+    }
+    return []
+  })
 }
 
 function importsOf(source) {
