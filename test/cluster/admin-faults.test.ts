@@ -11,7 +11,7 @@ import { Deploys } from '../helpers/releases.ts'
 import { muster, startService } from '../helpers/service.ts'
 import { timed } from '../helpers/timed.ts'
 
-timed('the socket works with every worker stopped, and with every worker dead', async (t) => {
+timed('the admin socket answers while every worker is stopped or dead', async (t) => {
   const { url } = await startRedis(t)
   // Nobody is replaced: what is to be seen is that nobody answers.
   const service = await startService(t, { env: { REDIS_URL: url, HEARTBEAT_TIMEOUT: '0', ADMIN_TIMEOUT: '500' } })
@@ -45,7 +45,7 @@ timed('the socket works with every worker stopped, and with every worker dead', 
   await service.ready(2, from)
 })
 
-test('a worker that dies before it has done what it was told is named; so is a slot that nobody serves', async (t) => {
+test('a command names the worker that died before it answered, and the slot without a worker', async (t) => {
   const { url } = await startRedis(t)
   const service = await startService(t, { env: { REDIS_URL: url, CANARY_TIME: '0' } })
   const [first] = service.workers().keys()
@@ -80,7 +80,7 @@ test('a worker that dies before it has done what it was told is named; so is a s
   assert.equal((await muster(next, 'ping')).stdout, 'pong\n')
 })
 
-test('muster reload shows how it goes, waits, and says why a release is a bad one', async (t) => {
+test('muster reload shows its progress and names the reason of a failure', async (t) => {
   const { url } = await startRedis(t)
   const deploys = new Deploys(t)
   deploys.deploy('1.0.0')
@@ -112,7 +112,7 @@ test('muster reload shows how it goes, waits, and says why a release is a bad on
   )
 })
 
-timed('a profile taken under load names the hot function, in the format of Chrome DevTools', async (t) => {
+timed('a profile under load names the hot function in the format of Chrome DevTools', async (t) => {
   const { url } = await startRedis(t)
   const service = await startService(t, { env: { REDIS_URL: url, APP: fixture('hot') }, workers: 1 })
   let busy = true

@@ -89,7 +89,7 @@ test('with TLS_CERT both ports speak https', async (t) => {
   assert.deepEqual(await foundAt(adminPortOf(service), { ca }), [...ADMIN, ...PROBES])
 })
 
-test('ADMIN_PORT answers while PORT has as many connections as it may have', async (t) => {
+test('ADMIN_PORT answers while PORT has reached its connection limit', async (t) => {
   const { url } = await startRedis(t)
   const env = {
     REDIS_URL: url,
@@ -106,7 +106,7 @@ test('ADMIN_PORT answers while PORT has as many connections as it may have', asy
   for (const connection of held) connection.close()
 })
 
-test('an ADMIN_PORT that another process has stops the start and is named', async (t) => {
+test('an ADMIN_PORT that is in use stops the start, and the error names it', async (t) => {
   const { url } = await startRedis(t)
   const server = createServer().listen(0, '127.0.0.1')
   t.after(() => server.close())

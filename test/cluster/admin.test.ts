@@ -61,7 +61,7 @@ const FAULTS: [name: string, words: string[], args: unknown, status: number, mes
   ['sessions-end', [], {}, 400, /^user: missing; must be the name of a user$/]
 ]
 
-describe('every command through every door', () => {
+describe('every command over every transport', () => {
   let service: Service
   let doors: Record<string, Door>
   /** What the command `heap` answered over HTTP. */
@@ -95,12 +95,12 @@ describe('every command through every door', () => {
     for (const cleanup of cleanups.reverse()) await cleanup()
   })
 
-  test('the table has every command', () => {
+  test('the table of this test lists every command', () => {
     assert.deepEqual(Object.keys(CALLS).sort(), [...registry.names].sort())
   })
 
   for (const name of registry.names.filter((name) => name !== 'stop')) {
-    test(`${name}: the same from the socket, over HTTP and typed`, async () => {
+    test(`${name}: answers the same over the socket, over HTTP and on the command line`, async () => {
       const shapes: Record<string, unknown> = {}
       for (const [door, call] of Object.entries(doors)) {
         const answer = await call(name, ...CALLS[name]!)
@@ -116,7 +116,7 @@ describe('every command through every door', () => {
   }
 
   for (const [name, words, args, status, message] of FAULTS) {
-    test(`${name} ${words.join(' ')}: refused in the same words`, async () => {
+    test(`${name} ${words.join(' ')}: every transport refuses it with the same message`, async () => {
       const refusals = [
         (await command(service, name, args as object)).body,
         (await overHttp(service.url, name, args)).body,
@@ -130,7 +130,7 @@ describe('every command through every door', () => {
     })
   }
 
-  test('no such command, no object, no worker reads it: 404 and 400 from both doors', async () => {
+  test('unknown commands get 404 and malformed arguments get 400, over the socket and over HTTP', async () => {
     for (const call of [
       (name: string, args: object) => command(service, name, args),
       (name: string, args: object) => overHttp(service.url, name, args)
@@ -146,7 +146,7 @@ describe('every command through every door', () => {
     }
   })
 
-  test('a worker that replaces itself by the command it carries answers it, and what it wrote can be fetched', async () => {
+  test('a worker answers the command that replaces it, and files of commands can be downloaded', async () => {
     // Each slot is met in turn: the answer comes through the very worker that is to go, or through the other one.
     const before = [...service.workers().keys()]
     for (const slot of [0, 1, 0, 1]) {
@@ -170,7 +170,7 @@ describe('every command through every door', () => {
     }
   })
 
-  test('two reloads at once are one; the audit log and the log say who asked', async () => {
+  test('two concurrent reloads become one, and the audit log names both callers', async () => {
     const from = service.lines.length
     const [first, second] = await Promise.all([command(service, 'reload'), overHttp(service.url, 'reload', {})])
     assert.deepEqual([first.body.result.outcome, second.body.result.outcome], ['done', 'done'])
@@ -198,7 +198,7 @@ describe('every command through every door', () => {
     )
   })
 
-  test('a secret setting is in no book', async () => {
+  test('values of settings and secrets appear in no log', async () => {
     const from = service.lines.length
     await command(service, 'settings-set', { key: 'banner', value: 'not for the log' })
     for (const msg of ['command received', 'command answered']) {
@@ -212,7 +212,7 @@ describe('every command through every door', () => {
     assert.equal(body.result.WORKERS, '2')
   })
 
-  test('rejected commands are in the audit log, and displace nothing in why and journal', async () => {
+  test('rejected commands fill the audit log only, and displace no entry of the journal', async () => {
     for (let i = 0; i < 60; i++) {
       assert.equal((await command(service, 'recycle', { slot: 'one' })).status, 400)
       assert.equal((await command(service, 'recycle', { slot: 7 })).status, 404)
@@ -233,7 +233,7 @@ describe('every command through every door', () => {
     assert.doesNotMatch(readFileSync(join(service.runDir, 'journal.jsonl'), 'utf8'), /"command"/)
   })
 
-  test('1,000 commands at once: each is answered, done or refused as too many', async () => {
+  test('each of 1,000 concurrent commands is executed or refused as one too many', async () => {
     const answers = await Promise.all(
       Array.from({ length: 1000 }, (_, i) =>
         i % 2 ? command(service, 'ping') : overHttp(service.url, 'settings-get', {})
@@ -251,7 +251,7 @@ describe('every command through every door', () => {
     assert.equal((await overHttp(service.url, 'ping')).status, 200)
   })
 
-  test('events: the status and what happens, as JSON lines and as a stream of HTTP', async () => {
+  test('the event stream sends the status first and then every event', async () => {
     const headers = { authorization: `Bearer ${TOKENS.ADMIN_READ_TOKEN}` }
     const aborted = new AbortController()
     const response = await fetch(`${service.url}/admin/events`, { headers, signal: aborted.signal })
@@ -273,7 +273,7 @@ describe('every command through every door', () => {
     assert.equal(refused.status, 401)
   })
 
-  test('stop, over HTTP: answered, and then the service ends', async () => {
+  test('stop over HTTP is answered before the service ends', async () => {
     const { status, body } = await overHttp(service.url, 'stop', {})
     assert.deepEqual([status, body.ok, body.result], [200, true, null])
     assert.deepEqual(await service.exited, { code: 0, signal: null })

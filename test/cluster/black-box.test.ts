@@ -37,7 +37,7 @@ const burnt = (pid: number, ms: number) => {
   return until(() => readProcessStat(pid)!.cpuMs - cpuMs > ms, 'CPU time without turning')
 }
 
-test('an endless loop: its stack is read; two workers at once are no trouble', async (t) => {
+test('the stack of an endless loop is read, also for two workers at once', async (t) => {
   const workers = await Promise.all([startBlocked(t, 'loop'), startBlocked(t, 'loop')])
   await Promise.all(workers.map(({ child }) => burnt(child.pid!, 50)))
   const boxes = await Promise.all(workers.map(({ child, stderr }) => readBlackBox(child, stderr, DEADLINE_MS)))
@@ -52,7 +52,7 @@ test('an endless loop: its stack is read; two workers at once are no trouble', a
   }
 })
 
-test('a deep stack is cut to 64 frames, the innermost', async (t) => {
+test('a deep stack is cut to its 64 innermost frames', async (t) => {
   const { child, stderr } = await startBlocked(t, 'deep')
   await burnt(child.pid!, 50)
   const { stack } = await readBlackBox(child, stderr, DEADLINE_MS)
@@ -62,7 +62,7 @@ test('a deep stack is cut to 64 frames, the innermost', async (t) => {
   assert.deepEqual(new Set(own.map(({ functionName }) => functionName)), new Set(['dig']))
 })
 
-test('blocked in Atomics.wait: a system call that the inspector can interrupt', async (t) => {
+test('the inspector reads the stack of a worker that is blocked in Atomics.wait', async (t) => {
   const { child, stderr } = await startBlocked(t, 'atomics')
   await until(() => readProcessStat(child.pid!)!.state === 'S', 'the sleep')
   const { stack, process } = await readBlackBox(child, stderr, DEADLINE_MS)
@@ -70,7 +70,7 @@ test('blocked in Atomics.wait: a system call that the inspector can interrupt', 
   assert.equal(process!.state, 'S')
 })
 
-test('blocked in execSync: no stack, and a note of where the kernel has it', async (t) => {
+test('a worker blocked in execSync has no stack, and the report says where it waits in the kernel', async (t) => {
   const { child, stderr } = await startBlocked(t, 'exec')
   await until(() => readProcessStat(child.pid!)!.state === 'S', 'the sleep')
   const started = performance.now()
@@ -81,7 +81,7 @@ test('blocked in execSync: no stack, and a note of where the kernel has it', asy
   assert.equal(process!.state, 'S')
 })
 
-test('a process that is stopped, or has ended, gives a note and no error', async (t) => {
+test('a stopped or ended process gives a note instead of an error', async (t) => {
   const { child, stderr } = await startBlocked(t, 'turning')
   child.kill('SIGSTOP')
   await until(() => readProcessStat(child.pid!)!.state === 'T', 'the stop')
@@ -95,7 +95,7 @@ test('a process that is stopped, or has ended, gives a note and no error', async
   assert.deepEqual(gone, { pid: child.pid, stack: [], inFlight: [], note: 'the process has ended' })
 })
 
-test('an address on standard error that is none of this host is not called', async (t) => {
+test('an inspector address of another host is never contacted', async (t) => {
   const { child } = await startBlocked(t, 'exec')
   await until(() => readProcessStat(child.pid!)!.state === 'S', 'the sleep')
   const said = new PassThrough()
@@ -107,7 +107,7 @@ test('an address on standard error that is none of this host is not called', asy
   assert.match((await readBlackBox(child, stderr, DEADLINE_MS)).note!, /^its inspector: .*ECONNREFUSED/)
 })
 
-test('the newest ten are kept, for their owner alone', (t) => {
+test('the newest ten reports are kept, readable by their owner only', (t) => {
   const runDir = temporaryFolder(t)
   const box: HangReport = { pid: 0, stack: [], inFlight: [], note: 'a note' }
   for (let i = 0; i < 12; i++) {

@@ -11,7 +11,7 @@ import { command } from '../helpers/admin.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { CLI, cleanEnvironment, muster, musterStream, startService, temporaryFolder } from '../helpers/service.ts'
 
-test('muster steers the service over a socket that only its user can open', async (t) => {
+test('muster controls the service over a socket that only its user can open', async (t) => {
   const { url } = await startRedis(t)
   const service = await startService(t, { env: { REDIS_URL: url } })
   assert.equal(statSync(join(service.runDir, 'admin.sock')).mode & 0o777, 0o600)
@@ -40,7 +40,7 @@ test('muster steers the service over a socket that only its user can open', asyn
   assert.deepEqual(await service.exited, { code: 0, signal: null })
 })
 
-test('muster status --watch and muster events go on until they are ended, or the service ends', async (t) => {
+test('muster status --watch and muster events run until they or the service end', async (t) => {
   const { url } = await startRedis(t)
   const service = await startService(t, { env: { REDIS_URL: url }, workers: 1 })
   const watch = musterStream(t, service, 'status', '--watch', '--json')
@@ -61,7 +61,7 @@ test('muster status --watch and muster events go on until they are ended, or the
   assert.match(last, /^\S+Z {2}stop {2}pid \d+/)
 })
 
-test('muster into a pipe that is closed ends quietly, with 0', async (t) => {
+test('muster exits with 0 and without a message when its output pipe is closed', async (t) => {
   const { url } = await startRedis(t)
   const service = await startService(t, { env: { REDIS_URL: url }, workers: 1 })
   for (const words of ['status --watch', 'status --watch --json', 'events --json']) {
@@ -73,7 +73,7 @@ test('muster into a pipe that is closed ends quietly, with 0', async (t) => {
   }
 })
 
-test('the service ends: muster events and status --watch say so in one line, and end with an exit code', async (t) => {
+test('muster events and status --watch report the end of the service in one line and in their exit code', async (t) => {
   const { url } = await startRedis(t)
   for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
     const service = await startService(t, { env: { REDIS_URL: url }, workers: 1 })
@@ -97,7 +97,7 @@ test('the service ends: muster events and status --watch say so in one line, and
   }
 })
 
-test('muster says what it cannot do', async (t) => {
+test('muster explains unknown commands and a service that does not run', async (t) => {
   const nowhere = { runDir: temporaryFolder(t) }
   const gone = await muster(nowhere, 'status')
   assert.equal(gone.code, 1)
@@ -107,7 +107,7 @@ test('muster says what it cannot do', async (t) => {
   assert.match((await muster(nowhere, '--help')).stdout, /^Usage: muster/)
 })
 
-test('muster why tells what happened, while the service runs and afterwards', async (t) => {
+test('muster why shows the history while the service runs and afterwards', async (t) => {
   const { url } = await startRedis(t)
   const service = await startService(t, { env: { REDIS_URL: url }, workers: 1 })
   await service.reload()
@@ -165,7 +165,7 @@ test('muster why tells what happened, while the service runs and afterwards', as
   await refused()
 })
 
-test('muster why where no muster ever ran says so', async (t) => {
+test('muster why says that no service ever ran here', async (t) => {
   const { code, stderr } = await muster({ runDir: temporaryFolder(t) }, 'why')
   assert.equal(code, 1)
   assert.match(stderr, /no service runs on .*admin\.sock/)

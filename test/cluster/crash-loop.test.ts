@@ -28,7 +28,7 @@ async function connectionsBeside({ port }: Service, slot: number, count: number)
   return found
 }
 
-test('a slot that crashes again and again takes the others nothing, and the service says that it is degraded', async (t) => {
+test('a crash-looping slot leaves the other slots alone and makes the service degraded', async (t) => {
   const { url } = await startRedis(t)
   const env = { REDIS_URL: url, APP: fixture('crash-slot'), RESTART_BACKOFF: '300' }
   const service = await startService(t, { env, workers: 3, wait: false })
@@ -55,7 +55,7 @@ test('a slot that crashes again and again takes the others nothing, and the serv
   assert.equal((await once(service.port, 'GET', '/readyz')).status, 200)
 })
 
-test('a service of which nothing is left ends, so that who started it sees it: 1 for crashes, 78 where nothing boots', async (t) => {
+test('a service without any worker left exits: with 1 after crashes, with 78 when nothing boots', async (t) => {
   const { url } = await startRedis(t)
   const deploys = new Deploys(t)
   const env = { REDIS_URL: url, APP: deploys.app, RESTART_BACKOFF: '10' }

@@ -26,7 +26,7 @@ async function untilServed(service: Service, requests: number): Promise<void> {
 }
 
 for (const workers of [1, 3]) {
-  test(`kill -9 of a worker of ${workers}: it is replaced, and the port never refuses`, async (t) => {
+  test(`kill -9 of a worker of ${workers}: the worker is replaced and the port never refuses`, async (t) => {
     const { url } = await startRedis(t)
     const service = await startService(t, { env: { REDIS_URL: url, APP: fixture('slow') }, workers })
     const load = new Load(t, service.port, { fresh: 3 })
@@ -49,7 +49,7 @@ for (const workers of [1, 3]) {
   })
 }
 
-test('connections that a dying worker was given and never served go to another', async (t) => {
+test('connections that a dying worker never accepted go to another worker', async (t) => {
   const { url } = await startRedis(t)
   const service = await startService(t, { env: { REDIS_URL: url, APP: fixture('slow') }, workers: 2 })
   const [stopped] = [...service.workers().keys()]
@@ -61,7 +61,7 @@ test('connections that a dying worker was given and never served go to another',
   for (const { status } of await Promise.all(requests)) assert.equal(status, 200)
 })
 
-timed('the primary dies: requests in flight are answered, and no process and no port is left within 4 s', async (t) => {
+timed('when the primary dies, requests in flight are answered and nothing is left after 4 s', async (t) => {
   const service = await startService(t, { env: { APP: fixture('slow') } })
   const answers = inFlight(service, 20)
   const idle = await Connection.open(service.port)
@@ -78,7 +78,7 @@ timed('the primary dies: requests in flight are answered, and no process and no 
   await assert.rejects(once(service.port, 'GET', '/echo?id=1'), /ECONNREFUSED/)
 })
 
-test('the primary dies: a worker in an endless loop leaves too', async (t) => {
+test('when the primary dies, a worker in an endless loop is ended too', async (t) => {
   const service = await startService(t, { env: { APP: fixture('block-loop') }, workers: 2 })
   once(service.port, 'GET', '/block').catch(() => {})
   const { pid } = await service.line((line) => line.msg === 'blocking')
@@ -89,7 +89,7 @@ test('the primary dies: a worker in an endless loop leaves too', async (t) => {
 })
 
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-  test(`${signal} to the whole process group: 20 of 20 requests in flight are answered, exit 0`, async (t) => {
+  test(`${signal} to the whole process group: all 20 requests in flight are answered, exit code 0`, async (t) => {
     const { url } = await startRedis(t)
     const service = await startService(t, { env: { REDIS_URL: url, APP: fixture('slow') } })
     const answers = inFlight(service, 20)
@@ -99,7 +99,7 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     assert.deepEqual(await service.exited, { code: 0, signal: null })
   })
 
-  test(`${signal} to the process group of npm start, which forwards it: 20 of 20 are answered, exit 0`, async (t) => {
+  test(`${signal} to the process group of npm start, which forwards it: all 20 are answered, exit code 0`, async (t) => {
     const { url } = await startRedis(t)
     const project = temporaryFolder(t)
     const start = `exec '${process.execPath}' '${MAIN}'`
@@ -115,7 +115,7 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   })
 }
 
-test('a later second signal cuts at once, exit 1; so do another signal and SIGQUIT', async (t) => {
+test('a second signal, another signal and SIGQUIT cut connections at once, exit code 1', async (t) => {
   const { url } = await startRedis(t)
   for (const signals of [['SIGTERM', 'SIGTERM'], ['SIGTERM', 'SIGINT'], ['SIGQUIT']] as const) {
     const service = await startService(t, { env: { REDIS_URL: url, APP: fixture('slow') } })

@@ -13,7 +13,7 @@ const CROWD = 700
 
 for (const SCHEDULING of ['rr', 'shared', 'sticky', 'reuseport']) {
   const skip = SCHEDULING === 'reuseport' && !hasReusePort
-  test(`${SCHEDULING}: at the limit of file descriptors accepting pauses, and every connection is answered in the end`, {
+  test(`${SCHEDULING}: at the file descriptor limit accepting pauses, and every connection is answered in the end`, {
     skip
   }, async (t) => {
     const { url } = await startRedis(t)

@@ -31,7 +31,7 @@ function commandsOf(page: string): string[] {
     .filter((line) => line !== '' && !line.startsWith('#'))
 }
 
-test('every command that the documentation shows works', async (t) => {
+test('every command in the documentation works', async (t) => {
   const { url } = await startRedis(t)
   const folder = temporaryFolder(t)
   const service = await startService(t, { env: { REDIS_URL: url }, runDir: join(folder, '.run') })

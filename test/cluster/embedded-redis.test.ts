@@ -31,7 +31,7 @@ describe('the embedded Redis', { concurrency: true, timeout: 120_000 }, () => {
     )
   })
 
-  test('keeps its data over a stop and a start, and evicts only what has a time to live', async (t) => {
+  test('keeps its data over a restart, and evicts only keys with a time to live', async (t) => {
     const one = await start(t)
     await redis(one.socketPath, 'SET greeting hello')
     await Promise.all([one.stop(), one.stop()])
@@ -42,7 +42,7 @@ describe('the embedded Redis', { concurrency: true, timeout: 120_000 }, () => {
     assert.ok(!two.lines.some(({ msg }) => msg.startsWith('ending')), 'a stopped server leaves nothing behind')
   })
 
-  test('comes back with every acknowledged write after kill -9, each time later', async (t) => {
+  test('keeps every acknowledged write over kill -9, and restarts with a growing delay', async (t) => {
     const { socketPath, logged, pid, started } = await start(t)
     for (const restartInMs of [100, 200]) {
       await redis(socketPath, ...Array(1_000).fill('INCR hits'))
@@ -58,7 +58,7 @@ describe('the embedded Redis', { concurrency: true, timeout: 120_000 }, () => {
     assert.equal(await get(socketPath, 'hits'), '2000')
   })
 
-  test('a stop while it waits to start again cancels the start', async (t) => {
+  test('a stop during the restart delay cancels the restart', async (t) => {
     const { stop, logged, pid, started, alive } = await start(t)
     const ended = logged('embedded Redis ended unasked')
     process.kill(pid(), 'SIGKILL')
@@ -68,7 +68,7 @@ describe('the embedded Redis', { concurrency: true, timeout: 120_000 }, () => {
     assert.equal(alive.size, 0)
   })
 
-  test('a stop while it starts again ends it', async (t) => {
+  test('a stop during a restart ends the new server', async (t) => {
     const { stop, logged, pid, options, lines, alive } = await start(t)
     const again = new Promise((resolve) => {
       const { onPid } = options
@@ -94,7 +94,7 @@ describe('the embedded Redis', { concurrency: true, timeout: 120_000 }, () => {
     assert.ok(lines.some(({ level, msg }) => level === 40 && msg.includes('killing it')))
   })
 
-  test('loads a file whose last write was cut off', async (t) => {
+  test('loads an append-only file whose last write is incomplete', async (t) => {
     const one = await start(t)
     await redis(one.socketPath, 'SET kept yes', 'SET cut yes')
     await one.stop()
@@ -127,7 +127,7 @@ describe('the embedded Redis', { concurrency: true, timeout: 120_000 }, () => {
     assert.equal(await get(socketPath, 'greeting'), 'hello')
   })
 
-  test('is not kept from starting by a socket file that nobody listens on', async (t) => {
+  test('starts despite a stale socket file', async (t) => {
     const { options } = await setting(t)
     const path = join(options.runDir, 'redis.sock')
     const server = createServer().listen(path)
@@ -140,7 +140,7 @@ describe('the embedded Redis', { concurrency: true, timeout: 120_000 }, () => {
     assert.equal(await redis(socketPath, 'PING'), '+PONG\r\n')
   })
 
-  test('when the server refuses to start, its last words are in the error', async (t) => {
+  test('the error contains the last output of a server that refuses to start', async (t) => {
     const { options, alive } = await setting(t)
     await mkdir(join(options.runDir, 'redis'))
     await writeFile(join(options.runDir, 'redis/appendonly.aof'), 'garbage\r\n')
@@ -152,7 +152,7 @@ describe('the embedded Redis', { concurrency: true, timeout: 120_000 }, () => {
     assert.equal(alive.size, 0)
   })
 
-  test('a socket path that the system would cut is refused', async (t) => {
+  test('refuses a socket path that is too long for the system', async (t) => {
     const { options } = await setting(t, { runDir: join(base, 'x'.repeat(100)) })
     await assert.rejects(startEmbeddedRedis(options), /too long for a Unix socket/)
   })

@@ -16,7 +16,7 @@ async function pathWithApt(): Promise<string> {
   return folder
 }
 
-test('without a Redis on the PATH the package of the distribution is unpacked, also by two starts at once', {
+test('without Redis on the PATH, two concurrent starts unpack the package of the distribution', {
   timeout: 300_000
 }, async (t) => {
   const path = await pathWithApt()
@@ -47,7 +47,7 @@ describe('the embedded Redis', { concurrency: true, timeout: 120_000 }, () => {
     assert.deepEqual(await once(child, 'exit'), [0, null])
   })
 
-  test('where no server is and none can be unpacked, the error names the ways out', async (t) => {
+  test('without a server and without a package, the error names the remedies', async (t) => {
     const { options } = await setting(t, { path: await newFolder(), cacheDir: await newFolder() })
     await assert.rejects(startEmbeddedRedis(options), (error) => {
       assert.ok(error instanceof StartupError)
@@ -56,7 +56,7 @@ describe('the embedded Redis', { concurrency: true, timeout: 120_000 }, () => {
     })
   })
 
-  test('where the package cannot be had, the error says why', async (t) => {
+  test('when the download of the package fails, the error says why', async (t) => {
     const path = await pathWithApt()
     await rm(join(path, 'apt-get'))
     await writeFile(join(path, 'apt-get'), '#!/bin/sh\necho "E: no network" >&2; exit 100\n', { mode: 0o755 })
@@ -65,7 +65,7 @@ describe('the embedded Redis', { concurrency: true, timeout: 120_000 }, () => {
     assert.deepEqual(await readdir(options.cacheDir), [])
   })
 
-  test('a server that is too old or does not run is passed over', async (t) => {
+  test('skips a server that is too old or does not run', async (t) => {
     const folder = await newFolder()
     const old = '#!/bin/sh\necho "Redis server v=6.0.16 sha=00000000:0 malloc=jemalloc-5.2.1 bits=64 build=0"\n'
     await writeFile(join(folder, 'redis-server'), old, { mode: 0o755 })

@@ -37,7 +37,7 @@ async function start(t: TestContext, env: Record<string, string> = {}): Promise<
   return startService(t, { env: { REDIS_URL: url, APP: fixture('slow'), CANARY_TIME: '0', ...env }, workers: 1 })
 }
 
-test('a client that closes its side behind its requests gets every response, and the last one says that it is the last', async (t) => {
+test('a half-closed client gets every response, the last one with connection: close', async (t) => {
   const service = await start(t)
   assert.deepEqual(bodies(await askOnce(service.port, head('GET', '/echo?id=0'))), [{ id: '0' }])
   const one = await askOnce(service.port, head('GET', '/slow?ms=300&id=1'))
@@ -54,7 +54,7 @@ test('a client that closes its side behind its requests gets every response, and
   assert.equal(await askOnce(service.port, ''), '')
 })
 
-test('over TLS too', async (t) => {
+test('a half-closed client gets its response over TLS too', async (t) => {
   const authority = new Authority(t)
   const { cert, key } = authority.sign('service')
   const service = await start(t, { TLS_CERT: cert, TLS_KEY: key })
@@ -65,7 +65,7 @@ test('over TLS too', async (t) => {
   assert.deepEqual(bodies(await readAll(socket)), [{ id: '1' }])
 })
 
-test('a reload in between: half-closed clients get their responses, on connections that were transferred too', async (t) => {
+test('half-closed clients get their responses during a reload, on transferred connections too', async (t) => {
   const service = await start(t)
   const idle = await Promise.all(
     Array.from({ length: 20 }, async (_, id) => {
@@ -93,7 +93,7 @@ test('a reload in between: half-closed clients get their responses, on connectio
   await until(() => held(service.port) === 0, 'no connection')
 })
 
-test('a client that is gone is noticed while its request is served: handlers, streams, pipelines, transferred connections', async (t) => {
+test('a disconnected client is noticed while its request is served', async (t) => {
   const service = await start(t)
   const open = () => Connection.open(service.port)
   const transferred = await Promise.all(Array.from({ length: 4 }, open))
@@ -121,7 +121,7 @@ test('a client that is gone is noticed while its request is served: handlers, st
   asker.close()
 })
 
-test('a half-closed client that resets the connection is noticed, though the response has begun and pauses', async (t) => {
+test('a reset by a half-closed client is noticed while the response pauses', async (t) => {
   const service = await start(t, { APP: fixture('pause') })
   const socket = connect({ port: service.port, host: '127.0.0.1', allowHalfOpen: true })
   socket.write(head('GET', '/pause'))
@@ -135,7 +135,7 @@ test('a half-closed client that resets the connection is noticed, though the res
   asker.close()
 })
 
-test('a half-closed client that waits for long is told to continue, which it may ignore', async (t) => {
+test('a half-closed client that waits long gets 100 Continue, which it may ignore', async (t) => {
   const service = await start(t)
   const text = await askOnce(service.port, head('GET', '/slow?ms=2500&id=1'))
   assert.match(text, /^(HTTP\/1\.1 100 Continue\r\n\r\n)+HTTP\/1\.1 200 OK\r\n/)

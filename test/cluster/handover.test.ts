@@ -60,7 +60,7 @@ timed('3,000 idle connections survive one reload without a delay', async (t) => 
   assert.ok(descriptors(service.pid) <= before + 10, 'the primary has kept no descriptor')
 })
 
-test('the connections of a reload that was asked for over HTTP balances, with the connection of the one who asked', async (t) => {
+test("the connection counts of a reload over HTTP add up, including the caller's connection", async (t) => {
   const { url } = await startRedis(t)
   const env = { REDIS_URL: url, APP: fixture('slow'), KEEP_ALIVE_TIMEOUT: '60000', ...TOKENS }
   const service = await startService(t, { env })
@@ -89,7 +89,7 @@ test('the connections of a reload that was asked for over HTTP balances, with th
   assert.equal(await drainedConnections(service.url), ledgers[0]!.total, 'and so do the counts on /metrics')
 })
 
-test('a connection keeps its keep-alive time over a reload, not the time for headers', async (t) => {
+test('a transferred connection gets the keep-alive timeout, not the headers timeout', async (t) => {
   const { url } = await startRedis(t)
   const env = {
     REDIS_URL: url,
@@ -110,7 +110,7 @@ test('a connection keeps its keep-alive time over a reload, not the time for hea
   assert.equal((await connection!.request('GET', '/echo?id=1')).status, 200)
 })
 
-test('a client that stops in the middle of a request does not hold a reload up for ever', async (t) => {
+test('a client that stops in the middle of a request cannot block a reload', async (t) => {
   const { url } = await startRedis(t)
   const service = await startService(t, {
     env: { REDIS_URL: url, APP: fixture('slow'), DRAIN_TIMEOUT: '1500' },
@@ -149,7 +149,7 @@ test('killed workers leak no descriptor and leave no client hanging', async (t) 
   t.diagnostic(`${load.answered} answers, ${lost} lost in killed workers`)
 })
 
-test('workers that die in the middle of a hand-over, the old or the new one, take nobody else with them', async (t) => {
+test('a worker that dies during a transfer loses only its own connections', async (t) => {
   const { url } = await startRedis(t)
   const env = { REDIS_URL: url, APP: fixture('slow'), KEEP_ALIVE_TIMEOUT: '120000', CANARY_TIME: '0' }
   for (const victim of ['old', 'new'] as const) {
@@ -215,7 +215,7 @@ timed('SIGTERM under load: every accepted request is answered in time', async (t
   t.diagnostic(`${load.answered} answers; drained in ${Math.round(took)} ms`)
 })
 
-test('pipelined requests behind a slow one are all answered at SIGTERM', async (t) => {
+test('at SIGTERM, pipelined requests behind a slow one are all answered', async (t) => {
   const { url, client } = await startRedis(t)
   const service = await startService(t, { env: { REDIS_URL: url, APP: fixture('slow') }, workers: 1 })
   const connection = await Connection.open(service.port)
@@ -230,7 +230,7 @@ test('pipelined requests behind a slow one are all answered at SIGTERM', async (
   assert.deepEqual(await service.exited, { code: 0, signal: null })
 })
 
-test('SIGTERM in the middle of a reload: the roll ends, what is in flight is answered, exit 0', async (t) => {
+test('SIGTERM during a reload stops the rollout and answers requests in flight, exit code 0', async (t) => {
   const { url } = await startRedis(t)
   const service = await startService(t, { env: { REDIS_URL: url, APP: fixture('slow') } })
   const answers = Array.from({ length: 10 }, (_, id) => once(service.port, 'GET', `/slow?ms=1500&id=${id}`))
@@ -243,7 +243,7 @@ test('SIGTERM in the middle of a reload: the roll ends, what is in flight is ans
   assert.ok(service.lines.some((line) => line.msg === 'rolling restart stopped'))
 })
 
-test('signals during boot: SIGHUP does no harm, SIGTERM ends with 0', async (t) => {
+test('during boot, SIGHUP is harmless and SIGTERM ends the service with exit code 0', async (t) => {
   const { url } = await startRedis(t)
   const service = await startService(t, { env: { REDIS_URL: url }, wait: false })
   await service.line((line) => line.msg === 'worker starts')

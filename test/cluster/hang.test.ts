@@ -30,7 +30,7 @@ const successor = (service: Service, hang: Line) =>
 
 const restarts = (service: Service) => service.lines.filter(({ msg }) => msg === 'worker is gone').length
 
-test('a worker in an endless loop is found and replaced, with a black box that names the route and shows the loop', async (t) => {
+test('a worker in an endless loop is replaced, and a hang report names its route and stack', async (t) => {
   const service = await start(t, 'block-loop')
   const lost = once(service.port, 'GET', '/block?secret=1').catch((error: Error) => error)
   const blocking = await service.line(({ msg }) => msg === 'blocking')
@@ -57,7 +57,7 @@ test('a worker in an endless loop is found and replaced, with a black box that n
   assert.equal((await once(service.port, 'GET', '/livez')).status, 200)
 })
 
-test('a worker that sleeps in a system call is found too', async (t) => {
+test('a worker that sleeps in a system call is replaced too', async (t) => {
   const service = await start(t, 'busy')
   const lost = once(service.port, 'GET', '/sleep').catch((error: Error) => error)
   const hang = await service.line(({ msg }) => msg === 'worker hangs')
@@ -66,7 +66,7 @@ test('a worker that sleeps in a system call is found too', async (t) => {
   await lost
 })
 
-test('a worker that is stopped is replaced, and one that is merely busy is left alone', async (t) => {
+test('a stopped worker is replaced and a busy one is not', async (t) => {
   const service = await start(t, 'busy')
   const { slot } = JSON.parse((await once(service.port, 'GET', '/work')).body) as { slot: number }
   await beats(service, 4)
@@ -79,7 +79,7 @@ test('a worker that is stopped is replaced, and one that is merely busy is left 
   assert.equal(restarts(service), 1)
 })
 
-test('on a machine that is overloaded nobody is replaced', async (t) => {
+test('on an overloaded machine no worker is replaced', async (t) => {
   const service = await start(t, 'busy')
   await once(service.port, 'GET', '/work')
   const hogs = Array.from({ length: 8 }, () => spawn(process.execPath, ['-e', 'for (;;);']))
@@ -90,7 +90,7 @@ test('on a machine that is overloaded nobody is replaced', async (t) => {
   assert.equal(restarts(service), 0)
 })
 
-test('a primary that is stopped and goes on blames nobody for it', async (t) => {
+test('a primary that was stopped for a while replaces no worker', async (t) => {
   const service = await start(t, 'busy')
   process.kill(service.pid, 'SIGSTOP')
   await new Promise((resolve) => setTimeout(resolve, 3 * TIMEOUT_MS))

@@ -19,7 +19,7 @@ async function startSecurely(t: TestContext, options: StartOptions = {}) {
   return { service, ca: readFileSync(authority.file, 'utf8') }
 }
 
-test('an HTTP/2 response ends with its last DATA frame, not with an empty one behind it; trailers still arrive', async (t) => {
+test('an HTTP/2 response ends with its last DATA frame, and trailers still arrive', async (t) => {
   const { service, ca } = await startSecurely(t, { env: { APP: fixture('trailers') } })
   const client = await FrameClient.open(service.port, ca)
   const stream = client.get('/plain')
@@ -44,7 +44,7 @@ test('an HTTP/2 response ends with its last DATA frame, not with an empty one be
 
 const SLOW = { APP: fixture('much'), SEND_TIMEOUT: '1500' }
 
-test('SEND_TIMEOUT ends a stream whose client takes nothing, PINGs or not; the other streams of the connection go on', async (t) => {
+test('SEND_TIMEOUT ends only the stream whose client reads nothing, PINGs or not', async (t) => {
   const { service, ca } = await startSecurely(t, { env: SLOW })
   const client = await Http2Client.open(service.port, ca)
   const stuck = client.session.request({ ':path': '/much' }).on('error', () => {})
@@ -58,7 +58,7 @@ test('SEND_TIMEOUT ends a stream whose client takes nothing, PINGs or not; the o
   client.close()
 })
 
-test('a stream that is taken byte by byte is ended: SEND_MIN_RATE holds for HTTP/2', async (t) => {
+test('SEND_MIN_RATE ends an HTTP/2 stream that is read byte by byte', async (t) => {
   const { service, ca } = await startSecurely(t, { env: SLOW })
   const client = await FrameClient.open(service.port, ca)
   const stream = client.get('/much')
@@ -95,7 +95,7 @@ test('a response of several slices arrives whole, with END_STREAM on its last DA
   client.socket.destroy()
 })
 
-test('HTTP/2 clients that wait for their answers and never ask twice lose nothing in a reload', async (t) => {
+test('HTTP/2 clients that never retry lose no request in a reload', async (t) => {
   const env = { APP: fixture('slow'), KEEP_ALIVE_TIMEOUT: '1000', CANARY_TIME: '0' }
   const { service, ca } = await startSecurely(t, { env, workers: 2 })
   let reloading = true

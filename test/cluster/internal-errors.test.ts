@@ -9,7 +9,7 @@ import { startService } from '../helpers/service.ts'
 
 const SOURCES = ['command', 'event', 'fork', 'action', 'plan', 'listener']
 
-describe('an exception in the primary is logged, counted and survived: supervision goes on', { concurrency: 2 }, () => {
+describe('the primary logs, counts and survives an exception, and supervision continues', { concurrency: 2 }, () => {
   for (const source of SOURCES) {
     test(`thrown from: ${source}`, async (t) => {
       const { url } = await startRedis(t)

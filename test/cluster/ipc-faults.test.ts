@@ -59,7 +59,7 @@ for (const [misuse, why] of [
   ['forged', /^garbage on its channel: This is caused by either a bug in Node.js/],
   ['flood', /^a flood of messages: \d+/]
 ] as const) {
-  test(`${misuse} on a worker's channel: that worker is replaced, and the others serve on`, async (t) => {
+  test(`${misuse} on a worker's channel: the worker is replaced and the others continue to serve`, async (t) => {
     const { service, others, pid } = await startMisuse(t, misuse)
     const from = service.lines.length
     const before = readProcessStat(service.pid)!.rssBytes
@@ -79,7 +79,7 @@ for (const [misuse, why] of [
   })
 }
 
-test('messages with wrong fields do no harm, and are told of once', async (t) => {
+test('messages with wrong fields are harmless and logged once', async (t) => {
   const { service, others, pid } = await startMisuse(t, 'wrong')
   process.kill(pid, 'SIGUSR2')
   const told = (line: { msg: string; worker?: number }) => line.msg === 'a message that is not understood'
@@ -93,7 +93,7 @@ test('messages with wrong fields do no harm, and are told of once', async (t) =>
   assert.deepEqual(await service.stop(), { code: 0, signal: null })
 })
 
-test('any other exception in the primary is fatal: it is logged, the workers are cut, exit 1', async (t) => {
+test('any other exception in the primary is logged and ends the service with exit code 1', async (t) => {
   const { url } = await startRedis(t)
   const env = { REDIS_URL: url, NODE_OPTIONS: `--import=${fixture('fault-in-primary')}` }
   const service = await startService(t, { env })

@@ -21,7 +21,7 @@ const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url))
 const SOAK_MS = 2500
 const TRACE = '0af7651916cd43dd8448eb211c80319c'
 
-test('under load, through a reload: one line a request, from the worker that answered, and no secret in any', async (t) => {
+test('each request under load has one log line, from the worker that answered, without secrets', async (t) => {
   const { url } = await startRedis(t)
   const secrets = ['SESSION_SECRET', 'ADMIN_TOKEN', 'METRICS_TOKEN'].map((name) => [
     name,

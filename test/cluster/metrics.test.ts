@@ -20,7 +20,7 @@ function series(page: string): Map<string, number> {
   return found
 }
 
-test("every worker's series and the primary's are on one page, whichever worker is asked", async (t) => {
+test('every worker serves the series of all workers and of the primary', async (t) => {
   const { url } = await startRedis(t)
   const service = await startService(t, { env: { REDIS_URL: url }, workers: 3 })
   for (let i = 0; i < 30; i++) assert.equal((await once(service.port, 'POST', '/hits')).status, 200)
@@ -39,7 +39,7 @@ test("every worker's series and the primary's are on one page, whichever worker 
   }
 })
 
-timed('/metrics is never late or wrong because of one worker, and its counters never go backwards', async (t) => {
+timed('/metrics stays fast and correct beside a hung worker, and counters never decrease', async (t) => {
   const { url } = await startRedis(t)
   // A worker is stopped and then blocked: two long turns in a row, which are no overload here.
   const env = { REDIS_URL: url, APP: fixture('measured'), CANARY_TIME: '0', MAX_LOOP_DELAY: '0' }

@@ -19,7 +19,7 @@ const expectIds = async (answers: ReturnType<Connection['expect']>[], from = 0) 
   for (const [id, { body }] of (await Promise.all(answers)).entries()) assert.equal(body, `{"id":"${from + id}"}`)
 }
 
-test('a worker begins at most 100 pipelined requests of a connection at once, reads no more, and answers all of them in the end', async (t) => {
+test('a worker starts at most 100 pipelined requests of a connection at once and answers all of them', async (t) => {
   const service = await start(t, 'hold', { HEADERS_TIMEOUT: '1500', REQUEST_TIMEOUT: '1500' })
   const count = 2000
   const flood = await Connection.open(service.port)
@@ -44,7 +44,7 @@ test('a worker begins at most 100 pipelined requests of a connection at once, re
   other.close()
 })
 
-test('a reload transfers a paused connection: every pipelined request is answered, in order, by one worker or the other', async (t) => {
+test('a reload transfers a paused connection, and every pipelined request is answered in order', async (t) => {
   const service = await start(t, 'slow')
   const count = 1500
   const floods = await Promise.all(Array.from({ length: 5 }, () => Connection.open(service.port)))
@@ -65,7 +65,7 @@ test('a reload transfers a paused connection: every pipelined request is answere
   }
 })
 
-test('a client that always has ten requests under way is transferred by a reload, not cut at its deadline', async (t) => {
+test('a client that always has ten requests in flight is transferred by a reload, not cut', async (t) => {
   const service = await start(t, 'slow', { DRAIN_TIMEOUT: '20000' })
   const client = await Connection.open(service.port)
   let asked = 0

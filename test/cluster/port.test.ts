@@ -29,7 +29,7 @@ async function listening(where: { port: number; host: string } | { path: string 
 }
 
 for (const scheduling of ['rr', 'sticky', 'shared']) {
-  test(`${scheduling}: a socket given from outside is listened on, in place of HOST and PORT`, async (t) => {
+  test(`${scheduling}: a socket from systemd replaces HOST and PORT`, async (t) => {
     const { server, fd } = await listening({ port: 0, host: '127.0.0.1' })
     const { port } = server.address() as { port: number }
     const lines = take(t, scheduling, fd)
@@ -40,7 +40,7 @@ for (const scheduling of ['rr', 'sticky', 'shared']) {
     connection.close()
   })
 
-  test(`${scheduling}: what is given from outside and is no TCP socket is refused`, async (t) => {
+  test(`${scheduling}: a passed descriptor that is no TCP socket is refused`, async (t) => {
     const { server, fd } = await listening({ path: join(temporaryFolder(t), 'unix.sock') })
     t.after(() => server.close())
     for (const [descriptor, why] of [
@@ -53,7 +53,7 @@ for (const scheduling of ['rr', 'sticky', 'shared']) {
   })
 }
 
-test('reuseport is refused where it cannot be had without loss, with what to do', () => {
+test('reuseport is refused with a remedy where it would lose connections', () => {
   const config: PortConfig = {
     scheduling: 'reuseport',
     host: '127.0.0.1',

@@ -36,7 +36,7 @@ const whoAt = async (connection: Connection): Promise<Who> => {
 
 for (const SCHEDULING of ['rr', 'shared', 'sticky', 'reuseport']) {
   const skip = SCHEDULING === 'reuseport' && !hasReusePort
-  test(`${SCHEDULING}: the client that a trusted proxy names in its PROXY header is request.ip, also after a reload`, {
+  test(`${SCHEDULING}: request.ip is the client in the PROXY header of a trusted proxy, also after a reload`, {
     skip
   }, async (t) => {
     const { url } = await startRedis(t)

@@ -12,7 +12,7 @@ const restarts = async (service: Service) => {
   return (JSON.parse(stdout) as { result: { restarts: Record<string, number> } }).result.restarts
 }
 
-test('a worker that outgrows its memory is replaced under load, and no request fails', async (t) => {
+test('a worker above MAX_MEMORY is replaced under load, and no request fails', async (t) => {
   const { url } = await startRedis(t)
   const service = await startService(t, { env: { REDIS_URL: url, APP: fixture('leak'), MAX_MEMORY: '220' } })
   const load = new Load(t, service.port, { tight: 2, fresh: 1, idle: 5 })
@@ -24,7 +24,7 @@ test('a worker that outgrows its memory is replaced under load, and no request f
   assert.ok((await restarts(service)).memory! >= 1)
 })
 
-test('a worker is replaced after its requests, and when it is asked for; the journal says why', async (t) => {
+test('a worker is replaced after MAX_REQUESTS and by command, and the journal says why', async (t) => {
   const { url } = await startRedis(t)
   const env = { REDIS_URL: url, APP: fixture('slow'), MAX_REQUESTS: '3000' }
   const service = await startService(t, { env, workers: 1 })
@@ -44,7 +44,7 @@ test('a worker is replaced after its requests, and when it is asked for; the jou
   assert.ok(whys.includes('recycled: requests') && whys.includes('recycled: asked'))
 })
 
-test('a slot that nobody serves cannot be recycled', async (t) => {
+test('a slot without a worker cannot be recycled', async (t) => {
   const { url } = await startRedis(t)
   const service = await startService(t, { env: { REDIS_URL: url }, workers: 1 })
   for (const slot of ['7', 'x', '-1']) {

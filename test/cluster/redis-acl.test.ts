@@ -42,7 +42,7 @@ async function start(t: TestContext, beside?: Parameters<typeof documentedUser>[
   return { redis, service: await startService(t, { env: { REDIS_URL, APP: fixture('use-shared') } }) }
 }
 
-test('the documented user has every right that the service needs, and no command that it does not use', async (t) => {
+test('the documented ACL has the rights that the service needs, and no other command', async (t) => {
   const { redis, service } = await start(t)
   await useAll(service.port)
   await service.reload()
@@ -62,7 +62,7 @@ test('the documented user has every right that the service needs, and no command
   )
 })
 
-test('with the right for it, in a database of another number', async (t) => {
+test('the documented ACL works in another database when it allows SELECT', async (t) => {
   const { redis, service } = await start(t, 'a database other than 0', '/3')
   await useAll(service.port)
   assert.deepEqual(await denied(redis), [])
@@ -70,7 +70,7 @@ test('with the right for it, in a database of another number', async (t) => {
   assert.equal(await redis.client.get('muster:hits'), '5')
 })
 
-test('the documented user can do nothing else', async (t) => {
+test('the documented ACL allows nothing else', async (t) => {
   const redis = await RedisServer.start(t, { user: documentedUser() })
   const client = new Redis({ port: redis.port, username: 'muster', password: 'secret', enableReadyCheck: false })
   t.after(() => client.disconnect())

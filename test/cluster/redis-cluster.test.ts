@@ -66,7 +66,7 @@ class Tally {
   }
 }
 
-test('Cluster: slots move under load, those of the counter and of sessions; nothing is lost, nothing counted twice', async (t) => {
+test('Cluster: while slots move under load, nothing is lost and nothing is counted twice', async (t) => {
   const nodes = await startCluster(t)
   const hosts = nodes.map(({ port }) => `127.0.0.1:${port}`).join()
   const { port } = await startService(t, {
@@ -125,7 +125,7 @@ test('Cluster: slots move under load, those of the counter and of sessions; noth
   }
 })
 
-test('Cluster: a sign-in takes the visits along to the new session, which is on another node', async (t) => {
+test('Cluster: a sign-in moves the visits to the new session on another node', async (t) => {
   const nodes = await startCluster(t)
   const hosts = nodes.map(({ port }) => `127.0.0.1:${port}`).join()
   const { port } = await startService(t, {
@@ -151,7 +151,7 @@ for (const [how, leave, back] of [
   ['killed', (node: RedisServer) => node.end('SIGKILL'), (node: RedisServer) => node.run()],
   ['stopped', (node: RedisServer) => node.signal('SIGSTOP'), (node: RedisServer) => node.signal('SIGCONT')]
 ] as const) {
-  test(`Cluster: the node of the counter is ${how}: clear 503s, and back by itself`, async (t) => {
+  test(`Cluster: the node of the counter is ${how}: requests get 503 and recover without an operator`, async (t) => {
     const nodes = await startCluster(t)
     const hosts = nodes.map(({ port }) => `127.0.0.1:${port}`).join()
     const service = await startService(t, { env: { REDIS_URL: `redis+cluster://muster:secret@${hosts}` } })

@@ -52,7 +52,7 @@ async function expectNothingLost(t: TestContext, url: string, kill: () => Promis
 }
 
 for (const fsync of ['everysec', 'always'] as const) {
-  test(`the embedded Redis loses nothing that it answered when it is killed while its disk is slow: REDIS_FSYNC=${fsync}`, {
+  test(`the embedded Redis keeps what it acknowledged when it is killed with a slow disk: REDIS_FSYNC=${fsync}`, {
     skip
   }, async (t) => {
     let pid = 0
@@ -76,7 +76,7 @@ for (const fsync of ['everysec', 'always'] as const) {
   })
 }
 
-test('the Redis of docker-compose.yml loses nothing that it answered when it is killed while its disk is slow', {
+test('the Redis of docker-compose.yml keeps what it acknowledged when it is killed with a slow disk', {
   skip
 }, async (t) => {
   const { services } = parse(readFileSync(new URL('../../../docker-compose.yml', import.meta.url), 'utf8'))
@@ -104,7 +104,7 @@ test('the Redis of docker-compose.yml loses nothing that it answered when it is 
   })
 })
 
-test('the append-only file is synced to the disk within seconds of a write, and not when nothing was written', {
+test('the append-only file is synced within seconds of a write, and only after a write', {
   skip: missing('cc')
 }, async (t) => {
   const folder = temporaryFolder(t)

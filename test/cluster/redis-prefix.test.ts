@@ -37,7 +37,7 @@ async function post(service: Service, path: string, body?: object) {
 const counts = async (service: Service) =>
   (await (await fetch(`${service.url}/counts`)).json()) as { runs: number; heard: number }
 
-test('two services with different values of REDIS_PREFIX share a Redis and nothing in it', async (t) => {
+test('two services with different values of REDIS_PREFIX share no key', async (t) => {
   const redis = await RedisServer.start(t)
   const [shop, blog] = [await startAs(t, redis, 'shop'), await startAs(t, redis, 'blog')]
 

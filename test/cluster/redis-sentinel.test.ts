@@ -35,7 +35,7 @@ async function hit(service: Service): Promise<number | undefined> {
   return undefined
 }
 
-test('Sentinel: the primary is killed, and the service goes on with the other one by itself', async (t) => {
+test('Sentinel: the service fails over when the Redis primary is killed', async (t) => {
   const { primary, replica, sentinel } = await startPair(t)
   // A Sentinel that is not there comes first: the next one is asked.
   const REDIS_URL = `redis+sentinel://muster:secret@127.0.0.1:1,127.0.0.1:${sentinel.port}/mymaster`

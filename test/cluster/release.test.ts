@@ -20,7 +20,7 @@ async function released(service: Service, workers: number): Promise<string[]> {
   return found
 }
 
-test('a release that fails, wherever it does, leaves every slot on the old one, and costs nothing', async (t) => {
+test('a failing release leaves every slot on the old one and fails no request', async (t) => {
   const { url } = await startRedis(t)
   const deploys = new Deploys(t)
   deploys.deploy('1.0.0')
@@ -63,7 +63,7 @@ test('a release that fails, wherever it does, leaves every slot on the old one, 
   assert.equal(load.reopened, 0)
 })
 
-test('a release whose first worker says ready and dies has replaced nobody', async (t) => {
+test('a release whose first worker dies after it was ready replaces no worker', async (t) => {
   const { url } = await startRedis(t)
   const deploys = new Deploys(t)
   deploys.deploy('1.0.0')
@@ -76,7 +76,7 @@ test('a release whose first worker says ready and dies has replaced nobody', asy
   assert.deepEqual([...service.workers().keys()], before)
 })
 
-test('where the old release is no longer on disk there is no way back to it, and that is said', async (t) => {
+test('without the old release on disk there is no rollback, and the log says so', async (t) => {
   const { url } = await startRedis(t)
   const deploys = new Deploys(t)
   deploys.deploy('1.0.0')
@@ -93,7 +93,7 @@ test('where the old release is no longer on disk there is no way back to it, and
   assert.deepEqual(await released(service, 2), ['2.0.0', '2.0.0'])
 })
 
-test('a worker that dies while code is copied over its own gets no half of it', async (t) => {
+test('a worker that dies during a copy of new code never runs a partial copy', async (t) => {
   const { url } = await startRedis(t)
   const app = join(temporaryFolder(t), 'app.mjs')
   copyFileSync(fixture('plain'), app)
@@ -108,7 +108,7 @@ test('a worker that dies while code is copied over its own gets no half of it', 
   await service.line(({ msg, slot }) => msg === 'worker is ready' && slot === 1, from)
 })
 
-test('a reload to a release that is not there fails at once', async (t) => {
+test('a reload to a missing release fails at once', async (t) => {
   const { url } = await startRedis(t)
   const deploys = new Deploys(t)
   deploys.deploy('1.0.0')

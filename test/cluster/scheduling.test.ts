@@ -32,7 +32,7 @@ async function reloadsWithoutLoss(t: TestContext, service: Service): Promise<voi
 }
 
 for (const SCHEDULING of ['shared', 'sticky']) {
-  test(`${SCHEDULING}: a reload loses nothing`, async (t) => {
+  test(`${SCHEDULING}: a reload loses no request`, async (t) => {
     const { url } = await startRedis(t)
     await reloadsWithoutLoss(t, await startService(t, { env: { REDIS_URL: url, APP: fixture('slow'), SCHEDULING } }))
   })
@@ -65,7 +65,7 @@ async function diesWithoutLoss(service: Service): Promise<void> {
   for (const connection of connections) connection.close()
 }
 
-test('reuseport: reloads and deaths lose nothing where the kernel moves connections; elsewhere it does not start', async (t) => {
+test('reuseport loses nothing where the kernel migrates connections, and does not start elsewhere', async (t) => {
   const { url } = await startRedis(t)
   const env = { REDIS_URL: url, APP: fixture('slow'), SCHEDULING: 'reuseport', PORT: String(await freePort()) }
   if (letKernelMigrate(t) && hasReusePort) {
@@ -81,7 +81,7 @@ test('reuseport: reloads and deaths lose nothing where the kernel moves connecti
   )
 })
 
-test('reuseport: who accepts the loss gets it without the kernel; a port that is taken is said', async (t) => {
+test('REUSEPORT_LOSS=allow starts without migration, and an occupied port is named', async (t) => {
   const { url } = await startRedis(t)
   const other = createServer()
   t.after(() => other.close())
@@ -100,7 +100,7 @@ test('reuseport: who accepts the loss gets it without the kernel; a port that is
   assert.deepEqual(await service.stop(), { code: 0, signal: null })
 })
 
-test('shared: with its only worker killed the port refuses nobody', async (t) => {
+test('shared: the port refuses no connection while its only worker is dead', async (t) => {
   const { url } = await startRedis(t)
   const env = { REDIS_URL: url, APP: fixture('slow'), SCHEDULING: 'shared' }
   const service = await startService(t, { env, workers: 1 })
@@ -122,7 +122,7 @@ test('shared: with its only worker killed the port refuses nobody', async (t) =>
 })
 
 for (const SCHEDULING of ['shared', 'sticky']) {
-  test(`${SCHEDULING}: SIGTERM closes the port while a request is in flight, and that is answered`, async (t) => {
+  test(`${SCHEDULING}: SIGTERM closes the port while a request in flight is answered`, async (t) => {
     const { url } = await startRedis(t)
     const service = await startService(t, { env: { REDIS_URL: url, APP: fixture('slow'), SCHEDULING } })
     const slow = await untilInFlight(service, 3000)
@@ -144,7 +144,7 @@ for (const SCHEDULING of ['shared', 'sticky']) {
   })
 }
 
-test('shared: the primary dies: what is in flight is answered, and nobody keeps the port', async (t) => {
+test('shared: when the primary dies, requests in flight are answered and the port is freed', async (t) => {
   const { url } = await startRedis(t)
   const env = { REDIS_URL: url, APP: fixture('slow'), SCHEDULING: 'shared' }
   const service = await startService(t, { env })

@@ -10,7 +10,7 @@ import '../helpers/uncounted.ts'
 const OLD = 'tr0ub4dor-and-three-of-its-friends'
 const NEW = 'correct-horse-battery-staple-2026'
 
-test('the secret is changed by reloads, and no session is lost', async (t) => {
+test('rotating SESSION_SECRET by reloads loses no session', async (t) => {
   const { url } = await startRedis(t)
   const file = join(temporaryFolder(t), 'secret')
   writeFileSync(file, OLD)

@@ -25,7 +25,7 @@ async function agree(hosts: [Service, Service]): Promise<boolean> {
 const start = (t: Parameters<typeof startService>[0], server: RedisServer, env: Record<string, string> = {}) =>
   startService(t, { workers: 1, env: { REDIS_URL: server.socketUrl, ...env } })
 
-test('a host that starts after Redis was emptied and one that has run on sign sessions alike, without a SESSION_SECRET', async (t) => {
+test('without SESSION_SECRET, a new host and an old one sign sessions alike after Redis was emptied', async (t) => {
   const server = await RedisServer.start(t)
   const first = await start(t, server)
   await server.client.set('muster:unrelated', '1')
@@ -37,7 +37,7 @@ test('a host that starts after Redis was emptied and one that has run on sign se
   assert.equal(await server.client.get(SECRET_KEY), 'a'.repeat(64))
 })
 
-test('a secret that Redis has lost is put back by the workers that know it: at the next connection, and while there is one', async (t) => {
+test('workers restore a secret that Redis has lost', async (t) => {
   const server = await RedisServer.start(t)
   const first = await start(t, server)
   const secret = await server.client.get(SECRET_KEY)
@@ -51,7 +51,7 @@ test('a secret that Redis has lost is put back by the workers that know it: at t
   assert.ok(await agree([first, second]))
 })
 
-test('hosts with different SESSION_SECRETs say so in the log, and what to do; hosts that share one say nothing', async (t) => {
+test('hosts with different SESSION_SECRETs log a warning with the remedy', async (t) => {
   const server = await RedisServer.start(t)
   const [one, both] = await Promise.all([
     start(t, server, { SESSION_SECRET: ONE }),

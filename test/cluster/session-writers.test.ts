@@ -76,7 +76,7 @@ async function killOne(service: Service, nth: number): Promise<void> {
   await service.line((line) => line.msg === 'worker is ready' && line.slot === slot, from)
 }
 
-test('50 writers of one session, and kill -9 of workers in between: every write that was acknowledged is there', async (t) => {
+test('50 writers of one session keep every acknowledged write over kill -9 of workers', async (t) => {
   const { service, cookie, stop, progress } = await start(t)
   for (let i = 0; i < 3; i++) {
     await progress(2)
@@ -101,7 +101,7 @@ const ways: [how: string, end: (service: Service, cookie: string) => Promise<unk
   ['a command ends the sessions of its user', (service) => muster(service, 'sessions', 'end', 'ada')]
 ]
 for (const [how, end] of ways) {
-  test(`${how} amid 50 writers of the session: it does not come back`, async (t) => {
+  test(`${how} amid 50 writers of the session: the session does not come back`, async (t) => {
     const { service, client, cookie, key, stop, progress } = await start(t)
     await progress(2)
     await end(service, cookie)

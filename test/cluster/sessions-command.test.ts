@@ -46,7 +46,7 @@ test('sessions of a user are listed and ended from any host that shares the Redi
   for (const cookie of cookies) assert.equal(await nameOf(there, cookie), null)
 })
 
-test('a worker that does not answer is passed over', async (t) => {
+test('a worker that does not answer is skipped', async (t) => {
   const { url } = await startRedis(t)
   const service = await startService(t, { env: { REDIS_URL: url } })
   await signIn(service, 'ada')
@@ -58,7 +58,7 @@ test('a worker that does not answer is passed over', async (t) => {
   }
 })
 
-test('what cannot be done is said: no user, no such command, no Redis, no worker', async (t) => {
+test('sessions explains a missing user, an unknown command, no Redis and no worker', async (t) => {
   const redis = await startRedis(t)
   const proxy = await RedisProxy.start(t, redis.url)
   const service = await startService(t, { env: { REDIS_URL: proxy.url }, workers: 1 })

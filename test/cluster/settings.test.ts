@@ -36,7 +36,7 @@ async function assertBanner(services: Service[], banner: string): Promise<void> 
   }
 }
 
-timed('a setting that is changed on one of two hosts is read on every worker of both', async (t) => {
+timed('a setting changed on one host is read by every worker of both hosts', async (t) => {
   const { url } = await startRedis(t)
   const hosts = await starts(t, [url, url], { APP })
   const times: number[] = []
@@ -54,7 +54,7 @@ timed('a setting that is changed on one of two hosts is read on every worker of 
   assert.ok(Math.max(...times) < 2000, `${times} ms`)
 })
 
-timed('what was changed while Redis was cut for 5 s is there soon after it is back', async (t) => {
+timed('changes made while Redis was away arrive soon after it is back', async (t) => {
   const { url } = await startRedis(t)
   const proxy = await RedisProxy.start(t, url)
   const [near, far] = (await starts(t, [url, proxy.url], { APP })) as [Service, Service]
@@ -78,7 +78,7 @@ timed('what was changed while Redis was cut for 5 s is there soon after it is ba
   assert.ok(ms < 4000, `${ms} ms`)
 })
 
-test('a worker born later has the settings before it is ready; so has a service that starts anew', async (t) => {
+test('a new worker and a restarted service have the settings before they are ready', async (t) => {
   const { url } = await startRedis(t)
   const [first] = (await starts(t, [url], { APP })) as [Service]
   await set(first, 'banner', 'kept')
@@ -96,7 +96,7 @@ test('a worker born later has the settings before it is ready; so has a service 
   assert.equal(await bannerOf(second, 0), 'kept')
 })
 
-test('maintenance begins and ends without the loss of a connection', async (t) => {
+test('maintenance starts and ends without closing a connection', async (t) => {
   const { url } = await startRedis(t)
   const [service] = (await starts(t, [url])) as [Service]
   const connections = await Promise.all(Array.from({ length: 20 }, () => Connection.open(service.port)))
@@ -130,7 +130,7 @@ test('maintenance begins and ends without the loss of a connection', async (t) =
   }
 })
 
-test('the log level changes at run time, and holds for workers born later', async (t) => {
+test('the log level changes at run time, for new workers too', async (t) => {
   const { url } = await startRedis(t)
   const [service] = (await starts(t, [url])) as [Service]
   /** Of every worker: does it log what it logs at debug only? */
@@ -162,7 +162,7 @@ test('the log level changes at run time, and holds for workers born later', asyn
   assert.equal(await debugLines(3), 0)
 })
 
-test('muster sets and gets settings, and says what it cannot do', async (t) => {
+test('muster sets and gets settings, and explains refusals', async (t) => {
   const { url } = await startRedis(t)
   const [service] = (await starts(t, [url])) as [Service]
   const set = await muster(service, 'settings', 'set', 'banner', '1984')
@@ -196,7 +196,7 @@ test('muster sets and gets settings, and says what it cannot do', async (t) => {
   )
 })
 
-test('what workers have to do is refused while none is ready', async (t) => {
+test('commands for workers are refused while no worker is ready', async (t) => {
   const { url } = await startRedis(t)
   const service = await startService(t, { env: { REDIS_URL: url, APP: fixture('never-ready') }, wait: false })
   await service.line((line) => line.msg === 'worker starts')

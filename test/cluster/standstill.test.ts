@@ -16,7 +16,7 @@ const TIMES = {
   HEARTBEAT_TIMEOUT: '0'
 }
 
-test('a worker that stood still answers what came meanwhile, on fresh connections and on idle ones', async (t) => {
+test('a worker that was stopped answers requests that arrived meanwhile', async (t) => {
   const { url } = await startRedis(t)
   const service = await startService(t, { workers: 1, env: { REDIS_URL: url, APP: fixture('plain'), ...TIMES } })
   const [pid] = [...service.workers().keys()] as [number]

@@ -15,7 +15,7 @@ async function refusal(t: TestContext, env: Record<string, string>, options: Sta
   return service.stderr
 }
 
-test('bad variables stop the start, all named at once', async (t) => {
+test('invalid variables stop the start, and the error names all of them', async (t) => {
   const said = await refusal(t, {
     PORT: 'http',
     WORKERS: '0',
@@ -32,7 +32,7 @@ test('bad variables stop the start, all named at once', async (t) => {
   assert.match(await refusal(t, { APP: 'nowhere.mjs' }), /APP: there is no module ".*nowhere\.mjs"/)
 })
 
-test('a port that is taken is said, with what to do', async (t) => {
+test('an occupied port stops the start with a remedy', async (t) => {
   const other = createServer().listen(0, '127.0.0.1')
   await once(other, 'listening')
   t.after(() => other.close())
@@ -43,17 +43,17 @@ test('a port that is taken is said, with what to do', async (t) => {
   }
 })
 
-test('a HOST that is not here is said', async (t) => {
+test('a HOST that is no address of this machine stops the start', async (t) => {
   assert.match(await refusal(t, { HOST: '192.0.2.1' }), /HOST 192\.0\.2\.1 is no address of this machine/)
 })
 
-test('a RUN_DIR that cannot be written is said', async (t) => {
+test('a RUN_DIR that cannot be written stops the start', async (t) => {
   const file = join(temporaryFolder(t), 'file')
   writeFileSync(file, '')
   assert.match(await refusal(t, {}, { runDir: join(file, 'run') }), /RUN_DIR .*\/file\/run cannot be written/)
 })
 
-test('a RUN_DIR that cannot be made is said at once, also below /proc', async (t) => {
+test('a RUN_DIR that cannot be created stops the start at once, also below /proc', async (t) => {
   const started = performance.now()
   for (const runDir of ['/proc/foo', '/proc/foo/bar', '/dev/null/run']) {
     assert.match(await refusal(t, {}, { runDir }), new RegExp(`RUN_DIR ${runDir} cannot be written: \\w+: `))
@@ -76,7 +76,7 @@ test('a RUN_DIR that another user owns is refused, and nothing in it is used or 
   assert.deepEqual(lstatSync(runDir).mode, before.mode)
 })
 
-test('a RUN_DIR with a link in it is refused, and so is one with a file of another user', async (t) => {
+test('a RUN_DIR that contains a link or a file of another user is refused', async (t) => {
   const runDir = temporaryFolder(t)
   const target = join(temporaryFolder(t), 'target')
   writeFileSync(target, 'as it was')
@@ -92,7 +92,7 @@ test('a RUN_DIR with a link in it is refused, and so is one with a file of anoth
   assert.match(await refusal(t, {}, { runDir }), /is not safe: \S+\/session-secret belongs to the user 4242/)
 })
 
-test('a RUN_DIR that is a link of this user or of root is followed, and no other link is', async (t) => {
+test('a RUN_DIR may be a link of this user or of root, and no other link', async (t) => {
   const { url } = await startRedis(t)
   const target = join(temporaryFolder(t), 'target')
   mkdirSync(target)
@@ -107,7 +107,7 @@ test('a RUN_DIR that is a link of this user or of root is followed, and no other
   assert.match(await refusal(t, {}, { runDir }), /link is not safe: \S+\/link belongs to the user 4242/)
 })
 
-test('one primary per RUN_DIR: a second one says who has it and leaves the first alone', async (t) => {
+test('a second primary in the same RUN_DIR names the first one and leaves it alone', async (t) => {
   const { url } = await startRedis(t)
   const first = await startService(t, { env: { REDIS_URL: url }, workers: 1 })
   const said = await refusal(t, { REDIS_URL: url }, { runDir: first.runDir })
@@ -115,14 +115,14 @@ test('one primary per RUN_DIR: a second one says who has it and leaves the first
   assert.equal((await fetch(`${first.url}/hits`, { method: 'POST' })).status, 200)
 })
 
-test('an APP that cannot boot ends the first start with its reason', async (t) => {
+test('an APP that cannot boot stops the first start with the reason', async (t) => {
   assert.match(await refusal(t, { APP: fixture('crash-on-boot') }), /cannot boot: Error: this release is broken/)
   const noPlugin = join(temporaryFolder(t), 'app.mjs')
   writeFileSync(noPlugin, 'export default 42\n')
   assert.match(await refusal(t, { APP: noPlugin }), /the default export of .*app\.mjs is no Fastify plugin, but number/)
 })
 
-test('a syntax error in APP, or in a module that it imports, is said with file, line, column and source line', async (t) => {
+test('a syntax error in APP or its imports is shown with file, line, column and source', async (t) => {
   const folder = temporaryFolder(t)
   const write = (name: string, text: string) => writeFileSync(join(folder, name), text)
   mkdirSync(join(folder, 'lib'))
@@ -154,13 +154,13 @@ test('a syntax error in APP, or in a module that it imports, is said with file, 
   assert.equal(readFileSync(join(folder, 'ran'), 'utf8'), 'no')
 })
 
-test('an APP that throws while it is loaded is said with its own stack, without that of Node', async (t) => {
+test("an APP that throws while it loads is shown with its own stack, without Node's", async (t) => {
   const said = await refusal(t, { APP: fixture('crash-on-boot') })
   assert.match(said, /cannot boot: Error: this release is broken\n +at .*crash-on-boot/)
   assert.doesNotMatch(said, /node:internal/)
 })
 
-test('an APP that never gets ready ends the first start after three times BOOT_TIMEOUT', async (t) => {
+test('an APP that never gets ready stops the first start after three times BOOT_TIMEOUT', async (t) => {
   const said = await refusal(t, { APP: fixture('never-ready'), BOOT_TIMEOUT: '700' }, { workers: 1 })
   assert.match(said, /worker 0 was not ready in 700 ms/)
 })
@@ -172,7 +172,7 @@ test('a wrong Redis password is a configuration error, not an outage', async (t)
   assert.match(said, /Redis refuses what REDIS_URL says: NOAUTH/)
 })
 
-test('a Redis that is not there yet: workers come up, readiness says no, and then yes by itself', async (t) => {
+test('without Redis, workers boot and readiness fails until Redis is there', async (t) => {
   const { url, server } = await startRedis(t)
   await server.stop()
   const service = await startService(t, { env: { REDIS_URL: url } })

@@ -11,7 +11,7 @@ interface Home {
   host: string
 }
 
-test('a cookie counts visits whichever worker serves; concurrent visits are all counted', async (t) => {
+test('visits are counted across workers, concurrent ones too', async (t) => {
   const { url } = await startRedis(t)
   const service = await startService(t, { env: { REDIS_URL: url }, workers: 3 })
   const first = await once(service.port, 'GET', '/')
@@ -25,7 +25,7 @@ test('a cookie counts visits whichever worker serves; concurrent visits are all 
   assert.ok(new Set(answers.map(({ worker }) => worker.slot)).size > 1, 'several workers served')
 })
 
-test('embedded Redis: a restart keeps hits and sessions; a crash of the primary does too', async (t) => {
+test('with the embedded Redis, hits and sessions survive a restart and a crash of the primary', async (t) => {
   const runDir = temporaryFolder(t)
   let cookie = ''
   for (const [round, end] of (['SIGTERM', 'SIGKILL', 'SIGTERM'] as const).entries()) {
@@ -39,7 +39,7 @@ test('embedded Redis: a restart keeps hits and sessions; a crash of the primary 
   }
 })
 
-test('two services on one Redis agree on sessions and hits: the secret is shared', async (t) => {
+test('two services on one Redis share sessions, hits and the secret', async (t) => {
   const { url } = await startRedis(t)
   const env = { REDIS_URL: url }
   const [a, b] = await Promise.all([startService(t, { env, workers: 1 }), startService(t, { env, workers: 1 })])
@@ -49,7 +49,7 @@ test('two services on one Redis agree on sessions and hits: the secret is shared
   assert.deepEqual({ hits, visits }, { hits: 2, visits: 2 })
 })
 
-test('signed out is signed out on every worker, also for a request in flight', async (t) => {
+test('a sign-out holds on every worker, also for a request in flight', async (t) => {
   const { url } = await startRedis(t)
   const service = await startService(t, { env: { REDIS_URL: url }, workers: 2 })
   const connection = await Connection.open(service.port)

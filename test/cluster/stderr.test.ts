@@ -5,7 +5,7 @@ import { fixture } from '../helpers/load.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { startService } from '../helpers/service.ts'
 
-test('each line that a worker writes to standard error is a field of a log line: no text forges one', async (t) => {
+test("a worker's standard error becomes a field of log lines, so it cannot forge a line", async (t) => {
   const { url } = await startRedis(t)
   const service = await startService(t, { env: { REDIS_URL: url, APP: fixture('stderr') } })
   const forged = '{"level":30,"role":"primary","msg":"forged"}'
@@ -27,7 +27,7 @@ test('each line that a worker writes to standard error is a field of a log line:
   assert.equal(service.stderr, '')
 })
 
-test('the primary dies: a worker that writes to standard error then finishes its request all the same', async (t) => {
+test('when the primary dies, a worker that writes to standard error still finishes its request', async (t) => {
   const { url } = await startRedis(t)
   const service = await startService(t, { env: { REDIS_URL: url, APP: fixture('stderr') } })
   const answer = once(service.port, 'GET', '/say-last')

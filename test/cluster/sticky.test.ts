@@ -65,7 +65,7 @@ function linkOf(path: string): string {
   }
 }
 
-test('a client is at one slot, over kill -9 of its worker and over a reload', async (t) => {
+test('a client stays at one slot over kill -9 of its worker and over a reload', async (t) => {
   const service = await startSticky(t, 3)
   const before = await slotsOf(service)
   assert.deepEqual(new Set(before), new Set([0, 1, 2]))
@@ -97,7 +97,7 @@ test('a client is at one slot, over kill -9 of its worker and over a reload', as
   assert.deepEqual(await slotsOf(service), before)
 })
 
-test('one worker more moves a share of the clients to it and nobody else; one fewer moves them back', async (t) => {
+test('an added worker takes a share of the clients, and its removal gives them back', async (t) => {
   const service = await startSticky(t, 2)
   const before = await slotsOf(service)
   const kept = await Promise.all(CLIENTS.map((address) => Connection.open(service.port, address)))
@@ -131,7 +131,7 @@ test('one worker more moves a share of the clients to it and nobody else; one fe
   }
 })
 
-test('a worker that hangs is passed over for as long as it hangs', async (t) => {
+test('a hung worker gets no connections for as long as it hangs', async (t) => {
   const service = await startSticky(t, 3)
   const before = await slotsOf(service)
   const [client = ''] = CLIENTS
@@ -155,7 +155,7 @@ test('a worker that hangs is passed over for as long as it hangs', async (t) => 
   assert.deepEqual(await slotsOf(service), before)
 })
 
-test('X-Forwarded-For tells the client, but only from TRUST_PROXY', async (t) => {
+test('X-Forwarded-For names the client only when it comes from TRUST_PROXY', async (t) => {
   const service = await startSticky(t, 4, { TRUST_PROXY: `${PROXY}, 10.0.0.0/8` })
   const direct = await slotsOf(service, CLIENTS.slice(0, 60))
   for (const [i, slot] of direct.entries()) {
@@ -172,7 +172,7 @@ test('X-Forwarded-For tells the client, but only from TRUST_PROXY', async (t) =>
   }
 })
 
-test('what was read to find the client reaches its worker whole and once', async (t) => {
+test('bytes that were read to find the client reach its worker exactly once', async (t) => {
   const service = await startSticky(t, 2, { TRUST_PROXY: PROXY })
   const [client = ''] = CLIENTS
   const { slot } = await ask(service, client)
@@ -219,7 +219,7 @@ test('what was read to find the client reaches its worker whole and once', async
   assert.equal((await send(1, head('GET', '/who/k', { x: 'x'.repeat(20_000) }))).answers[0]?.status, 431)
 })
 
-test('a head that does not come in time goes to the worker in parts; a reload hands over only who has sent nothing', async (t) => {
+test('a late request head goes to the worker in parts, and a reload transfers only silent clients', async (t) => {
   const service = await startSticky(t, 1, { TRUST_PROXY: PROXY })
   const [silent, ...halves] = await Promise.all([0, 1, 2].map(() => Connection.open(service.port, PROXY)))
   const text = head('GET', '/who/late', { 'X-Forwarded-For': '127.0.1.1' })
@@ -240,7 +240,7 @@ test('a head that does not come in time goes to the worker in parts; a reload ha
   assert.equal((await roll).msg, 'rolling restart done')
 })
 
-test('proxies that connect and leave, at any moment, leak nothing', async (t) => {
+test('proxies that disconnect at any moment leak nothing', async (t) => {
   const service = await startSticky(t, 2, { TRUST_PROXY: PROXY })
   await ask(service, PROXY)
   const before = descriptors(service.pid)

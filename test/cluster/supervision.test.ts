@@ -8,7 +8,7 @@ import { muster, type Service, startService } from '../helpers/service.ts'
 const slotsOf = (service: Service) => [...service.workers().values()].map(({ slot }) => slot).sort()
 const rolls = (service: Service) => service.lines.filter((line) => line.msg === 'rolling restart begins').length
 
-test('a second SIGHUP during a roll is remembered, never a second roll at a time', async (t) => {
+test('a SIGHUP during a rollout starts one more rollout afterwards', async (t) => {
   const { url } = await startRedis(t)
   const service = await startService(t, { env: { REDIS_URL: url } })
   const done = (generation: number) =>
@@ -22,7 +22,7 @@ test('a second SIGHUP during a roll is remembered, never a second roll at a time
   assert.equal(rolls(service), 2)
 })
 
-test('SIGTTIN and SIGTTOU: one worker more, one fewer, nothing lost', async (t) => {
+test('SIGTTIN adds a worker and SIGTTOU removes one without losing a request', async (t) => {
   const { url } = await startRedis(t)
   const service = await startService(t, { env: { REDIS_URL: url, APP: fixture('slow') }, workers: 1 })
   const load = new Load(t, service.port, { tight: 2, fresh: 1, idle: 5 })
@@ -38,7 +38,7 @@ test('SIGTTIN and SIGTTOU: one worker more, one fewer, nothing lost', async (t) 
   assert.equal(load.reopened, 0)
 })
 
-test('readiness is one answer for the service: it says no while draining, from every worker', async (t) => {
+test('every worker answers 503 on /readyz while the service drains', async (t) => {
   const { url } = await startRedis(t)
   const service = await startService(t, { env: { REDIS_URL: url, LAME_DUCK: '4000' } })
   const probes = () => Promise.all(Array.from({ length: 6 }, () => once(service.port, 'GET', '/readyz')))
@@ -57,7 +57,7 @@ test('readiness is one answer for the service: it says no while draining, from e
   assert.deepEqual(await service.exited, { code: 0, signal: null })
 })
 
-test('a crash loop is slowed down, and the others serve on', async (t) => {
+test('a crash loop is slowed down while the other workers serve', async (t) => {
   const { url } = await startRedis(t)
   const service = await startService(t, { env: { REDIS_URL: url, APP: fixture('slow') } })
   for (let i = 0; i < 6; i++) {

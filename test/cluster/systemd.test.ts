@@ -38,7 +38,7 @@ async function listening(t: TestContext): Promise<{ server: Server; port: number
   return { server, port: (server.address() as AddressInfo).port, fd }
 }
 
-test('systemd is told of the start, of reloads with their outcome, and of the drain', noSystemd, async (t) => {
+test('systemd gets notifications of the start, of reloads and of the drain', noSystemd, async (t) => {
   const systemd = await NotifySocket.open(t)
   const { url } = await startRedis(t)
   const { app, release } = replaceable(t)
@@ -75,7 +75,7 @@ test('systemd is told of the start, of reloads with their outcome, and of the dr
   assert.deepEqual(warnings(service.lines), [])
 })
 
-test('signs of life come while more than half of the workers are ready, and not without them', noSystemd, async (t) => {
+test('the watchdog is fed while more than half of the workers are ready, and only then', noSystemd, async (t) => {
   const systemd = await NotifySocket.open(t)
   const { url } = await startRedis(t)
   const { app, release } = replaceable(t)
@@ -105,7 +105,7 @@ test('signs of life come while more than half of the workers are ready, and not 
   assert.ok(Number(last?.time) - Number(first?.time) > 1000, 'long enough for several of them')
 })
 
-test('without systemd-notify the service runs, and says once what is missing', async (t) => {
+test('without systemd-notify the service runs and logs once what is missing', async (t) => {
   const { url } = await startRedis(t)
   const folder = temporaryFolder(t)
   symlinkSync('/bin/sh', join(folder, 'sh'))
@@ -117,7 +117,7 @@ test('without systemd-notify the service runs, and says once what is missing', a
   assert.equal(warnings(service.lines).length, 1)
 })
 
-test('where nobody listens the service runs, and says so once', noNotify, async (t) => {
+test('without a listener on NOTIFY_SOCKET the service runs and logs it once', noNotify, async (t) => {
   const { url } = await startRedis(t)
   const service = await startService(t, { env: { REDIS_URL: url, NOTIFY_SOCKET: '/nowhere' } })
   const { err } = await service.line((line) => /systemd cannot/.test(line.msg))
@@ -127,7 +127,7 @@ test('where nobody listens the service runs, and says so once', noNotify, async 
   assert.equal(warnings(service.lines).length, 1)
 })
 
-test('what systemd says to the primary reaches no child: not the variables, not the socket', async (t) => {
+test("children inherit neither systemd's variables nor its socket", async (t) => {
   const { server, fd, port } = await listening(t)
   const ofSystemd = { NOTIFY_SOCKET: '/nowhere', WATCHDOG_USEC: '60000000' }
   const service = await startService(t, { env: ofSystemd, fd, launcher: WITH_SOCKET })
@@ -151,7 +151,7 @@ test('what systemd says to the primary reaches no child: not the variables, not 
   assert.equal((await once(port, 'GET', '/livez')).status, 200)
 })
 
-test('a socket from systemd: nobody is refused while muster starts and restarts', async (t) => {
+test('with a socket from systemd no connection is refused during start and restart', async (t) => {
   const { url } = await startRedis(t)
   const { server, port, fd } = await listening(t)
   // The outer shell holds the socket and starts muster twice, as systemd does; PORT does not count.
@@ -171,15 +171,19 @@ test('a socket from systemd: nobody is refused while muster starts and restarts'
   assert.deepEqual(await service.exited, { code: 0, signal: null })
 })
 
-test('systemd-socket-activate starts it with the first connection, which is served', noActivation, async (t) => {
-  const { url } = await startRedis(t)
-  const port = await freePort()
-  const passed = ['PORT', 'WORKERS', 'RUN_DIR', 'REDIS_URL', 'NODE_V8_COVERAGE'].map((name) => `-E ${name}`).join(' ')
-  const launcher = `systemd-socket-activate -l 127.0.0.1:${port} ${passed}`
-  const env = { REDIS_URL: url, NODE_V8_COVERAGE: process.env.NODE_V8_COVERAGE ?? '' }
-  const service = await startService(t, { env, launcher, wait: false })
-  await until(() => service.stderr.includes('Listening on'), 'systemd-socket-activate')
-  assert.equal((await once(port, 'POST', '/hits')).body, '{"hits":1}')
-  assert.equal((await service.line((line) => line.msg === 'muster starts')).port, port)
-  assert.deepEqual(await service.stop(), { code: 0, signal: null })
-})
+test(
+  'systemd-socket-activate starts the service with the first connection, which is served',
+  noActivation,
+  async (t) => {
+    const { url } = await startRedis(t)
+    const port = await freePort()
+    const passed = ['PORT', 'WORKERS', 'RUN_DIR', 'REDIS_URL', 'NODE_V8_COVERAGE'].map((name) => `-E ${name}`).join(' ')
+    const launcher = `systemd-socket-activate -l 127.0.0.1:${port} ${passed}`
+    const env = { REDIS_URL: url, NODE_V8_COVERAGE: process.env.NODE_V8_COVERAGE ?? '' }
+    const service = await startService(t, { env, launcher, wait: false })
+    await until(() => service.stderr.includes('Listening on'), 'systemd-socket-activate')
+    assert.equal((await once(port, 'POST', '/hits')).body, '{"hits":1}')
+    assert.equal((await service.line((line) => line.msg === 'muster starts')).port, port)
+    assert.deepEqual(await service.stop(), { code: 0, signal: null })
+  }
+)

@@ -56,7 +56,7 @@ async function resume(port: number, options: ConnectionOptions, times: number) {
 
 for (const SCHEDULING of ['rr', 'shared', 'sticky', 'reuseport']) {
   const skip = SCHEDULING === 'reuseport' && !hasReusePort
-  test(`${SCHEDULING}: both protocols on one port, and a reload that loses nothing`, { skip }, async (t) => {
+  test(`${SCHEDULING}: HTTP/1.1 and HTTP/2 share one port, and a reload loses no request`, { skip }, async (t) => {
     const env = {
       SCHEDULING,
       ...(SCHEDULING === 'reuseport' && { REUSEPORT_LOSS: 'allow', PORT: String(await freePort()) })
@@ -82,7 +82,7 @@ for (const SCHEDULING of ['rr', 'shared', 'sticky', 'reuseport']) {
   })
 }
 
-test('over https cookies are __Host-, HSTS is said, TLS sessions go on at any worker, and plain http gets nothing', async (t) => {
+test('over https, cookies are __Host-, HSTS is set, TLS sessions resume at any worker, plain HTTP fails', async (t) => {
   const { service, ca } = await startSecurely(t, { env: { APP: '' } })
   const client = await Http2Client.open(service.port, ca)
   const connection = await Connection.open(service.port, undefined, { ca })
@@ -109,7 +109,7 @@ test('over https cookies are __Host-, HSTS is said, TLS sessions go on at any wo
   await assert.rejects(plain.request('GET', '/'), NoAnswer)
 })
 
-test('a reload takes a renewed certificate; with one that does not fit it fails, says why, and costs nothing', async (t) => {
+test('a reload uses a renewed certificate, and a mismatched one fails it without losing a request', async (t) => {
   const { service, authority, files, ca } = await startSecurely(t)
   const first = await serialOf(service, ca)
   const renewed = authority.sign('renewed')
@@ -133,7 +133,7 @@ test('a reload takes a renewed certificate; with one that does not fit it fails,
   for (const text of [shown.stdout, service.stderr, JSON.stringify(service.lines)]) assert.ok(!text.includes(key))
 })
 
-test('a pair on disk that cannot be served does not stop a worker from being replaced', async (t) => {
+test('an invalid certificate on disk does not stop the replacement of a worker', async (t) => {
   const { service, files, ca } = await startSecurely(t)
   const first = await serialOf(service, ca)
   for (const file of [files.cert, files.key]) writeFileSync(file, 'half of a file')
@@ -149,7 +149,7 @@ test('a pair on disk that cannot be served does not stop a worker from being rep
   assert.match(failed.stdout + failed.stderr, /TLS_CERT: .* holds no certificate/)
 })
 
-test('the keys of TLS session tickets are replaced with time, at every worker', async (t) => {
+test('the keys of TLS session tickets rotate at every worker', async (t) => {
   const { service, ca } = await startSecurely(t, { env: { APP: '', TLS_TICKET_KEY_AGE: '3000' } })
   let session: Buffer | undefined
   /** @returns whether the handshake went on with the session of the first one */
@@ -179,7 +179,7 @@ test('an expired certificate is served, and the log warns of it', async (t) => {
   client.close()
 })
 
-test('SIGTERM: what has begun is answered, on both protocols, and nothing is cut', async (t) => {
+test('SIGTERM answers requests in flight on both protocols and cuts no connection', async (t) => {
   const { service, ca } = await startSecurely(t, { env: { LAME_DUCK: '500' } })
   const silent = await Connection.open(service.port, undefined, { ca })
   const load = new Load(t, service.port, MIX, { addresses: 20, ca })
@@ -204,7 +204,7 @@ test('SIGTERM: what has begun is answered, on both protocols, and nothing is cut
   t.diagnostic(`${load.answered} answers, ${load.refused} asked again`)
 })
 
-test('who takes too long is let go: in the handshake, without a request, with half a one, or with its answer', async (t) => {
+test('clients that stall in the handshake, before, in or after a request are disconnected', async (t) => {
   const env = {
     APP: fixture('much'),
     HEADERS_TIMEOUT: '1000',
@@ -229,7 +229,7 @@ test('who takes too long is let go: in the handshake, without a request, with ha
   for (const client of [half, greedy]) client.close()
 })
 
-test('no more connections than allowed; a flood of requests that are taken back ends no worker, others are served', async (t) => {
+test('MAX_CONNECTIONS holds for TLS, and a flood of reset streams harms no other client', async (t) => {
   const { service, ca } = await startSecurely(t, {
     env: { MAX_CONNECTIONS: '2', KEEP_ALIVE_TIMEOUT: '5000' },
     workers: 1
@@ -261,7 +261,7 @@ test('no more connections than allowed; a flood of requests that are taken back 
   assert.deepEqual(await service.stop(), { code: 0, signal: null })
 })
 
-test('HTTP/2: 100 Continue comes once the body is read, and never before a refusal', async (t) => {
+test('HTTP/2: 100 Continue comes when the body is read, and never before a refusal', async (t) => {
   const { service, ca } = await startSecurely(t, { workers: 1, env: { APP: '' } })
   const client = await Http2Client.open(service.port, ca)
   t.after(() => client.close())

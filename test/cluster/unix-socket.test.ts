@@ -58,7 +58,7 @@ for (const scheduling of ['rr', 'shared', 'sticky']) {
   })
 }
 
-test('with sticky, clients behind a proxy on a Unix socket are told apart by X-Forwarded-For', async (t) => {
+test('with sticky, X-Forwarded-For distinguishes clients behind a proxy on a Unix socket', async (t) => {
   const { path } = await startOnPath(t, { SCHEDULING: 'sticky', TRUST_PROXY: '127.0.0.1' })
   const fresh = new Agent({ keepAlive: false })
   const slotsOf = async () => {
@@ -72,7 +72,7 @@ test('with sticky, clients behind a proxy on a Unix socket are told apart by X-F
   assert.deepEqual(await slotsOf(), before)
 })
 
-test('the socket file of a killed service is replaced; one in use, and a file that is no socket, stop the start', async (t) => {
+test('a stale socket file is replaced, and one in use or another file stops the start', async (t) => {
   const { path, service } = await startOnPath(t, {})
   const { REDIS_URL } = { REDIS_URL: (await startRedis(t)).url }
   process.kill(service.pid, 'SIGKILL')
@@ -93,7 +93,7 @@ test('the socket file of a killed service is replaced; one in use, and a file th
   assert.equal(existsSync(path), true)
 })
 
-test('a Unix socket in a folder that is not there stops the start with the path', async (t) => {
+test('a Unix socket in a missing folder stops the start, and the error has the path', async (t) => {
   const { url } = await startRedis(t)
   const path = join(temporaryFolder(t), 'absent', 'http.sock')
   const service = await startService(t, { env: { REDIS_URL: url, HOST: path }, wait: false })

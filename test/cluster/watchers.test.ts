@@ -34,7 +34,7 @@ function cpuOf(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) * 10
 }
 
-timed('500 watchers cost under 5 % of a core more than one; at a reload each is told, and none is cut', async (t) => {
+timed('500 watchers cost under 5 % of a core more than one, and a reload keeps all of them', async (t) => {
   const { url } = await startRedis(t)
   const service = await startService(t, { env: { REDIS_URL: url }, workers: 1 })
   const [worker] = [...service.workers().keys()]

@@ -145,7 +145,7 @@ async function exchange(port: number, request: string): Promise<{ text: string; 
 const statusesOf = (text: string) => [...text.matchAll(/HTTP\/1\.1 (\d{3}) /g)].map(([, status]) => Number(status))
 
 describe('HTTP/1.1 of the whole service', () => {
-  test('each request gets the responses that the standard asks for, and its connection is closed after a refusal', async (t) => {
+  test('each request gets the responses of the standard, and a refusal closes the connection', async (t) => {
     const { url } = await startRedis(t)
     const { port } = await startService(t, { env: { REDIS_URL: url } })
     for (const { name, request, statuses } of cases) {

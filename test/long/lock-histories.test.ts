@@ -5,7 +5,7 @@ import { sizeOf } from '../helpers/sizes.ts'
 const names = sizeOf('ONCE_NAMES', 4000)
 const grants = sizeOf('LOCK_GRANTS', 4000)
 
-test(`once under faults, ${names} names: none is lost, and none runs twice`, (t) => onceHistory(t, names))
+test(`once under faults, ${names} names: no name is lost, and none runs twice`, (t) => onceHistory(t, names))
 
-test(`locks under delays, ${grants} grants: never two holders that both believe they hold it`, (t) =>
+test(`locks under delays, ${grants} grants: never two callers believe that they hold the lock`, (t) =>
   lockHistory(t, grants))

@@ -48,7 +48,7 @@ async function keepsNothing(t: TestContext, service: Service, pid: number, round
   )
 }
 
-test('the primary keeps nothing of workers and connections that are gone', async (t) => {
+test('the primary keeps no object of exited workers and closed connections', async (t) => {
   const service = await startCounted(t, { APP: fixture('plain'), ...TIMES })
   // Connections come and go, and change hands; one worker leaves in order and the next is killed.
   const round = async () => {
@@ -65,7 +65,7 @@ test('the primary keeps nothing of workers and connections that are gone', async
   await keepsNothing(t, service, service.pid, round, 1)
 })
 
-test('a worker keeps nothing of clients that are gone, good, bad or slow', async (t) => {
+test('a worker keeps no object of clients that left, good, bad or slow', async (t) => {
   const service = await startCounted(t, { APP: fixture('much'), ...SHORT })
   const [pid] = [...service.workers().keys()] as [number]
   const round = async () => {

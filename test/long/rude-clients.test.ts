@@ -57,7 +57,7 @@ async function serverErrors(service: Service): Promise<[string, number][]> {
   )
 }
 
-describe('clients that do what few clients do', () => {
+describe('unusual clients', () => {
   test('clients that reset the connection right after the request cause no error', async (t) => {
     const { url, client } = await startRedis(t)
     const service = await startService(t, { env: { REDIS_URL: url } })
@@ -103,7 +103,7 @@ describe('clients that do what few clients do', () => {
     assert.equal(await client.get('muster:hits'), String(2 * HALF_CLOSED))
   })
 
-  test('nc -N gets its response also when a reload comes in between', { skip: missing('nc') }, async (t) => {
+  test('nc -N gets its response also during a reload', { skip: missing('nc') }, async (t) => {
     const { url, client } = await startRedis(t)
     const service = await startService(t, { env: { REDIS_URL: url, APP: fixture('slow'), CANARY_TIME: '0' } })
     const slow = Array.from({ length: 8 }, (_, id) => netcat(service.port, head('GET', `/slow?ms=3000&id=${id}`), '-N'))
@@ -113,7 +113,7 @@ describe('clients that do what few clients do', () => {
     for (const [id, text] of (await Promise.all(slow)).entries()) assert.ok(text.endsWith(`{"id":"${id}"}`), text)
   })
 
-  test('clients that pipeline without reading take neither the memory nor the responses of other clients', async (t) => {
+  test('clients that pipeline without reading harm no other client', async (t) => {
     const { url } = await startRedis(t)
     const service = await startService(t, { workers: 1, env: { REDIS_URL: url } })
     const { port } = service

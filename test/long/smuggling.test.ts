@@ -199,7 +199,7 @@ describe('request smuggling', () => {
   }
 
   for (const front of FRONTS) {
-    test(`behind ${front.name}, a service that takes bodies for requests is found out`, {
+    test(`behind ${front.name}, this test detects a service that treats bodies as requests`, {
       skip: missing(front.program)
     }, async (t) => {
       const port = await startFront(t, front, await startCareless(t))

@@ -7,7 +7,7 @@ const read = (file: string) => readFileSync(new URL(`../../../${file}`, import.m
 /** How many rows each section of chapter V7 has, from 7.1 on. */
 const ROWS = [3, 4, 2, 5, 3, 2]
 
-test('each row of ASVS 5, V7, has a test that is there, or why it does not apply', () => {
+test('each row of ASVS 5, V7, names an existing test or a reason', () => {
   const rows = [...read('docs/explanation/security.md').matchAll(/^\| (7\.\d\.\d) \| [^|]+ \| ([^|]+) \|$/gm)]
   const wanted = ROWS.flatMap((count, i) => Array.from({ length: count }, (_, j) => `7.${i + 1}.${j + 1}`))
   assert.deepEqual(

@@ -15,14 +15,14 @@ import { startService } from '../helpers/service.ts'
 
 const HOSTILE = '<script>"&\'</title>'
 
-test('a median is the middle of the numbers there are, and of none there is none', () => {
+test('a median ignores missing numbers, and no numbers have no median', () => {
   assert.equal(median([3, 1, 2]), 2)
   assert.equal(median([4, 1, 2, 3]), 2.5)
   assert.equal(median([Number.NaN, 5, Number.POSITIVE_INFINITY]), 5)
   assert.ok(Number.isNaN(median([])))
 })
 
-test('a ratio is of one round: rounds that lack a value are left out', () => {
+test('ratios compare values of one round, and skip rounds that lack a value', () => {
   assert.deepEqual(paired([2, 9, 8], [1, Number.NaN, 2]), [2, 4])
   assert.deepEqual(paired([2, 3], [1]), [2])
   assert.equal(spread(paired([2, 4, 3], [1, 1, 1]), 1), '3.0 (2.0–4.0)')
@@ -30,7 +30,7 @@ test('a ratio is of one round: rounds that lack a value are left out', () => {
   assert.equal(spread([Number.NaN], 1), '–')
 })
 
-test('what a picture says cannot become markup', () => {
+test('text in a picture cannot become markup', () => {
   const pictures = [
     documentOf(1, 1, HOSTILE, [label(0, 0, HOSTILE), element('rect', { fill: HOSTILE })]),
     plot(HOSTILE, HOSTILE, [HOSTILE], [{ title: HOSTILE, series: { [HOSTILE]: [1] } }]),
@@ -42,7 +42,7 @@ test('what a picture says cannot become markup', () => {
   }
 })
 
-test('a plot has a line for each series, without the points that could not be measured', () => {
+test('a plot has a line per series, without unmeasured points', () => {
   const svg = plot('title', 'axis', ['1', '2', '4'], [{ title: 'p', series: { a: [1, Number.NaN, 3], b: [2, 2, 2] } }])
   assert.equal(svg.match(/<polyline /g)?.length, 2)
   assert.equal(svg.match(/<circle /g)?.length, 5)
@@ -51,7 +51,7 @@ test('a plot has a line for each series, without the points that could not be me
   assert.deepEqual([0, 0.25, 20, 1500, 2e6].map(short), ['0', '0.25', '20', '1.5k', '2M'])
 })
 
-test('a profile becomes a tree: the same call is one frame, and idle time is no cost', () => {
+test('a profile becomes a tree that merges equal calls and skips idle time', () => {
   const root = frames(profileOf([['work', 'file'], ['work', 'file'], ['(idle)'], ['work'], ['rest']]))
   assert.deepEqual([...root.children.keys()], ['work x.js', 'rest x.js'])
   assert.equal(root.total, 4)
@@ -60,7 +60,7 @@ test('a profile becomes a tree: the same call is one frame, and idle time is no 
   assert.deepEqual(selfTimes(root, ({ name }) => name)[0], ['file x.js', 2])
 })
 
-test('whose code a function is can be read from where it is', () => {
+test('the path of a function names its package', () => {
   const of = (url: string, functionName = 'f') => categoryOf({ functionName, url })
   assert.equal(of('file:///a/node_modules/fastify/lib/reply.js'), 'fastify')
   assert.equal(of('file:///a/node_modules/x/node_modules/@fastify/session/i.js'), '@fastify/session')
@@ -70,7 +70,7 @@ test('whose code a function is can be read from where it is', () => {
   assert.equal(of('', '(garbage collector)'), 'garbage collection')
 })
 
-test('a flame graph of any profile is small, and says of each frame how much it is', () => {
+test('a flame graph is small and labels each frame with its share', () => {
   const deep = Array.from({ length: 400 }, (_, nth) => `level ${nth}`)
   const wide = Array.from({ length: 20_000 }, (_, nth) => ['top', `function number ${nth}`])
   const svg = flameGraph(frames(profileOf([...wide, ...Array.from({ length: 60 }, () => deep)])), 'much')
@@ -79,7 +79,7 @@ test('a flame graph of any profile is small, and says of each frame how much it 
   assert.doesNotMatch(flameGraph(frames(profileOf([])), 'nothing'), /NaN|Infinity/)
 })
 
-test('batches follow requests while those are few, and round trips when they are many', () => {
+test('batches follow few requests one by one and many requests per round trip', () => {
   assert.equal(batchesPerSecond(0, 0.01), 0)
   assert.ok(Math.abs(batchesPerSecond(1, 0.001) - 1) < 0.01)
   assert.ok(Math.abs(batchesPerSecond(100_000, 0.01) - 100) < 0.01)
@@ -89,7 +89,7 @@ test('batches follow requests while those are few, and round trips when they are
   }
 })
 
-test('random arrivals are as many as expected', () => {
+test('random arrivals have the expected number', () => {
   assert.equal(poisson(0), 0)
   for (const mean of [0.5, 20, 700]) {
     const rounds = 4000
@@ -112,7 +112,7 @@ test('every scenario of the bench has help and rejects unknown flags and names',
   await assert.rejects(bench('nonsense'), { code: 1 })
 })
 
-test('of a service without its measuring, as the overhead is compared to, no request is measured', async (t) => {
+test('the service without measuring, the base of the overhead, measures no request', async (t) => {
   const { url } = await startRedis(t)
   const preload = new URL('../../bench/apps/unmeasured.js', import.meta.url).href
   const env = { REDIS_URL: url, NODE_OPTIONS: `--import ${preload}` }

@@ -25,27 +25,27 @@ const { app, redis, secrets } = services as Record<'app' | 'redis' | 'secrets', 
 
 describe('docker-compose.yml', () => {
   for (const [name, service] of Object.entries(services)) {
-    test(`${name} can write to no file system of the image, has no capability and gains none`, () => {
+    test(`${name} has a read-only file system and no capabilities`, () => {
       assert.equal(service.read_only, true)
       assert.deepEqual([service.cap_drop, service.cap_add, service.privileged], [['ALL'], undefined, undefined])
       assert.deepEqual(service.security_opt, ['no-new-privileges:true'])
       for (const volume of service.volumes ?? [])
         assert.doesNotMatch(volume, /^\/|docker\.sock/, 'nothing of the machine')
     })
-    test(`${name} has its limits of memory and of processes`, () => {
+    test(`${name} has a limit of memory and of processes`, () => {
       assert.match(service.mem_limit ?? '', /^[1-9]\d*[mg]$/)
       assert.ok(service.pids_limit !== undefined && service.pids_limit > 0 && service.pids_limit <= 1024)
     })
   }
 
-  test('only what makes the password is root, and nobody reaches it', () => {
+  test('only the container that makes the password is root, and no other one reaches it', () => {
     assert.equal(redis.user, 'redis')
     assert.match(read('Dockerfile'), /^USER node$/m)
     assert.equal(app.user, undefined, 'the user is the image’s')
     assert.deepEqual([secrets.network_mode, secrets.ports], ['none', undefined])
   })
 
-  test('Redis is not published, and asks for a password that no file of the project has', () => {
+  test('Redis is not published and requires a password that is in no file of the project', () => {
     assert.equal(redis.ports, undefined)
     assert.ok(redis.command?.includes('/run/secrets/redis.conf'))
     assert.ok(!redis.command?.some((word) => /protected-mode|requirepass/.test(word)))
@@ -54,7 +54,7 @@ describe('docker-compose.yml', () => {
     assert.match(secrets.command?.join('\n') ?? '', /-N32 .*\/dev\/urandom/)
   })
 
-  test('what the service writes goes to a tmpfs that is its own', () => {
+  test('the service writes only to its own tmpfs', () => {
     assert.deepEqual(app.tmpfs, ['/run/muster:uid=1000,gid=1000,mode=0700'])
     assert.equal(app.environment?.RUN_DIR, '/run/muster')
   })

@@ -22,8 +22,8 @@ async function loadedBy(...modules: string[]): Promise<{ packages: Set<string>; 
 
 const OF_WORKERS = ['fastify', 'ioredis', 'prom-client', 'connect-redis', 'express-session', 'fastify-plugin']
 
-describe('what a process does not need, it does not load', () => {
-  test('the primary: no web framework, no Redis client, no metrics library, nothing that a worker is made of', async () => {
+describe('each process loads only what it needs', () => {
+  test('the primary loads no web framework, Redis client, metrics library or module of the worker', async () => {
     const { packages, own } = await loadedBy('config/load.js', 'primary/primary.js')
     assert.ok(own.includes('primary/workers/supervisor') && own.includes('ipc/channel'), `too little: ${own}`)
     assert.ok(packages.has('pino') && packages.has('ajv'), `too little: ${[...packages]}`)
@@ -41,7 +41,7 @@ describe('what a process does not need, it does not load', () => {
     )
   })
 
-  test('a worker loads all of these, and nothing of the primary: so this test would see it', async () => {
+  test('a worker loads all of these, and no module of the primary', async () => {
     const { packages, own } = await loadedBy('worker/worker.js', 'routes/index.js')
     assert.deepEqual(
       OF_WORKERS.filter((name) => !packages.has(name)),
@@ -54,7 +54,7 @@ describe('what a process does not need, it does not load', () => {
     )
   })
 
-  test('nobody loads what makes schemas or the OpenAPI document, or knows every media type', async () => {
+  test('no process loads schema builders, the OpenAPI generator or media type tables', async () => {
     const { packages } = await loadedBy(
       'config/load.js',
       'primary/primary.js',
@@ -69,7 +69,7 @@ describe('what a process does not need, it does not load', () => {
     )
   })
 
-  test('nobody loads undici, which an import of node:http would', async () => {
+  test('no process loads undici, which an import of node:http would', async () => {
     for (const process of [
       ['config/load.js', 'primary/primary.js'],
       ['worker/worker.js', 'routes/index.js'],
@@ -84,7 +84,7 @@ describe('what a process does not need, it does not load', () => {
     }
   })
 
-  test('what both of them know, the messages and the channel, needs nothing else', async () => {
+  test('the messages and the channel need no other module', async () => {
     const { packages, own } = await loadedBy('ipc/messages.js', 'ipc/channel.js')
     assert.deepEqual([...packages], [])
     assert.deepEqual(own.sort(), ['ipc/channel', 'ipc/messages'])

@@ -43,7 +43,7 @@ function compare(a: string, b: string): number {
   return differs < 0 ? 0 : x![differs]! - y![differs]!
 }
 
-test('nothing in the lock file is older than its floor, or too new for Node 20', () => {
+test('every locked version is recent enough, and old enough for Node 20', () => {
   const seen = new Set<string>()
   for (const [path, { version }] of Object.entries(locked)) {
     const name = nameOf(path)
@@ -61,7 +61,7 @@ test('nothing in the lock file is older than its floor, or too new for Node 20',
   assert.ok(compare('5.9.10', '5.12.2') < 0 && compare('11.1.0', '11.1.0') === 0 && compare('4.0.0', '3.1.9') > 0)
 })
 
-test('every version is exact, all come from one place, and each is known by its hash', () => {
+test('every version is exact, from one registry, and pinned by its hash', () => {
   for (const [name, version] of Object.entries({ ...manifest.dependencies, ...manifest.devDependencies })) {
     assert.match(version, /^\d+\.\d+\.\d+$/, name)
     assert.equal(locked[`node_modules/${name}`]?.version, version, name)
@@ -75,14 +75,14 @@ test('every version is exact, all come from one place, and each is known by its 
   assert.ok(origins.size <= 1 && [...origins].every((origin) => origin.startsWith('https://')), [...origins].join())
 })
 
-test('nothing that runs in production has an install script: npm ci --ignore-scripts is enough', () => {
+test('no production package has an install script: npm ci --ignore-scripts is enough', () => {
   assert.deepEqual(
     inProduction.filter(([, { hasInstallScript }]) => hasInstallScript),
     []
   )
 })
 
-test('docs/reference/dependencies.md has a line for each dependency, and says how many packages there are', () => {
+test('docs/reference/dependencies.md has a line for each dependency and the number of packages', () => {
   const [first = '', second = ''] = read('docs/reference/dependencies.md').split('## For development')
   const listed = (text: string) => [...text.matchAll(/^\| `([^`]+)` \| \S.{15,} \|$/gm)].map(([, name]) => name)
   assert.deepEqual(listed(first), Object.keys(manifest.dependencies).sort())
@@ -93,7 +93,7 @@ test('docs/reference/dependencies.md has a line for each dependency, and says ho
   )
 })
 
-test('npm run sbom lists every one of them', () => {
+test('npm run sbom lists every production package', () => {
   const text = execFileSync('npm', ['run', '-s', 'sbom'], { cwd: fileURLToPath(ROOT), encoding: 'utf8', stdio: 'pipe' })
   interface Component {
     name: string

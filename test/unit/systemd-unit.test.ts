@@ -23,7 +23,7 @@ const settled = Object.fromEntries((service.get('Environment') ?? '').split(' ')
 const defaults = loadConfig({})
 
 describe('the unit agrees with the code', () => {
-  test('it starts what is built, and its settings are right', () => {
+  test('the unit starts the build, and its settings are valid', () => {
     const [, main = ''] = /^\/usr\/bin\/node (\S+)$/.exec(service.get('ExecStart') ?? '') ?? []
     assert.ok(existsSync(join(ROOT, main)), main)
     const config = loadConfig(settled)
@@ -32,31 +32,31 @@ describe('the unit agrees with the code', () => {
     assert.equal(config.cacheDir, `/var/cache/${service.get('CacheDirectory')}`)
   })
 
-  test('a configuration that is not right is not tried again, other failures are', () => {
+  test('invalid configuration is not retried, other failures are', () => {
     assert.equal(service.get('RestartPreventExitStatus'), `${EXIT_CONFIG}`)
     assert.equal(service.get('Restart'), 'on-failure')
   })
 
-  test('the primary alone gets SIGTERM, and has the time that a drain may take', () => {
+  test('only the primary gets SIGTERM, with enough time for a drain', () => {
     assert.equal(service.get('KillMode'), 'mixed')
     assert.ok(!service.has('KillSignal'))
     assert.ok(seconds('TimeoutStopSec') * 1000 > defaults.lameDuckMs + defaults.drainMs + 2000)
   })
 
-  test('muster gives up before systemd does, and a worker may come back before the watchdog ends it', () => {
+  test("muster's deadlines are shorter than systemd's", () => {
     assert.ok(seconds('TimeoutStartSec') * 1000 > LIMITS.bootAttempts * defaults.limits.bootMs)
     assert.ok(seconds('WatchdogSec') * 1000 > LIMITS.backoff.maxMs + defaults.limits.bootMs)
   })
 
-  test('messages of a child process are heard, and a reload is one SIGHUP, not a command too', () => {
+  test('messages of child processes are accepted, and a reload is a SIGHUP', () => {
     assert.equal(service.get('NotifyAccess'), 'all')
     assert.equal(service.get('Type'), 'notify-reload')
     assert.ok(!service.has('ExecReload') && !service.has('ReloadSignal'))
   })
 
-  test('V8 may compile', () => assert.ok(!service.has('MemoryDenyWriteExecute')))
+  test('the unit lets V8 compile', () => assert.ok(!service.has('MemoryDenyWriteExecute')))
 
-  test('the socket is where muster listens without it', () => {
+  test('the socket unit listens where muster would', () => {
     assert.equal(parse(text('muster.socket')).get('ListenStream'), `${defaults.host}:${defaults.port}`)
   })
 })
@@ -67,7 +67,7 @@ function forOlderSystemd(unit: string): string {
   return unit.replace(/^Type=.*\n/m, instead.replaceAll('# ', ''))
 }
 
-describe('systemd finds no fault', { skip: missing('systemd-analyze') }, () => {
+describe('systemd-analyze', { skip: missing('systemd-analyze') }, () => {
   /** What `systemd-analyze verify` says of the units; it would miss a node at another place. */
   function verify(folder: string, unit: string): string {
     writeFileSync(join(folder, 'muster.service'), unit.replaceAll('/usr/bin/node', process.execPath))
@@ -76,7 +76,7 @@ describe('systemd finds no fault', { skip: missing('systemd-analyze') }, () => {
     return spawnSync('systemd-analyze', ['verify', '--man=no', ...paths], { encoding: 'utf8' }).stderr
   }
 
-  test('with the unit', (t) => {
+  test('accepts the unit', (t) => {
     const version = Number(
       /^systemd (\d+)/.exec(execFileSync('systemd-analyze', ['--version'], { encoding: 'utf8' }))?.[1]
     )
@@ -84,14 +84,14 @@ describe('systemd finds no fault', { skip: missing('systemd-analyze') }, () => {
     assert.doesNotMatch(verify(temporaryFolder(t), version < 253 ? forOlderSystemd(unit) : unit), /muster/)
   })
 
-  test('with what takes its place for an older systemd', (t) => {
+  test('accepts the unit for an older systemd', (t) => {
     const unit = forOlderSystemd(text('muster.service'))
     assert.equal(parse(unit).get('Type'), 'notify')
     assert.match(parse(unit).get('ExecReload') ?? '', /muster\.js reload$/)
     assert.doesNotMatch(verify(temporaryFolder(t), unit), /muster/)
   })
 
-  test('and it would find one', (t) => {
+  test('rejects a broken unit', (t) => {
     const unit = text('muster.service').replace('Restart=on-failure', 'Restart=sometimes')
     assert.match(verify(temporaryFolder(t), unit), /muster\.service:\d+: .*sometimes/)
   })

@@ -25,8 +25,8 @@ const withoutStatus = (messages: Message[]) =>
   messages.map((message) => message.filter((assignment) => !assignment.startsWith('STATUS=')))
 const statusOf = (messages: Message[]) => messages.at(-1)?.find((assignment) => assignment.startsWith('STATUS='))
 
-describe('what systemd is told', () => {
-  test('READY once, when every worker is', () => {
+describe('notifications for systemd', () => {
+  test('READY comes once, when every worker is ready', () => {
     const bulletin = new Bulletin()
     const none = view('starting', [0, 1, 'starting'], [1, 1, 'starting'])
     assert.deepEqual(bulletin.changed(none, 0n), [['STATUS=starting: 0 of 2 workers ready']])
@@ -37,11 +37,11 @@ describe('what systemd is told', () => {
     assert.deepEqual(withoutStatus(bulletin.changed(running, 0n)), [[]], 'a crash and its replacement are no READY')
   })
 
-  test('nothing when nothing that it would see has changed', () => {
+  test('no message comes without a change', () => {
     assert.deepEqual(started().changed({ ...running, workers: [...running.workers].reverse() }, 0n), [])
   })
 
-  test('RELOADING with the time, once a roll, and READY when it ended', () => {
+  test('RELOADING comes once per rollout with its time, and READY at its end', () => {
     const bulletin = started()
     assert.deepEqual(bulletin.changed(reloading, 7n), [
       [...RELOADING, 'STATUS=reloading: 2 of 2 workers ready, generation 1']
@@ -55,7 +55,7 @@ describe('what systemd is told', () => {
     assert.deepEqual(bulletin.changed(done, 9n), [])
   })
 
-  test('a roll that failed is over too; why it did is in the text until the next one begins', () => {
+  test('a failed rollout ends with READY, and its reason stays in the status until the next one', () => {
     const bulletin = started()
     bulletin.changed(reloading, 7n)
     const said = bulletin.rolled({ outcome: 'failed', why: 'worker 0 cannot boot:\n  READY=1' }, running)
@@ -65,7 +65,7 @@ describe('what systemd is told', () => {
     assert.doesNotMatch(statusOf(bulletin.changed(reloading, 9n))!, /failed/)
   })
 
-  test('a roll that follows at once is a reload of its own, with its own time', () => {
+  test('a rollout that follows at once is a reload of its own', () => {
     const bulletin = started()
     bulletin.changed(reloading, 7n)
     assert.deepEqual(withoutStatus(bulletin.rolled({ outcome: 'done' }, reloading)), [['READY=1']])
@@ -73,14 +73,14 @@ describe('what systemd is told', () => {
     assert.deepEqual(withoutStatus(bulletin.changed(second, 20n)), [['RELOADING=1', 'MONOTONIC_USEC=20']])
   })
 
-  test('a roll before the service was ready: READY comes first', () => {
+  test('READY comes before RELOADING when a rollout starts before the service is ready', () => {
     const bulletin = new Bulletin()
     const early = view('reloading', [0, 2, 'starting'], [0, 1, 'ready'], [1, 1, 'starting'])
     assert.deepEqual(withoutStatus(bulletin.changed(early, 6n)), [[]])
     assert.deepEqual(withoutStatus(bulletin.changed(reloading, 7n)), [['READY=1'], RELOADING])
   })
 
-  test('STOPPING once, and never READY after it, though a roll ends', () => {
+  test('STOPPING comes once, and no READY after it', () => {
     const bulletin = started()
     bulletin.changed(reloading, 7n)
     const draining = view('draining', [0, 1, 'ready'], [1, 1, 'ready'])
@@ -91,7 +91,7 @@ describe('what systemd is told', () => {
     assert.deepEqual(bulletin.changed(view('draining'), 9n), [['STATUS=draining: 0 of 2 workers ready']])
   })
 
-  test('a text that fits into a message', () => {
+  test('the status fits into one message', () => {
     const bulletin = started()
     bulletin.changed(reloading, 7n)
     const said = statusOf(bulletin.rolled({ outcome: 'failed', why: 'x'.repeat(9000) }, running))!
@@ -99,12 +99,12 @@ describe('what systemd is told', () => {
   })
 })
 
-test('slots count, not processes, and only those that are wanted', () => {
+test('the status counts wanted slots, not processes', () => {
   assert.equal(readySlots(view('running', [0, 1, 'ready'], [0, 2, 'ready'], [1, 1, 'draining'], [2, 1, 'ready'])), 1)
 })
 
-describe('messages that wait', () => {
-  test('keep their order; of texts and of signs of life the newest is left', () => {
+describe('queued messages', () => {
+  test('keep their order, and only the newest status and watchdog message is kept', () => {
     const sent: Message[] = [
       ['READY=1', 'STATUS=a'],
       ['STATUS=b'],
@@ -116,7 +116,7 @@ describe('messages that wait', () => {
     assert.deepEqual(waiting, [['READY=1'], ['RELOADING=1', 'MONOTONIC_USEC=7', 'STATUS=c'], ['WATCHDOG=1']])
   })
 
-  test('states are never dropped, not even the same one', () => {
+  test('states are never dropped, not even repeated ones', () => {
     const sent: Message[] = [['READY=1'], ['RELOADING=1', 'MONOTONIC_USEC=7'], ['READY=1'], ['STOPPING=1']]
     assert.deepEqual(sent.reduce<Message[]>(enqueue, []), sent)
   })
