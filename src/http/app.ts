@@ -15,28 +15,29 @@ import type { Collection, ServiceView, WorkerRequestCount } from '../ipc/message
 import type { RedisClient, RedisConnection } from '../state/redis/redis-connection.ts'
 import { SafeSessionStore } from '../state/sessions/session-store.ts'
 import type { SharedState } from '../state/shared/shared-state.ts'
-import { answerClientError, handleErrors, type ServerConnections } from './error-handling.ts'
+import { answerClientError, type ServerConnections } from './client-errors.ts'
+import { handleErrors } from './error-handling.ts'
 import { consolePage } from './pages/console-page.ts'
-import { separatePorts } from './plugins/admin-port.ts'
-import { admin, type PrimaryClient } from './plugins/admin-routes.ts'
+import { separatePorts } from './plugins/admin/admin-port.ts'
+import { admin, type PrimaryClient } from './plugins/admin/admin-routes.ts'
 import { health } from './plugins/health.ts'
 import { limits } from './plugins/limits/limits.ts'
 import { refuseInMaintenance } from './plugins/limits/maintenance.ts'
 import { rateLimit } from './plugins/limits/rate-limit.ts'
 import { completion } from './plugins/log/completion.ts'
 import { inFlight } from './plugins/log/in-flight.ts'
-import { identifyRequests, requestLog } from './plugins/log/request-log.ts'
+import { requestIdOf, requestLog } from './plugins/log/request-log.ts'
 import { measureCertificate, measureRefusals } from './plugins/metrics/connection-metrics.ts'
 import { metrics } from './plugins/metrics/metrics-endpoint.ts'
 import { measureRequests } from './plugins/metrics/request-metrics.ts'
 import { measureState } from './plugins/metrics/state-metrics.ts'
-import { docs } from './plugins/openapi.ts'
+import { openapi } from './plugins/openapi.ts'
 import { identifyClients } from './plugins/security/client-identity.ts'
 import { refuseCrossSite } from './plugins/security/same-origin.ts'
 import { createSessions } from './plugins/session/app-sessions.ts'
 import { sessions } from './plugins/session/session-plugin.ts'
 
-/** Who serves; part of the answers so that people see which worker they met. */
+/** Identifies a worker. Answers contain it, so that people see which worker served them. */
 export interface WorkerInfo {
   slot: number
   pid: number
@@ -44,69 +45,104 @@ export interface WorkerInfo {
   host: string
 }
 
-/** Everything an app needs of the process it runs in. */
+/** Everything that an app gets from the process it runs in. */
 export interface AppDeps {
   config: Pick<Config, 'http' | 'session' | 'admin' | 'runDir' | 'metricsTokens' | 'tls' | 'adminPort'>
   log: Logger
   worker: WorkerInfo
   redis: RedisConnection
   shared: SharedState
-  /** What signs session cookies: the first signs, all verify; empty until it is known. */
+  /** Secrets of session cookies: the first signs, all verify. Empty until the shared secret was read. */
   sessionSecrets: readonly string[]
   registry: Registry
-  /** The service as the primary last told it. */
+  /** Returns the state of the service as the primary last reported it. */
   cluster: () => ServiceView
-  /** Asks every process for its metrics. */
+  /** Collects the metrics of all processes. */
   collectMetrics: () => Promise<Collection>
-  /** Asks the primary what every worker has served. */
+  /** Asks the primary for the request count of every worker. */
   workerRequestCounts: () => Promise<WorkerRequestCount[]>
-  /** Aborted when this worker begins to leave: what would never end by itself ends then. */
+  /** Aborted when this worker starts to drain. */
   draining: AbortSignal
   primary: PrimaryClient
-  /** The admin commands; default: all of them. */
+  /** Undefined: all admin commands. */
   commands?: CommandRegistry
-  /** The routes: those of src/routes/, or the user's own. */
+  /** The example's routes, or the plugin that APP names. */
   routes: FastifyPluginAsync
+  /** Undefined: Fastify's own server. */
   serverFactory?: FastifyServerFactory
+  /** Undefined when the server is Fastify's own. */
   connections?: ServerConnections
 }
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** State that all workers share. */
+    /** State that all workers share: counters, locks, settings, caches, broadcasts. */
     shared: Omit<SharedState, 'start' | 'stop' | 'ended' | 'deliver'>
-    /** The worker's one Redis client: commands of a turn are pipelined by themselves. */
+    /** The worker's only Redis client. Commands of one turn of the event loop are sent as one pipeline. */
     redis: RedisClient
-    /** The worker's own Prometheus registry; what is registered here is on /metrics, merged over all workers. */
+    /** The worker's Prometheus registry. Metrics that you register appear on /metrics, merged over all workers. */
     metrics: Registry
-    /** Aborted when this worker begins to leave; for streams and other work without an end. */
+    /** Aborted when this worker starts to drain. End streams and endless work then. */
     draining: AbortSignal
     worker: WorkerInfo
+    /** Returns the state of the service as the primary last reported it. */
     cluster: () => ServiceView
-    /** What every worker has served. Rejects when the primary does not say. */
+    /** Asks the primary for the request count of every worker. Rejects when the primary does not answer. */
     workerRequestCounts: () => Promise<WorkerRequestCount[]>
   }
 }
 
-/** The app, ready to listen or to inject: an explicit, ordered list. It knows nothing of processes. */
+/** Builds the app, ready to listen or to inject, from an explicit, ordered list of plugins. It knows nothing of processes. */
 export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
-  const { config, log } = deps
-  // Every stream listens to it.
-  setMaxListeners(0, deps.draining)
-  const app = Fastify({
+  const { config, connections, redis, registry, shared } = deps
+  const app = createFastify(deps)
+  const forwardedOf = identifyClients(app, config.http)
+  const store = new SafeSessionStore({ link: redis, log: app.log, ...config.session })
+  decorate(app, deps, store)
+
+  const refuseOtherMethods = handleErrors(app)
+  await app.register(completion)
+  await app.register(requestLog)
+  await app.register(inFlight)
+  const createRouteSeries = measureRequests(app)
+  measureCertificate(registry, config.tls)
+  measureRefusals(registry, {
+    refusalCounts: () => connections?.refusalCounts() ?? {},
+    acceptPauses: () => connections?.acceptPauses() ?? 0
+  })
+  measureState(registry, { redis, hits: shared.hits, store })
+  await app.register(limits, { config, forwardedOf })
+  if (config.adminPort && connections) separatePorts(app, (socket) => connections.isAdminSocket(socket))
+  await app.register(rateLimit, deps)
+  await app.register(metrics, deps)
+  await app.register(openapi)
+  await app.register(health)
+  await app.register(admin, deps)
+  await app.register(consolePage, deps)
+  await app.register(userScope(deps, store))
+  createRouteSeries()
+  refuseOtherMethods()
+  await app.ready()
+  return app
+}
+
+function createFastify({ config, log, serverFactory, connections }: AppDeps): FastifyInstance {
+  return Fastify({
     loggerInstance: log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true }),
-    ...identifyRequests,
+    genReqId: requestIdOf,
     bodyLimit: config.http.bodyBytes,
     keepAliveTimeout: config.http.keepAliveMs,
     requestTimeout: config.http.requestMs,
     routerOptions: { ignoreTrailingSlash: true },
-    ...(deps.serverFactory && { serverFactory: deps.serverFactory }),
-    clientErrorHandler: (error, socket) => answerClientError(error, socket, deps.connections)
+    ...(serverFactory && { serverFactory }),
+    clientErrorHandler: (error, socket) => answerClientError(error, socket, connections)
   })
+}
 
-  const forwardedOf = identifyClients(app, config.http)
-  const store = new SafeSessionStore({ link: deps.redis, log: app.log, ...config.session })
+function decorate(app: FastifyInstance, deps: AppDeps, store: SafeSessionStore): void {
+  // Every stream adds a listener.
+  setMaxListeners(0, deps.draining)
   app.decorate('sessions', createSessions(store))
   app.decorate('shared', deps.shared)
   app.decorate<RedisClient>('redis', deps.redis.client)
@@ -115,39 +151,17 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   app.decorate('worker', deps.worker)
   app.decorate('cluster', deps.cluster)
   app.decorate('workerRequestCounts', deps.workerRequestCounts)
+}
 
-  const withSessions: FastifyPluginAsync = async (scope) => {
+/** The scope of the user's routes: with sessions, closed in maintenance, and protected from pages of other sites. */
+function userScope({ redis, sessionSecrets, routes }: AppDeps, store: SafeSessionStore): FastifyPluginAsync {
+  return async (scope) => {
     refuseInMaintenance(scope)
     refuseCrossSite(scope)
-    // What a form of another site can send, and no route here means.
+    // Forms of other sites can send text/plain, and no route here expects it.
     scope.removeContentTypeParser('text/plain')
     await scope.register(cookie)
-    await scope.register(sessions, { ...deps, store })
-    await scope.register(deps.routes)
+    await scope.register(sessions, { redis, sessionSecrets, store })
+    await scope.register(routes)
   }
-  const refuseOtherMethods = handleErrors(app)
-  await app.register(completion)
-  await app.register(requestLog)
-  await app.register(inFlight)
-  const createRouteSeries = measureRequests(app)
-  measureCertificate(deps.registry, config.tls)
-  measureRefusals(deps.registry, {
-    refusalCounts: () => deps.connections?.refusalCounts() ?? {},
-    acceptPauses: () => deps.connections?.acceptPauses() ?? 0
-  })
-  measureState(deps.registry, { redis: deps.redis, hits: deps.shared.hits, store })
-  await app.register(limits, { ...deps, forwardedOf })
-  const { connections } = deps
-  if (config.adminPort && connections) separatePorts(app, (socket) => connections.isAdminSocket(socket))
-  await app.register(rateLimit, deps)
-  await app.register(metrics, deps)
-  await app.register(docs)
-  await app.register(health)
-  await app.register(admin, deps)
-  await app.register(consolePage, deps)
-  await app.register(withSessions)
-  createRouteSeries()
-  refuseOtherMethods()
-  await app.ready()
-  return app
 }

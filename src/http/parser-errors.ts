@@ -1,30 +1,33 @@
 import type { Socket } from 'node:net'
 import { MAX_TARGET } from './plugins/limits/request-rules.ts'
 
-/** What Node's HTTP parser reports: llhttp's code, the bytes of this turn, and how many of them it had read. */
+/** An error of Node's HTTP parser: the code of llhttp, the bytes of this read, and how many of them were parsed. */
 export type ParserError = Error & { code?: string; rawPacket?: unknown; bytesParsed?: number }
 
-/** The refusal of something that never became a request. */
+/** The answer to input that never became a request. */
 export interface ParserRefusal {
   statusCode: number
   code: string
   message: string
 }
 
-/** By the parser's codes. */
-const REFUSALS: Record<string, [statusCode: number, message: string]> = {
+type Status = readonly [statusCode: number, message: string]
+
+const STATUS_BY_CODE: Readonly<Record<string, Status>> = {
   ERR_HTTP_REQUEST_TIMEOUT: [408, 'The request did not arrive in time'],
   HPE_HEADER_OVERFLOW: [431, 'The headers are too large'],
   HPE_CHUNK_EXTENSIONS_OVERFLOW: [413, 'The chunk extensions are too large'],
-  HPE_INVALID_VERSION: [505, 'This is served as HTTP/1.1 only'],
+  HPE_INVALID_VERSION: [505, 'The only supported version is HTTP/1.1'],
   // The preface of HTTP/2 without TLS.
-  HPE_PAUSED_H2_UPGRADE: [505, 'Without TLS this is served as HTTP/1.1 only']
+  HPE_PAUSED_H2_UPGRADE: [505, 'Without TLS the only supported version is HTTP/1.1']
 }
-const NO_REQUEST: [number, string] = [400, 'This is no HTTP request']
+const NOT_HTTP: Status = [400, 'This is not a valid HTTP request']
+const TARGET_TOO_LONG: Status = [414, 'The request target is too long']
+const UNKNOWN_METHOD: Status = [501, 'The method is not supported']
 
-/** A request line of which only the method is unknown: tokens of RFC 9110 need not be in capitals. */
+/** A request line in which only the method is unknown. RFC 9110 also allows tokens in lower case. */
 const REQUEST_LINE = /^[\w!#$%&'*+.^`|~-]+ \S+ HTTP\/1\.[01]\r\n/
-/** A version that is fine, behind which the parser found no CRLF. */
+/** A valid version that is followed by LF instead of CRLF. */
 const BARE_LINE_FEED = /HTTP\/1\.[01]\n$/
 
 export function refusalOfParserError(error: ParserError, socket: Socket): ParserRefusal {
@@ -32,26 +35,33 @@ export function refusalOfParserError(error: ParserError, socket: Socket): Parser
   return { statusCode, code: statusCode === 501 ? 'NOT_IMPLEMENTED' : 'CLIENT_ERROR', message }
 }
 
-function statusOf(error: ParserError, socket: Socket): [number, string] {
+function statusOf(error: ParserError, socket: Socket): Status {
   const { code = '', rawPacket, bytesParsed = 0 } = error
-  if (Buffer.isBuffer(rawPacket)) {
-    if (code === 'HPE_HEADER_OVERFLOW' && isTargetTooLong(rawPacket, socket)) return [414, 'The address is too long']
-    if (code === 'HPE_INVALID_VERSION' && BARE_LINE_FEED.test(rawPacket.toString('latin1', 0, bytesParsed)))
-      return NO_REQUEST
-    if (code === 'HPE_INVALID_METHOD' && REQUEST_LINE.test(lineAt(rawPacket, bytesParsed))) {
-      return [501, 'This is no method of this service']
-    }
-  }
-  return REFUSALS[code] ?? NO_REQUEST
+  const fromInput = Buffer.isBuffer(rawPacket) ? statusOfInput(code, rawPacket, bytesParsed, socket) : undefined
+  return fromInput ?? STATUS_BY_CODE[code] ?? NOT_HTTP
 }
 
-/** From the beginning of the line that this byte is in, to the end of the packet. */
-function lineAt(packet: Buffer, index: number): string {
+/** Looks at the input where the code of the parser alone is ambiguous. */
+function statusOfInput(code: string, packet: Buffer, bytesParsed: number, socket: Socket): Status | undefined {
+  switch (code) {
+    case 'HPE_HEADER_OVERFLOW':
+      return isTargetTooLong(packet, socket) ? TARGET_TOO_LONG : undefined
+    case 'HPE_INVALID_VERSION':
+      return BARE_LINE_FEED.test(packet.toString('latin1', 0, bytesParsed)) ? NOT_HTTP : undefined
+    case 'HPE_INVALID_METHOD':
+      return REQUEST_LINE.test(fromLineStart(packet, bytesParsed)) ? UNKNOWN_METHOD : undefined
+    default:
+      return undefined
+  }
+}
+
+/** The text from the start of the line that contains this byte to the end of the packet. */
+function fromLineStart(packet: Buffer, index: number): string {
   const start = index === 0 ? 0 : packet.lastIndexOf('\n', index - 1) + 1
   return packet.toString('latin1', start)
 }
 
-/** The head was too large before its first line had an end. */
+/** Whether the head became too large before the end of the request line. */
 function isTargetTooLong(packet: Buffer, socket: Socket): boolean {
   const end = packet.indexOf('\n')
   return packet.length === socket.bytesRead && (end < 0 || end > MAX_TARGET)

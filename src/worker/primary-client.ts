@@ -1,5 +1,5 @@
 import { primaryAway, tooBusy } from '../common/errors.ts'
-import type { PrimaryClient } from '../http/plugins/admin-routes.ts'
+import type { PrimaryClient } from '../http/plugins/admin/admin-routes.ts'
 import { type Channel, RpcError } from '../ipc/channel.ts'
 import type { AdminEvent, PrimaryRequests, ToPrimary, ToWorker, WorkerRequests } from '../ipc/messages.ts'
 import type { Connections } from './connections/connections.ts'

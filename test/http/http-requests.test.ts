@@ -83,8 +83,8 @@ const ANSWERED: Record<string, [statuses: number[], why: string]> = {
   'rfc9112_smuggle_gzip_chunked_01.http': [[501], 'RFC 9112 6.1: a coding that is not understood'],
   'rfc9112_smuggle_te_identity_chunked_01.http': [[501], 'the same'],
   'rfc9112_target_asterisk_options_01.http': [[204], 'OPTIONS has no content'],
-  'rfc9112_target_authority_connect_01.http': [[405], 'this is no proxy'],
-  'rfc9112_target_authority_ipv6_01.http': [[405], 'this is no proxy']
+  'rfc9112_target_authority_connect_01.http': [[405], 'this server is not a proxy'],
+  'rfc9112_target_authority_ipv6_01.http': [[405], 'this server is not a proxy']
 }
 
 /** A worker's server with one route that answers 200 to whatever gets through. */

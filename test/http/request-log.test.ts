@@ -97,7 +97,7 @@ describe('the level', () => {
     log.level = 'error'
     await app.inject('/fails')
     assert.equal(of('request').length, 2)
-    assert.equal(of('a handler failed').length, 1)
+    assert.equal(of('handler failed').length, 1)
   })
 
   test('of a route is its own', async (t) => {

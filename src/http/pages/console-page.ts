@@ -1,6 +1,6 @@
 import type { FastifyPluginAsync } from 'fastify'
-import { onlyAtAdminPort } from '../plugins/admin-port.ts'
-import type { AdminOptions } from '../plugins/admin-routes.ts'
+import { onlyAtAdminPort } from '../plugins/admin/admin-port.ts'
+import type { AdminOptions } from '../plugins/admin/admin-routes.ts'
 import { assetFrom, fillTemplate, PAGE_POLICY, readAsset, sendAsset, serveAssets } from './assets.ts'
 
 const FOLDER = new URL('console/', import.meta.url)

@@ -3,8 +3,8 @@ import type { RouteOptions } from 'fastify'
 type HookName = 'onRequest' | 'onSend' | 'onError' | 'onResponse'
 
 /**
- * Gives a route a hook of its own, before or behind those it has. A route that has it keeps it as it is: Fastify makes
- * the HEAD route of a GET from options to which the hook was added already.
+ * Adds a hook to a single route, before or after its other hooks. Adding a hook twice has no effect: Fastify derives the HEAD
+ * route of a GET from options that already contain it.
  */
 export function addRouteHook(
   route: RouteOptions,
@@ -12,7 +12,7 @@ export function addRouteHook(
   hook: unknown,
   place: 'first' | 'last' = 'last'
 ): void {
-  const own: unknown[] = [route[name] ?? []].flat()
-  if (own.includes(hook)) return
-  route[name] = (place === 'first' ? [hook, ...own] : [...own, hook]) as never
+  const hooks: unknown[] = [route[name] ?? []].flat()
+  if (hooks.includes(hook)) return
+  route[name] = (place === 'first' ? [hook, ...hooks] : [...hooks, hook]) as never
 }

@@ -1,7 +1,7 @@
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http'
 import { createServer, Server as NetServer, Socket } from 'node:net'
 import { getSystemErrorName } from 'node:util'
-import { endWith } from '../../http/error-handling.ts'
+import { sendFinalAnswer } from '../../http/final-answer.ts'
 import type { Origin } from '../../ipc/messages.ts'
 import type { ListeningHandle } from '../../net/accept-gate.ts'
 import { inRanges } from '../../net/address-ranges.ts'
@@ -361,7 +361,7 @@ export class Connections {
     if (this.#listener !== this.server) return void socket.destroy()
     const [status, whose] = refused === 'worker' ? ([503, ''] as const) : ([429, ' of this address'] as const)
     const message = `There are too many connections${whose}`
-    endWith(socket, status, 'TOO_MANY_CONNECTIONS', message, { 'retry-after': '1' })
+    sendFinalAnswer(socket, status, 'TOO_MANY_CONNECTIONS', message, { 'retry-after': '1' })
   }
 
   /** Connections count from the start; to HTTP they come when their handshake is done. */

@@ -1,21 +1,23 @@
 const TICK_MS = 100
 
 /**
- * Whether the event loop has more to do than it can. One long turn is a hiccup, and what waited for it is answered; two in
- * a row mean that requests come faster than they are dealt with.
+ * Detects an overloaded event loop. One late tick is a short stall, and the requests that waited for it are answered. Two late
+ * ticks in a row mean that requests arrive faster than they are processed.
  */
-export class Overload {
-  /** Requests that can be refused should be. */
-  on = false
+export class OverloadDetector {
+  isOverloaded = false
   readonly #timer: NodeJS.Timeout
 
-  /** @param maxDelayMs how late the loop may be */
+  /**
+   * @param maxDelayMs a tick that is later than this counts as late
+   * @param now returns the time in ms
+   */
   constructor(maxDelayMs: number, now: () => number = () => performance.now()) {
     let last = now()
     let wasLate = false
     this.#timer = setInterval(() => {
       const isLate = now() - last - TICK_MS > maxDelayMs
-      this.on = isLate && wasLate
+      this.isOverloaded = isLate && wasLate
       wasLate = isLate
       last = now()
     }, TICK_MS).unref()

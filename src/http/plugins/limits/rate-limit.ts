@@ -10,25 +10,28 @@ import { RateStore } from './rate-store.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** It is answered however busy the service is, and whoever asks: for those who look after it. */
+    /** The route is answered even when the service is overloaded or the client is over its rate limit: for operators. */
     bypassLimits?: true
   }
   interface FastifyInstance {
-    /** As `config.rateLimit` of a route that signs in: SIGN_IN_LIMIT. */
+    /** The `config.rateLimit` of a route that signs users in: SIGN_IN_LIMIT; false when there is no limit. */
     signInLimit: { max: number } | false
   }
 }
 
-const CACHED_ADDRESSES = 10_000
+const MAX_CACHED_ADDRESSES = 10_000
+
+/** Clients are not told their limit. A client that is over it is told when to come back, by `Retry-After`. */
+const NO_HEADERS = { 'x-ratelimit-limit': false, 'x-ratelimit-remaining': false, 'x-ratelimit-reset': false }
 
 /**
- * RATE_LIMIT for every request of an address, and `config: { rateLimit: { max, timeWindow } }` of @fastify/rate-limit for
- * routes that want one of their own, which is counted in Redis with each request.
+ * Enforces RATE_LIMIT for all requests of a client address. A route may have its own limit, `config: { rateLimit: { max,
+ * timeWindow } }` of @fastify/rate-limit, which is counted in Redis with each request.
  */
 export const rateLimit = fp<{ config: Pick<Config, 'http'>; redis: RedisConnection }>(
   async (app, { config, redis }) => {
     const { windowMs, limit, signInLimit, exempt } = config.http.rate
-    const clientOf = clients(exempt)
+    const identify = clientIdentifier(exempt)
     app.decorate('signInLimit', signInLimit > 0 ? { max: signInLimit } : false)
     await app.register(fastifyRateLimit, {
       global: false,
@@ -39,42 +42,45 @@ export const rateLimit = fp<{ config: Pick<Config, 'http'>; redis: RedisConnecti
           super(redis)
         }
       } as never,
-      keyGenerator: (request) => clientOf(request.ip).key,
-      allowList: (request) => clientOf(request.ip).exempt,
-      addHeaders: withoutHeaders,
-      addHeadersOnExceeding: withoutHeaders,
-      errorResponseBuilder: (_request, { ttl }) => tooMany(ttl)
+      keyGenerator: (request) => identify(request.ip).key,
+      allowList: (request) => identify(request.ip).isExempt,
+      addHeaders: NO_HEADERS,
+      addHeadersOnExceeding: NO_HEADERS,
+      errorResponseBuilder: (_request, { ttl }) => rateLimited(ttl)
     })
     if (limit === 0) return
     const check = app.createRateLimit()
-    const refuse = async (request: FastifyRequest) => {
+    const enforce = async (request: FastifyRequest) => {
       const result = await check(request)
-      if (!result.isAllowed && result.isExceeded) throw tooMany(result.ttl)
+      if (!result.isAllowed && result.isExceeded) throw rateLimited(result.ttl)
     }
     app.addHook('onRequest', (request, _reply, done) => {
-      // Before anything is awaited: whoever is exempt pays nothing.
-      if (request.routeOptions.config.bypassLimits || clientOf(request.ip).exempt) return done()
-      refuse(request).then(() => done(), done)
+      // Synchronous, so that requests that are exempt pay for no promise.
+      if (request.routeOptions.config.bypassLimits || identify(request.ip).isExempt) return done()
+      enforce(request).then(() => done(), done)
     })
   }
 )
 
-/** Nobody is told how far they may go; who went too far is told when to come back. */
-const withoutHeaders = { 'x-ratelimit-limit': false, 'x-ratelimit-remaining': false, 'x-ratelimit-reset': false }
-
-const tooMany = (ttlMs: number) =>
+const rateLimited = (ttlMs: number) =>
   new HttpError(429, 'RATE_LIMITED', 'Too many requests from this address', { retryAfter: Math.ceil(ttlMs / 1000) })
 
-/** What an address counts as, an IPv6 one with all of its /64, which is one client's; and whether it counts at all. */
-function clients(exempt: readonly string[]): (ip: string) => { key: string; exempt: boolean } {
+interface ClientIdentity {
+  /** The address under which its requests are counted. All addresses of an IPv6 /64 count as one. */
+  key: string
+  isExempt: boolean
+}
+
+/** @param exempt address ranges that are not limited */
+function clientIdentifier(exempt: readonly string[]): (ip: string) => ClientIdentity {
   const isExempt = inRanges(exempt)
-  const known = new Map<string, { key: string; exempt: boolean }>()
+  const cache = new Map<string, ClientIdentity>()
   return (ip) => {
-    const found = known.get(ip)
-    if (found) return found
-    if (known.size >= CACHED_ADDRESSES) known.clear()
-    const client = { key: networkOf(ip), exempt: isExempt(ip) }
-    known.set(ip, client)
-    return client
+    const cached = cache.get(ip)
+    if (cached) return cached
+    if (cache.size >= MAX_CACHED_ADDRESSES) cache.clear()
+    const identity = { key: networkOf(ip), isExempt: isExempt(ip) }
+    cache.set(ip, identity)
+    return identity
   }
 }

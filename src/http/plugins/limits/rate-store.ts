@@ -1,105 +1,108 @@
 import type { RedisConnection } from '../../../state/redis/redis-connection.ts'
 
-export interface Count {
-  /** Requests of the key in this window, of all workers and hosts as far as known. */
+export interface RateCount {
+  /** Requests of the key in this window, as far as known from all workers and hosts. */
   current: number
-  /** What is left of the window, in ms. */
+  /** The rest of the window, in ms. */
   ttl: number
 }
-type Answer = (error: Error | null, count?: Count) => void
+type Callback = (error: Error | null, count?: RateCount) => void
 
+/** The counts of one key in the current window. */
 interface Entry {
-  /** Counted here. */
-  own: number
-  /** Of these, Redis knows. */
-  told: number
-  /** Counted elsewhere, as Redis last said. */
-  others: number
+  /** Requests that this process counted. */
+  local: number
+  /** The part of `local` that was sent to Redis. */
+  synced: number
+  /** Requests of other processes, as of the last answer of Redis. */
+  remote: number
 }
 
-/** Of a route's options; empty for a limit that is not of a route. */
+/** The route of a limit; empty for the limit of the whole service. */
 interface RouteInfo {
   method?: string | string[]
   url?: string
 }
 
-const TELL_MS = 500
-/** What is so small a part of the limit stays here: most clients never ask so much that anybody must know. */
-const UNTOLD = 1 / 20
-/** Keys of one window; past it the oldest is forgotten, so that a crowd of addresses costs memory, but only so much. */
+const SYNC_MS = 500
+/** Below this part of the limit a count stays in the process: most clients never send enough requests to matter. */
+const SYNC_FROM = 1 / 20
+/** Keys per window. Beyond this the oldest is dropped, so that many addresses cost a limited amount of memory. */
 const MAX_KEYS = 20_000
 
 /**
- * Counts requests by key in fixed windows that begin at the same moment everywhere. It counts here and, from a twentieth
- * of the limit on, tells Redis every half second what was counted and hears what others did: no request waits for it.
- * Without Redis it goes on with its own count. In the form that @fastify/rate-limit asks for.
+ * Counts requests by key in fixed windows that begin at the same time in every process. A request never waits for Redis: from
+ * a twentieth of the limit on, the store sends its counts every half second and learns those of other processes. While Redis
+ * is away it uses its own counts. The interface is that of a store of @fastify/rate-limit.
  */
 export class RateStore {
   readonly redis: RedisConnection
   #window = 0
   #entries = new Map<string, Entry>()
-  #waiting = new Set<string>()
+  /** Keys to sync next. */
+  #pending = new Set<string>()
   #timer: NodeJS.Timeout | undefined
 
   constructor(redis: RedisConnection) {
     this.redis = redis
   }
 
-  /** Counts one. */
-  incr(key: string, answer: Answer, windowMs: number, max: number): void {
+  /** Counts one request. */
+  incr(key: string, callback: Callback, windowMs: number, max: number): void {
     const now = Date.now()
     const window = Math.floor(now / windowMs)
-    if (window !== this.#window) this.#begin(window)
+    if (window !== this.#window) this.#startWindow(window)
     const entry = this.#entryOf(key)
-    entry.own++
-    if (entry.own > max * UNTOLD) {
-      this.#waiting.add(key)
-      this.#timer ??= setTimeout(() => void this.#tell(windowMs), TELL_MS).unref()
+    entry.local++
+    if (entry.local > max * SYNC_FROM) {
+      this.#pending.add(key)
+      this.#timer ??= setTimeout(() => void this.#sync(windowMs), SYNC_MS).unref()
     }
-    answer(null, { current: entry.own + entry.others, ttl: (window + 1) * windowMs - now })
+    callback(null, { current: entry.local + entry.remote, ttl: (window + 1) * windowMs - now })
   }
 
-  /** For a route with a limit of its own: what requests of other methods at the same URL do is not counted there. */
+  /** Creates the store of a route with its own limit. Other methods of the same URL are counted separately. */
   child({ routeInfo: { method = '', url = '' } }: { routeInfo: RouteInfo }): ExactRateStore {
-    // Fastify makes the HEAD route of a GET: both methods together have the limit.
-    const methods = [method].flat().map((one) => (one === 'HEAD' ? 'GET' : one))
+    // Fastify derives the HEAD route from a GET: both share the limit.
+    const methods = [method].flat().map((name) => (name === 'HEAD' ? 'GET' : name))
     return new ExactRateStore(this.redis, `${methods.join()}:${url}`)
   }
 
-  #begin(window: number): void {
+  #startWindow(window: number): void {
     this.#window = window
     this.#entries = new Map()
-    this.#waiting.clear()
+    this.#pending.clear()
   }
 
   #entryOf(key: string): Entry {
     const known = this.#entries.get(key)
     if (known) return known
     if (this.#entries.size >= MAX_KEYS) this.#entries.delete(this.#entries.keys().next().value!)
-    const entry = { own: 0, told: 0, others: 0 }
+    const entry = { local: 0, synced: 0, remote: 0 }
     this.#entries.set(key, entry)
     return entry
   }
 
-  /** In one turn, so that it is one pipeline. What gets lost on the way is not told again: better too few than too many. */
-  async #tell(windowMs: number): Promise<void> {
+  /** Sends all pending counts in one pipeline. Lost counts are not sent again: counting too few is better than too many. */
+  async #sync(windowMs: number): Promise<void> {
     const { redis } = this
     const entries = this.#entries
-    const told = [...this.#waiting].map(async (key) => {
+    const window = this.#window
+    const syncs = [...this.#pending].map(async (key) => {
       const entry = entries.get(key)
       if (!entry) return
-      const by = entry.own - entry.told
-      entry.told = entry.own
-      const total = await count(redis, `${key}:${this.#window}`, by, windowMs)
-      if (total !== undefined) entry.others = Math.max(entry.others, total - entry.told)
+      const by = entry.local - entry.synced
+      entry.synced = entry.local
+      const total = await increment(redis, `${key}:${window}`, by, windowMs)
+      if (total !== undefined) entry.remote = Math.max(entry.remote, total - entry.synced)
     })
-    this.#waiting.clear()
-    await Promise.all(told)
+    this.#pending.clear()
+    await Promise.all(syncs)
     this.#timer = undefined
   }
 }
 
-/** For limits that are low: counts every request in Redis before it goes on, and here while Redis is away. */
+/** For low limits: counts every request in Redis before the request continues, and in the process while Redis is away. */
 export class ExactRateStore {
   readonly #redis: RedisConnection
   readonly #name: string
@@ -111,24 +114,29 @@ export class ExactRateStore {
     this.#fallback = new RateStore(redis)
   }
 
-  incr(key: string, answer: Answer, windowMs: number, max: number): void {
+  incr(key: string, callback: Callback, windowMs: number, max: number): void {
     const now = Date.now()
     const window = Math.floor(now / windowMs)
-    void count(this.#redis, `${this.#name}:${key}:${window}`, 1, windowMs).then((current) => {
-      if (current === undefined) this.#fallback.incr(`${this.#name}:${key}`, answer, windowMs, max)
-      else answer(null, { current, ttl: (window + 1) * windowMs - now })
+    void increment(this.#redis, `${this.#name}:${key}:${window}`, 1, windowMs).then((current) => {
+      if (current === undefined) this.#fallback.incr(`${this.#name}:${key}`, callback, windowMs, max)
+      else callback(null, { current, ttl: (window + 1) * windowMs - now })
     })
   }
 
   child(): never {
-    throw new Error('a limit of a route has none below it')
+    throw new Error('The rate limit of a route cannot have a child')
   }
 }
 
-/** @returns all that was counted, undefined when Redis does not say */
-async function count(redis: RedisConnection, name: string, by: number, windowMs: number): Promise<number | undefined> {
+/** @returns the new total; undefined when Redis did not answer */
+async function increment(
+  redis: RedisConnection,
+  name: string,
+  by: number,
+  windowMs: number
+): Promise<number | undefined> {
   const key = redis.keys.of(`rate:${name}`)
-  // Twice the window: other hosts' clocks may be late.
+  // Twice the window, because the clocks of other hosts may be behind.
   const [total] = await Promise.allSettled([redis.client.incrby(key, by), redis.client.pexpire(key, 2 * windowMs)])
   return total.status === 'fulfilled' ? total.value : undefined
 }

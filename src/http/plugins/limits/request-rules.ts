@@ -2,94 +2,117 @@ import type { IncomingMessage } from 'node:http'
 import { HttpError, MethodNotAllowedError } from '../../../common/errors.ts'
 import type { Forwarded } from '../../../net/forwarded-headers.ts'
 
-/** Longest request target, in bytes: RFC 9112 asks for 8000 at least. */
+/** Maximum length of a request target, in bytes. RFC 9112 recommends at least 8000. */
 export const MAX_TARGET = 8192
-/** Most header fields: past some number of its own, node drops them without a word. */
+/** Maximum number of header fields. Node silently drops fields beyond its own limit. */
 const MAX_FIELDS = 100
-/** Where a second one was let through, whoever reads the first and whoever reads the last would see two requests. */
-const ONCE = new Set(['host', 'content-type', 'authorization', 'origin', 'sec-fetch-site', 'x-forwarded-proto'])
+/** Fields that must not be repeated: one reader would use the first, another the last, and they would see two requests. */
+const SINGLE_FIELDS = new Set([
+  'host',
+  'content-type',
+  'authorization',
+  'origin',
+  'sec-fetch-site',
+  'x-forwarded-proto'
+])
 /** uri-host [ ":" port ] of RFC 3986. */
 const HOST = /^(?:\[[\da-f:.]+\]|(?:[\w.~!$&'()*+,;=-]|%[\da-f]{2})+)(?::\d{0,5})?$/i
 
-/** The methods that routes have here. */
+/** The methods that routes may have. */
 export const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const
 
-/** The absolute form that proxies use, of which the authority is caught, without the user that may stand before it. */
+/** A target in absolute form, as proxies send it. Captures the authority without user information. */
 const ABSOLUTE = /^https?:\/\/(?:[^/?@]*@)?([^/?@]+)(?:[/?]|$)/i
 
-const bad = (message: string) => new HttpError(400, 'BAD_REQUEST', message)
+const badRequest = (message: string) => new HttpError(400, 'BAD_REQUEST', message)
 
 /**
- * What HTTP asks of a request and node's parser does not see to.
- * @param isMethod whether a method is one that the app can route
- * @returns why it is refused; the connection is to be closed with it, as the next request may not be where it seems
+ * Checks the rules of HTTP that Node's parser does not enforce.
+ * @param isSupported whether the app can route a method
+ * @returns the refusal; undefined when the request is valid. Close the connection with a refusal: the boundary of the next
+ * request is uncertain.
  */
-export function refusalOf(request: IncomingMessage, isMethod: (method: string) => boolean): HttpError | undefined {
+export function checkRequest(
+  request: IncomingMessage,
+  isSupported: (method: string) => boolean
+): HttpError | undefined {
   const { method = '', url = '', headers, httpVersionMajor, httpVersionMinor } = request
-  // Node's parser of HTTP/1.1 lets "HTTP/2.0" pass in a request line; only requests of HTTP/2 have a stream.
+  // The HTTP/1.1 parser accepts "HTTP/2.0" in a request line. Only requests of HTTP/2 have a stream.
   if (httpVersionMajor !== ('stream' in request ? 2 : 1)) {
-    return new HttpError(505, 'HTTP_VERSION', 'This is served as HTTP/1.1 and, over TLS, HTTP/2 only')
+    return new HttpError(505, 'HTTP_VERSION', 'Supported versions are HTTP/1.1 and, over TLS, HTTP/2')
   }
-  if (url.length > MAX_TARGET) return new HttpError(414, 'URI_TOO_LONG', 'The address is too long')
+  if (url.length > MAX_TARGET) return new HttpError(414, 'URI_TOO_LONG', 'The request target is too long')
   if (method === 'TRACE' || method === 'CONNECT') return new MethodNotAllowedError(method, url, METHODS.join(', '))
-  if (!isMethod(method)) return new HttpError(501, 'NOT_IMPLEMENTED', `${method} is no method of this service`)
-  const doubt = repeated(request.rawHeaders, headers)
-  if (doubt) return doubt
-  const coding = headers['transfer-encoding']
-  if (coding !== undefined) {
-    if (httpVersionMinor === 0) return bad('HTTP/1.0 has no Transfer-Encoding')
-    if (coding === '') return bad('Transfer-Encoding is empty')
-    if (!/^chunked$/i.test(coding)) return new HttpError(501, 'NOT_IMPLEMENTED', 'Only chunked is read')
+  if (!isSupported(method)) return new HttpError(501, 'NOT_IMPLEMENTED', `The method ${method} is not supported`)
+  const refusal = checkFields(request.rawHeaders, headers) ?? checkTransferEncoding(headers, httpVersionMinor)
+  if (refusal) return refusal
+  if (!hasValidHost(headers, httpVersionMajor, httpVersionMinor)) {
+    return badRequest('The request needs one valid Host header')
   }
-  if (!isNamed(headers, httpVersionMajor, httpVersionMinor)) return bad('Host must name this service')
-  if (url === '*' && method !== 'OPTIONS') return bad('Only OPTIONS is about the whole service')
-  if (url[0] !== '/' && url !== '*' && !HOST.test(authorityOf(request)))
-    return bad('This is no address of this service')
+  if (url === '*' && method !== 'OPTIONS') return badRequest('Only OPTIONS accepts the target *')
+  if (url[0] !== '/' && url !== '*' && !HOST.test(authorityOf(request))) {
+    return badRequest('The request target is not valid')
+  }
   return undefined
 }
 
-/** The host that the absolute form of a target names; empty for other forms. HTTP/2 has no such form. */
+function checkTransferEncoding(headers: IncomingMessage['headers'], httpVersionMinor: number): HttpError | undefined {
+  const coding = headers['transfer-encoding']
+  if (coding === undefined) return undefined
+  if (httpVersionMinor === 0) return badRequest('HTTP/1.0 does not allow Transfer-Encoding')
+  if (coding === '') return badRequest('Transfer-Encoding is empty')
+  if (/^chunked$/i.test(coding)) return undefined
+  return new HttpError(501, 'NOT_IMPLEMENTED', 'The only supported Transfer-Encoding is chunked')
+}
+
+/** The authority of a target in absolute form; empty for other forms. HTTP/2 has no absolute form. */
 function authorityOf({ url = '', httpVersionMajor }: IncomingMessage): string {
   return (httpVersionMajor === 1 && ABSOLUTE.exec(url)?.[1]) || ''
 }
 
 /**
- * Puts the host of a target in absolute form in the place of `Host`, which then must be ignored (RFC 9112 3.2.2).
- * @param request one that {@link refusalOf} lets pass
+ * Replaces the Host header by the host of a target in absolute form, as RFC 9112 3.2.2 requires.
+ * @param request one that {@link checkRequest} has accepted
  */
-export function preferTarget(request: IncomingMessage): void {
+export function preferTargetHost(request: IncomingMessage): void {
   if (request.url?.[0] === '/') return
   const authority = authorityOf(request)
   if (authority) request.headers.host = authority
 }
 
-/** A host that a trusted proxy names must be one; a header that cannot be read would hide who the client is. */
-export function forwardedRefusal({ host, malformed }: Forwarded): HttpError | undefined {
-  if (malformed) return bad('Forwarded must be as RFC 7239 has it')
-  if (host !== undefined && !HOST.test(host)) return bad('The forwarded host must name this service')
+/**
+ * Checks what a trusted proxy says. A header that cannot be parsed is refused, because it would hide the client's address.
+ * @returns the refusal; undefined when the headers are valid
+ */
+export function checkForwarded({ host, malformed }: Forwarded): HttpError | undefined {
+  if (malformed) return badRequest('The Forwarded header does not follow RFC 7239')
+  if (host !== undefined && !HOST.test(host)) return badRequest('The forwarded host is not valid')
   return undefined
 }
 
-/** In HTTP/2 the name is `:authority`; where there is a Host beside it, both must be the same. */
-function isNamed(headers: IncomingMessage['headers'], major: number, minor: number): boolean {
+/** HTTP/2 has `:authority`. A Host header beside it must be equal. Only HTTP/1.0 may omit the host. */
+function hasValidHost(headers: IncomingMessage['headers'], major: number, minor: number): boolean {
   const { host } = headers
   if (major === 1) return host === undefined ? minor === 0 : HOST.test(host)
   const { ':authority': authority = host } = headers
   return typeof authority === 'string' && HOST.test(authority) && (host === undefined || host === authority)
 }
 
-/** @param fields names and values in turn, as they came @param headers the same by name, each name once */
-function repeated(fields: string[], headers: IncomingMessage['headers']): HttpError | undefined {
-  if (fields.length > 2 * MAX_FIELDS) return new HttpError(431, 'TOO_MANY_HEADERS', 'There are too many header fields')
-  // As a rule nothing is there twice, and that is told by counting.
+/**
+ * Refuses too many fields, and repeated ones of {@link SINGLE_FIELDS}.
+ * @param fields names and values alternating, as received
+ * @param headers the same fields, each name once
+ */
+function checkFields(fields: string[], headers: IncomingMessage['headers']): HttpError | undefined {
+  if (fields.length > 2 * MAX_FIELDS) return new HttpError(431, 'TOO_MANY_HEADERS', 'Too many header fields')
+  // Usually no field is repeated, which the counts show.
   if (Object.keys(headers).length === fields.length / 2) return undefined
-  let seen: string[] | undefined
+  const seen = new Set<string>()
   for (let i = 0; i < fields.length; i += 2) {
     const name = fields[i]!.toLowerCase()
-    if (!ONCE.has(name)) continue
-    if (seen?.includes(name)) return bad(`There is more than one ${name}`)
-    if (seen) seen.push(name)
-    else seen = [name]
+    if (!SINGLE_FIELDS.has(name)) continue
+    if (seen.has(name)) return badRequest(`The header ${name} is repeated`)
+    seen.add(name)
   }
   return undefined
 }

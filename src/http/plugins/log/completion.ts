@@ -6,7 +6,7 @@ import fp from 'fastify-plugin'
 export interface Completion {
   /** From the first hook to the end of the answer, in ms. */
   ms: number
-  /** The client left before it had the whole answer. */
+  /** Whether the client left before it had the whole answer. */
   aborted: boolean
 }
 
@@ -15,63 +15,69 @@ type Observer = (request: FastifyRequest, reply: FastifyReply, completion: Compl
 declare module 'fastify' {
   interface FastifyInstance {
     completion: {
-      /** Requests that are not answered yet. */
+      /** The number of requests that are not answered yet. */
       inFlight(): number
-      /** Calls it once for every request, when it is over, however it ends. */
+      /** Registers a function that is called exactly once per request, when the request ends, however it ends. */
       observe(observer: Observer): void
     }
   }
   interface FastifyReply {
-    /** It has been observed. */
-    over: boolean
+    /** Whether the observers have been called. */
+    isCompleted: boolean
   }
 }
 
 const REFUSED = Symbol('refused')
-type KnownResponse = ServerResponse & { [REFUSED]?: true }
+type MarkedResponse = ServerResponse & { [REFUSED]?: true }
 
 /**
- * Records that a request was refused on its socket, past its response: its body did not arrive, or was wrong. The response
- * then never finishes, but the client did get this status.
+ * Records that a request was refused by an answer written directly to its socket, because its body did not arrive or was
+ * invalid. The response object then never finishes, but the client did get this status.
  */
-export function refusedOnSocket(response: ServerResponse, statusCode: number): void {
+export function markRefusedOnSocket(response: ServerResponse, statusCode: number): void {
   response.statusCode = statusCode
-  ;(response as KnownResponse)[REFUSED] = true
+  ;(response as MarkedResponse)[REFUSED] = true
 }
 
-/** What is done when a request is over. Fastify's `onResponse` is not called for one whose client has left. */
+/** Decorates the app with `app.completion`. Fastify's own `onResponse` is not called when the client has left. */
 export const completion = fp(async (app) => {
   const observers: Observer[] = []
   let inFlight = 0
   app.decorate('completion', { inFlight: () => inFlight, observe: (observer) => void observers.push(observer) })
-  app.decorateReply('over', false)
-  const end = (request: FastifyRequest, reply: FastifyReply, aborted: boolean) => {
-    reply.over = true
+  app.decorateReply('isCompleted', false)
+  const complete = (request: FastifyRequest, reply: FastifyReply, aborted: boolean) => {
+    reply.isCompleted = true
     const ended = { ms: reply.elapsedTime, aborted }
     for (const observer of observers) observer(request, reply, ended)
   }
   app.addHook('onRequest', (request, reply, done) => {
     inFlight++
-    const { raw } = reply
-    let open = true
-    const close = () => {
-      if (!open) return
-      open = false
+    onClose(request, reply, () => {
       inFlight--
-      if (!reply.over) end(request, reply, !(raw as KnownResponse)[REFUSED])
-    }
-    // It is emitted once, and goes with the answer: to take the listener off again would only cost.
-    raw.on('close', close)
-    if (!raw.socket) {
-      // An answer that waits behind those of a pipeline has no socket yet, and hears nothing of its end.
-      const { socket } = request.raw
-      socket.once('close', close)
-      raw.on('close', () => socket.off('close', close))
-    }
+      if (!reply.isCompleted) complete(request, reply, !(reply.raw as MarkedResponse)[REFUSED])
+    })
     done()
   })
   app.addHook('onResponse', (request, reply, done) => {
-    end(request, reply, false)
+    complete(request, reply, false)
     done()
   })
 })
+
+/** Calls back once, when the response or the connection closes. */
+function onClose(request: FastifyRequest, reply: FastifyReply, callback: () => void): void {
+  const { raw } = reply
+  let isOpen = true
+  const close = () => {
+    if (!isOpen) return
+    isOpen = false
+    callback()
+  }
+  // The listener is never removed: the event is emitted once, and the response is garbage after that.
+  raw.on('close', close)
+  if (raw.socket) return
+  // A response that waits behind others of a pipeline has no socket yet, and would not notice that the connection ends.
+  const { socket } = request.raw
+  socket.once('close', close)
+  raw.on('close', () => socket.off('close', close))
+}

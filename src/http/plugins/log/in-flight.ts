@@ -4,19 +4,19 @@ import fp from 'fastify-plugin'
 import type { InFlight } from '../../../ipc/messages.ts'
 
 const REPLY = Symbol('reply')
-type Known = IncomingMessage & { [REPLY]?: FastifyReply }
+type MarkedRequest = IncomingMessage & { [REPLY]?: FastifyReply }
 
-/** Makes what Fastify knows of a request reachable from node's, for those who know only that. */
+/** Makes Fastify's view of a request reachable from Node's request object, for {@link describeRequest}. */
 export const inFlight = fp(async (app) => {
   app.addHook('onRequest', (request, reply, done) => {
-    ;(request.raw as Known)[REPLY] = reply
+    ;(request.raw as MarkedRequest)[REPLY] = reply
     done()
   })
 })
 
-/** A request as people may see it: the template of its route, never its URL, whose query may have anything in it. */
+/** Describes a request for operators: with the template of its route, not its URL, whose query may contain secrets. */
 export function describeRequest(raw: IncomingMessage): InFlight {
-  const reply = (raw as Known)[REPLY]
+  const reply = (raw as MarkedRequest)[REPLY]
   return {
     id: String(reply?.request.id ?? ''),
     method: raw.method ?? '',

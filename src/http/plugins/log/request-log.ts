@@ -7,40 +7,49 @@ import { DROPPED, droppedLines, type Logger, together } from '../../../common/lo
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Asked by machines, often: its lines are at debug. */
+    /** Machines request the route often: successful requests are logged at debug. */
     quiet?: boolean
   }
 }
 
 const REQUEST_ID = 'x-request-id'
-/** Of a client's own id: nothing that needs escaping in a log or a header. */
+/** Client ids that need no escaping in a log line or a header. */
 const VALID_ID = /^[\w.:+/=-]{1,128}$/
-/** Of a path, in characters: a line that is longer than 4 KiB may be mixed with those of other processes. */
+/** Maximum length of a logged path, in characters: lines over 4 KiB may be interleaved with those of other processes. */
 const MAX_URL = 1000
-/** W3C Trace Context, level 1: version, trace id, id of the caller's span, flags. Later versions may have more behind it. */
+/** W3C Trace Context, level 1: version, trace id, parent span id, flags. Later versions may append fields. */
 const TRACEPARENT = /^(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:$|-)/
+/** Length of a `traceparent` header of version 00, which allows no further fields. */
+const TRACEPARENT_LENGTH = 55
 
-/** No other process', on any host. */
+/** Unique among the processes of all hosts. */
 const PROCESS_ID = randomBytes(9).toString('base64url')
-let made = 0
+let lastNumber = 0
 
-/** Of `Fastify()`: every line of a request has its id. */
-export const identifyRequests = {
-  /** The client's `x-request-id` where it is fit for it, else a new one, of this process and a number. */
-  genReqId: ({ headers }: { headers: IncomingMessage['headers'] }): string => {
-    const given = headers[REQUEST_ID]
-    return typeof given === 'string' && VALID_ID.test(given) ? given : `${PROCESS_ID}-${++made}`
-  }
+/** Fastify's `genReqId`: returns the client's `x-request-id` if it is valid, else the process id and a number. */
+export function requestIdOf({ headers }: { headers: IncomingMessage['headers'] }): string {
+  const sent = headers[REQUEST_ID]
+  if (typeof sent === 'string' && VALID_ID.test(sent)) return sent
+  lastNumber++
+  return `${PROCESS_ID}-${lastNumber}`
 }
 
-/** What every line of a request says of its trace, in OpenTelemetry's names; nothing when the header is absent or not valid. */
+/**
+ * Parses a `traceparent` header into OpenTelemetry's log fields.
+ * @returns undefined when the header is missing or invalid
+ */
 export function traceOf(header: unknown): { trace_id: string; span_id: string; trace_flags: string } | undefined {
-  const [, version, trace_id, span_id, trace_flags] = TRACEPARENT.exec(typeof header === 'string' ? header : '') ?? []
-  if (!trace_id || !span_id || !trace_flags || (version === '00' && String(header).length > 55)) return undefined
+  if (typeof header !== 'string') return undefined
+  const [, version, trace_id, span_id, trace_flags] = TRACEPARENT.exec(header) ?? []
+  if (!trace_id || !span_id || !trace_flags) return undefined
+  if (version === '00' && header.length > TRACEPARENT_LENGTH) return undefined
   return { trace_id, span_id, trace_flags }
 }
 
-/** One line a request, when it is over; its level follows the status. The id of the request is in the answer. */
+/**
+ * Logs one line per request when the request ends: at warn for status 500 and above, at debug for quiet routes, else at info.
+ * Every line of a request and its answer contain the id of the request.
+ */
 export const requestLog = fp(async (app: FastifyInstance) => {
   new Counter({
     ...DROPPED,
@@ -53,17 +62,25 @@ export const requestLog = fp(async (app: FastifyInstance) => {
   app.addHook('onRequest', (request, reply, done) => {
     reply.header(REQUEST_ID, request.id)
     const trace = traceOf(request.headers.traceparent)
-    if (trace) request.log = reply.log = request.log.child(trace)
+    if (trace) {
+      request.log = request.log.child(trace)
+      reply.log = request.log
+    }
     done()
   })
   app.completion.observe((request, reply, { ms, aborted }) => {
     const status = reply.statusCode
-    const level = status >= 500 ? 'warn' : request.routeOptions.config.quiet ? 'debug' : 'info'
+    const level = levelOf(status, request.routeOptions.config.quiet === true)
     if (!(request.log as Logger).isLevelEnabled(level)) return
     const { method, ip } = request
-    // Without the query, in which there may be anything.
+    // Without the query, which may contain secrets.
     const url = request.url.split('?', 1)[0]!.slice(0, MAX_URL)
     const line = { method, url, status, ms: Math.round(ms * 1000) / 1000, ip, ...(aborted && { aborted }) }
     together(() => request.log[level](line, 'request'))
   })
 })
+
+function levelOf(status: number, isQuiet: boolean): 'warn' | 'info' | 'debug' {
+  if (status >= 500) return 'warn'
+  return isQuiet ? 'debug' : 'info'
+}

@@ -4,12 +4,12 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { canonicalPeer, type Forwarded, Proxies, type ProxyOptions } from '../../../net/forwarded-headers.ts'
 
 const FORWARDED = Symbol('forwarded')
-type KnownRequest = IncomingMessage & { [FORWARDED]?: Forwarded }
+type MarkedRequest = IncomingMessage & { [FORWARDED]?: Forwarded }
 
 /**
- * Makes `request.ip`, `ips`, `host` and `protocol` what the peer or a trusted proxy says. Fastify's own `trustProxy` takes
- * one address with two ports for two clients, and believes any `X-Forwarded-Host`.
- * @returns what trusted proxies say of a request; undefined where no proxy is trusted
+ * Makes `request.ip`, `ips`, `host` and `protocol` come from the peer or a trusted proxy. Fastify's own `trustProxy` takes one
+ * address with two ports for two clients, and trusts any `X-Forwarded-Host`.
+ * @returns a function that returns what trusted proxies say about a request; undefined when no proxy is trusted
  */
 export function identifyClients(
   app: FastifyInstance,
@@ -25,28 +25,35 @@ export function identifyClients(
     return undefined
   }
   const proxies = new Proxies(options)
-  const read = (raw: KnownRequest) => (raw[FORWARDED] ??= proxies.read(peerOf(raw), raw.headers))
+  const forwardedOf = (raw: MarkedRequest) => {
+    raw[FORWARDED] ??= proxies.read(peerOf(raw), raw.headers)
+    return raw[FORWARDED]
+  }
+  decorateForwarded(app, forwardedOf)
+  return forwardedOf
+}
+
+function decorateForwarded(app: FastifyInstance, forwardedOf: (raw: IncomingMessage) => Forwarded): void {
   app.decorateRequest('ip', {
     getter(this: FastifyRequest) {
-      return read(this.raw).addresses.at(-1)!
+      return forwardedOf(this.raw).addresses.at(-1)!
     }
   })
   app.decorateRequest('ips', {
     getter(this: FastifyRequest) {
-      return [...read(this.raw).addresses]
+      return [...forwardedOf(this.raw).addresses]
     }
   })
   app.decorateRequest('protocol', {
     getter(this: FastifyRequest) {
       const { encrypted } = this.raw.socket as Partial<TLSSocket>
-      return read(this.raw).protocol ?? (encrypted ? 'https' : 'http')
+      return forwardedOf(this.raw).protocol ?? (encrypted ? 'https' : 'http')
     }
   })
   app.decorateRequest('host', {
     getter(this: FastifyRequest) {
       const { host, ':authority': authority = '' } = this.raw.headers
-      return read(this.raw).host ?? host ?? String(authority)
+      return forwardedOf(this.raw).host ?? host ?? String(authority)
     }
   })
-  return read
 }

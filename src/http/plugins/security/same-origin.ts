@@ -4,32 +4,32 @@ import { HttpError } from '../../../common/errors.ts'
 declare module 'fastify' {
   interface FastifyContextConfig {
     /**
-     * Pages of other sites may use the route, though it changes something or opens a WebSocket: it must not trust the
-     * session alone.
+     * Pages of other sites may use the route, although it changes something or opens a WebSocket. Such a route must not trust
+     * the session alone.
      */
     crossSite?: true
   }
 }
 
-const SAFE = new Set(['GET', 'HEAD', 'OPTIONS'])
+const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS'])
 
-/** Requests that a page of another site may make a browser send: they change nothing, and that page cannot read the answer. */
-const isHarmless = ({ method, headers }: FastifyRequest) => SAFE.has(method) && headers.upgrade === undefined
+/** A page of another site may send these requests: they change nothing, and the page cannot read the answer. */
+const isHarmless = ({ method, headers }: FastifyRequest) => SAFE_METHODS.has(method) && headers.upgrade === undefined
 
 /**
- * Refuses requests of pages of other sites that change something or open a WebSocket. A WebSocket begins as a GET, sends
- * the visitor's cookies, and its page may read what comes back, whatever the site: only `Origin` tells.
+ * Refuses requests from pages of other sites that change something or open a WebSocket. A WebSocket starts as a GET and sends
+ * the visitor's cookies, and the page may read the answers; only `Origin` tells which site the page belongs to.
  */
 export function refuseCrossSite(scope: FastifyInstance): void {
   scope.addHook('onRequest', (request, _reply, done) => {
     if (isHarmless(request) || isOwnSite(request) || request.routeOptions.config.crossSite) return done()
-    done(new HttpError(403, 'CROSS_SITE', 'This cannot be done from a page of another site'))
+    done(new HttpError(403, 'CROSS_SITE', 'Pages of other sites may not do this'))
   })
 }
 
 /**
- * Whether a request comes from a page of this service, or from no page: browsers say where from, and no page can make them
- * lie. Who says nothing is no browser, and has nobody's cookies.
+ * Whether a request comes from a page of this service, or from no page at all. Browsers declare the site of the page, and a
+ * page cannot change that. A client that declares nothing is not a browser and has no visitor's cookies.
  */
 export function isOwnSite({ headers, host }: FastifyRequest): boolean {
   const site = headers['sec-fetch-site']
@@ -37,9 +37,9 @@ export function isOwnSite({ headers, host }: FastifyRequest): boolean {
   const { origin } = headers
   if (origin === undefined) return true
   if (!URL.canParse(origin)) return false
-  // By host: a proxy that takes TLS off and is not trusted makes the scheme another one. As URLs, so that the port that
-  // goes without saying goes without saying in both.
-  const from = new URL(origin)
-  const here = `${from.protocol}//${host}`
-  return URL.canParse(here) && from.host === new URL(here).host
+  // Compares hosts only: behind a proxy that terminates TLS and is not trusted, the schemes differ. Parsing both as URLs
+  // removes default ports.
+  const source = new URL(origin)
+  const own = `${source.protocol}//${host}`
+  return URL.canParse(own) && source.host === new URL(own).host
 }

@@ -3,15 +3,15 @@ import helmet from 'helmet'
 import { StaticHeaders } from './static-headers.ts'
 
 const helmetOptions = {
-  // Of what is no page: nothing may be loaded, framed or sent from it. A page sets a policy of its own.
+  // For answers that are not pages: nothing may be loaded, framed or submitted. Pages set their own policy.
   contentSecurityPolicy: {
     useDefaults: false,
     directives: { defaultSrc: ["'none'"], baseUri: ["'none'"], formAction: ["'none'"], frameAncestors: ["'none'"] }
   },
   xFrameOptions: { action: 'deny' },
-  // Set by `headersFor`, where it has a meaning.
+  // `securityHeaders` adds it over https.
   strictTransportSecurity: false,
-  // For browsers that nobody has any more, or about what is no matter here.
+  // For obsolete browsers, or irrelevant here.
   originAgentCluster: false,
   xDnsPrefetchControl: false,
   xDownloadOptions: false,
@@ -20,13 +20,13 @@ const helmetOptions = {
 } as const
 
 /**
- * On every answer, by lower-case name; a handler that sets one of them by `reply.header` has the last word, and an empty
- * value says nothing. Helmet says what they are, once: asked for each request, as @fastify/helmet does, it nearly doubles
- * what a small answer costs.
+ * The headers of every answer, by lower-case name. A handler can replace one with `reply.header`; an empty value removes it.
+ * Helmet is asked once: asking it for each request, as @fastify/helmet does, nearly doubles the cost of a small answer.
  */
-export const SECURITY_HEADERS: Readonly<Record<string, string>> = Object.freeze(collect())
+export const SECURITY_HEADERS: Readonly<Record<string, string>> = Object.freeze(headersOfHelmet())
 
-function collect(): Record<string, string> {
+/** Lets helmet's middleware write its headers into an object. */
+function headersOfHelmet(): Record<string, string> {
   const headers: Record<string, string> = { 'cache-control': 'no-store' }
   const response = {
     setHeader: (name: string, value: string) => {
@@ -38,11 +38,11 @@ function collect(): Record<string, string> {
   return headers
 }
 
-/** Two years, and not for subdomains, which are not ours to speak for. Browsers heed it over TLS only. */
-const STRICT = { 'strict-transport-security': 'max-age=63072000' }
+/** Two years; without subdomains, for which this service cannot decide. Browsers ignore the header over http. */
+const HTTPS_ONLY = { 'strict-transport-security': 'max-age=63072000' }
 
-const plain = new StaticHeaders(SECURITY_HEADERS)
-const overTls = new StaticHeaders({ ...SECURITY_HEADERS, ...STRICT })
+const overHttp = new StaticHeaders(SECURITY_HEADERS)
+const overHttps = new StaticHeaders({ ...SECURITY_HEADERS, ...HTTPS_ONLY })
 
-/** Those of a request. */
-export const securityHeaders = (isHttps: boolean): StaticHeaders => (isHttps ? overTls : plain)
+/** Returns the headers for an answer. */
+export const securityHeaders = (isHttps: boolean): StaticHeaders => (isHttps ? overHttps : overHttp)

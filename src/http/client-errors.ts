@@ -1,0 +1,50 @@
+import type { ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import { sendFinalAnswer } from './final-answer.ts'
+import { type ParserError, refusalOfParserError } from './parser-errors.ts'
+import { markRefusedOnSocket } from './plugins/log/completion.ts'
+
+/** What the app asks the server about its connections. */
+export interface ServerConnections {
+  /** Whether another worker transferred the connection and its client has sent no request since. */
+  isIdleTransferred(socket: Socket): boolean
+  /** Calls back after input that has already arrived was read, unless that input completed a request. */
+  afterPendingInput(socket: Socket, callback: () => void): void
+  /** How often accepting was paused for lack of file descriptors. */
+  acceptPauses(): number
+  /** Whether the connection was accepted at ADMIN_PORT. */
+  isAdminSocket(socket: Socket): boolean
+  /** Connections refused since the start, by the name of the limit. */
+  refusalCounts(): Readonly<Record<string, number>>
+}
+
+/** Node keeps the response that a socket currently carries in this property (24 and older; no public alternative). */
+type HttpSocket = Socket & { _httpMessage?: ServerResponse | null }
+
+/**
+ * Fastify's `clientErrorHandler`: answers input that never became a request, in the JSON shape of all errors, and closes the
+ * connection. Answers to earlier requests of the connection are sent first.
+ */
+export function answerClientError(error: ParserError, socket: HttpSocket, connections?: ServerConnections): void {
+  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && connections) {
+    if (connections.isIdleTransferred(socket)) return
+    connections.afterPendingInput(socket, () => answerClientError(error, socket))
+    return
+  }
+  // The rest of input that was already refused.
+  if (socket.writableEnded && error.code?.startsWith('HPE_')) return
+  const current = socket._httpMessage
+  const isAnswerStarted = current?.headersSent && !current.req.complete
+  if (error.code === 'ECONNRESET' || !socket.writable || isAnswerStarted) {
+    socket.destroy()
+    return
+  }
+  if (current?.req.complete) {
+    current.once('close', () => answerClientError(error, socket, connections))
+    return
+  }
+  const { statusCode, code, message } = refusalOfParserError(error, socket)
+  // A connection that ends within a request counts as a client that left.
+  if (current && error.code !== 'HPE_INVALID_EOF_STATE') markRefusedOnSocket(current, statusCode)
+  sendFinalAnswer(socket, statusCode, code, message)
+}
