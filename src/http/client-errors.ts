@@ -10,6 +10,8 @@ export interface ServerConnections {
   isIdleTransferred(socket: Socket): boolean
   /** Calls back after input that has already arrived was read, unless that input completed a request. */
   afterPendingInput(socket: Socket, callback: () => void): void
+  /** Returns the response of HTTP/1.1 that is being sent, or is the next one; undefined when all requests are answered. */
+  currentResponse(socket: Socket): ServerResponse | undefined
   /** How often accepting was paused for lack of file descriptors. */
   acceptPauses(): number
   /** Whether the connection was accepted at ADMIN_PORT. */
@@ -18,29 +20,30 @@ export interface ServerConnections {
   refusalCounts(): Readonly<Record<string, number>>
 }
 
-/** Node keeps the response that a socket currently carries in this property (24 and older; no public alternative). */
-type HttpSocket = Socket & { _httpMessage?: ServerResponse | null }
-
 /**
  * Fastify's `clientErrorHandler`: answers input that never became a request, in the JSON shape of all errors, and closes the
  * connection. Answers to earlier requests of the connection are sent first.
  */
-export function answerClientError(error: ParserError, socket: HttpSocket, connections?: ServerConnections): void {
+export function answerClientError(error: ParserError, socket: Socket, connections?: ServerConnections): void {
   if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && connections) {
     if (connections.isIdleTransferred(socket)) return
-    connections.afterPendingInput(socket, () => answerClientError(error, socket))
+    connections.afterPendingInput(socket, () => refuse(error, socket, connections))
     return
   }
+  refuse(error, socket, connections)
+}
+
+function refuse(error: ParserError, socket: Socket, connections: ServerConnections | undefined): void {
   // The rest of input that was already refused.
   if (socket.writableEnded && error.code?.startsWith('HPE_')) return
-  const current = socket._httpMessage
+  const current = connections?.currentResponse(socket)
   const isAnswerStarted = current?.headersSent && !current.req.complete
   if (error.code === 'ECONNRESET' || !socket.writable || isAnswerStarted) {
     socket.destroy()
     return
   }
   if (current?.req.complete) {
-    current.once('close', () => answerClientError(error, socket, connections))
+    current.once('close', () => refuse(error, socket, connections))
     return
   }
   const { statusCode, code, message } = refusalOfParserError(error, socket)

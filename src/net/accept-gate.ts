@@ -1,26 +1,18 @@
 import type { Logger } from '../common/log.ts'
+import { type ListeningHandle, pauseAccepting, resumeAccepting } from '../node-internals/listening-handle.ts'
 import type { Descriptors } from './file-descriptors.ts'
 
-/**
- * Node's handle of a listening socket that was opened by its descriptor, or came from another process. libuv polls it like a
- * stream: to stop reading is to stop accepting. What arrives then waits in the kernel's queue.
- */
-export interface ListeningHandle {
-  readStart(): number
-  readStop(): number
-}
-
-/** After a pause there must be room for so many connections before it ends. */
+/** A pause ends when there are file descriptors for this many connections. */
 const RESUME_ROOM = 8
-const LOOK_MS = 1000
-const QUIET_MS = 60_000
+const RECHECK_INTERVAL_MS = 1000
+const LOG_INTERVAL_MS = 60_000
 
 /**
- * Pauses accepting while this process is short of file descriptors. Without it, libuv accepts what waits in the queue and
- * closes it at once when there is no descriptor, and nobody is told.
+ * Pauses accepting while this process is short of file descriptors; connections then wait in the kernel's queue. Without it,
+ * libuv accepts and closes every waiting connection when there is no descriptor, and reports no error.
  */
 export class AcceptGate {
-  /** How often it has paused. */
+  /** How often accepting was paused. */
   pauses = 0
   readonly #descriptors: Descriptors
   readonly #log: Logger
@@ -34,15 +26,16 @@ export class AcceptGate {
     this.#log = log
   }
 
-  /** @param handle gives the handle to pause; nothing once it is closed */
+  /** @param handle returns the handle to pause, or nothing when it is not open */
   add(handle: () => ListeningHandle | null | undefined): void {
     this.#handles.push(handle)
-    if (this.#paused) pause(handle())
+    if (this.#paused) this.#forEachHandle(pauseAccepting)
   }
 
   /**
-   * To be called whenever a connection has come or gone.
-   * @param connections how many are open @returns how many more there may be; negative where there are too many
+   * To be called whenever a connection was opened or closed.
+   * @param connections that are open
+   * @returns how many more there may be; negative when there are too many
    */
   update(connections: number): number {
     this.#connections = connections
@@ -54,11 +47,11 @@ export class AcceptGate {
 
   #pause(): void {
     this.pauses++
-    // What else uses descriptors may let go of some without a connection that goes.
-    this.#paused = setInterval(() => this.update(this.#connections), LOOK_MS).unref()
-    for (const handle of this.#handles) pause(handle())
+    // Descriptors may become free without a connection that closes.
+    this.#paused = setInterval(() => this.update(this.#connections), RECHECK_INTERVAL_MS).unref()
+    this.#forEachHandle(pauseAccepting)
     if (performance.now() < this.#quietUntil) return
-    this.#quietUntil = performance.now() + QUIET_MS
+    this.#quietUntil = performance.now() + LOG_INTERVAL_MS
     const { limit } = this.#descriptors
     const why = 'too few file descriptors are left: raise the limit (ulimit -n, LimitNOFILE=) or have fewer connections'
     this.#log.warn({ limit, connections: this.#connections, why }, 'accepting pauses')
@@ -67,12 +60,13 @@ export class AcceptGate {
   #resume(): void {
     clearInterval(this.#paused)
     this.#paused = undefined
-    for (const handle of this.#handles) handle()?.readStart()
+    this.#forEachHandle(resumeAccepting)
   }
-}
 
-/** Begins first: libuv stops only what it believes to be reading. */
-function pause(handle: ListeningHandle | null | undefined): void {
-  handle?.readStart()
-  handle?.readStop()
+  #forEachHandle(action: (handle: ListeningHandle) => void): void {
+    for (const get of this.#handles) {
+      const handle = get()
+      if (handle) action(handle)
+    }
+  }
 }

@@ -1,6 +1,9 @@
 import { BlockList, isIP, isIPv6 } from 'node:net'
 
-/** @param ranges addresses and CIDR ranges @returns whether an address is in one of them; false for what is no address */
+/**
+ * @param ranges addresses and CIDR ranges
+ * @returns a function that tells whether an address is in one of them; false for a text that is no address
+ */
 export function inRanges(ranges: readonly string[]): (address: string | undefined) => boolean {
   if (ranges.length === 0) return () => false
   const list = new BlockList()

@@ -1,31 +1,38 @@
 import { readdirSync, readFileSync } from 'node:fs'
 
-/** Counting costs some microseconds for each descriptor: no more often than this, in ms. */
+/** Counting costs some microseconds per descriptor, so it happens at most this often. */
 const RECOUNT_MS = 1000
 
 /**
- * Estimates how many more connections the file descriptors of this process are enough for. The limit is known on Linux;
- * elsewhere there is none.
+ * Estimates how many more connections this process has file descriptors for. The limit is known on Linux; elsewhere there is
+ * none.
  */
 export class Descriptors {
   readonly limit: number
   readonly #reserve: number
-  /** Open, beside those of connections, when last counted. */
+  /** Open descriptors that belong to no connection, when they were last counted. */
   #others = 0
   #countedAt = 0
 
-  /** @param reserve kept for all but new connections, out of the limit */
+  /** @param reserve returns how many of the limit are kept for everything but new connections */
   constructor(reserve: (limit: number) => number, limit = readLimit()) {
     this.limit = limit
     this.#reserve = reserve(limit)
     this.#count(0)
   }
 
-  /** @param connections how many are open @returns how many more there may be; negative where they use the reserve */
+  /**
+   * @param connections that are open
+   * @returns how many more there may be; negative when they use the reserve
+   */
   room(connections: number): number {
-    const estimated = this.limit - this.#reserve - this.#others - connections
+    const estimated = this.#roomBeside(connections)
     if (estimated > this.limit / 2 || performance.now() - this.#countedAt < RECOUNT_MS) return estimated
     this.#count(connections)
+    return this.#roomBeside(connections)
+  }
+
+  #roomBeside(connections: number): number {
     return this.limit - this.#reserve - this.#others - connections
   }
 
@@ -33,10 +40,10 @@ export class Descriptors {
     if (this.limit === Number.POSITIVE_INFINITY) return
     this.#countedAt = performance.now()
     try {
-      // One of them is that of the folder.
+      // Reading the folder opens one descriptor itself.
       this.#others = Math.max(0, readdirSync('/proc/self/fd').length - 1 - connections)
     } catch {
-      // It takes a descriptor to count them: what was counted before is close enough.
+      // Counting needs a free descriptor. The previous count is close enough.
     }
   }
 }

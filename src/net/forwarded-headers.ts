@@ -1,35 +1,35 @@
 import { isIP, SocketAddress } from 'node:net'
 import { inRanges } from './address-ranges.ts'
 
-/** Which proxies are believed, and what. */
+/** Which proxies are trusted, and which of their headers count. */
 export interface ProxyOptions {
   /** Addresses and CIDR ranges of trusted proxies. */
   trustProxy?: readonly string[] | undefined
-  /** The headers that they set: `X-Forwarded-*`, or RFC 7239's `Forwarded`. The other ones come from clients. */
+  /** The headers that they set: `X-Forwarded-*` or `Forwarded` (RFC 7239). The other ones come from clients and are ignored. */
   proxyHeaders?: 'x-forwarded' | 'forwarded'
-  /** Whether their host counts in place of `Host`. */
+  /** Whether the host that they name replaces `Host`. */
   forwardedHost?: 'ignore' | 'trust'
 }
 
-/** Headers by lower-case name; a header that came in several lines is one list. */
+/** Headers by lower-case name. */
 export type Headers = Readonly<Record<string, string | string[] | undefined>>
 
-/** What trusted proxies say of a request. */
+/** What trusted proxies say about a request. */
 export interface Forwarded {
-  /** Addresses from the peer to the client, the client's last. The first ones are trusted proxies. */
+  /** Addresses from the peer to the client. All but the last are trusted proxies; the last is the client's. */
   readonly addresses: readonly string[]
   readonly protocol?: 'http' | 'https' | undefined
-  /** As the header says it, to be checked like `Host`. */
+  /** As in the header; to be checked like `Host`. */
   readonly host?: string | undefined
-  /** The header cannot be read. */
+  /** The header cannot be parsed. */
   readonly malformed?: true
 }
 
 const CACHED_PEERS = 10_000
-/** token "=" ( token / quoted-string ) of RFC 7239, between empty elements and the separator behind it. */
+/** `token "=" ( token / quoted-string )` of RFC 7239, after empty elements and before a separator. */
 const PARAMETER = /[\s,]*([\w!#$%&'*+.^`|~-]+)=(?:"((?:[^"\\]|\\.)*)"|([\w!#$%&'*+.^`|~-]+))\s*([;,]|$)\s*/y
 
-/** Reads what proxies say of clients: one rule for limits, logs, `request.ip` and the choice of a worker. */
+/** Reads the headers of proxies: one rule for limits, logs, `request.ip` and sticky scheduling. */
 export class Proxies {
   readonly #inRanges: (address: string) => boolean
   readonly #trusted = new Map<string, boolean>()
@@ -42,7 +42,7 @@ export class Proxies {
     this.#trustsHost = forwardedHost === 'trust'
   }
 
-  /** Whether what this address says of clients counts. @param address a canonical one */
+  /** @param address in canonical form @returns whether headers from this address are trusted */
   trusts(address: string): boolean {
     const known = this.#trusted.get(address)
     if (known !== undefined) return known
@@ -52,22 +52,22 @@ export class Proxies {
     return trusted
   }
 
-  /** @param peer the canonical address at the other end of the connection */
+  /** @param peer address of the other end of the connection, in canonical form */
   read(peer: string, headers: Headers): Forwarded {
     if (!this.trusts(peer)) return { addresses: [peer] }
-    const said = this.#header === 'forwarded' ? readForwarded(headers) : readXForwarded(headers)
-    if (!said) return { addresses: [peer], malformed: true }
-    const protocol = said.protocol?.toLowerCase()
+    const fields = this.#header === 'forwarded' ? readForwarded(headers) : readXForwarded(headers)
+    if (!fields) return { addresses: [peer], malformed: true }
+    const protocol = fields.protocol?.toLowerCase()
     return {
-      addresses: this.#addresses(peer, said.hops),
+      addresses: this.#addresses(peer, fields.hops),
       protocol: protocol === 'http' || protocol === 'https' ? protocol : undefined,
-      host: this.#trustsHost ? said.host : undefined
+      host: this.#trustsHost ? fields.host : undefined
     }
   }
 
   /**
-   * Follows the hops from the peer as long as each address is a trusted proxy's: what is left of the first one that is not
-   * may be forged. A hop without an address (`unknown`, a name that hides it) ends the way too.
+   * Follows the hops from the peer towards the client while each address is a trusted proxy's. Hops further left may be
+   * forged. A hop without an address, such as `unknown`, ends the list too.
    */
   #addresses(peer: string, hops: readonly string[]): string[] {
     const addresses = [peer]
@@ -81,25 +81,30 @@ export class Proxies {
 }
 
 /**
- * @param text an IP address, with or without a port, brackets, a zone, or IPv6 around an IPv4 one
- * @returns the one spelling of it; undefined for what is no IP address
+ * @param text an IP address, also with a port, brackets or a zone, or an IPv4 address mapped to IPv6
+ * @returns its canonical form; undefined when it is no IP address
  */
 export function canonicalAddress(text: string): string | undefined {
   const bare = /^\[(.*)\](?::[\w.-]+)?$/.exec(text)?.[1] ?? /^([\d.]+):[\w.-]+$/.exec(text)?.[1] ?? text
   const version = isIP(bare)
   if (version !== 6) return version === 4 ? bare : undefined
-  // A zone means something on one machine only, and SocketAddress refuses it.
+  // A zone has a meaning on one machine only, and SocketAddress refuses it.
   return unmapped(new SocketAddress({ address: bare.split('%', 1)[0]!, family: 'ipv6' }).address)
 }
 
-/** @param address as the kernel spells it: in one way, but with the zone of a link-local address, or around an IPv4 one */
+/**
+ * @param address as the kernel spells it: canonical, except for the zone of a link-local address or a mapped IPv4 address
+ * @returns its canonical form
+ */
 export const canonicalPeer = (address: string): string =>
   address.includes(':') ? unmapped(address.split('%', 1)[0]!) : address
 
 const unmapped = (address: string) =>
   address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address
 
-interface Said {
+/** Contents of the header that counts. */
+interface ForwardedFields {
+  /** As in the header, the client's first. */
   hops: string[]
   protocol: string | undefined
   host: string | undefined
@@ -110,18 +115,18 @@ const listOf = (value: string | string[] | undefined): string[] =>
     ? []
     : String(value)
         .split(',')
-        .map((one) => one.trim())
+        .map((item) => item.trim())
         .filter(Boolean)
 
-/** The last one of a list is what the nearest proxy says. */
-const readXForwarded = (headers: Headers): Said => ({
+/** The last value of a list comes from the nearest proxy. */
+const readXForwarded = (headers: Headers): ForwardedFields => ({
   hops: listOf(headers['x-forwarded-for']),
   protocol: listOf(headers['x-forwarded-proto']).at(-1),
   host: listOf(headers['x-forwarded-host']).at(-1)
 })
 
-/** @returns undefined for what is not RFC 7239: a quote that a client left open would hide what the proxy appends */
-function readForwarded({ forwarded }: Headers): Said | undefined {
+/** @returns undefined when the header violates RFC 7239: an open quote of a client would hide what the proxy appends */
+function readForwarded({ forwarded }: Headers): ForwardedFields | undefined {
   const text = forwarded === undefined ? '' : String(forwarded)
   const elements = [new Map<string, string>()]
   let at = 0
@@ -135,10 +140,10 @@ function readForwarded({ forwarded }: Headers): Said | undefined {
     if (separator === ',') elements.push(new Map())
     at += whole.length
   }
-  const said = elements.filter(({ size }) => size > 0)
-  const last = said.at(-1)
+  const filled = elements.filter(({ size }) => size > 0)
+  const last = filled.at(-1)
   return {
-    hops: said.map((element) => element.get('for') ?? ''),
+    hops: filled.map((element) => element.get('for') ?? ''),
     protocol: last?.get('proto'),
     host: last?.get('host')
   }

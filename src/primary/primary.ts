@@ -5,13 +5,17 @@ import { join } from 'node:path'
 import { CommandRunner } from '../admin/command-runner.ts'
 import { AUDIT_FILE, JOURNAL_FILE, JournalFile } from '../admin/journal-file.ts'
 import { registry } from '../admin/registry.ts'
-import { EXIT_CONFIG } from '../common/errors.ts'
+import { EXIT_CONFIG, StartupError } from '../common/errors.ts'
 import { createLog } from '../common/log.ts'
 import type { Config } from '../config/load.ts'
 import { withholdFromChildren, workerEnvironment } from '../config/worker-environment.ts'
 import type { Collection } from '../ipc/messages.ts'
 import { AcceptGate } from '../net/accept-gate.ts'
 import { Descriptors } from '../net/file-descriptors.ts'
+import { describeMissingInternals } from '../node-internals/check.ts'
+import { probeIpcChannel } from '../node-internals/ipc-channel.ts'
+import { probeListeningHandle } from '../node-internals/listening-handle.ts'
+import { probeTcpHandle } from '../node-internals/tcp-handle.ts'
 import { AdminEventStream } from './control/admin-event-stream.ts'
 import { openAdminSocket } from './control/admin-socket.ts'
 import { ServiceControl } from './control/service-control.ts'
@@ -42,6 +46,8 @@ const EXIT_CODES = { drained: 0, 'crash-loop': 1, 'cannot-boot': EXIT_CONFIG } a
 
 /** The primary's whole life. @throws StartupError when it cannot start */
 export async function runPrimary(config: Config): Promise<void> {
+  const missing = describeMissingInternals([probeTcpHandle, probeListeningHandle, probeIpcChannel])
+  if (missing) throw new StartupError(missing)
   const log = await createLog(config, { role: 'primary' })
   const { version } = createRequire(import.meta.url)('muster/package.json') as { version: string }
   withholdFromChildren()

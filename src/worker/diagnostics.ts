@@ -6,23 +6,23 @@ import { Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { getHeapSnapshot } from 'node:v8'
-import type { Channel } from '../ipc/channel.ts'
-import type { Diagnostics, PrimaryRequests, ToPrimary, ToWorker, WorkerRequests } from '../ipc/messages.ts'
+import type { Diagnostics } from '../ipc/messages.ts'
+import type { PrimaryChannel } from './primary-client.ts'
 
-/** Larger files are not written. */
-const LARGEST_FILE = 4 * 2 ** 30
-/** For its owner alone, and only where nothing is. */
-const FRESH = { mode: 0o600, flag: 'wx' } as const
-const DELAY_MS = 1000
+const MAX_FILE_BYTES = 4 * 2 ** 30
+/** Readable for the owner only; an existing file is an error. */
+const NEW_FILE = { mode: 0o600, flag: 'wx' } as const
+/** How long the delay of the event loop is measured. */
+const MEASURE_MS = 1000
 
-/** Answers what the primary asks about this process. */
-export function answerForDiagnostics(channel: Channel<ToPrimary, ToWorker, PrimaryRequests, WorkerRequests>): void {
+/** Answers the primary's requests about this process. */
+export function answerDiagnosticRequests(channel: PrimaryChannel): void {
   channel.respond('profile', async ({ path, ms }) => write(path, JSON.stringify(await profile(ms))))
-  channel.respond('report', ({ path }) => write(path, JSON.stringify(report(), null, 2)))
+  channel.respond('report', ({ path }) => write(path, JSON.stringify(createReport(), null, 2)))
   channel.respond('diagnose', diagnose)
 }
 
-/** A CPU profile in Chrome DevTools' format, of the next `ms`. */
+/** Records a CPU profile for `ms`, in the format of Chrome DevTools. */
 async function profile(ms: number): Promise<object> {
   const session = new Session()
   session.connect()
@@ -36,18 +36,18 @@ async function profile(ms: number): Promise<object> {
   }
 }
 
-/** Node's own, without what may be secret. */
-function report(): object {
-  const { environmentVariables: _, ...shown } = process.report.getReport() as unknown as Record<string, unknown>
-  return shown
+/** Returns Node's diagnostic report without the environment, which may contain secrets. */
+function createReport(): object {
+  const { environmentVariables: _, ...report } = process.report.getReport() as unknown as Record<string, unknown>
+  return report
 }
 
-/** Of the event loop it sees the next second; all else is as it is now. */
+/** Measures the delay of the event loop for a second, and CPU time over it; memory and handles are read at the end. */
 async function diagnose(): Promise<Diagnostics> {
   const delay = monitorEventLoopDelay({ resolution: 10 })
   delay.enable()
   const before = process.cpuUsage()
-  await sleep(DELAY_MS)
+  await sleep(MEASURE_MS)
   delay.disable()
   const cpu = process.cpuUsage(before)
   const ms = (nanoseconds: number) => Math.round(nanoseconds / 1e4) / 100
@@ -66,17 +66,20 @@ async function diagnose(): Promise<Diagnostics> {
   }
 }
 
-/** Stops this process for as long as V8 needs: for one that serves nobody any more. What is not whole is not left behind. */
+/**
+ * Writes a heap snapshot. V8 stops this process meanwhile, so it must serve no client any more. An incomplete file is removed.
+ * @throws Error when the file exists or would be larger than 4 GiB
+ */
 export async function writeHeapSnapshot(path: string): Promise<void> {
   let bytes = 0
   const bounded = new Transform({
     transform(chunk: Buffer, _encoding, done) {
       bytes += chunk.length
-      done(bytes > LARGEST_FILE ? new Error(`larger than ${LARGEST_FILE} bytes`) : null, chunk)
+      done(bytes > MAX_FILE_BYTES ? new Error(`larger than ${MAX_FILE_BYTES} bytes`) : null, chunk)
     }
   })
   try {
-    await pipeline(getHeapSnapshot(), bounded, createWriteStream(path, FRESH))
+    await pipeline(getHeapSnapshot(), bounded, createWriteStream(path, NEW_FILE))
   } catch (error) {
     await rm(path, { force: true })
     throw error
@@ -85,7 +88,7 @@ export async function writeHeapSnapshot(path: string): Promise<void> {
 
 async function write(path: string, text: string): Promise<{ bytes: number }> {
   const bytes = Buffer.byteLength(text)
-  if (bytes > LARGEST_FILE) throw new Error(`larger than ${LARGEST_FILE} bytes`)
-  await writeFile(path, text, FRESH)
+  if (bytes > MAX_FILE_BYTES) throw new Error(`larger than ${MAX_FILE_BYTES} bytes`)
+  await writeFile(path, text, NEW_FILE)
   return { bytes }
 }

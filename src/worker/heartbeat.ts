@@ -4,10 +4,10 @@ import { HEARTBEAT_MS } from '../ipc/messages.ts'
 import type { Connections } from './connections/connections.ts'
 
 /**
- * Says every second from the event loop how this worker is. Silence is what says that the loop does not turn, so nothing
- * else may send for it: no thread, no timer of another kind.
+ * Sends a heartbeat every second from the event loop. The primary takes silence as a sign that the event loop does not turn,
+ * so heartbeats never come from another thread or timer.
  */
-export function startHeartbeat(connections: Connections, tell: (vitals: Heartbeat) => void): void {
+export function startHeartbeat(connections: Connections, send: (heartbeat: Heartbeat) => void): void {
   const delay = monitorEventLoopDelay({ resolution: 20 })
   delay.enable()
   let before = performance.eventLoopUtilization()
@@ -17,9 +17,9 @@ export function startHeartbeat(connections: Connections, tell: (vitals: Heartbea
     try {
       memory = process.memoryUsage()
     } catch {
-      // It opens a file, and this process may be out of descriptors; a second later there may be some.
+      // It opens a file, and this process may be out of file descriptors. The next heartbeat tries again.
     }
-    tell({
+    send({
       ...connections.count(),
       loopDelayMs: Math.round(delay.percentile(99) / 1e4) / 100,
       utilization: Math.round(performance.eventLoopUtilization(now, before).utilization * 1000) / 1000,

@@ -1,38 +1,32 @@
 import { listenError } from '../common/errors.ts'
 import type { Logger } from '../common/log.ts'
 import type { Config } from '../config/load.ts'
-import type { Channel } from '../ipc/channel.ts'
-import type { PrimaryRequests, ToPrimary, ToWorker, WorkerRequests } from '../ipc/messages.ts'
-import type { PortHandle } from './connections/connection.ts'
-import type { Connections } from './connections/connections.ts'
+import type { AcceptingHandle } from '../node-internals/listening-handle.ts'
+import type { Acceptor } from './connections/acceptor.ts'
+import type { PrimaryChannel } from './primary-client.ts'
 
-type PortChannel = Pick<Channel<ToPrimary, ToWorker, PrimaryRequests, WorkerRequests>, 'on' | 'notify'>
+type PortChannel = Pick<PrimaryChannel, 'on' | 'notify'>
 
 /**
- * Begins to take connections, the way SCHEDULING says: from the primary, from the socket that all share, or from one
+ * Starts to take connections as SCHEDULING says: from the primary, from the socket that all workers share, or from a socket
  * of this worker's own.
  * @throws StartupError
  */
-export async function listen(
-  config: Config,
-  connections: Connections,
-  channel: PortChannel,
-  log: Logger
-): Promise<void> {
+export async function listen(config: Config, acceptor: Acceptor, channel: PortChannel, log: Logger): Promise<void> {
   const { scheduling, host, port } = config
   try {
     switch (scheduling) {
       case 'rr':
       case 'sticky':
-        connections.startInjected()
+        acceptor.startInjected()
         return
       case 'shared':
-        connections.startShared(await sharedPort(channel), (status) =>
+        acceptor.startShared(await requestPort(channel), (status) =>
           log.error({ status }, 'a connection could not be accepted')
         )
         return
       case 'reuseport':
-        await connections.startReusePort(port, host)
+        await acceptor.startReusePort(port, host)
         return
     }
   } catch (error) {
@@ -40,10 +34,11 @@ export async function listen(
   }
 }
 
-function sharedPort(channel: PortChannel): Promise<PortHandle> {
+/** Asks the primary for the bound socket of the port. */
+function requestPort(channel: PortChannel): Promise<AcceptingHandle> {
   return new Promise((resolve, reject) => {
     channel.on('port', (_message, handle) => {
-      if (handle) resolve(handle as PortHandle)
+      if (handle) resolve(handle as AcceptingHandle)
       else reject(new Error('the primary has sent no socket'))
     })
     void channel.notify({ type: 'port' })

@@ -64,7 +64,7 @@ test('reuseport is refused with a remedy where it would lose connections', () =>
   for (const node of ['20.19.0', '22.11.9']) {
     assert.throws(() => leaveToWorkers(config, node, true), {
       name: 'StartupError',
-      message: `SCHEDULING=reuseport needs Node 22.12 or newer, and this is ${node}: take shared, or rr`
+      message: `SCHEDULING=reuseport needs Node 22.12 or newer, and this is ${node}: set SCHEDULING to shared or rr`
     })
   }
   assert.throws(() => leaveToWorkers(config, '22.12.0', false), {

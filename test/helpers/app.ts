@@ -105,20 +105,11 @@ export async function startApp(t: TestContext, options: AppOptions = {}): Promis
     shared.stop()
     link.stop()
   })
-  let connections: Connections | undefined
+  const connections = options.listen ? new Connections(config.http) : undefined
   const app = await buildApp({
-    ...(options.listen && {
-      serverFactory: (handler) => {
-        connections = new Connections(config.http, handler)
-        return connections.server
-      },
-      connections: {
-        isIdleTransferred: (socket) => connections?.isIdleAdopted(socket) === true,
-        afterPendingInput: (socket, end) => connections?.afterPendingInput(socket, end),
-        acceptPauses: () => 0,
-        isAdminSocket: (socket) => connections?.isAdmin(socket) === true,
-        refusalCounts: () => connections?.refused ?? {}
-      }
+    ...(connections && {
+      serverFactory: (handler) => connections.serve(handler),
+      connections: connections.forApp(() => 0)
     }),
     config,
     log,
@@ -137,12 +128,12 @@ export async function startApp(t: TestContext, options: AppOptions = {}): Promis
   })
   close = () => {
     // Fastify knows nothing of a port that it did not open itself.
-    connections?.refuseNew()
-    for (const { socket } of connections?.all ?? []) socket.destroy()
+    connections?.acceptor.stop()
+    for (const { socket } of connections?.registry.all ?? []) socket.destroy()
     return app.close()
   }
   await shared.start(beatMs)
-  if (connections) await connections.startReusePort(0, '127.0.0.1')
+  if (connections) await connections.acceptor.startReusePort(0, '127.0.0.1')
   const port = (app.server.address() as AddressInfo | null)?.port ?? 0
   return { app, config, link, server, redis: server.client, view, pulse, collected, draining, port, connections }
 }

@@ -5,7 +5,7 @@ import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyPluginAsync } from 'fastify'
 import { SECURITY_HEADERS } from '../../src/http/plugins/security/security-headers.ts'
-import { handleOf } from '../../src/worker/connections/connection.ts'
+import { handleOf } from '../../src/node-internals/tcp-handle.ts'
 import { cutSlowClients } from '../../src/worker/connections/slow-clients.ts'
 import { startApp } from '../helpers/app.ts'
 import { Connection, head, NoAnswer, once } from '../helpers/http.ts'
@@ -76,7 +76,7 @@ test('a client that resets its connection with a refusal on the way ends nobody 
       socket.resetAndDestroy()
     }
   }
-  await until(() => connections!.all.size === 0, 'the end of all')
+  await until(() => connections!.registry.all.size === 0, 'the end of all')
   assert.equal((await once(port, 'GET', '/livez')).status, 200)
 })
 
@@ -117,7 +117,7 @@ test('a connection past MAX_CONNECTIONS is told so, and costs the others nothing
   assert.equal(text.match(/HTTP\//g)?.length, 1)
   for (const connection of held) assert.equal((await connection.request('GET', '/livez')).status, 200)
   held[0]!.close()
-  await until(() => connections!.all.size < 3, 'a free place')
+  await until(() => connections!.registry.all.size < 3, 'a free place')
   assert.equal((await once(port, 'GET', '/livez')).status, 200)
 })
 
@@ -137,7 +137,7 @@ test('a connection past MAX_CONNECTIONS_PER_CLIENT is told so; other addresses a
   for (const connection of held) assert.equal(await statusOf(connection), 200)
 
   held[0]!.close()
-  await until(() => connections!.all.size === 5, 'a free place')
+  await until(() => connections!.registry.all.size === 5, 'a free place')
   assert.equal((await once(port, 'GET', '/livez', {}, '127.0.0.2')).status, 200)
 })
 
@@ -163,7 +163,7 @@ timed('who takes nothing of an answer is cut after SEND_TIMEOUT, who takes it sl
       app.get('/much', async () => Buffer.alloc(32 << 20))
     }
   })
-  const sweep = cutSlowClients(connections!.all, config.http)
+  const sweep = cutSlowClients(connections!.registry.all, config.http)
   t.after(() => clearInterval(sweep))
   const started = performance.now()
   const stuck = connect(port, '127.0.0.1', () => stuck.write(head('GET', '/much')))
@@ -176,8 +176,8 @@ timed('who takes nothing of an answer is cut after SEND_TIMEOUT, who takes it sl
     slow.pause()
     if (taken < 32 << 20) setTimeout(() => slow.resume(), 4)
   })
-  await until(() => connections!.all.size === 2, 'both')
-  await until(() => connections!.all.size === 1, 'the cut')
+  await until(() => connections!.registry.all.size === 2, 'both')
+  await until(() => connections!.registry.all.size === 1, 'the cut')
   assert.ok(performance.now() - started < 700 + 2000 + 500, 'in time')
   await until(() => taken > 32 << 20, 'all of the answer')
 })
@@ -190,7 +190,7 @@ timed('who takes less of an answer than SEND_MIN_RATE is cut, though it never st
       app.get('/much', async () => Buffer.alloc(64 << 20))
     }
   })
-  const sweep = cutSlowClients(connections!.all, config.http)
+  const sweep = cutSlowClients(connections!.registry.all, config.http)
   t.after(() => clearInterval(sweep))
   let taken = 0
   // Some 640 KiB a second.
@@ -202,22 +202,22 @@ timed('who takes less of an answer than SEND_MIN_RATE is cut, though it never st
     slow.pause()
     setTimeout(() => slow.resume(), 100)
   })
-  await until(() => connections!.all.size === 1, 'the connection')
-  await until(() => connections!.all.size === 0, 'the cut')
+  await until(() => connections!.registry.all.size === 1, 'the connection')
+  await until(() => connections!.registry.all.size === 0, 'the cut')
   assert.ok(taken < 64 << 20, 'before the end of the answer')
 })
 
 timed('line feeds between two requests do not keep a connection', async (t) => {
   const env = { KEEP_ALIVE_TIMEOUT: '300', HEADERS_TIMEOUT: '300' }
   const { port, connections, config } = await startApp(t, { listen: true, env })
-  const sweep = cutSlowClients(connections!.all, config.http)
+  const sweep = cutSlowClients(connections!.registry.all, config.http)
   t.after(() => clearInterval(sweep))
   const started = performance.now()
   const idler = await Connection.open(port)
   assert.equal((await idler.request('GET', '/livez')).status, 200)
   const again = setInterval(() => idler.socket.write('\r\n'), 100)
   t.after(() => clearInterval(again))
-  await until(() => connections!.all.size === 0, 'the cut')
+  await until(() => connections!.registry.all.size === 0, 'the cut')
   assert.ok(performance.now() - started < 2600 + 2000, 'in time')
 })
 
@@ -251,8 +251,8 @@ test('a request whose client has reset the connection already reaches no hook, a
   await event(client, 'close')
   const { requests } = connections!.count()
   lines.length = 0
-  connections!.adopt(handleOf(accepted)!)
-  await until(() => connections!.all.size === 0, 'the end of the connection')
+  connections!.acceptor.accept(handleOf(accepted)!)
+  await until(() => connections!.registry.all.size === 0, 'the end of the connection')
   assert.equal(connections!.count().requests, requests, 'it is no request')
   assert.equal(app.completion.inFlight(), 0)
   assert.equal(await redis.get('muster:hits'), null, 'it is not counted')

@@ -14,12 +14,12 @@ test('a connection that the primary could not pass on is lost in the connections
   for (const connection of idle) assert.equal((await connection.request('GET', '/livez')).status, 200)
   const drain = new Drain(connections!, {
     ...OPTIONS,
-    handOver: async (id) => {
-      setImmediate(() => drain.moved(id, id % 2 === 0))
+    transfer: async (id) => {
+      setImmediate(() => drain.onTransferred(id, id % 2 === 0))
       return true
     }
   })
-  connections!.refuseNew()
+  connections!.acceptor.stop()
   const stats = await drain.run()
   assert.deepEqual(stats, { total: 4, handedOver: 2, answered: 0, idle: 0, left: 0, cut: 0, lost: 2, waiting: 0 })
 })

@@ -1,22 +1,31 @@
 import { lookup } from 'node:dns/promises'
 import { chmodSync, readFileSync, rmSync, statSync } from 'node:fs'
-import net, { connect, createServer, type Server } from 'node:net'
-import { getSystemErrorName } from 'node:util'
+import { connect, createServer } from 'node:net'
 import { isSocketPath, listenError, StartupError } from '../../common/errors.ts'
 import type { Logger } from '../../common/log.ts'
 import type { Config } from '../../config/load.ts'
-import type { ListeningHandle } from '../../net/accept-gate.ts'
+import {
+  acceptHandles,
+  type BoundHandle,
+  bindDescriptor,
+  bindTcp,
+  bindUnix,
+  boundPort,
+  type ListeningHandle,
+  listeningHandleOf,
+  supportsReusePort
+} from '../../node-internals/listening-handle.ts'
 import type { TcpHandle } from './connection-router.ts'
 
-/** The port as the primary has it. */
+/** The port as the primary holds it. */
 export interface Port {
-  /** Its number, the true one where PORT is 0; undefined for a Unix socket. */
+  /** The port number, the real one when PORT is 0; undefined for a Unix socket. */
   readonly number: number | undefined
-  /** Where workers accept by themselves: the socket that all of them listen on. */
-  readonly shared?: SharedHandle
-  /** The handle that accepts here, if any. */
+  /** The socket that all workers listen on, when workers accept by themselves (`shared`). */
+  readonly shared?: BoundHandle
+  /** Returns the handle that accepts in the primary, if any. */
   readonly handle?: () => ListeningHandle | null
-  /** Lets go of it; whatever was accepted here has been passed on by then. */
+  /** Closes the port. Connections that were accepted before have been passed on by then. */
   close(): Promise<void>
 }
 
@@ -24,29 +33,12 @@ export type PortConfig = Pick<Config, 'scheduling' | 'host' | 'port' | 'listenFd
 
 type BindConfig = Pick<PortConfig, 'host' | 'port' | 'listenFd'>
 
-/** A bound socket, of TCP or a Unix one, which has no `getsockname`. */
-interface SharedHandle {
-  readonly fd: number
-  getsockname?(out: { port?: number }): number
-  close(): void
-}
-type ListeningServer = Server & {
-  _handle: ListeningHandle & { onconnection: (status: number, handle: TcpHandle | undefined) => void }
-}
-/**
- * What node:cluster itself uses: a handle that is bound and does not listen, or a negative errno. With port and family -1
- * the address is the path of a Unix socket.
- */
-const { _createServerHandle: createHandle } = net as unknown as {
-  _createServerHandle(address: string | null, port: number, family: number, fd?: number): SharedHandle | number
-}
-
 const BACKLOG = 1024
-const MIGRATION = '/proc/sys/net/ipv4/tcp_migrate_req'
+const MIGRATE_SYSCTL = '/proc/sys/net/ipv4/tcp_migrate_req'
 
 /**
- * Takes the port the way SCHEDULING says, or the socket that was given from outside in its place.
- * @param accept gets every connection that the primary itself accepts
+ * Takes the port as SCHEDULING says, or the socket that the primary was started with.
+ * @param accept gets the bare handle of every connection that the primary accepts
  * @throws StartupError
  */
 export async function takePort(config: PortConfig, accept: (handle: TcpHandle) => void, log: Logger): Promise<Port> {
@@ -54,11 +46,11 @@ export async function takePort(config: PortConfig, accept: (handle: TcpHandle) =
     switch (config.scheduling) {
       case 'rr':
       case 'sticky':
-        return await acceptHere(config, accept, log)
+        return await acceptInPrimary(config, accept, log)
       case 'shared':
         return await holdForWorkers(config)
       case 'reuseport':
-        return leaveToWorkers(config, process.versions.node, migrates())
+        return leaveToWorkers(config, process.versions.node, kernelMigratesConnections())
     }
   } catch (error) {
     if (error instanceof StartupError) throw error
@@ -68,7 +60,7 @@ export async function takePort(config: PortConfig, accept: (handle: TcpHandle) =
 }
 
 /**
- * Takes ADMIN_PORT, which the primary accepts on whatever SCHEDULING says: its connections are few.
+ * Takes ADMIN_PORT. The primary accepts on it with every SCHEDULING, because its connections are few.
  * @throws StartupError
  */
 export async function takeAdminPort(
@@ -77,39 +69,39 @@ export async function takeAdminPort(
   log: Logger
 ): Promise<Port> {
   try {
-    return await acceptHere({ host, port, listenFd: undefined }, accept, log)
+    return await acceptInPrimary({ host, port, listenFd: undefined }, accept, log)
   } catch (error) {
     throw listenError(error as NodeJS.ErrnoException, host, port, 'ADMIN_')
   }
 }
 
-/** The primary accepts: the port is open from now on, and connections wait until a worker is ready. */
-async function acceptHere(config: BindConfig, accept: (handle: TcpHandle) => void, log: Logger): Promise<Port> {
+/** Opens the port at once; connections wait in the primary until a worker is ready. */
+async function acceptInPrimary(config: BindConfig, accept: (handle: TcpHandle) => void, log: Logger): Promise<Port> {
   const bound = await bind(config)
-  const server = createServer() as ListeningServer
-  return new Promise((resolve, reject) => {
+  const server = createServer()
+  await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
-    server.listen({ fd: bound.fd, backlog: BACKLOG }, () => {
+    server.listen({ fd: bound.handle.fd, backlog: BACKLOG }, () => {
       server.off('error', reject)
-      // As node's own round robin does: the bare handle is passed on, and no net.Socket is ever made of it here.
-      server._handle.onconnection = (status, handle) => {
-        if (handle) accept(handle)
-        else log.error({ status }, 'a connection could not be accepted')
-      }
-      const close = async () => {
-        // Right after the loop has accepted all there was: what is in the kernel's queue when the port closes is reset.
-        await new Promise((resolve) => setImmediate(resolve))
-        server.close()
-        bound.unlink()
-      }
-      resolve({ number: bound.port, handle: () => server._handle, close })
+      resolve()
     })
   })
+  // No net.Socket is ever made in the primary: the bare handle is passed on.
+  acceptHandles(listeningHandleOf(server)!, accept, (status) =>
+    log.error({ status }, 'a connection could not be accepted')
+  )
+  const close = async () => {
+    // After the event loop has accepted what waits: the kernel resets connections that wait when the port closes.
+    await new Promise((resolve) => setImmediate(resolve))
+    server.close()
+    bound.unlink()
+  }
+  return { number: bound.port, handle: () => listeningHandleOf(server), close }
 }
 
 /**
- * The primary binds and holds the socket, workers listen and accept on it. Once one has, the kernel keeps listening
- * for as long as anybody has it open: connections wait there while no worker lives.
+ * Binds and holds the socket; workers listen and accept on it. After the first worker has listened, the kernel listens as long
+ * as any process has the socket open, so connections wait there while no worker lives.
  */
 async function holdForWorkers(config: PortConfig): Promise<Port> {
   const { handle, port } = await bind(config)
@@ -118,43 +110,48 @@ async function holdForWorkers(config: PortConfig): Promise<Port> {
 }
 
 interface Bound {
-  handle: SharedHandle
-  /** The handle's file descriptor. Whoever listens on it by this number also closes it; the handle is then left alone. */
-  fd: number
+  /** A server that listens on the descriptor of this handle also closes it; the handle is then left alone. */
+  handle: BoundHandle
   /** Undefined for a Unix socket. */
   port: number | undefined
   /** Removes the file of a Unix socket. */
   unlink(): void
 }
 
-/** Binds HOST and PORT, or the Unix socket that HOST names, or takes the socket that was given from outside. */
+/** Binds HOST and PORT, or the Unix socket that HOST names, or takes over the descriptor that was given. */
 async function bind({ host, port, listenFd }: BindConfig): Promise<Bound> {
   if (listenFd === undefined && isSocketPath(host)) return bindPath(host)
-  const { address, family } = listenFd === undefined ? await lookup(host) : { address: null, family: 0 }
-  const handle = createHandle(address, address === null ? 0 : port, family, listenFd)
-  if (typeof handle === 'number') throw systemError(handle)
-  const bound: { port?: number } = {}
-  // A port that is taken is known here already, though libuv would say so only to who listens.
-  const status = handle.getsockname?.(bound)
-  if (status === 0 && bound.port !== undefined) return { handle, fd: handle.fd, port: bound.port, unlink: () => {} }
+  const handle = listenFd === undefined ? await bindHost(host, port) : bindDescriptor(listenFd)
+  const number = boundPort(handle)
+  if (number !== undefined) return { handle, port: number, unlink: () => {} }
   handle.close()
-  throw status ? systemError(status) : new Error('it is no TCP socket')
+  throw new Error('it is no TCP socket')
 }
 
-/** Takes the place of a socket file that no process listens on. Every local user may connect, as to a port on loopback. */
+async function bindHost(host: string, port: number): Promise<BoundHandle> {
+  const { address, family } = await lookup(host)
+  return bindTcp(address, port, family)
+}
+
+/** Replaces a socket file that no process listens on. Every local user may connect, as to a port on loopback. */
 async function bindPath(path: string): Promise<Bound> {
-  let handle = createHandle(path, -1, -1)
-  if (typeof handle === 'number' && getSystemErrorName(handle) === 'EADDRINUSE' && (await isStale(path))) {
-    rmSync(path)
-    handle = createHandle(path, -1, -1)
-  }
-  if (typeof handle === 'number') throw systemError(handle)
+  const handle = await bindUnixOrReplace(path)
   chmodSync(path, 0o666)
-  return { handle, fd: handle.fd, port: undefined, unlink: () => rmSync(path, { force: true }) }
+  return { handle, port: undefined, unlink: () => rmSync(path, { force: true }) }
 }
 
-/** Whether the path is a socket that nobody listens on. A file that is no socket is never removed. */
-function isStale(path: string): Promise<boolean> {
+async function bindUnixOrReplace(path: string): Promise<BoundHandle> {
+  try {
+    return bindUnix(path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE' || !(await isStaleSocket(path))) throw error
+    rmSync(path)
+    return bindUnix(path)
+  }
+}
+
+/** @returns whether the path is a socket that no process listens on; false for any other file, which is never removed */
+function isStaleSocket(path: string): Promise<boolean> {
   if (!statSync(path, { throwIfNoEntry: false })?.isSocket()) return Promise.resolve(false)
   return new Promise((resolve) => {
     const socket = connect(path)
@@ -167,34 +164,32 @@ function isStale(path: string): Promise<boolean> {
 }
 
 /**
- * Every worker listens by itself. When one stops, the kernel resets what is in its queue, unless it may migrate it.
- * @param node version
- * @throws StartupError where that loses connections, unless the loss is accepted
+ * Leaves the port to the workers: each listens on a socket of its own. When a worker stops, the kernel resets the connections
+ * in its queue, unless it may migrate them to another worker.
+ * @param node version of Node, such as "22.12.0"
+ * @param migrates whether the kernel migrates connections
+ * @throws StartupError when connections would be lost, unless REUSEPORT_LOSS accepts that
  */
 export function leaveToWorkers(config: PortConfig, node: string, migrates: boolean): Port {
-  const [major = 0, minor = 0] = node.split('.').map(Number)
-  if (major < 22 || (major === 22 && minor < 12)) {
-    throw new StartupError(`SCHEDULING=reuseport needs Node 22.12 or newer, and this is ${node}: take shared, or rr`)
+  if (!supportsReusePort(node)) {
+    throw new StartupError(
+      `SCHEDULING=reuseport needs Node 22.12 or newer, and this is ${node}: set SCHEDULING to shared or rr`
+    )
   }
   if (!migrates && config.reusePortLoss !== 'allow') {
     throw new StartupError(
-      'SCHEDULING=reuseport loses connections at every reload here: the kernel does not give those that wait at a ' +
-        'worker that leaves to the others. Allow it to, by sysctl net.ipv4.tcp_migrate_req=1 (Linux 5.14 or newer), ' +
-        'or accept the loss, by REUSEPORT_LOSS=allow, or take SCHEDULING=shared, which loses none'
+      'SCHEDULING=reuseport loses connections at every reload on this machine: the kernel resets those that wait at a ' +
+        'worker that ends. Set sysctl net.ipv4.tcp_migrate_req=1 (Linux 5.14 or newer) to let it migrate them, set ' +
+        'REUSEPORT_LOSS=allow to accept the loss, or set SCHEDULING=shared, which loses none'
     )
   }
   return { number: config.port, close: async () => {} }
 }
 
-function migrates(): boolean {
+function kernelMigratesConnections(): boolean {
   try {
-    return readFileSync(MIGRATION, 'utf8').trim() === '1'
+    return readFileSync(MIGRATE_SYSCTL, 'utf8').trim() === '1'
   } catch {
     return false
   }
-}
-
-function systemError(errno: number): NodeJS.ErrnoException {
-  const code = getSystemErrorName(errno)
-  return Object.assign(new Error(code), { code })
 }

@@ -3,25 +3,25 @@ import { networkOf } from '../../http/plugins/limits/network.ts'
 import { inRanges } from '../../net/address-ranges.ts'
 
 export interface AdmissionOptions {
-  /** Connections of this worker; 0 is no limit. */
+  /** Connections of this worker; 0 means no limit. */
   maxConnections: number
-  /** Connections of one client at this worker; 0 is no limit. */
+  /** Connections of one client to this worker; 0 means no limit. */
   maxConnectionsPerClient: number
-  /** Proxies carry the connections of many clients: they have no limit of their own. */
+  /** Addresses and CIDR ranges of proxies. They carry many clients, so the limit per client does not apply to them. */
   trustProxy?: readonly string[] | undefined
 }
 
-/** Why a connection is refused: the worker has as many as it may have, or the client has, or it has no PROXY header. */
-export type Refused = 'worker' | 'client' | 'proxy-header'
+/** Why a connection is refused: the limit of the worker, the limit of the client, or no valid PROXY header. */
+export type RefusalReason = 'worker' | 'client' | 'proxy-header'
 
-/** Decides which connections a worker takes, and counts those of each client where there is a limit for them. */
+/** Decides which connections a worker accepts, and counts connections by client when there is a limit for them. */
 export class Admission {
-  /** Refused so far. */
-  readonly refused: Record<Refused, number> = { worker: 0, client: 0, 'proxy-header': 0 }
+  /** Connections refused since the start. */
+  readonly refused: Record<RefusalReason, number> = { worker: 0, client: 0, 'proxy-header': 0 }
   readonly #max: number
   readonly #maxPerClient: number
   readonly #isProxy: (address: string | undefined) => boolean
-  readonly #ofClient = new Map<string, number>()
+  readonly #openByClient = new Map<string, number>()
 
   constructor({ maxConnections, maxConnectionsPerClient, trustProxy = [] }: AdmissionOptions) {
     this.#max = maxConnections || Number.POSITIVE_INFINITY
@@ -30,35 +30,36 @@ export class Admission {
   }
 
   /**
-   * Whether one more connection may come.
-   * @param open how many the worker has
+   * Decides about one more connection, and counts a refusal.
+   * @param open connections that the worker has
+   * @returns undefined when the connection is accepted
    */
-  check(socket: Socket, open: number): Refused | undefined {
-    const refused = this.#refusal(socket, open)
-    if (refused) this.refused[refused]++
-    return refused
+  check(socket: Socket, open: number): RefusalReason | undefined {
+    const reason = this.#refusalReason(socket, open)
+    if (reason) this.refused[reason]++
+    return reason
   }
 
-  /** Counts a connection that is taken. It is no longer counted when it closes. */
+  /** Counts an accepted connection until it closes. */
   enter(socket: Socket): void {
     const client = this.#clientOf(socket)
     if (client === undefined) return
-    this.#ofClient.set(client, (this.#ofClient.get(client) ?? 0) + 1)
+    this.#openByClient.set(client, (this.#openByClient.get(client) ?? 0) + 1)
     socket.once('close', () => {
-      const left = (this.#ofClient.get(client) ?? 1) - 1
-      if (left > 0) this.#ofClient.set(client, left)
-      else this.#ofClient.delete(client)
+      const left = (this.#openByClient.get(client) ?? 1) - 1
+      if (left > 0) this.#openByClient.set(client, left)
+      else this.#openByClient.delete(client)
     })
   }
 
-  #refusal(socket: Socket, open: number): Refused | undefined {
+  #refusalReason(socket: Socket, open: number): RefusalReason | undefined {
     if (open >= this.#max) return 'worker'
     const client = this.#clientOf(socket)
     if (client === undefined) return undefined
-    return (this.#ofClient.get(client) ?? 0) >= this.#maxPerClient ? 'client' : undefined
+    return (this.#openByClient.get(client) ?? 0) >= this.#maxPerClient ? 'client' : undefined
   }
 
-  /** What is counted as one client, an IPv6 network for example; undefined where nothing is counted. */
+  /** @returns the key of the client, which is a network for IPv6; undefined when the limit does not apply */
   #clientOf({ remoteAddress }: Socket): string | undefined {
     if (this.#maxPerClient === 0 || remoteAddress === undefined || this.#isProxy(remoteAddress)) return undefined
     return networkOf(remoteAddress)

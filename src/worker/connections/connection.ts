@@ -1,145 +1,125 @@
-import type { IncomingMessage } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Origin } from '../../ipc/messages.ts'
-import type { ListeningHandle } from '../../net/accept-gate.ts'
-import type { Http2Session } from '../protocols/http2.ts'
+import { handleOf, startReading, stopReading } from '../../node-internals/tcp-handle.ts'
+import type { SlowClientLimits } from './send-progress.ts'
 
-/** One client connection as the worker knows it. */
+/** One client connection of this worker. */
 export interface Connection {
-  /** What HTTP is spoken over: TLS, once that is settled, or the TCP socket itself. */
+  /** The socket that HTTP is spoken over: the TLS socket after the handshake, otherwise the TCP socket. */
   socket: Socket
   /** The TCP socket. */
   readonly raw: Socket
-  /** Requests received and not answered yet. */
+  /** Requests received and not answered completely. */
   busy: number
-  /** Requests received here. */
+  /** Requests received in this worker. */
   requests: number
-  /** The last request received: only its answer may say `Connection: close`. */
-  lastRequest?: IncomingMessage | undefined
-  /** When the last answer was complete, or when the connection came, in ms of `performance.now()`. */
-  idleSince: number
-  /** Undefined for one that came in at PORT, from the client that the kernel names. */
-  origin: Origin | undefined
-  /** It came from another worker and has sent nothing here yet. */
-  transferred: boolean
-  /** It came with bytes of the client's that were read elsewhere; the socket does not count them. */
-  hasPrereadBytes: boolean
-  /** Bytes that the socket counts and that were no request: those of a PROXY header. */
-  skipped: number
-  /** No longer HTTP/1: it cannot change hands. */
-  upgraded: boolean
-  /** It speaks HTTP/2. */
-  http2?: Http2Session | undefined
-  /** Nothing is read of it at the moment: it has enough requests that are not answered. */
-  paused: boolean
-  /** Start the requests that were read in one chunk with others before the pause, in order, as earlier ones are answered. */
+  /** Responses of HTTP/1.1 that are not complete, oldest first. Node sends the first one; the others wait for it. */
+  responses: ServerResponse[]
+  /** Starts the requests beyond the limit of unanswered ones, in order, as earlier ones are answered. */
   waiting: (() => void)[]
-  /** It cannot be used any more: on its way to another worker, or FIN is sent. */
+  /** When the last response was complete, or when the connection came, in ms of `performance.now()`. */
+  idleSince: number
+  /** Undefined for a connection at PORT whose client is the peer that the kernel names. */
+  origin: Origin | undefined
+  /** It came from another worker. */
+  transferred: boolean
+  /** It came with bytes of a request that were read elsewhere; `socket.bytesRead` does not include them. */
+  hasPrereadBytes: boolean
+  /** Bytes in `socket.bytesRead` that belong to no request: those of a PROXY header. */
+  skippedBytes: number
+  /** It speaks another protocol now, such as WebSocket, and cannot be transferred. */
+  upgraded: boolean
+  /** Set when it speaks HTTP/2. */
+  http2: Http2Control | undefined
+  /** Reading is stopped because enough of its requests are unanswered. */
+  paused: boolean
+  /** It takes no more requests: it is being transferred, or FIN was sent. */
   leaving: boolean
-  /** How it ends, for the ledger of a drain; the client closed it where nothing else is said. */
+  /** How it ended, for the statistics of a drain; `left` means that the client closed it. */
   end: 'handedOver' | 'answered' | 'idle' | 'left' | 'cut' | 'lost'
 }
+
+/** The HTTP/2 session of a connection. */
+export interface Http2Control {
+  /** Requests not answered yet, oldest first. */
+  readonly open: IncomingMessage[]
+  /** Ends the session without losing a request that is on its way. */
+  close(): void
+  /** Ends what is over its time. @param now in ms of `performance.now()` */
+  enforceTimeouts(now: number, limits: SlowClientLimits): void
+}
+
+/** Observes connections; a drain does. */
+export interface ConnectionObserver {
+  onOpened(connection: Connection): void
+  /** A response is complete, or the connection now waits only for the answer to an admin command. */
+  onAnswered(connection: Connection): void
+  onClosed(connection: Connection): void
+}
+
+/** An idle connection is kept this much longer than its client was told, which may use it to the last moment. In ms. */
+export const KEEP_ALIVE_BUFFER_MS = 1000
 
 const CONNECTION = Symbol('connection')
 type KnownSocket = Socket & { [CONNECTION]?: Connection }
 
 /**
- * What is known of a socket's connection; undefined for one that was refused. A field of the socket, and no WeakMap: with a
- * connection a request, V8's small collections take half as long again where each is in one.
+ * Returns the connection of a socket; undefined when it was refused. It is a property of the socket and not in a WeakMap: with
+ * one connection per request, V8's young collections take half as long again when every connection is in one.
  */
 export const connectionOf = (socket: Socket): Connection | undefined => (socket as KnownSocket)[CONNECTION]
 
-/** From now on it is what {@link connectionOf} the socket gives. */
+/** Makes {@link connectionOf} return this connection for the socket. */
 export function setConnection(socket: Socket, connection: Connection): void {
   ;(socket as KnownSocket)[CONNECTION] = connection
 }
 
-/** Is told what happens to connections. */
-export interface Watcher {
-  opened(connection: Connection): void
-  /** An answer is complete. */
-  quiet(connection: Connection): void
-  closed(connection: Connection): void
-}
-
-/** An idle connection is kept so much longer than its client was told, who may use it to the last moment. In ms. */
-export const KEPT_LONGER_MS = 1000
-
-/** Node's own TCP handle, the part of it that a connection needs to change hands. */
-export interface TcpHandle {
-  readStop(): void
-  readStart(): void
-  /** Whether node has it read; node's own field. */
-  reading: boolean
-  /** Bytes given to the kernel, or to libuv, which has `writeQueueSize` of them still. */
-  readonly bytesWritten: number
-  readonly writeQueueSize: number
-}
-
-/** Node's own handle of a bound socket. */
-export interface PortHandle extends ListeningHandle {
-  onconnection: (status: number, handle: TcpHandle | undefined) => void
-  /** Zero, or a negative errno. */
-  listen(backlog: number): number
-  close(): void
-}
-
-export const handleOf = (socket: Socket): TcpHandle | null => (socket as Socket & { _handle: TcpHandle | null })._handle
-
-/** A connection that has just been accepted. All fields at once: objects that grow cost more. */
-export const fresh = (socket: Socket): Connection => ({
+/** Makes the record of a new connection, with all fields at once: objects that grow later cost more. */
+export const createConnection = (socket: Socket, origin: Origin | undefined): Connection => ({
   socket,
   raw: socket,
   busy: 0,
   requests: 0,
-  lastRequest: undefined,
+  responses: [],
+  waiting: [],
   idleSince: performance.now(),
-  origin: undefined,
+  origin,
   transferred: false,
   hasPrereadBytes: false,
-  skipped: 0,
+  skippedBytes: 0,
   upgraded: false,
   http2: undefined,
   paused: false,
-  waiting: [],
   leaving: false,
   end: 'left'
 })
 
-/**
- * Reads no more of the connection. What the client sends stays in the kernel, and travels along if the connection is
- * transferred. Node, which pauses connections too, takes `reading` for the truth and does not begin to read by itself.
- */
+/** @returns the last request received that is not answered; only its response may say `Connection: close` */
+export const lastRequestOf = ({ responses }: Connection): IncomingMessage | undefined => responses.at(-1)?.req
+
+/** @returns the response that Node is sending, or will send next; the others of a pipeline have no socket yet */
+export const currentResponseOf = ({ responses }: Connection): ServerResponse | undefined =>
+  responses.find(({ socket }) => socket !== null)
+
+/** Stops reading. Bytes that the client sends stay in the kernel and move with a transferred connection. */
 export function pauseReading(connection: Connection): void {
-  const handle = handleOf(connection.socket)
   connection.paused = true
-  if (!handle) return
-  handle.readStop()
-  handle.reading = true
+  stopReading(connection.socket)
 }
 
-/** Reads on, or leaves that to node where it has paused the connection as well: its parser takes no bytes meanwhile. */
 export function resumeReading(connection: Connection): void {
-  const handle = handleOf(connection.socket)
   if (!connection.paused) return
   connection.paused = false
-  if (!handle) return
-  if ((connection.socket as Socket & { _paused?: boolean })._paused) handle.reading = false
-  else handle.readStart()
+  startReading(connection.socket)
 }
 
-/** Whether nothing of an answer is still to be sent, and no request half read, as far as the sockets know. */
-export function isQuiet({ busy, leaving, upgraded, socket, raw }: Connection): boolean {
+/**
+ * Returns whether the connection is between two requests as far as its sockets know: no response has bytes to send, and no
+ * bytes of a request wait to be parsed. The parser may still have half a request.
+ */
+export function isQuiescent({ busy, leaving, upgraded, socket, raw }: Connection): boolean {
+  if (busy > 0 || leaving || upgraded || socket.destroyed || socket.writableEnded) return false
   const handle = handleOf(raw)
-  return (
-    busy === 0 &&
-    !leaving &&
-    !upgraded &&
-    !socket.destroyed &&
-    !socket.writableEnded &&
-    handle !== null &&
-    socket.readableLength === 0 &&
-    socket.writableLength === 0 &&
-    handle.writeQueueSize === 0
-  )
+  return handle?.writeQueueSize === 0 && socket.readableLength === 0 && socket.writableLength === 0
 }

@@ -1,173 +1,189 @@
 import type { DrainStats, Origin } from '../../ipc/messages.ts'
-import { type Connection, handleOf, isQuiet, pauseReading, resumeReading, type Watcher } from './connection.ts'
+import { handleOf } from '../../node-internals/tcp-handle.ts'
+import {
+  type Connection,
+  type ConnectionObserver,
+  isQuiescent,
+  lastRequestOf,
+  pauseReading,
+  resumeReading
+} from './connection.ts'
+import type { ConnectionRegistry } from './connection-registry.ts'
 import type { Connections } from './connections.ts'
 
 export interface DrainOptions {
   /**
-   * Sends an idle connection to the primary for another worker; false when that failed. Undefined: there is nowhere to
-   * hand to, and connections are closed in order.
+   * Sends an idle connection to the primary for another worker; resolves to false when that failed. Undefined: no worker can
+   * take connections, and they are closed in order.
    */
-  handOver?: ((id: number, handle: unknown, idleMs: number, origin: Origin | undefined) => Promise<boolean>) | undefined
-  /** How long an idle connection is kept before FIN, longer than clients were told, in ms. */
+  transfer?: ((id: number, handle: unknown, idleMs: number, origin: Origin | undefined) => Promise<boolean>) | undefined
+  /** How long idle connections are kept before FIN, in ms; longer than clients were told. */
   graceMs: number
-  /** After FIN, how long to go on reading, so that late bytes provoke no reset, in ms. */
+  /** How long to read on after FIN, in ms, so that late bytes cause no reset. */
   lingerMs: number
-  /** Then what is left is cut, in ms. */
+  /** When connections that are left are destroyed, in ms after the start. */
   deadlineMs: number
 }
 
-/** Connections unread by anybody at one moment: with all at once, 3,000 of them made clients wait for seconds; 64, 56 ms. */
-const WINDOW = 64
-const LOOK_MS = 50
-/** So many connections are looked through in some 10 µs. */
-const FEW = 256
+/**
+ * Connections in transfer at one moment, which no process reads. With 3,000 at once clients waited for seconds; with 64,
+ * 56 ms.
+ */
+const MAX_IN_TRANSFER = 64
+const CHECK_INTERVAL_MS = 50
+/** This many connections are checked in about 10 µs, so every response may trigger a check. */
+const CHEAP_CHECK_CONNECTIONS = 256
 
 /**
- * Empties a worker that accepts no more. Idle connections are handed over, busy ones right after their last answer;
- * where that is not possible, the last answer of each says `Connection: close` and idle ones get FIN after a grace.
+ * Empties a worker that accepts no more connections. Idle connections are transferred, busy ones right after their last
+ * response. Without a worker to take them, the last response of each says `Connection: close`, and idle connections get FIN
+ * after a grace period.
  */
-export class Drain implements Watcher {
+export class Drain implements ConnectionObserver {
+  /** Resolves when no connection is left at all. */
+  readonly allClosed: Promise<void>
   readonly #connections: Connections
+  readonly #registry: ConnectionRegistry
   #options: DrainOptions
   #deadline: NodeJS.Timeout | undefined
   readonly #startedAt = performance.now()
   readonly #stats = { total: 0, handedOver: 0, answered: 0, idle: 0, left: 0, cut: 0, lost: 0 }
-  readonly #finished: Promise<void>
-  #finish!: () => void
-  /** No connection is left at all. */
-  readonly left: Promise<void>
-  #leave!: () => void
-  /** Idle connections of the last look, with the bytes they had sent by then. */
+  readonly #drained: Promise<void>
+  #resolveDrained!: () => void
+  #resolveAllClosed!: () => void
+  /** Connections that the last check found idle, with the bytes that they had received by then. */
   #candidates: { connection: Connection; bytesRead: number }[] = []
-  /** Handed to the primary, and not yet at another worker. */
-  readonly #travelling = new Map<number, Connection>()
+  /** Connections that the primary has and no other worker has accepted yet, by id. */
+  readonly #inTransfer = new Map<number, Connection>()
   #lastId = 0
-  #lookPlanned = false
+  #checkPlanned = false
 
   constructor(connections: Connections, options: DrainOptions) {
     this.#connections = connections
+    this.#registry = connections.registry
     this.#options = options
-    this.#finished = new Promise((resolve) => {
-      this.#finish = resolve
+    this.#drained = new Promise((resolve) => {
+      this.#resolveDrained = resolve
     })
-    this.left = new Promise((resolve) => {
-      this.#leave = resolve
+    this.allClosed = new Promise((resolve) => {
+      this.#resolveAllClosed = resolve
     })
   }
 
-  /** Resolves when no connection is left but those of clients that wait for the primary: they may outlast the deadline. */
+  /** Resolves when no connection is left except those that wait for an admin command, which may outlast the deadline. */
   async run(): Promise<DrainStats> {
-    this.#stats.total = this.#connections.all.size
-    this.#connections.watcher = this
-    if (this.#options.handOver) this.#connections.holdsPipelines = true
+    this.#stats.total = this.#registry.all.size
+    this.#registry.observer = this
+    if (this.#options.transfer) this.#connections.requests.keepsPaused = true
     else this.#connections.announceClose()
-    // Connections that become idle are seen at once; the interval is for those whose grace ends.
-    const interval = setInterval(() => this.#lookSoon(), LOOK_MS)
+    // Connections that become idle are seen at once. The interval is for those whose grace period ends.
+    const interval = setInterval(() => this.#planCheck(), CHECK_INTERVAL_MS)
     this.#deadline = setTimeout(() => this.#cut(), this.#options.deadlineMs)
-    this.#lookSoon()
-    void this.left.then(() => clearInterval(interval))
-    await this.#finished
+    this.#planCheck()
+    void this.allClosed.then(() => clearInterval(interval))
+    await this.#drained
     clearTimeout(this.#deadline)
-    return { ...this.#stats, waiting: this.#connections.all.size }
+    return { ...this.#stats, waiting: this.#registry.all.size }
   }
 
-  /** The primary says that another worker serves a connection that was handed over, or that it is lost. */
-  moved(id: number, lost = false): void {
-    const connection = this.#travelling.get(id)
+  /** To be called when another worker has accepted a connection, or with `lost` when no worker could. */
+  onTransferred(id: number, lost = false): void {
+    const connection = this.#inTransfer.get(id)
     if (!connection) return
-    this.#travelling.delete(id)
+    this.#inTransfer.delete(id)
     connection.end = lost ? 'lost' : 'handedOver'
-    connection.socket.destroy() // Our descriptor only; the connection lives on in the other worker's.
-    this.#handOverNext()
+    // Closes the descriptor of this process; the connection lives on in the other worker.
+    connection.socket.destroy()
+    this.#transferCandidates()
   }
 
-  /** The primary is gone: nothing can be handed over any more, and there is less time. */
+  /** Continues without transfers and with less time, because the primary is gone. */
   hurry(options: DrainOptions): void {
     this.#options = options
-    this.#connections.holdsPipelines = false
-    for (const connection of this.#connections.all) if (!connection.leaving) resumeReading(connection)
+    this.#connections.requests.keepsPaused = false
+    for (const connection of this.#registry.all) if (!connection.leaving) resumeReading(connection)
     this.#connections.announceClose()
     clearTimeout(this.#deadline)
     this.#deadline = setTimeout(() => this.#cut(), options.deadlineMs)
   }
 
-  opened(): void {
+  onOpened(): void {
     this.#stats.total++
-    this.#lookSoon()
+    this.#planCheck()
   }
 
   /**
-   * At once, where looking costs little: a client that asks without a pause has sent its next request by the time the
-   * event loop comes round, and would never be found between two.
+   * Checks at once where that is cheap: a client that sends requests without a pause has sent its next request by the next
+   * turn of the event loop, and would never be found idle.
    */
-  quiet(connection: Connection): void {
-    // A pipeline that never ends would have no moment between two requests. What is behind a whole request waits.
-    if (this.#connections.holdsPipelines && connection.lastRequest?.complete) pauseReading(connection)
-    if (connection.busy === 0 && this.#connections.all.size <= FEW) this.#look()
-    else this.#lookSoon()
+  onAnswered(connection: Connection): void {
+    // A pipeline without an end has no idle moment, so it is paused behind a complete request.
+    const { keepsPaused } = this.#connections.requests
+    if (keepsPaused && lastRequestOf(connection)?.complete) pauseReading(connection)
+    if (connection.busy === 0 && this.#registry.all.size <= CHEAP_CHECK_CONNECTIONS) this.#check()
+    else this.#planCheck()
   }
 
-  closed(connection: Connection): void {
+  onClosed(connection: Connection): void {
     this.#stats[connection.end]++
-    if (this.#isEmpty()) this.#lookSoon()
+    if (this.#isDrained()) this.#planCheck()
   }
 
-  #lookSoon(): void {
-    if (this.#lookPlanned) return
-    this.#lookPlanned = true
+  #planCheck(): void {
+    if (this.#checkPlanned) return
+    this.#checkPlanned = true
     setImmediate(() => {
-      this.#lookPlanned = false
-      this.#look()
+      this.#checkPlanned = false
+      this.#check()
     })
   }
 
-  #look(): void {
-    if (this.#isEmpty()) this.#finish()
-    if (this.#connections.all.size + this.#connections.awaited.size === 0) this.#leave()
-    else if (this.#options.handOver) {
+  #check(): void {
+    if (this.#isDrained()) this.#resolveDrained()
+    if (this.#registry.openCount === 0) this.#resolveAllClosed()
+    else if (this.#options.transfer) {
       if (this.#candidates.length === 0) {
         const idle = this.#connections.idle()
         this.#candidates = idle.map((connection) => ({ connection, bytesRead: connection.socket.bytesRead }))
       }
-      this.#handOverNext()
+      this.#transferCandidates()
     } else if (performance.now() - this.#startedAt >= this.#options.graceMs) {
       for (const connection of this.#connections.idle()) this.#end(connection)
     }
   }
 
-  #isEmpty(): boolean {
-    const { all, awaited, awaitingAdminResponse } = this.#connections
-    // Those whose PROXY header is awaited are not known yet: each comes with its header, or closes.
-    return all.size + awaited.size === awaitingAdminResponse.size
+  /** Connections that wait for their PROXY header count as open: each gets its header, or closes. */
+  #isDrained(): boolean {
+    return this.#registry.openCount === this.#registry.awaitingAdminResponse.size
   }
 
-  #handOverNext(): void {
-    while (this.#candidates.length > 0 && this.#travelling.size < WINDOW) {
+  #transferCandidates(): void {
+    while (this.#candidates.length > 0 && this.#inTransfer.size < MAX_IN_TRANSFER) {
       const { connection, bytesRead } = this.#candidates.pop()!
-      // Since the look it may have been busy: only one that has sent nothing is surely still between two requests.
-      if (isQuiet(connection) && connection.socket.bytesRead === bytesRead) void this.#handOver(connection)
+      // Only a connection that has received nothing since the check is surely still between two requests.
+      if (isQuiescent(connection) && connection.socket.bytesRead === bytesRead) void this.#transfer(connection)
     }
   }
 
-  /** Our copy stays open until the connection is at another worker: until then nobody else may have one. */
-  async #handOver(connection: Connection): Promise<void> {
+  /** Keeps the descriptor of this process open until another worker has accepted the connection. */
+  async #transfer(connection: Connection): Promise<void> {
     const { socket } = connection
-    const { handOver } = this.#options
+    const { transfer } = this.#options
     const handle = handleOf(socket)
-    if (!handOver || !handle) return
+    if (!transfer || !handle) return
     const id = ++this.#lastId
     connection.leaving = true
-    this.#travelling.set(id, connection)
+    this.#inTransfer.set(id, connection)
     pauseReading(connection)
     socket.setTimeout(0)
-    if (await handOver(id, handle, this.#connections.idleLeft(connection), connection.origin)) return
-    // It is still ours, and is tried again; when the primary itself is gone, `hurry` follows.
-    this.#travelling.delete(id)
+    if (await transfer(id, handle, this.#connections.remainingIdleMs(connection), connection.origin)) return
+    // The connection stays here and is tried again; when the primary is gone, `hurry` follows.
+    this.#inTransfer.delete(id)
     connection.leaving = false
     if (!socket.destroyed) resumeReading(connection)
   }
 
-  /** FIN, and read on for a while. */
+  /** Sends FIN, or GOAWAY, and reads on for a while. */
   #end(connection: Connection): void {
     const { socket, http2 } = connection
     if (http2) {
@@ -183,9 +199,9 @@ export class Drain implements Watcher {
   }
 
   #cut(): void {
-    for (const socket of this.#connections.awaited) socket.destroy()
-    for (const connection of this.#connections.all) {
-      if (this.#connections.awaitingAdminResponse.has(connection)) continue
+    for (const socket of this.#registry.awaitingProxyHeader) socket.destroy()
+    for (const connection of this.#registry.all) {
+      if (this.#registry.awaitingAdminResponse.has(connection)) continue
       if (connection.end === 'left') connection.end = 'cut'
       connection.socket.destroy()
     }

@@ -1,22 +1,22 @@
 import { describeRequest } from '../../http/plugins/log/in-flight.ts'
 import { IN_FLIGHT, type InFlight } from '../../ipc/messages.ts'
-import type { Connection } from './connection.ts'
+import { type Connection, lastRequestOf } from './connection.ts'
 
-const MOST = 100
+const MAX_LISTED = 100
 
 /**
- * Requests received and not answered yet, 100 at most, the youngest first: the one that blocks an event loop is the last
- * that it took. Of a pipelined burst only the last one.
+ * Lists requests received and not answered, youngest first, 100 at most: the request that blocks an event loop is the last
+ * one that it started. Of a pipelined burst only the last request is listed.
  */
 export function listInFlight(connections: Iterable<Connection>): InFlight[] {
   return [...connections]
-    .flatMap(({ busy, lastRequest, http2 }) => http2?.open ?? (busy > 0 && lastRequest ? [lastRequest] : []))
+    .flatMap((connection) => connection.http2?.open ?? lastRequestOf(connection) ?? [])
     .map(describeRequest)
     .sort((a, b) => a.ageMs - b.ageMs)
-    .slice(0, MOST)
+    .slice(0, MAX_LISTED)
 }
 
-/** Lets the primary's black box ask, through the debugger, when this event loop turns no more. */
+/** Defines the global function that a hang report calls through the debugger while this event loop does not turn. */
 export function exposeInFlight(connections: Iterable<Connection>): void {
   Object.assign(globalThis, { [IN_FLIGHT]: () => JSON.stringify(listInFlight(connections)) })
 }

@@ -1,32 +1,31 @@
 import type { AcceptGate } from '../../net/accept-gate.ts'
-import type { Connections } from './connections.ts'
+import type { ConnectionRegistry } from './connection-registry.ts'
 
 /**
- * Keeps the gate up to date, and says how many more connections this worker can take as soon as that matters to the primary,
- * which then gives it no more than these.
- * @param low more than this is plenty: the primary never has so many under way to one worker
- * @param tell is called when connections have gone and there was little room
- * @returns the room, 0 or more; undefined: plenty
+ * Updates the gate with every connection, and reports how many more connections this worker has file descriptors for when
+ * that matters to the primary, which then gives it no more than these.
+ * @param low above this number the capacity counts as plenty: the primary never has that many under way to one worker
+ * @param report is called when connections closed while the capacity is low
+ * @returns a function that returns the capacity, 0 or more; undefined means plenty
  */
-export function watchRoom(
-  connections: Connections,
+export function watchCapacity(
+  registry: ConnectionRegistry,
   gate: AcceptGate,
   low: number,
-  tell: (room: number) => void
+  report: (capacity: number) => void
 ): () => number | undefined {
-  let planned = false
-  const room = () => {
-    const left = gate.update(connections.open)
+  const capacity = () => {
+    const left = gate.update(registry.openCount)
     return left > low ? undefined : Math.max(0, left)
   }
-  connections.onChange = (change) => {
-    const left = room()
-    if (left === undefined || change > 0 || planned) return
+  let planned = false
+  registry.onCountChange = (change) => {
+    if (capacity() === undefined || change > 0 || planned) return
     planned = true
     setImmediate(() => {
       planned = false
-      tell(room() ?? low)
+      report(capacity() ?? low)
     })
   }
-  return room
+  return capacity
 }

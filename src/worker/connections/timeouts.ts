@@ -1,29 +1,37 @@
-import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import type { Connection } from './connection.ts'
+import { type Connection, currentResponseOf, lastRequestOf } from './connection.ts'
 
-// A process that stood still, for want of CPU, hears of time-outs first, and reads only then what came in time.
+// A process that was stopped, or got no CPU, runs expired timers before it reads what arrived in time. So a timeout first
+// lets the event loop read the pending input.
 
-/** Calls back when what has arrived is read, unless that made a request whole. */
+/** Calls `end` after pending input was read, unless that completed a request. Does nothing while reading is paused. */
 export function afterPendingInput(connection: Connection | undefined, end: () => void): void {
-  // What is missing of a request may have arrived: it is the worker that does not read.
+  // The rest of the request may have arrived: it is this worker that does not read it.
   if (connection?.paused) return
-  const before = wholeOf(connection)
-  setImmediate(() => wholeOf(connection) === before && end())
+  const before = completeRequests(connection)
+  setImmediate(() => {
+    if (completeRequests(connection) === before) end()
+  })
 }
 
-/** Ends a connection that was idle for its time, in node's place: its next request may have arrived. */
-export function timedOut(socket: Socket, connection: Connection | undefined): void {
+/** Handles the `timeout` of a socket in Node's place: an idle connection ends, unless its next request has arrived. */
+export function onSocketTimeout(socket: Socket, connection: Connection | undefined): void {
   if (connection?.busy === 0 && !connection.leaving) {
     const { bytesRead } = socket
-    setImmediate(() => socket.bytesRead === bytesRead && socket.destroy())
+    setImmediate(() => {
+      if (socket.bytesRead === bytesRead) socket.destroy()
+    })
     return
   }
-  // A route that has set a time-out of its own says what is to be done.
-  const answer = (socket as Socket & { _httpMessage?: ServerResponse | null })._httpMessage
-  if (!answer?.listenerCount('timeout') && !connection?.lastRequest?.listenerCount('timeout')) socket.destroy()
+  // A route that sets a timeout of its own also handles it.
+  const response = connection && currentResponseOf(connection)
+  const request = connection && lastRequestOf(connection)
+  if (!response?.listenerCount('timeout') && !request?.listenerCount('timeout')) socket.destroy()
 }
 
-/** Requests that have arrived to their end. */
-const wholeOf = (connection: Connection | undefined): number =>
-  connection ? connection.requests - (connection.lastRequest?.complete === false ? 1 : 0) : 0
+/** @returns how many requests were received to their end */
+function completeRequests(connection: Connection | undefined): number {
+  if (!connection) return 0
+  const isIncomplete = lastRequestOf(connection)?.complete === false
+  return connection.requests - (isIncomplete ? 1 : 0)
+}

@@ -2,22 +2,23 @@ import type { Socket } from 'node:net'
 import { type ProxyHeader, parseProxyHeader } from '../../net/proxy-protocol.ts'
 
 /**
- * Takes the PROXY header off a connection; what came behind it is left in the socket.
- * @param ms the header must be whole by then
- * @param done is called once, with what was read, or with why there is no header: the socket is then to be destroyed
+ * Reads the PROXY header of a connection. Bytes behind the header are put back into the socket.
+ * @param timeoutMs until the header must be complete
+ * @param done is called once, with the header or with the reason why there is none; then the socket is to be destroyed.
+ *   `isLast` means that no byte came behind the header yet.
  */
-export function takeProxyHeader(
+export function readProxyHeader(
   socket: Socket,
-  ms: number,
+  timeoutMs: number,
   done: (header: (ProxyHeader & { isLast: boolean }) | Error) => void
 ): void {
   let read: Buffer = Buffer.alloc(0)
   const finish = (result: Parameters<typeof done>[0]) => {
     clearTimeout(timer)
-    socket.off('readable', look).off('end', gone).off('error', gone).off('close', gone)
+    socket.off('readable', onReadable).off('end', onEnd).off('error', onEnd).off('close', onEnd)
     done(result)
   }
-  const look = () => {
+  const onReadable = () => {
     for (let chunk = socket.read() as Buffer | null; chunk; chunk = socket.read()) read = Buffer.concat([read, chunk])
     try {
       const header = parseProxyHeader(read)
@@ -29,7 +30,7 @@ export function takeProxyHeader(
       finish(error as Error)
     }
   }
-  const gone = () => finish(new Error('the connection ended before its PROXY header'))
-  const timer = setTimeout(() => finish(new Error(`no PROXY header came in ${ms} ms`)), ms)
-  socket.on('readable', look).on('end', gone).on('error', gone).on('close', gone)
+  const onEnd = () => finish(new Error('the connection ended before its PROXY header'))
+  const timer = setTimeout(() => finish(new Error(`no PROXY header came in ${timeoutMs} ms`)), timeoutMs)
+  socket.on('readable', onReadable).on('end', onEnd).on('error', onEnd).on('close', onEnd)
 }

@@ -1,33 +1,36 @@
 import type { Socket } from 'node:net'
 import { createServer, type SecureVersion, type TLSSocket } from 'node:tls'
+import { tcpSocketBelow } from '../../node-internals/tcp-handle.ts'
 
 export interface TlsOptions {
   /** Certificate chain and private key, in PEM. */
   cert: string
   key: string
   minVersion: SecureVersion
-  /** Cipher suites of TLS 1.2, as OpenSSL lists them. */
+  /** Cipher suites of TLS 1.2, in OpenSSL's format. */
   ciphers: string
-  /** Who has begun a session with one worker goes on with it at another that has the same 48 bytes. */
+  /** 48 bytes. A client can resume its TLS session at any worker that has the same keys. */
   ticketKeys: Buffer
-  /** A handshake may take so long, in ms. */
+  /** Timeout of a handshake, in ms. */
   handshakeMs: number
 }
 
-/** What both sides know before the first request: how they speak. */
+/** Offered by ALPN, preferred first. */
 const PROTOCOLS = ['h2', 'http/1.1']
-/** Node takes a list without suites of TLS 1.3 for the wish to do without that version. */
+/** Node disables TLS 1.3 when the list has no suite of it. */
 const TLS_1_3 = 'TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256'
 
+export interface Tls {
+  /** Starts the handshake of a connection. A connection whose handshake fails or takes too long is closed. */
+  begin(raw: Socket): void
+  setTicketKeys(keys: Buffer): void
+}
+
 /**
- * TLS over connections that are accepted already. One whose handshake fails, or takes too long, is closed.
- * @param onSecure is given what to speak over, and the TCP socket below
- * @returns what begins the handshake of a connection, and what replaces the keys of session tickets
+ * Creates TLS for connections that are already accepted.
+ * @param onSecure gets the TLS socket after the handshake, and the TCP socket below it
  */
-export function createTls(
-  options: TlsOptions,
-  onSecure: (socket: TLSSocket, raw: Socket) => void
-): { begin: (raw: Socket) => void; setTicketKeys: (keys: Buffer) => void } {
+export function createTls(options: TlsOptions, onSecure: (socket: TLSSocket, raw: Socket) => void): Tls {
   const { cert, key, minVersion, ciphers, ticketKeys, handshakeMs } = options
   const server = createServer({
     cert,
@@ -37,15 +40,17 @@ export function createTls(
     ciphers: `${TLS_1_3}:${ciphers}`,
     handshakeTimeout: handshakeMs,
     ALPNProtocols: PROTOCOLS,
-    // By default it is made of the command line, which a release may change.
+    // The default is a hash of the command line, which differs between releases.
     sessionIdContext: 'muster'
   })
-  server.on('secureConnection', (socket) => onSecure(socket, (socket as TLSSocket & { _parent: Socket })._parent))
+  server.on('secureConnection', (socket) => onSecure(socket, tcpSocketBelow(socket)))
   server.on('tlsClientError', (_error, socket) => socket.destroy())
-  const begin = (raw: Socket) => {
-    // What happens to it is told by the socket above; where there is none any more, nobody is to be told.
-    raw.on('error', () => {})
-    server.emit('connection', raw)
+  return {
+    begin(raw) {
+      // The TLS socket reports errors of the TCP socket. When there is no TLS socket any more, the error has no reader.
+      raw.on('error', () => {})
+      server.emit('connection', raw)
+    },
+    setTicketKeys: (keys) => server.setTicketKeys(keys)
   }
-  return { begin, setTicketKeys: (keys) => server.setTicketKeys(keys) }
 }

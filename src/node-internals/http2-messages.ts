@@ -1,3 +1,5 @@
+// Requests and responses of Node's HTTP/2 compatibility layer, made to behave as those of HTTP/1.1. Their classes are
+// documented options of `http2.createServer`; how the layer calls them is not.
 import {
   Http2ServerRequest,
   Http2ServerResponse,
@@ -7,15 +9,16 @@ import {
 } from 'node:http2'
 import type { Socket } from 'node:net'
 
+/** Longer writes are split, so that it can be seen how much of them was sent. In bytes. */
 const SLICE = 16 * 1024
 const sockets = new WeakMap<object, Socket>()
 
-/** To be called when a session begins: its requests have this socket. */
-export const namesItsSocket = (session: object, socket: Socket) => void sockets.set(session, socket)
+/** Gives the requests of a session their socket. To be called when the session starts. */
+export const setSessionSocket = (session: object, socket: Socket) => void sockets.set(session, socket)
 
 type RequestParts = ConstructorParameters<typeof Http2ServerRequest>
 
-/** Node's, with the real socket: the one that stands for it in node throws once the session has ended. */
+/** A request with the real socket: Node's substitute throws once the session has ended. */
 export class Request extends Http2ServerRequest {
   readonly #socket: Socket | undefined
 
@@ -28,23 +31,23 @@ export class Request extends Http2ServerRequest {
     Object.defineProperties(Request.prototype, { socket, connection: socket })
   }
 
-  constructor(stream: ServerHttp2Stream, ...others: RequestParts extends [unknown, ...infer Others] ? Others : never) {
-    super(stream, ...others)
+  constructor(stream: ServerHttp2Stream, ...rest: RequestParts extends [unknown, ...infer Rest] ? Rest : never) {
+    super(stream, ...rest)
     this.#socket = sockets.get(stream.session as object)
   }
 }
 
 /**
- * Sends the head of a response, in place of the stream's own `respond`. Node's compatibility layer always asks to wait for
- * trailers; then END_STREAM comes in a DATA frame of its own after the body, and a proxy that flushes late (HAProxy: 200 ms)
- * holds the end of every response back. Here only a response with a `Trailer` field waits.
+ * Sends the headers of a response, in place of the stream's own `respond`. The compatibility layer always asks to wait for
+ * trailers. END_STREAM then comes in a DATA frame of its own, and a proxy that flushes late (HAProxy: 200 ms) delays the end
+ * of every response. Here only a response with a `Trailer` field waits.
  */
 function respond(this: ServerHttp2Stream, headers: OutgoingHttpHeaders, options: ServerStreamResponseOptions): void {
   const prototype = Object.getPrototypeOf(this) as ServerHttp2Stream
   prototype.respond.call(this, headers, { ...options, waitForTrailers: headers.trailer !== undefined })
 }
 
-/** Node's response, with what a response of HTTP/1.1 does differently. */
+/** A response that reports how much of it was sent, and `finish` only when all of it was. */
 export class Response extends Http2ServerResponse<Request> {
   static {
     Object.defineProperty(Response.prototype, 'writableNeedDrain', {
@@ -63,38 +66,52 @@ export class Response extends Http2ServerResponse<Request> {
   }
 
   /** Bytes of the body that wait for the client. */
-  get unsent(): number {
+  get unsentBytes(): number {
     return this.stream.writableLength
   }
 
   /** Bytes of the body that were sent, in steps of {@link SLICE}. */
-  get taken(): number {
-    return this.#written - this.unsent
+  get sentBytes(): number {
+    return this.#written - this.unsentBytes
   }
 
-  /** In slices: of what is written at once, node does not tell how much was sent. `end` comes here, too. */
+  /** Writes in slices: Node does not tell how much of one write was sent. `end` calls this too. */
   override write(chunk: string | Uint8Array, ...rest: unknown[]): boolean {
     const callback = rest.find((argument) => typeof argument === 'function') as ((error: Error) => void) | undefined
     const encoding = typeof rest[0] === 'string' ? (rest[0] as BufferEncoding) : 'utf8'
     const body = typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk
     this.#written += body.length
     if (body.length <= SLICE) return super.write(body, callback)
-    // Node would join the slices again.
+    // With `_writev`, the stream would join the slices again.
     Object.assign(this.stream, { _writev: null })
     let offset = 0
     for (; body.length - offset > SLICE; offset += SLICE) super.write(body.subarray(offset, offset + SLICE))
     return super.write(body.subarray(offset), callback)
   }
 
-  /** What is about the connection has no place here; node would leave it out with a warning. */
+  /** Leaves out the `connection` header, which HTTP/2 does not have; Node would do so with a warning. */
   override writeHead(statusCode: number, headers?: OutgoingHttpHeaders | string, more?: OutgoingHttpHeaders): this {
     const { connection: _, ...sent } = typeof headers === 'object' ? headers : (more ?? {})
     return super.writeHead(statusCode, sent)
   }
 
-  /** Node says `finish` of an answer that was cut off, too. */
+  /** Suppresses `finish` for a response that was cut off. */
   override emit(event: string | symbol, ...args: unknown[]): boolean {
     if (event === 'finish' && !(this.writableEnded && this.stream.writableFinished)) return false
     return super.emit(event as string, ...args)
+  }
+}
+
+/** The compatibility layer cannot be observed without a session, so its source is searched for the calls. */
+export function probeHttp2(): Record<string, boolean> {
+  const { prototype } = Http2ServerResponse
+  const sources = Reflect.ownKeys(prototype).map((key) =>
+    String(Object.getOwnPropertyDescriptor(prototype, key)?.value ?? '')
+  )
+  return {
+    'http2 compat calls stream.respond': sources.some((source) =>
+      /waitForTrailers: true[\s\S]*\.respond\(/.test(source)
+    ),
+    'http2.Http2ServerResponse#end calls write': /this\.write\(/.test(String(prototype.end))
   }
 }

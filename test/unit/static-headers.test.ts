@@ -3,14 +3,15 @@ import { once } from 'node:events'
 import { createServer, request, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { describe, type TestContext, test } from 'node:test'
-import { StaticHeaders, StaticHeadersResponse } from '../../src/http/plugins/security/static-headers.ts'
+import { StaticHeaders } from '../../src/http/plugins/security/static-headers.ts'
+import { createResponseClass, writeLinesFirst } from '../../src/node-internals/http-server.ts'
 
-const STANDING = new StaticHeaders({ 'cache-control': 'no-store', 'x-frame-options': 'DENY' })
+const STATIC = new StaticHeaders({ 'cache-control': 'no-store', 'x-frame-options': 'DENY' })
 
-/** What a client gets of an answer that is made so: names and values as they came. */
-async function answered(t: TestContext, answer: (response: ServerResponse) => unknown): Promise<[string, string][]> {
-  const server = createServer({ ServerResponse: StaticHeadersResponse }, (_request, response) => {
-    ;(response as StaticHeadersResponse).staticHeaders = STANDING
+/** @returns names and values of the response's headers, in the order in which they came */
+async function headersOf(t: TestContext, answer: (response: ServerResponse) => unknown): Promise<[string, string][]> {
+  const server = createServer({ ServerResponse: createResponseClass(() => false) }, (_request, response) => {
+    writeLinesFirst(response, STATIC)
     answer(response)
   })
   t.after(() => server.close())
@@ -33,23 +34,26 @@ const ways: [what: string, answer: (response: ServerResponse) => unknown][] = [
   ['both', (response) => response.setHeader('X-Own', '1').writeHead(200, { 'cache-control': 'max-age=9' }).end('x')]
 ]
 
-describe('headers that stand in front of all', () => {
-  test('are in an answer that says nothing of its own', async (t) => {
-    const headers = new Map(await answered(t, (response) => response.end('x')))
+describe('static headers', () => {
+  test('are in a response that sets no headers', async (t) => {
+    const headers = new Map(await headersOf(t, (response) => response.end('x')))
     assert.equal(headers.get('cache-control'), 'no-store')
     assert.equal(headers.get('x-frame-options'), 'DENY')
     assert.equal(headers.get('content-length'), '1')
   })
 
   for (const [what, answer] of ways) {
-    test(`give way to those of the answer, once each: ${what}`, async (t) => {
-      const headers = await answered(t, answer)
-      const of = (name: string) => headers.filter(([one]) => one === name).map(([, value]) => value)
-      assert.deepEqual([of('cache-control'), of('x-frame-options'), of('x-own')], [['max-age=9'], ['DENY'], ['1']])
+    test(`are replaced by headers of the response, which are sent once: ${what}`, async (t) => {
+      const headers = await headersOf(t, answer)
+      const valuesOf = (name: string) => headers.filter(([other]) => other === name).map(([, value]) => value)
+      assert.deepEqual(
+        [valuesOf('cache-control'), valuesOf('x-frame-options'), valuesOf('x-own')],
+        [['max-age=9'], ['DENY'], ['1']]
+      )
     })
   }
 
-  test('are none where none stand', () => {
-    assert.equal(new StaticHeaders({}).textBeside(undefined), '')
+  test('may be empty', () => {
+    assert.equal(new StaticHeaders({}).linesBeside(undefined), '')
   })
 })

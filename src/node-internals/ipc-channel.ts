@@ -1,0 +1,86 @@
+// Node's end of the IPC channel to a child process. Node parses what the child writes before any listener sees it, and an
+// exception there cannot be caught by public means. Bare TCP handles cross the channel, which only sockets and servers do by
+// the documentation: a net.Socket would be read, and closed, by the process that only passes it on.
+import { type ChildProcess, spawn } from 'node:child_process'
+import { bindTcp } from './listening-handle.ts'
+
+/** The pipe of the channel. */
+interface ChannelHandle {
+  readonly bytesRead: number
+  /** Called with the bytes that were read, or without an argument at the end. */
+  onread: (this: ChannelHandle, data?: ArrayBuffer) => void
+}
+
+export interface ChannelTap {
+  /** Asked before each read and each message; false drops it. */
+  accepts(): boolean
+  /** A message of the child, or one of Node's own protocol. */
+  onMessage(bytesRead: number): void
+  /** A read was parsed as far as possible. */
+  onRead(bytesRead: number): void
+  /** Node threw at what the child wrote. What it had read before stays in its buffer, so later messages may be garbage. */
+  onError(error: Error): void
+}
+
+/**
+ * Wraps the reader and the `emit` of a child's channel. To be called right after the fork, before anything arrives.
+ * Messages of Node's own protocol are emitted as `internalMessage`, outside of the reader.
+ */
+export function tapChannel(child: ChildProcess, tap: ChannelTap): void {
+  const channel = channelOf(child)
+  if (!channel) throw new Error(`Node ${process.version} lacks ChildProcess#kChannelHandle`)
+  const { onread } = channel
+  const guarded = (run: () => unknown): boolean => {
+    try {
+      return Boolean(run())
+    } catch (error) {
+      tap.onError(error as Error)
+      return false
+    }
+  }
+  channel.onread = (data) => {
+    if (!data) return onread.call(channel)
+    if (!tap.accepts()) return
+    guarded(() => onread.call(channel, data))
+    tap.onRead(channel.bytesRead)
+  }
+  const emit = child.emit as (event: string, ...args: unknown[]) => boolean
+  child.emit = (event: string, ...args: unknown[]): boolean => {
+    if (event !== 'message' && event !== 'internalMessage') return emit.call(child, event, ...args)
+    if (!tap.accepts()) return false
+    tap.onMessage(channel.bytesRead)
+    if (event === 'message') return emit.call(child, event, ...args)
+    return guarded(() => emit.call(child, event, ...args))
+  }
+}
+
+/** The symbol is not exported; it is found by its description. */
+function channelOf(child: ChildProcess): ChannelHandle | undefined {
+  const key = Object.getOwnPropertySymbols(child).find((symbol) => symbol.description === 'kChannelHandle')
+  return key && (child as unknown as Record<symbol, ChannelHandle>)[key]
+}
+
+/** Node creates the channel of a child before it reports that the program cannot be run: no process is needed. */
+export function probeIpcChannel(): Record<string, boolean> {
+  const child = spawn('/', { stdio: ['ignore', 'ignore', 'ignore', 'ipc'] }).on('error', () => {})
+  const handle = bindTcp('0.0.0.0', 0, 4)
+  try {
+    const channel = channelOf(child)
+    return {
+      'ChildProcess#kChannelHandle': typeof channel?.onread === 'function' && 'bytesRead' in channel,
+      'process.send(message, TCP)': takesBareHandle(child, handle)
+    }
+  } finally {
+    handle.close()
+    child.disconnect()
+  }
+}
+
+function takesBareHandle(child: ChildProcess, handle: object): boolean {
+  try {
+    child.send('', handle as never, () => {})
+    return true
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,76 @@
+import type { FastifyInstance } from 'fastify'
+import type { Logger } from '../common/log.ts'
+import type { RedisConnection } from '../state/redis/redis-connection.ts'
+import type { SessionSecrets } from '../state/sessions/session-secret.ts'
+import type { SharedState } from '../state/shared/shared-state.ts'
+import type { Connections } from './connections/connections.ts'
+import { Drain, type DrainOptions } from './connections/drain.ts'
+import { writeHeapSnapshot } from './diagnostics.ts'
+import type { PrimaryChannel } from './primary-client.ts'
+
+/** When the primary is dead, no process waits for this worker, and everything must be gone within 4 s. */
+const ORPHAN = { graceMs: 1000, lingerMs: 500, deadlineMs: 3000 }
+/** The primary answers at once; this catches a dead one. */
+const ANSWER_TIMEOUT_MS = 1000
+
+export interface ShutdownParts {
+  connections: Connections
+  /** Aborted when the drain begins. */
+  draining: AbortController
+  app: FastifyInstance
+  shared: SharedState
+  sessionSecrets: SessionSecrets
+  redis: RedisConnection
+  channel: PrimaryChannel
+  /** Sends the counters that changed since the last heartbeat, so that the primary keeps them. */
+  sendCounters: () => Promise<void>
+  log: Logger
+}
+
+/** Ends this worker: drains it, closes everything in order, and exits with code 0. */
+export class Shutdown {
+  readonly #parts: ShutdownParts
+  #drain: Drain | undefined
+
+  constructor(parts: ShutdownParts) {
+    this.#parts = parts
+  }
+
+  /** @param snapshot file for a heap snapshot, which is written when the worker serves no client any more */
+  start(options: DrainOptions, snapshot?: string): void {
+    if (!this.#drain) void this.#run(options, snapshot)
+  }
+
+  /** Ends within 4 s, because the primary is gone. */
+  startAsOrphan(): void {
+    if (this.#drain) this.#drain.hurry(ORPHAN)
+    else void this.#run(ORPHAN)
+  }
+
+  /** See {@link Drain.onTransferred}. */
+  onTransferred(id: number, lost?: boolean): void {
+    this.#drain?.onTransferred(id, lost)
+  }
+
+  async #run(options: DrainOptions, snapshot?: string): Promise<void> {
+    const { connections, draining, app, shared, sessionSecrets, redis, channel, sendCounters, log } = this.#parts
+    const drain = new Drain(connections, options)
+    this.#drain = drain
+    connections.acceptor.stop()
+    draining.abort()
+    const [stats] = await Promise.all([drain.run(), shared.ended(options.deadlineMs)])
+    log.info({ connections: stats }, 'drained')
+    if (snapshot) await writeHeapSnapshot(snapshot).catch((error: unknown) => log.error({ err: error }, 'no snapshot'))
+    if (process.connected) await channel.request('drained', stats, ANSWER_TIMEOUT_MS).catch(() => {})
+    // Clients that wait for the primary still get their answer: it may be about this very worker.
+    await drain.allClosed
+    await app.close().catch((error: unknown) => log.warn({ err: error }, 'closing the app'))
+    shared.stop()
+    sessionSecrets.stop()
+    redis.stop()
+    await sendCounters()
+    // Messages keep their order, so an answer means that the primary has read all of them. Otherwise it might see the exit first.
+    if (process.connected) await channel.request('request-counts', {}, ANSWER_TIMEOUT_MS).catch(() => {})
+    process.exit(0)
+  }
+}

@@ -1,0 +1,76 @@
+import { hostname } from 'node:os'
+import type { Logger } from '../common/log.ts'
+import type { Config } from '../config/load.ts'
+import type { loadIdentity } from '../config/worker-environment.ts'
+import { type AppDeps, buildApp } from '../http/app.ts'
+import { RedisConnection, warnOfEviction } from '../state/redis/redis-connection.ts'
+import { SessionSecrets } from '../state/sessions/session-secret.ts'
+import type { Settings } from '../state/shared/settings.ts'
+import { SharedState } from '../state/shared/shared-state.ts'
+import { loadApp } from './load-app.ts'
+import type { PrimaryChannel } from './primary-client.ts'
+
+/** The primary answers at the deadline of a broadcast; this margin only catches a dead primary. */
+const BROADCAST_MARGIN_MS = 1000
+
+/** What workers share through Redis. Slot 0 alone warns about settings that concern the whole service. */
+export interface WorkerState {
+  worker: AppDeps['worker']
+  redis: RedisConnection
+  sessionSecrets: SessionSecrets
+  shared: SharedState
+}
+
+/** Creates the state of a worker; it connects in {@link startApp}. */
+export function createState(
+  config: Config,
+  identity: ReturnType<typeof loadIdentity>,
+  channel: PrimaryChannel,
+  draining: AbortSignal,
+  log: Logger
+): WorkerState {
+  const { slot, generation, instance } = identity
+  const worker = { slot, pid: process.pid, generation, host: hostname() }
+  const redis = new RedisConnection(config.redis.url!, config.redis.timeoutMs, log, config.redis)
+  redis.on('change', (up) => void channel.notify({ type: 'redis', up }))
+  if (slot === 0) redis.once('change', () => void warnOfEviction(redis.client, log))
+  const sessionSecrets = new SessionSecrets(redis, slot === 0 ? log : undefined, config.session.secrets)
+  const shared = new SharedState({
+    link: redis,
+    log,
+    self: worker,
+    instance,
+    draining,
+    relay: (message) => channel.request('broadcast', message, message.deadlineMs + BROADCAST_MARGIN_MS)
+  })
+  if (slot === 0 && config.tls && config.tls.expiresAt < Date.now()) {
+    log.warn({ expired: new Date(config.tls.expiresAt) }, 'the certificate in TLS_CERT has expired')
+  }
+  return { worker, redis, sessionSecrets, shared }
+}
+
+export type StartAppDeps = Omit<AppDeps, 'config' | 'log' | 'routes' | 'sessionSecrets'> & WorkerState
+
+/** Loads the app's module while Redis connects, then builds the app. */
+export async function startApp(config: Config, log: Logger, deps: StartAppDeps): ReturnType<typeof buildApp> {
+  const { redis, sessionSecrets, shared } = deps
+  const [routes] = await Promise.all([
+    loadApp(config.app),
+    redis.start(async () => {
+      await sessionSecrets.check()
+      await shared.settings.read()
+    })
+  ])
+  followSettings(log, shared.settings, config.logLevel)
+  return buildApp({ ...deps, config, log, routes, sessionSecrets: sessionSecrets.list })
+}
+
+/** Applies the setting `logLevel`, with LOG_LEVEL as its default, and logs every changed setting. */
+function followSettings(log: Logger, settings: Settings, logLevel: string): void {
+  const setLevel = () => {
+    log.level = settings.get('logLevel') ?? logLevel
+  }
+  setLevel()
+  settings.onChange('logLevel', setLevel)
+  settings.onChange((setting) => log.info({ setting, version: settings.version }, 'a setting changed'))
+}
