@@ -5,14 +5,8 @@ import { delimiter, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { Redis } from 'ioredis'
 import { launch } from './processes.ts'
-import { BenchError } from './scenario.ts'
+import { BenchError, type RunningRedis } from './scenario.ts'
 import { freePort } from './servers.ts'
-
-/** A Redis that answers. */
-export interface RunningRedis {
-  readonly url: string
-  readonly version: string
-}
 
 /** Uses the Redis at `url`, or starts one for this run in `folder`: loopback, append-only file, no snapshots. */
 export async function provideRedis(url: string | undefined, folder: string): Promise<RunningRedis> {

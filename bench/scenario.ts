@@ -1,8 +1,13 @@
 import { parseArgs } from 'node:util'
-import type { RunningRedis } from './redis.ts'
 
 /** An error that the user of the bench can correct. It is printed without a stack. */
 export class BenchError extends Error {}
+
+/** A Redis that answers. */
+export interface RunningRedis {
+  readonly url: string
+  readonly version: string
+}
 
 /** The settings of a run, from the command line. Each scenario has its own defaults. */
 export interface Settings {

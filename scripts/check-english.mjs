@@ -19,12 +19,16 @@ const BANNED = [
   [/\b(came|comes) in time is\b/i, 'pending input is'],
   [/\bthe list calls so\b/i, 'with this handle'],
   [/\bguess what lives long\b/i, 'allocation-site pretenuring'],
-  [/\bgets? no CPU\b/i, 'starved of CPU'],
+  [/\bonly gets? no CPU\b/i, 'starved of CPU'],
   [/\bpermits? to (be|do)\b/i, 'may']
 ]
 const PLACES = [
   'src',
   'bench',
+  'test/cluster',
+  'test/long',
+  'test/helpers',
+  'test/fixtures',
   'scripts',
   'docs',
   'deploy',

@@ -96,7 +96,7 @@ const ask = (agent) =>
       })
     })
     request.on('socket', () => (opened += agent && !request.reusedSocket ? 1 : 0))
-    request.on('timeout', () => request.destroy(Object.assign(new Error(), { code: 'time-out' })))
+    request.on('timeout', () => request.destroy(Object.assign(new Error(), { code: 'timeout' })))
     request.on('error', (error) => resolve(fail(error.code)))
   })
 const client = async (agent) => {
@@ -132,7 +132,7 @@ main()
 JS
 ) && pass "SIGHUP rolls: $rolled" || fail "SIGHUP rolls: $rolled"
 
-# What nobody waits for would stay: no init is there to do it.
+# Zombies would stay, because the container has no init process to reap them.
 worker=$(get "$URL/" | json worker.pid)
 inside "process.kill($worker, 'SIGKILL')"
 replaced() { ! inside "process.kill($worker, 0)" && [ "$(get "$URL/readyz?verbose" | json checks.workers)" = "$ready" ]; }

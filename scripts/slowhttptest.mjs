@@ -1,6 +1,5 @@
-// Slow heads, slow bodies and slow readers by slowhttptest (Debian: apt-get install slowhttptest) against a service of its
-// own with its default time-outs, while others ask: how long they are kept, and what it costs the others.
-// Run by `npm run slowhttptest`.
+// `npm run slowhttptest`: runs slowhttptest (Debian: apt-get install slowhttptest) with slow heads, slow bodies and slow readers
+// against a service with default timeouts. It measures how long slow clients are kept and how well other clients are served.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# Debian's wapiti against a service of its own: the pages, and the admin plane with a token; modules that call nobody
-# outside; over TLS. Ends with 1 when anything is found beside what is expected below. Needs wapiti, curl, openssl, node and
-# a build.
+# Runs Debian's wapiti over TLS against the pages and, with a token, the admin plane, with all modules that call no other server.
+# Exits with 1 when it finds anything that is not expected below. Needs wapiti, curl, openssl, node and a build.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 port=${PORT:-18080}

@@ -13,7 +13,7 @@ import { timed } from '../helpers/timed.ts'
 
 timed('the admin socket answers while every worker is stopped or dead', async (t) => {
   const { url } = await startRedis(t)
-  // Nobody is replaced: what is to be seen is that nobody answers.
+  // HEARTBEAT_TIMEOUT is 0, so no worker is replaced while none answers.
   const service = await startService(t, { env: { REDIS_URL: url, HEARTBEAT_TIMEOUT: '0', ADMIN_TIMEOUT: '500' } })
   const pids = [...service.workers().keys()]
   for (const pid of pids) process.kill(pid, 'SIGSTOP')
@@ -60,7 +60,7 @@ test('a command names the worker that died before it answered, and the slot with
   await service.ready(1, from)
   assert.equal((await command(service, 'report', { slot: 1 })).status, 200, 'the next one may')
 
-  // Who asked has hung up in the middle: the roll goes on to its end.
+  // The caller has hung up in the middle, and the rollout continues.
   const socketPath = join(service.runDir, 'admin.sock')
   const call = request({ socketPath, path: '/commands/reload', method: 'POST' }).end()
   call.on('error', () => {})

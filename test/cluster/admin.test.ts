@@ -10,7 +10,7 @@ import { muster, type Service, startService } from '../helpers/service.ts'
 
 type Door = (name: string, words: string[], args: object) => Promise<Answer>
 
-/** What is typed, and what it is as JSON; `stop` comes last. */
+/** The words of the command line and the same arguments as JSON. `stop` comes last. */
 const CALLS: Record<string, [words: string[], args: object]> = {
   status: [[], {}],
   ping: [[], {}],
@@ -34,7 +34,7 @@ const CALLS: Record<string, [words: string[], args: object]> = {
   stop: [[], {}]
 }
 
-/** What is wrong, and what is said of it. */
+/** Invalid arguments and the error that each transport answers. */
 const FAULTS: [name: string, words: string[], args: unknown, status: number, message: RegExp][] = [
   ['recycle', ['one'], { slot: 'one' }, 400, /^slot: must be a number from 0 to 998, not "one"$/],
   ['recycle', [], {}, 400, /^slot: missing; must be a number from 0 to 998$/],

@@ -102,7 +102,7 @@ test('an inspector address of another host is never contacted', async (t) => {
   const stderr = new StderrTail(said, new PassThrough().resume())
   said.write('Debugger listening on ws://192.0.2.1:80/01234567-89ab-cdef-0123-456789abcdef\n')
   assert.match((await readBlackBox(child, stderr, 100)).note!, /^asleep/)
-  // Nobody listens there.
+  // No process listens on that port.
   said.write(`Debugger listening on ws://127.0.0.1:${await freePort()}/01234567-89ab-cdef-0123-456789abcdef\n`)
   assert.match((await readBlackBox(child, stderr, DEADLINE_MS)).note!, /^its inspector: .*ECONNREFUSED/)
 })

@@ -80,7 +80,7 @@ timed('a cache is cleared on every host, and a silent worker is named', async (t
     mine.missing?.map(({ slot, pid, why }) => ({ slot, pid, why })),
     [{ slot: 1, pid: stopped, why: 'no answer in 2000 ms' }]
   )
-  // Of the other host nobody knows who was silent, but that one was.
+  // This host cannot know which worker of the other host was silent, only that one was.
   assert.deepEqual(theirs.missing, [])
   assert.equal(theirs.result?.unanswered, 1)
   await taken(hosts, [0, 0])

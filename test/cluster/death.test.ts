@@ -40,7 +40,7 @@ for (const workers of [1, 3]) {
       t.diagnostic(`ready again ${Number(ready.time) - Number(gone.time)} ms after the death`)
     }
     await load.stop()
-    // Who was being answered by the killed worker has lost that answer; nobody was refused, and nobody hung.
+    // Only requests inside the killed worker may fail: no connection is refused and no client hangs.
     const kinds = [...load.failures.keys()].filter(
       (kind) => !/ECONNRESET|closed|the server ended the connection/.test(kind)
     )

@@ -140,7 +140,7 @@ test('killed workers leak no descriptor and leave no client hanging', async (t) 
   }
   await load.stop()
   const failures = [...load.failures].filter(([kind]) => !/ECONNRESET|closed|ended the connection/.test(kind))
-  assert.deepEqual(failures, [], 'nobody hung, nobody was refused')
+  assert.deepEqual(failures, [], 'no client hung and no connection was refused')
   const lost = [...load.failures.values()].reduce((sum, count) => sum + count, 0)
   assert.ok(lost <= KILLS * 8, `${lost} requests were in a killed worker`)
   await once(service.port, 'GET', '/echo?id=1')

@@ -92,7 +92,7 @@ test('Sentinel: the service fails over when the Redis primary is killed', async 
 
   assert.deepEqual(await denied(replica), [])
 
-  // The old primary comes back with what it had, and takes writes until a Sentinel tells it: nobody asks it.
+  // The old primary comes back and accepts writes until a Sentinel demotes it. No client uses it.
   await primary.run()
   assert.equal(await hit(service), hits + 21)
   assert.equal(await replica.client.get('muster:hits'), String(hits + 21))

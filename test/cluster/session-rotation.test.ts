@@ -33,7 +33,7 @@ test('rotating SESSION_SECRET by reloads loses no session', async (t) => {
     return cookies
   }
   const visitors = Array.from({ length: 5 }, visit)
-  // Who verifies is there before anybody signs, since two releases serve during a reload.
+  // Two releases serve during a reload, so every worker must verify with the new secret before one signs with it.
   for (const secrets of [`${OLD},${NEW}`, `${NEW},${OLD}`, NEW]) {
     writeFileSync(file, secrets)
     assert.equal((await service.reload()).msg, 'rolling restart done')

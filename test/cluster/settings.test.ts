@@ -178,7 +178,7 @@ test('muster sets and gets settings, and explains refusals', async (t) => {
     [['settings', 'get', 'baner'], 1, /no setting "baner"; there are maintenance, banner, logLevel/],
     [['settings', 'set', 'maintenance', 'maybe'], 1, /"maintenance" must be boolean/],
     [['settings', 'set', 'banner'], 1, /the value is missing: give value or text/],
-    [['settings', 'set'], 1, /key: must be the name of a setting/],
+    [['settings', 'set'], 1, /key: missing; must be the name of a setting/],
     [['log-level'], 1, /missing; must be one of trace/],
     [['log-level', 'loud'], 1, /must be one of trace/],
     [['settings'], 2, /^Usage/],

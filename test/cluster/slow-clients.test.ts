@@ -9,10 +9,10 @@ import { type Kind, SlowClients } from '../helpers/slow-clients.ts'
 import { timed } from '../helpers/timed.ts'
 import { until } from '../helpers/until.ts'
 
-/** How many of each kind on fresh connections; half as many again are on connections that changed hands. */
+/** Clients of each kind on new connections. Half as many more are on transferred connections. */
 const CLIENTS: Record<Kind, number> = { head: 100, body: 100, read: 50 }
 const TIMEOUTS = { HEADERS_TIMEOUT: '1500', REQUEST_TIMEOUT: '2500', SEND_TIMEOUT: '2000', KEEP_ALIVE_TIMEOUT: '60000' }
-/** How long each may be kept, in ms: its time-out, and 2 s until that is seen. */
+/** Longest life of each kind, in ms: its timeout, and 2 s until the check sees it. */
 const KEPT: Record<Kind, number> = { head: 1500 + 2000, body: 2500 + 2000, read: 2000 + 2000 }
 
 timed('slow clients are cut in time, on transferred connections too', async (t) => {
@@ -29,7 +29,7 @@ timed('slow clients are cut in time, on transferred connections too', async (t) 
     )
   )
   const { connections } = await service.reload()
-  assert.ok((connections as DrainStats).handedOver >= handed.length, 'all of them changed hands')
+  assert.ok((connections as DrainStats).handedOver >= handed.length, 'all of them were transferred')
 
   const good = new Good(t, service.port)
   const slow = new SlowClients(t, service.port)

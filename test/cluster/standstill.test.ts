@@ -7,7 +7,7 @@ import { startRedis } from '../helpers/redis.ts'
 import { startService } from '../helpers/service.ts'
 import '../helpers/uncounted.ts'
 
-/** Longer than all of the time-outs together, with the seconds that node and this service add: nobody waits for longer. */
+/** Longer than all timeouts together, with the seconds that Node and this service add to them. */
 const STOOD_MS = 7500
 const TIMES = {
   KEEP_ALIVE_TIMEOUT: '2000',

@@ -33,7 +33,7 @@ const parse = ({ status, body }: Answer): Who => {
   assert.equal(status, 200, body)
   return JSON.parse(body) as Who
 }
-/** Who answers this client on a new connection. */
+/** The worker that answers this client on a new connection. */
 const ask = async (service: Service, from: string, headers: Record<string, string> = {}) =>
   parse(await once(service.port, 'GET', '/who/1', headers, from))
 const slotsOf = async (service: Service, clients = CLIENTS) =>

@@ -94,7 +94,7 @@ test('the watchdog is fed while more than half of the workers are ready, and onl
   await until(() => signs() >= whenBack + 3, 'signs of life again')
 
   const without = systemd.messages.findIndex((message) => /^running: 0 of 2/.test(message.get('STATUS') ?? ''))
-  assert.ok(without > 0, 'it was seen that nobody is ready')
+  assert.ok(without > 0, 'a status says that no worker is ready')
   const again = systemd.messages.findIndex((message, i) => i > without && /: 2 of 2/.test(message.get('STATUS') ?? ''))
   const between = systemd.messages.slice(without, again)
   assert.deepEqual(

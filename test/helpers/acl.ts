@@ -18,7 +18,7 @@ export function documentedUser(
   return `${rule.replace('>PASSWORD', '>secret').replaceAll('muster:', prefix)} ${more}`.trim()
 }
 
-/** What somebody was denied at this server, as it remembers it. */
+/** The commands and keys that ACL rules of this server denied, from its ACL log. */
 export async function denied({ client }: RedisServer): Promise<string[]> {
   const entries = (await client.acl('LOG')) as unknown[][]
   return entries.map((entry) => {

@@ -206,7 +206,7 @@ export const sessionKey = (id: string) => `muster:session:${id}`
 export const sessionKeys = async (redis: Redis): Promise<string[]> =>
   (await redis.keys('*session:*')).filter((key) => !key.endsWith(':renewed'))
 
-/** Commands that Redis ran meanwhile, whoever sent them, those in scripts included: how often each. */
+/** How often Redis ran each command during `work`, from any client and inside scripts. */
 export async function commandsDuring(redis: Redis, work: () => Promise<unknown>): Promise<Record<string, number>> {
   await redis.config('RESETSTAT')
   await work()

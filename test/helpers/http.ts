@@ -133,7 +133,7 @@ export async function once(
 
 /**
  * A port that is free, and so is the one 10,000 above it, which a node of a Redis Cluster takes too. Below those that the
- * kernel gives to connections (32768 and up on Linux): one of these may be somebody's by the time it is used.
+ * kernel gives to connections (32768 and up on Linux): another process may have taken one of these by the time it is used.
  */
 export async function freePort(): Promise<number> {
   for (;;) {

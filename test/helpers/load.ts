@@ -3,30 +3,30 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Connection, head } from './http.ts'
 import { Http2Client, Refused } from './http2.ts'
 
-/** How many clients of each kind. */
+/** Number of clients of each kind. */
 export interface Mix {
-  /** One request after the other on one connection. */
+  /** Send one request after the other on one connection. */
   tight?: number
-  /** A new connection for each request. */
+  /** Open a new connection for each request. */
   fresh?: number
-  /** Answers that take 50 to 850 ms. */
+  /** Ask for responses that take 50 to 850 ms. */
   slow?: number
-  /** Eight requests at once, half of the bursts in two packets. */
+  /** Send eight requests at once, half of the bursts in two packets. */
   pipelined?: number
-  /** One connection, used now and then: up to 1.5 s between two requests. */
+  /** Pause up to 1.5 s between two requests on one connection. */
   idle?: number
-  /** Server-sent events, over plain http alone. */
+  /** Read server-sent events; only without TLS. */
   streams?: number
-  /** HTTP/2, eight requests at once, now and then; over TLS alone. */
+  /** Send eight HTTP/2 requests at once, with pauses; only with TLS. */
   multiplexed?: number
 }
 
 /** Clients that never retry and count every kind of failure. They need the routes of the fixture `slow`. */
 export class Load {
   answered = 0
-  /** Connections opened by clients that keep theirs. */
+  /** Connections that the server closed although the client wanted to keep them. */
   reopened = 0
-  /** Requests of HTTP/2 that the server said it had not begun; they are asked again. */
+  /** HTTP/2 requests that the server refused before it started them. The client sends them again. */
   refused = 0
   /** Kinds of failure and how often. */
   readonly failures = new Map<string, number>()
@@ -42,10 +42,11 @@ export class Load {
   #onAnswer: (() => void) | undefined
 
   /**
-   * Ends with the test at the latest.
-   * @param options.addresses how many the clients have in all, 250 at most; their connections take them in turn
-   * @param options.ca over TLS, where who has signed the certificate is trusted: in PEM
-   * @param options.pauseMs of those that would ask all the time: after each request, or burst
+   * Stops with the test at the latest.
+   * @param options.addresses number of client addresses, at most 250; connections use them in turn
+   * @param options.ca certificate authority in PEM; with it the clients use TLS
+   * @param options.pauseMs pause of tight, fresh and pipelined clients after each request or burst. Without a pause they take a whole
+   * core and prove nothing more.
    */
   constructor(
     t: { after(fn: () => Promise<unknown>): void },
@@ -87,13 +88,13 @@ export class Load {
     }
   }
 
-  /** How long the given part of the requests of tight and fresh clients took at most, in ms. */
+  /** A percentile of the response times of tight and fresh clients, in ms. @param part from 0 to 1 */
   percentile(part: number): number {
     const sorted = this.#latencies.sort((a, b) => a - b)
     return sorted[Math.floor(sorted.length * part)] ?? 0
   }
 
-  /** Resolves when so many answers have come. */
+  /** Resolves when at least this many requests have been answered since the start. */
   async until(answers: number): Promise<void> {
     while (this.answered < answers) {
       await new Promise<void>((resolve) => {
@@ -102,7 +103,7 @@ export class Load {
     }
   }
 
-  /** Ends all clients, each after the request it is at. */
+  /** Stops all clients, each after its current request. */
   async stop(): Promise<this> {
     this.#stopping = true
     await Promise.all(this.#clients)
@@ -121,7 +122,7 @@ export class Load {
     }
   }
 
-  /** One connection for as long as the server keeps it. */
+  /** Uses one connection for as long as the server keeps it open. */
   async #kept(use: (connection: Connection) => Promise<void>): Promise<void> {
     const connection = await this.#connect()
     try {
@@ -168,7 +169,7 @@ export class Load {
     return Connection.open(this.#port, this.#address(), this.#ca === undefined ? undefined : { ca: this.#ca })
   }
 
-  /** One session for as long as the server keeps it. */
+  /** Uses one HTTP/2 session for as long as the server keeps it open. */
   async #multiplexed(): Promise<void> {
     const client = await Http2Client.open(this.#port, this.#ca)
     const ask = async () => {

@@ -4,7 +4,7 @@ import { head } from './http.ts'
 
 const json = (length: number) => ({ 'content-type': 'application/json', 'content-length': String(length) })
 
-/** What nobody should send. */
+/** Requests that no correct client sends. */
 const NUISANCES = [
   '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03',
   'no such thing\r\n\r\n',

@@ -10,7 +10,7 @@ import { parseStrictly } from './strict-json.ts'
 
 export const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url))
 export const CLI = fileURLToPath(new URL('../../src/cli/muster.js', import.meta.url))
-/** Generous: many processes share few cores. It bounds a failure, it is never waited for. */
+/** Bounds a failure; a passing test never waits this long. Generous, because many processes share few cores. */
 export const PATIENCE_MS = 120_000
 
 /** One line of the service's log. */
@@ -30,19 +30,19 @@ export interface Exit {
   signal: NodeJS.Signals | null
 }
 
-/** A running muster: real processes, its log as it comes. A line that repeats a key fails the test. */
+/** A running service of real processes, and its log. A log line that repeats a key fails the test. */
 export class Service {
   readonly child: ChildProcess
   readonly runDir: string
   readonly lines: Line[] = []
   stderr = ''
-  /** What the workers wrote to standard error, which comes in the log. */
+  /** Standard error of the workers, taken from the log. */
   workerStderr = ''
   readonly exited: Promise<Exit>
   port = 0
   readonly #watchers = new Set<() => void>()
 
-  /** @param keeps the lines that are kept */
+  /** @param keeps selects the log lines that stay in `lines` */
   constructor(child: ChildProcess, runDir: string, keeps: (line: Line) => boolean = () => true) {
     this.child = child
     this.runDir = runDir
@@ -68,9 +68,9 @@ export class Service {
     return this.child.pid!
   }
 
-  /** The first line after `from` (an index into `lines`) that matches, when it comes. */
+  /** Waits for the first matching line. @param from index into `lines` to start at */
   async line(matches: (line: Line) => boolean, from = 0): Promise<Line> {
-    // Each line is looked at once: under load there are thousands.
+    // Under load there are thousands of lines, so each is checked once.
     let next = from
     const look = () => {
       while (next < this.lines.length) {
@@ -82,7 +82,7 @@ export class Service {
     return (await this.until(look, 'a log line')) as Line
   }
 
-  /** Resolves with the first truthy value that `check` gives; it is asked at every line. */
+  /** Resolves with the first truthy result of `check`, which runs after every log line. */
   until<T>(check: () => T, what = 'a state'): Promise<T> {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(
@@ -112,7 +112,7 @@ export class Service {
     })
   }
 
-  /** Every slot has a ready worker, seen since the line of index `from`. */
+  /** Waits until every slot has had a ready worker since the line of index `from`. */
   async ready(workers: number, from = 0): Promise<void> {
     const slots = new Set<number>()
     let next = from
@@ -125,14 +125,14 @@ export class Service {
     }, `${workers} ready workers`)
   }
 
-  /** Sends SIGHUP and waits for the end of that rolling restart. */
+  /** Sends SIGHUP and waits for the end of the rollout. @returns the log line of its end */
   async reload(): Promise<Line> {
     const from = this.lines.length
     this.child.kill('SIGHUP')
     return this.line((line) => line.msg.startsWith('rolling restart ') && line.msg !== 'rolling restart begins', from)
   }
 
-  /** Pids of the workers that live, by the log. */
+  /** The workers that are alive according to the log, by pid. */
   workers(): Map<number, { slot: number; generation: number }> {
     const alive = new Map<number, { slot: number; generation: number }>()
     for (const { msg, worker, slot, generation } of this.lines) {
@@ -162,27 +162,25 @@ export class Service {
 export interface StartOptions {
   env?: Record<string, string>
   workers?: number
-  /** Kept by the caller, for a second start on the same folder. */
+  /** RUN_DIR of the caller, for a second start on the same folder. */
   runDir?: string
-  /** Wait until every worker is ready; default true. */
+  /** Waits until every worker is ready. Default: true. */
   wait?: boolean
-  /** Hard limit of open descriptors of each process. */
+  /** Hard limit of file descriptors of each process. */
   maxDescriptors?: number
-  /** A process group of its own, so that a signal to the whole group can be sent. */
+  /** Gives the service a process group of its own, so that a test can signal the whole group. Default: true. */
   detached?: boolean
-  /** Shell words in front of the command that starts it. */
+  /** Shell words in front of the command. */
   launcher?: string
-  /** A shell command that starts it in another way. */
+  /** A shell command that replaces `node main.js`. */
   command?: string
-  /** A descriptor of this process that it gets as its fourth, number 3. */
+  /** A file descriptor of this process that the service gets as descriptor 3. */
   fd?: number
-  /** Which lines of its log are kept; default: all. */
+  /** Selects the log lines that stay in `Service.lines`. Default: all. */
   keeps?: (line: Line) => boolean
 }
 
-/**
- * What a busy machine alone would set off: Redis being late, and too much to do. Tests of these say so themselves.
- */
+/** Switches off what a busy machine alone would trigger: Redis timeouts and overload protection. Tests of these set them again. */
 const CALM = { REDIS_TIMEOUT: '5000', MAX_LOOP_DELAY: '0' }
 
 /**
@@ -194,7 +192,7 @@ let collectsCoverage = true
 /** Starts a service on a free port with a RUN_DIR of its own. Its processes are killed after the test. */
 export async function startService(t: Pick<TestContext, 'after'>, options: StartOptions = {}): Promise<Service> {
   const { env = {}, workers = 2, runDir = temporaryFolder(t), wait = true, detached = true } = options
-  // Node raises the soft limit to the hard one at its start, so the hard one it is.
+  // Node raises the soft limit to the hard one at its start.
   const limit = options.maxDescriptors === undefined ? '' : `ulimit -n ${options.maxDescriptors}; `
   const { launcher = '', command = `"${process.execPath}" "${MAIN}"`, fd } = options
   const { NODE_V8_COVERAGE, ...inherited } = cleanEnvironment()
@@ -239,7 +237,7 @@ export function muster(
   return once(child, 'close').then(([code]) => ({ code: code as number | null, ...output }))
 }
 
-/** Lines of a `muster` command that does not end by itself; it is ended after the test. */
+/** Iterates the lines of a `muster` command that does not end by itself. The command is killed after the test. */
 export function musterStream(t: TestContext, service: Pick<Service, 'runDir'>, ...args: string[]) {
   const child = spawn(process.execPath, [CLI, ...args], {
     env: { ...cleanEnvironment(), RUN_DIR: service.runDir },
@@ -249,14 +247,14 @@ export function musterStream(t: TestContext, service: Pick<Service, 'runDir'>, .
   return createInterface({ input: child.stdout })[Symbol.asyncIterator]()
 }
 
-/** A folder that is gone after the test. Short, since Unix sockets are in it. */
+/** Makes a folder that is removed after the test. Its path is short, because Unix sockets live in it. */
 export function temporaryFolder(t: Pick<TestContext, 'after'>): string {
   const folder = mkdtempSync(join(tmpdir(), 'muster-'))
   t.after(() => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }))
   return folder
 }
 
-/** The environment of this process without what would configure a service. */
+/** The environment of this process without the variables that configure a service. */
 export function cleanEnvironment(): NodeJS.ProcessEnv {
   const { PATH, HOME, XDG_CACHE_HOME, NODE_V8_COVERAGE } = process.env
   return { PATH, HOME, ...(XDG_CACHE_HOME && { XDG_CACHE_HOME }), ...(NODE_V8_COVERAGE && { NODE_V8_COVERAGE }) }
@@ -273,7 +271,7 @@ export function processesWith(runDir: string): number[] {
   return [...pids].filter((pid) => pid !== process.pid && isAlive(pid))
 }
 
-/** A process that nobody has reaped yet does not live. */
+/** Whether the process runs. A zombie does not. */
 export function isAlive(pid: number): boolean {
   try {
     return !/^\d+ \(.*\) Z/s.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))

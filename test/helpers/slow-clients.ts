@@ -80,7 +80,7 @@ export class SlowClients {
     for (const [socket, client] of this.all) {
       if (client.keptMs !== undefined || kept.has(socket.localPort ?? 0)) continue
       client.keptMs = now - client.since
-      // Who does not read keeps its end of a connection that is gone.
+      // A client that does not read keeps its end of a closed connection.
       socket.destroy()
     }
   }

@@ -5,7 +5,7 @@ import type { TestContext } from 'node:test'
 import { temporaryFolder } from './service.ts'
 import { until } from './until.ts'
 
-/** Node has no such sockets. What is read this way leaves the descriptor behind that tells systemd-notify it was read. */
+/** Node has no datagram Unix sockets. This reader drops the descriptor by which systemd-notify learns that its message was read. */
 const RECEIVER = `
   socket(S, AF_UNIX, SOCK_DGRAM, 0) && bind(S, sockaddr_un($ARGV[0])) or die $!;
   $| = 1;

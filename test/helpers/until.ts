@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** Resolves when `check` is true; for what tells nobody when it changes. Generous: it bounds a failure. */
+/** Polls until `check` is true, for state without an event. `patienceMs` only bounds a failure, so it is generous. */
 export async function until(check: () => unknown, what: string, patienceMs = 30_000): Promise<void> {
   const deadline = performance.now() + patienceMs
   while (!(await check())) {

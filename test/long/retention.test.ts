@@ -50,7 +50,7 @@ async function keepsNothing(t: TestContext, service: Service, pid: number, round
 
 test('the primary keeps no object of exited workers and closed connections', async (t) => {
   const service = await startCounted(t, { APP: fixture('plain'), ...TIMES })
-  // Connections come and go, and change hands; one worker leaves in order and the next is killed.
+  // Connections open, close and are transferred. One worker drains and the next one is killed.
   const round = async () => {
     const kept = await Promise.all(Array.from({ length: CONNECTIONS }, () => Connection.open(service.port)))
     await Promise.all(kept.map((connection) => connection.request('GET', '/livez')))
