@@ -34,7 +34,7 @@ async function primary(): Promise<void> {
   const restart = async () => {
     const workers = await started
     for (const slot of workers.keys()) await replace(workers, slot)
-    console.log('rolling restart done')
+    console.log('rollout done')
   }
   let last: Promise<unknown> = started
   process.on('SIGHUP', () => {

@@ -97,7 +97,9 @@ async function restart({ name, child, log }: Running, nth: number, timeoutMs: nu
   child.kill('SIGHUP')
   while (child.exitCode === null && child.signalCode === null && performance.now() < end) {
     await sleep(20)
-    const outcomes = [...readFileSync(log, 'utf8').matchAll(/(?:rolling restart|reload) (done|failed|stopped)/g)]
+    const outcomes = [
+      ...readFileSync(log, 'utf8').matchAll(/(?:rollout|rolling restart|reload) (done|failed|stopped)/g)
+    ]
     const outcome = outcomes[nth - 1]?.[1]
     if (outcome === 'done') return
     if (outcome !== undefined) break

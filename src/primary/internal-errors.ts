@@ -26,7 +26,7 @@ export class InternalErrors {
     const now = performance.now()
     if (now - (this.#loggedAt.get(source) ?? Number.NEGATIVE_INFINITY) < LOG_EVERY_MS) return
     this.#loggedAt.set(source, now)
-    this.#log.error({ err: error, source, errors: this.counts[source], ...about }, 'internal error of the primary')
+    this.#log.error({ err: error, source, errors: this.counts[source], ...about }, 'internal error')
   }
 
   /** Runs `work`. @returns its result, or undefined where it threw */

@@ -64,9 +64,9 @@ test('a command names the worker that died before it answered, and the slot with
   const socketPath = join(service.runDir, 'admin.sock')
   const call = request({ socketPath, path: '/commands/reload', method: 'POST' }).end()
   call.on('error', () => {})
-  await service.line(({ msg }) => msg === 'rolling restart begins', from)
+  await service.line(({ msg }) => msg === 'rollout started', from)
   call.destroy()
-  await service.line(({ msg }) => msg === 'rolling restart done', from)
+  await service.line(({ msg }) => msg === 'rollout done', from)
   await service.line(
     ({ msg, command: name, ok }) => msg === 'command answered' && name === 'reload' && ok === true,
     from

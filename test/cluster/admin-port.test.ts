@@ -18,7 +18,7 @@ const PROBES = ['/livez', '/readyz', '/healthz']
 const OWN = ['/who/1']
 const headers = { authorization: `Bearer ${TOKENS.ADMIN_TOKEN}` }
 
-const adminPortOf = (service: Service) => service.lines.find(({ msg }) => msg === 'muster starts')!.adminPort as number
+const adminPortOf = (service: Service) => service.lines.find(({ msg }) => msg === 'muster started')!.adminPort as number
 
 /** Which of the paths are there. */
 async function foundAt(port: number, tls?: ConnectionOptions): Promise<string[]> {
@@ -63,7 +63,7 @@ for (const SCHEDULING of ['rr', 'shared', 'sticky', 'reuseport']) {
       (await atAdminPort.request('GET', '/who/1')).status
     ]
     assert.deepEqual(await statuses(), [404, 200, 200, 404])
-    assert.equal((await service.reload()).msg, 'rolling restart done')
+    assert.equal((await service.reload()).msg, 'rollout done')
     assert.deepEqual(await statuses(), [404, 200, 200, 404], 'a transferred connection belongs to the same port')
     assert.equal(atPort.ended || atAdminPort.ended, false)
     for (const connection of [atPort, atAdminPort]) connection.close()

@@ -176,8 +176,8 @@ describe('every command over every transport', () => {
     assert.deepEqual([first.body.result.outcome, second.body.result.outcome], ['done', 'done'])
     assert.equal(first.body.result.generation, second.body.result.generation)
     assert.equal([first, second].filter(({ body }) => body.result.joined).length, 1)
-    await service.line(({ msg }) => msg === 'rolling restart done', from)
-    assert.equal(service.lines.slice(from).filter(({ msg }) => msg === 'rolling restart done').length, 1)
+    await service.line(({ msg }) => msg === 'rollout done', from)
+    assert.equal(service.lines.slice(from).filter(({ msg }) => msg === 'rollout done').length, 1)
 
     const isAnswer = (door: string) => (line: { msg: string }) =>
       line.msg === 'command answered' && 'transport' in line && line.transport === door

@@ -27,7 +27,7 @@ test('muster controls the service over a socket that only its user can open', as
   assert.match((await muster(service, 'status')).stdout, /^slot {2}pid/m)
 
   assert.match((await muster(service, 'scale', '+1')).stdout, /^workers\n3/)
-  await service.line((line) => line.msg === 'worker is ready' && line.slot === 2)
+  await service.line((line) => line.msg === 'worker ready' && line.slot === 2)
   assert.equal((await muster(service, 'scale', '-2')).code, 0)
   const refused = await muster(service, 'scale', '0')
   assert.equal(refused.code, 1)

@@ -32,12 +32,12 @@ test('a crash-looping slot leaves the other slots alone and makes the service de
   const { url } = await startRedis(t)
   const env = { REDIS_URL: url, APP: fixture('crash-slot'), RESTART_BACKOFF: '300' }
   const service = await startService(t, { env, workers: 3, wait: false })
-  service.port = (await service.line(({ msg }) => msg === 'muster starts')).port!
-  await service.line(({ msg, slot }) => msg === 'worker is ready' && slot === 0)
-  await service.line(({ msg, slot }) => msg === 'worker is ready' && slot === 2)
+  service.port = (await service.line(({ msg }) => msg === 'muster started')).port!
+  await service.line(({ msg, slot }) => msg === 'worker ready' && slot === 0)
+  await service.line(({ msg, slot }) => msg === 'worker ready' && slot === 2)
   const connections = await connectionsBeside(service, 1, 10)
   const [startedAt, cpuBefore] = [performance.now(), cpuSeconds(service)]
-  const crashes = () => service.lines.filter(({ msg, slot }) => msg === 'worker is gone' && slot === 1)
+  const crashes = () => service.lines.filter(({ msg, slot }) => msg === 'worker exited' && slot === 1)
   let answered = 0
   while (crashes().length < 12) {
     for (const connection of connections) assert.equal((await connection.request('GET', '/echo?id=1')).status, 200)
@@ -49,7 +49,7 @@ test('a crash-looping slot leaves the other slots alone and makes the service de
   t.diagnostic(
     `${crashes().length} crashes, ${answered} answers of the others, the primary used ${(part * 100).toFixed(1)} % of a core`
   )
-  assert.match(String(crashes()[0]!.how), /TypeError: slot 1 is broken/)
+  assert.match(String(crashes()[0]!.why), /TypeError: slot 1 is broken/)
   const { stdout } = await muster(service, 'status', '--json')
   assert.equal((JSON.parse(stdout) as { result: { state: string } }).result.state, 'degraded')
   assert.equal((await once(service.port, 'GET', '/readyz')).status, 200)

@@ -64,7 +64,7 @@ for (const SCHEDULING of ['rr', 'shared', 'sticky', 'reuseport']) {
     const page = (await once(service.port, 'GET', '/metrics')).body
     const pauses = [...page.matchAll(/^cluster_accept_pauses_total\{.*\} (\d+)$/gm)].map(([, count]) => Number(count))
     assert.ok(pauses.length === 3 && pauses.some((count) => count > 0), page)
-    assert.equal(service.lines.filter(({ msg }) => msg === 'worker is gone').length, 0)
+    assert.equal(service.lines.filter(({ msg }) => msg === 'worker exited').length, 0)
     assert.deepEqual(await service.stop(), { code: 0, signal: null })
   })
 }

@@ -46,7 +46,7 @@ timed('3,000 idle connections survive one reload without a delay', async (t) => 
   const load = new Load(t, service.port, { tight: 4, fresh: 1 })
   const outcome = await service.reload()
   await load.stop()
-  assert.equal(outcome.msg, 'rolling restart done')
+  assert.equal(outcome.msg, 'rollout done')
   assert.ok((outcome.connections as DrainStats).handedOver >= 3000)
   assert.equal((outcome.connections as DrainStats).cut, 0)
   assert.deepEqual([...load.failures], [])
@@ -120,7 +120,7 @@ test('a client that stops in the middle of a request cannot block a reload', asy
   half.socket.write('GET /echo?id=1 HTTP/1.1\r\nhost: te')
   await once(service.port, 'GET', '/echo?id=1')
   const outcome = await service.reload()
-  assert.equal(outcome.msg, 'rolling restart done')
+  assert.equal(outcome.msg, 'rollout done')
   assert.equal((outcome.connections as DrainStats).cut, 1)
   await assert.rejects(half.expect())
 })
@@ -136,7 +136,7 @@ test('killed workers leak no descriptor and leave no client hanging', async (t) 
     const workers = [...service.workers()]
     const [pid, { slot }] = workers[i % workers.length]!
     process.kill(pid, 'SIGKILL')
-    await service.line((line) => line.msg === 'worker is ready' && line.slot === slot, from)
+    await service.line((line) => line.msg === 'worker ready' && line.slot === slot, from)
   }
   await load.stop()
   const failures = [...load.failures].filter(([kind]) => !/ECONNRESET|closed|ended the connection/.test(kind))
@@ -158,15 +158,12 @@ test('a worker that dies during a transfer loses only its own connections', asyn
     const [oldest] = [...service.workers()].find(([, { slot }]) => slot === 0)!
     const from = service.lines.length
     service.child.kill('SIGHUP')
-    const { worker: fresh } = await service.line(
-      (line) => line.msg === 'worker is ready' && line.generation === 2,
-      from
-    )
+    const { worker: fresh } = await service.line((line) => line.msg === 'worker ready' && line.generation === 2, from)
     const killed = victim === 'old' ? oldest : fresh!
     const held = descriptors(killed)
     process.kill(killed, 'SIGKILL')
     // A new worker that dies while its release is rolled out speaks against the release.
-    await service.line(({ msg }) => msg === `rolling restart ${victim === 'old' ? 'done' : 'failed'}`, from)
+    await service.line(({ msg }) => msg === `rollout ${victim === 'old' ? 'done' : 'failed'}`, from)
     await service.until(() => service.workers().size === 2, 'two workers')
     const answers = await Promise.allSettled(idle.map((connection, id) => connection.request('GET', `/echo?id=${id}`)))
     const lost = answers.filter(({ status }) => status === 'rejected').length
@@ -236,21 +233,21 @@ test('SIGTERM during a reload stops the rollout and answers requests in flight, 
   const answers = Array.from({ length: 10 }, (_, id) => once(service.port, 'GET', `/slow?ms=1500&id=${id}`))
   await once(service.port, 'GET', '/echo?id=1')
   service.child.kill('SIGHUP')
-  await service.line((line) => line.msg === 'worker is ready' && line.generation === 2)
+  await service.line((line) => line.msg === 'worker ready' && line.generation === 2)
   service.child.kill('SIGTERM')
   for (const { status } of await Promise.all(answers)) assert.equal(status, 200)
   assert.deepEqual(await service.exited, { code: 0, signal: null })
-  assert.ok(service.lines.some((line) => line.msg === 'rolling restart stopped'))
+  assert.ok(service.lines.some((line) => line.msg === 'rollout stopped'))
 })
 
 test('during boot, SIGHUP is harmless and SIGTERM ends the service with exit code 0', async (t) => {
   const { url } = await startRedis(t)
   const service = await startService(t, { env: { REDIS_URL: url }, wait: false })
-  await service.line((line) => line.msg === 'worker starts')
+  await service.line((line) => line.msg === 'worker started')
   service.child.kill('SIGHUP')
-  await service.line((line) => line.msg === 'rolling restart done')
+  await service.line((line) => line.msg === 'rollout done')
   assert.deepEqual(await service.stop(), { code: 0, signal: null })
   const other = await startService(t, { env: { REDIS_URL: url }, wait: false })
-  await other.line((line) => line.msg === 'worker starts')
+  await other.line((line) => line.msg === 'worker started')
   assert.deepEqual(await other.stop(), { code: 0, signal: null })
 })

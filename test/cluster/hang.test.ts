@@ -26,15 +26,15 @@ async function beats(service: Service, count: number): Promise<void> {
 
 /** The replacement of a hung worker. It may be ready before the hang report is written. */
 const successor = (service: Service, hang: Line) =>
-  service.line(({ msg, slot, worker }) => msg === 'worker is ready' && slot === hang.slot && worker !== hang.worker)
+  service.line(({ msg, slot, worker }) => msg === 'worker ready' && slot === hang.slot && worker !== hang.worker)
 
-const restarts = (service: Service) => service.lines.filter(({ msg }) => msg === 'worker is gone').length
+const restarts = (service: Service) => service.lines.filter(({ msg }) => msg === 'worker exited').length
 
 test('a worker in an endless loop is replaced, and a hang report names its route and stack', async (t) => {
   const service = await start(t, 'block-loop')
   const lost = once(service.port, 'GET', '/block?secret=1').catch((error: Error) => error)
   const blocking = await service.line(({ msg }) => msg === 'blocking')
-  const hang = await service.line(({ msg }) => msg === 'worker hangs')
+  const hang = await service.line(({ msg }) => msg === 'worker hung')
   const next = await successor(service, hang)
   const took = Number(next.time) - Number(blocking.time)
   // The last heartbeat may be up to one second old.
@@ -60,7 +60,7 @@ test('a worker in an endless loop is replaced, and a hang report names its route
 test('a worker that sleeps in a system call is replaced too', async (t) => {
   const service = await start(t, 'busy')
   const lost = once(service.port, 'GET', '/sleep').catch((error: Error) => error)
-  const hang = await service.line(({ msg }) => msg === 'worker hangs')
+  const hang = await service.line(({ msg }) => msg === 'worker hung')
   assert.match(String(hang.why), /asleep in a system call/)
   await successor(service, hang)
   await lost
@@ -73,9 +73,9 @@ test('a stopped worker is replaced and a busy one is not', async (t) => {
   assert.equal(restarts(service), 0, 'an event loop that is busy nineteen twentieths of the time')
   const [pid] = [...service.workers()].find(([, worker]) => worker.slot !== slot)!
   process.kill(pid, 'SIGSTOP')
-  const hang = await service.line(({ msg }) => msg === 'worker hangs')
+  const hang = await service.line(({ msg }) => msg === 'worker hung')
   assert.equal(hang.worker, pid)
-  await service.line(({ msg, worker }) => msg === 'worker is gone' && worker === pid)
+  await service.line(({ msg, worker }) => msg === 'worker exited' && worker === pid)
   assert.equal(restarts(service), 1)
 })
 
@@ -95,7 +95,7 @@ test('a primary that was stopped for a while replaces no worker', async (t) => {
   process.kill(service.pid, 'SIGSTOP')
   await new Promise((resolve) => setTimeout(resolve, 3 * TIMEOUT_MS))
   process.kill(service.pid, 'SIGCONT')
-  await service.line(({ msg }) => msg === 'the primary itself stood still')
+  await service.line(({ msg }) => msg === 'primary stalled')
   await beats(service, 3)
   assert.equal(restarts(service), 0)
   assert.equal((await once(service.port, 'GET', '/self')).status, 200)

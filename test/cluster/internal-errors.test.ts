@@ -27,14 +27,14 @@ describe('the primary logs, counts and survives an exception, and supervision co
       await service.ready(3)
       const recycled = await command(service, 'recycle', { slot: 0 })
       assert.equal(recycled.body.ok, true, JSON.stringify(recycled.body))
-      const line = await service.line(({ msg }) => msg === 'internal error of the primary')
+      const line = await service.line(({ msg }) => msg === 'internal error')
       assert.equal(line.source, source)
       assert.match(JSON.stringify(line.err), new RegExp(`${source} is broken`))
 
       // Whatever comes afterwards is done as ever.
       const from = service.lines.length
       process.kill([...service.workers()].find(([, { slot }]) => slot === 1)![0], 'SIGKILL')
-      await service.line(({ msg, slot }) => msg === 'worker is ready' && slot === 1, from)
+      await service.line(({ msg, slot }) => msg === 'worker ready' && slot === 1, from)
       const metrics = parseMetrics((await once(service.port, 'GET', '/metrics')).body)
       for (const one of SOURCES) {
         const name = `cluster_primary_errors_total{source="${one}",worker="primary"}`

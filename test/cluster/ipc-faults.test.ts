@@ -64,17 +64,17 @@ for (const [misuse, why] of [
     const from = service.lines.length
     const before = readProcessStat(service.pid)!.rssBytes
     process.kill(pid, 'SIGUSR2')
-    const found = await service.line((line) => line.msg === 'a worker misuses its channel', from)
+    const found = await service.line((line) => line.msg === 'protocol violation', from)
     assert.match(String(found.why), why)
     assert.equal(found.worker, pid)
-    await service.line((line) => line.msg === 'worker is ready' && line.slot === 1, from)
+    await service.line((line) => line.msg === 'worker ready' && line.slot === 1, from)
     const { answered } = others
     await until(() => others.answered > answered + 100, 'answers of the others')
     await others.stop()
     const grown = (readProcessStat(service.pid)!.rssBytes - before) / 2 ** 20
     assert.ok(grown < 200, `the primary has grown by ${grown} MiB`)
     assert.equal((await muster(service, 'ping')).stdout, 'pong\n')
-    assert.equal(service.lines.slice(from).filter((line) => line.msg === 'worker is gone').length, 1)
+    assert.equal(service.lines.slice(from).filter((line) => line.msg === 'worker exited').length, 1)
     t.diagnostic(`the primary has grown by ${grown.toFixed(1)} MiB`)
   })
 }
@@ -82,13 +82,13 @@ for (const [misuse, why] of [
 test('messages with wrong fields are harmless and logged once', async (t) => {
   const { service, others, pid } = await startMisuse(t, 'wrong')
   process.kill(pid, 'SIGUSR2')
-  const told = (line: { msg: string; worker?: number }) => line.msg === 'a message that is not understood'
+  const told = (line: { msg: string; worker?: number }) => line.msg === 'unknown message'
   assert.equal((await service.line(told)).worker, pid)
   // An answer of the same worker comes behind all of them on its channel.
   assert.match((await once(service.port, 'GET', '/metrics')).body, /^cluster_workers_missing\{worker="primary"\} 0$/m)
   assert.equal(pidOf(service, 1), pid, 'it is still the same worker')
   await others.stop()
-  assert.equal((await service.reload()).msg, 'rolling restart done')
+  assert.equal((await service.reload()).msg, 'rollout done')
   assert.equal(service.lines.filter(told).length, 1)
   assert.deepEqual(await service.stop(), { code: 0, signal: null })
 })
@@ -98,7 +98,7 @@ test('any other exception in the primary is logged and ends the service with exi
   const env = { REDIS_URL: url, NODE_OPTIONS: `--import=${fixture('fault-in-primary')}` }
   const service = await startService(t, { env })
   service.child.kill('SIGUSR2')
-  const line = await service.line((line) => line.msg === 'a fault of the primary')
+  const line = await service.line((line) => line.msg === 'primary crashed')
   assert.equal(line.level, 60)
   assert.match((line.err as Error).stack!, /a fault of its own/)
   assert.deepEqual(await service.exited, { code: 1, signal: null })

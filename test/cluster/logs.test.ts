@@ -110,11 +110,11 @@ test('no log line of a full lifecycle repeats a key', async (t) => {
   await said('embedded Redis is back')
   await said('Redis is up', before)
   const hanging = once(service.port, 'GET', '/block').catch(() => {})
-  await said('worker hangs')
+  await said('worker hung')
   await hanging
   await service.reload()
   assert.equal((await service.stop()).code, 0)
-  for (const msg of ['muster starts', 'embedded Redis is ready', 'request', 'a setting changed', 'command answered'])
+  for (const msg of ['muster started', 'embedded Redis is ready', 'request', 'a setting changed', 'command answered'])
     await said(msg)
 })
 

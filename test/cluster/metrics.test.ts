@@ -54,7 +54,7 @@ timed('/metrics stays fast and correct beside a hung worker, and counters never 
     return [...service.workers()].find(([, worker]) => worker.slot !== slot)!
   }
 
-  for (let i = 0; i < 3; i++) assert.equal((await service.reload()).msg, 'rolling restart done')
+  for (let i = 0; i < 3; i++) assert.equal((await service.reload()).msg, 'rollout done')
   const page = await scraper.next()
   assert.equal(page.get('cluster_reloads_total{outcome="done",worker="primary"}'), 3)
   assert.equal(page.get('cluster_reload_duration_seconds_count{worker="primary"}'), 3)
@@ -87,7 +87,7 @@ timed('/metrics stays fast and correct beside a hung worker, and counters never 
 
   const from = service.lines.length
   process.kill((await other())[0], 'SIGKILL')
-  await service.line(({ msg }) => msg === 'worker is ready', from)
+  await service.line(({ msg }) => msg === 'worker ready', from)
   await scraper.next()
   await scraper.stop()
   assert.deepEqual(scraper.faults, [])

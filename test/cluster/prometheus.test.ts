@@ -22,7 +22,7 @@ timed('Prometheus counts requests exactly over a reload', { skip }, async (t) =>
 
   const first = new Load(t, service.port, { tight: 2, fresh: 1 })
   await first.until(500)
-  assert.equal((await service.reload()).msg, 'rolling restart done')
+  assert.equal((await service.reload()).msg, 'rollout done')
   await first.stop()
   assert.deepEqual([...first.failures], [])
   await prometheus.scraped()
@@ -35,7 +35,7 @@ timed('Prometheus counts requests exactly over a reload', { skip }, async (t) =>
   await prometheus.scraped()
   const from = service.lines.length
   process.kill([...service.workers().keys()][0]!, 'SIGKILL')
-  await service.line(({ msg }) => msg === 'worker is ready', from)
+  await service.line(({ msg }) => msg === 'worker ready', from)
   await second.stop()
   await prometheus.scraped()
   const perSecond = second.answered / ((performance.now() - began) / 1000)

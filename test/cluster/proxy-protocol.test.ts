@@ -55,7 +55,7 @@ for (const SCHEDULING of ['rr', 'shared', 'sticky', 'reuseport']) {
       for (const [connection] of [...kept, [unused] as const]) connection.close()
     })
     for (const [connection, ip] of kept) assert.equal((await whoAt(connection)).ip, ip)
-    assert.equal((await service.reload()).msg, 'rolling restart done')
+    assert.equal((await service.reload()).msg, 'rollout done')
     for (const [connection, ip] of [...kept, [unused, '192.0.2.8'] as const]) {
       const who = await whoAt(connection)
       assert.deepEqual([who.ip, who.generation], [ip, 2])

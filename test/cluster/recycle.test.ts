@@ -16,8 +16,8 @@ test('a worker above MAX_MEMORY is replaced under load, and no request fails', a
   const { url } = await startRedis(t)
   const service = await startService(t, { env: { REDIS_URL: url, APP: fixture('leak'), MAX_MEMORY: '220' } })
   const load = new Load(t, service.port, { tight: 2, fresh: 1, idle: 5 })
-  await service.line(({ msg, why }) => msg === 'worker starts' && why === 'recycled: memory')
-  await service.line(({ msg, status }) => msg === 'worker is gone' && status === 'draining')
+  await service.line(({ msg, why }) => msg === 'worker started' && why === 'recycled: memory')
+  await service.line(({ msg, status }) => msg === 'worker exited' && status === 'draining')
   await load.stop()
   assert.deepEqual([...load.failures], [])
   assert.equal(load.reopened, 0)
@@ -29,7 +29,7 @@ test('a worker is replaced after MAX_REQUESTS and by command, and the journal sa
   const env = { REDIS_URL: url, APP: fixture('slow'), MAX_REQUESTS: '3000' }
   const service = await startService(t, { env, workers: 1 })
   const load = new Load(t, service.port, { tight: 2, fresh: 1, slow: 2, idle: 5, streams: 1 })
-  await service.line(({ msg, status }) => msg === 'worker is gone' && status === 'draining')
+  await service.line(({ msg, status }) => msg === 'worker exited' && status === 'draining')
   const { code, stdout } = await muster(service, 'recycle', '0', '--json')
   assert.equal(code, 0, stdout)
   const { result } = JSON.parse(stdout) as { result: { slot: number; pid: number } }

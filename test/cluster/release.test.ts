@@ -41,7 +41,7 @@ test('a failing release leaves every slot on the old one and fails no request', 
   for (const [name, [body, why]] of Object.entries(bad)) {
     deploys.deploy(name.replaceAll(' ', '-'), body)
     const outcome = await service.reload()
-    assert.equal(outcome.msg, 'rolling restart failed', name)
+    assert.equal(outcome.msg, 'rollout failed', name)
     assert.match(String(outcome.why), why, name)
     if (name.endsWith('at boot')) assert.deepEqual([...service.workers().keys()], before, 'no old worker was replaced')
     assert.deepEqual(await released(service, 3), ['1.0.0', '1.0.0', '1.0.0'], name)
@@ -51,12 +51,12 @@ test('a failing release leaves every slot on the old one and fails no request', 
   const [pid] = [...service.workers()].find(([, { slot }]) => slot === 1)!
   await load.stop()
   process.kill(pid, 'SIGKILL')
-  await service.line((line) => line.msg === 'worker is ready' && line.slot === 1, from)
+  await service.line((line) => line.msg === 'worker ready' && line.slot === 1, from)
   assert.deepEqual(await released(service, 3), ['1.0.0', '1.0.0', '1.0.0'])
 
   deploys.deploy('2.0.0')
   const outcome = await service.reload()
-  assert.equal(outcome.msg, 'rolling restart done')
+  assert.equal(outcome.msg, 'rollout done')
   assert.match(`${outcome.from} ${outcome.to}`, /^1\.0\.0-[0-9a-f]{8} 2\.0\.0-[0-9a-f]{8}$/)
   assert.deepEqual(await released(service, 3), ['2.0.0', '2.0.0', '2.0.0'])
   assert.deepEqual([...load.failures], [])
@@ -71,7 +71,7 @@ test('a release whose first worker dies after it was ready replaces no worker', 
   const before = [...service.workers().keys()]
   deploys.deploy('dies', `app.addHook('onReady', async () => void setTimeout(() => process.exit(9), 100))`)
   const outcome = await service.reload()
-  assert.equal(outcome.msg, 'rolling restart failed')
+  assert.equal(outcome.msg, 'rollout failed')
   assert.match(String(outcome.why), /did not last \(exit code 9\)|ended before it was ready \(exit code 9\)/)
   assert.deepEqual([...service.workers().keys()], before)
 })
@@ -84,12 +84,12 @@ test('without the old release on disk there is no rollback, and the log says so'
   deploys.deploy('bad', 'if (app.worker.slot === 1) process.exit(4)')
   deploys.remove('1.0.0')
   const outcome = await service.reload()
-  assert.equal(outcome.msg, 'rolling restart failed')
+  assert.equal(outcome.msg, 'rollout failed')
   assert.match(String(outcome.why), /exit code 4.*no longer on disk: slot 0 stays on the new one/)
   assert.ok(service.lines.some(({ msg }) => /^release 1\.0\.0-\w+ is no longer on disk/.test(msg)))
   assert.deepEqual(await released(service, 2), ['bad', '1.0.0'], 'who serves is left alone')
   deploys.deploy('2.0.0')
-  assert.equal((await service.reload()).msg, 'rolling restart done')
+  assert.equal((await service.reload()).msg, 'rollout done')
   assert.deepEqual(await released(service, 2), ['2.0.0', '2.0.0'])
 })
 
@@ -103,9 +103,9 @@ test('a worker that dies during a copy of new code never runs a partial copy', a
   const [pid] = [...service.workers()].find(([, { slot }]) => slot === 1)!
   process.kill(pid, 'SIGKILL')
   const said = await service.line(({ msg }) => /is no longer on disk/.test(msg), from)
-  const next = await service.line(({ msg, slot }) => msg === 'worker starts' && slot === 1, from)
+  const next = await service.line(({ msg, slot }) => msg === 'worker started' && slot === 1, from)
   assert.ok(Number(next.time) - Number(said.time) >= 900, 'it waits until the code has been the same for a while')
-  await service.line(({ msg, slot }) => msg === 'worker is ready' && slot === 1, from)
+  await service.line(({ msg, slot }) => msg === 'worker ready' && slot === 1, from)
 })
 
 test('a reload to a missing release fails at once', async (t) => {

@@ -20,7 +20,7 @@ async function reloadsWithoutLoss(t: TestContext, service: Service): Promise<voi
   for (let i = 0; i < 2; i++) {
     await load.until(load.answered + 300)
     const outcome = await service.reload()
-    assert.equal(outcome.msg, 'rolling restart done')
+    assert.equal(outcome.msg, 'rollout done')
     assert.equal((outcome.connections as DrainStats).cut, 0)
     assert.ok((outcome.connections as DrainStats).handedOver > 0)
   }
@@ -96,7 +96,7 @@ test('REUSEPORT_LOSS=allow starts without migration, and an occupied port is nam
   const service = await startService(t, { env: { ...env, PORT: String(await freePort()) } })
   const slots = await Promise.all(Array.from({ length: 64 }, () => slotFor(service)))
   assert.deepEqual(new Set(slots), new Set([0, 1]))
-  assert.equal((await service.reload()).msg, 'rolling restart done')
+  assert.equal((await service.reload()).msg, 'rollout done')
   assert.deepEqual(await service.stop(), { code: 0, signal: null })
 })
 
@@ -110,10 +110,10 @@ test('shared: the port refuses no connection while its only worker is dead', asy
     const from = service.lines.length
     const [pid] = [...service.workers().keys()]
     process.kill(pid!, 'SIGKILL')
-    await service.line((line) => line.msg === 'worker is gone' && line.worker === pid, from)
+    await service.line((line) => line.msg === 'worker exited' && line.worker === pid, from)
     // There is no worker now: the kernel takes the connection, and the next worker answers.
     assert.equal((await once(service.port, 'GET', '/echo?id=1')).status, 200)
-    await service.line((line) => line.msg === 'worker is ready', from)
+    await service.line((line) => line.msg === 'worker ready', from)
   }
   await load.stop()
   const kinds = [...load.failures.keys()].filter((kind) => !/ECONNRESET|closed|the server ended/.test(kind))

@@ -36,7 +36,7 @@ test('rotating SESSION_SECRET by reloads loses no session', async (t) => {
   // Two releases serve during a reload, so every worker must verify with the new secret before one signs with it.
   for (const secrets of [`${OLD},${NEW}`, `${NEW},${OLD}`, NEW]) {
     writeFileSync(file, secrets)
-    assert.equal((await service.reload()).msg, 'rolling restart done')
+    assert.equal((await service.reload()).msg, 'rollout done')
   }
   stopped = true
   for (const cookies of await Promise.all(visitors)) {

@@ -73,7 +73,7 @@ async function killOne(service: Service, nth: number): Promise<void> {
   const alive = [...service.workers()]
   const [pid, { slot }] = alive[nth % alive.length]!
   process.kill(pid, 'SIGKILL')
-  await service.line((line) => line.msg === 'worker is ready' && line.slot === slot, from)
+  await service.line((line) => line.msg === 'worker ready' && line.slot === slot, from)
 }
 
 test('50 writers of one session keep every acknowledged write over kill -9 of workers', async (t) => {

@@ -74,6 +74,6 @@ test('sessions explains a missing user, an unknown command, no Redis and no work
 
   const env = { REDIS_URL: redis.url, APP: fixture('never-ready') }
   const starting = await startService(t, { env, wait: false })
-  await starting.line((line) => line.msg === 'worker starts')
+  await starting.line((line) => line.msg === 'worker started')
   assert.match((await muster(starting, 'sessions', 'list', 'ada')).stderr, /no worker is ready/)
 })

@@ -83,7 +83,7 @@ test('a new worker and a restarted service have the settings before they are rea
   const [first] = (await starts(t, [url], { APP })) as [Service]
   await set(first, 'banner', 'kept')
   await command(first, 'scale', { workers: 3 })
-  await first.line((line) => line.msg === 'worker is ready' && line.slot === 2)
+  await first.line((line) => line.msg === 'worker ready' && line.slot === 2)
   /** What it was when the routes of that worker were loaded, which is before it is ready. */
   const bannerOf = async (service: Service, slot: number) => {
     const { settings } = await service.line((line) => line.msg === 'the routes are loaded' && line.worker === slot)
@@ -156,7 +156,7 @@ test('the log level changes at run time, for new workers too', async (t) => {
   assert.match(stdout, /^setting +value\nlogLevel +debug\n/)
   assert.equal(await debugLines(2), 2)
   await command(service, 'scale', { workers: 3 })
-  await service.line((line) => line.msg === 'worker is ready' && line.slot === 2)
+  await service.line((line) => line.msg === 'worker ready' && line.slot === 2)
   assert.equal(await debugLines(3), 3)
   await set(service, 'logLevel', null)
   assert.equal(await debugLines(3), 0)
@@ -199,7 +199,7 @@ test('muster sets and gets settings, and explains refusals', async (t) => {
 test('commands for workers are refused while no worker is ready', async (t) => {
   const { url } = await startRedis(t)
   const service = await startService(t, { env: { REDIS_URL: url, APP: fixture('never-ready') }, wait: false })
-  await service.line((line) => line.msg === 'worker starts')
+  await service.line((line) => line.msg === 'worker started')
   for (const name of ['settings-get', 'cache-clear']) {
     const { status, body } = await command(service, name)
     assert.equal(status, 503)

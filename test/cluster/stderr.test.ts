@@ -21,7 +21,7 @@ test("a worker's standard error becomes a field of log lines, so it cannot forge
   )
   for (const { role, level, worker, slot, generation } of found()) {
     assert.deepEqual([role, level, generation], ['primary', 40, 1])
-    assert.ok(service.lines.some((one) => one.msg === 'worker starts' && one.worker === worker && one.slot === slot))
+    assert.ok(service.lines.some((one) => one.msg === 'worker started' && one.worker === worker && one.slot === slot))
   }
   assert.equal(service.lines.filter(({ msg }) => msg === 'forged').length, 0)
   assert.equal(service.stderr, '')

@@ -76,7 +76,7 @@ test('a client stays at one slot over kill -9 of its worker and over a reload', 
   process.kill(pidOf(service, slot), 'SIGKILL')
   const elsewhere = await ask(service, client)
   t.diagnostic(`while its worker was dead: slot ${elsewhere.slot}`)
-  await service.line((line) => line.msg === 'worker is ready' && line.slot === slot, from)
+  await service.line((line) => line.msg === 'worker ready' && line.slot === slot, from)
   assert.deepEqual(await slotsOf(service), before)
 
   const kept = await Promise.all(CLIENTS.map((address) => Connection.open(service.port, address)))
@@ -89,7 +89,7 @@ test('a client stays at one slot over kill -9 of its worker and over a reload', 
     (await answers()).map((who) => who.slot),
     before
   )
-  assert.equal((await service.reload()).msg, 'rolling restart done')
+  assert.equal((await service.reload()).msg, 'rollout done')
   for (const [i, who] of (await answers()).entries()) {
     assert.equal(who.slot, before[i], 'an open connection stays with its slot')
     assert.equal(who.generation, 2)
@@ -102,7 +102,7 @@ test('an added worker takes a share of the clients, and its removal gives them b
   const before = await slotsOf(service)
   const kept = await Promise.all(CLIENTS.map((address) => Connection.open(service.port, address)))
   service.child.kill('SIGTTIN')
-  await service.line((line) => line.msg === 'worker is ready' && line.slot === 2)
+  await service.line((line) => line.msg === 'worker ready' && line.slot === 2)
   const after = await slotsOf(service)
   const moved = after.filter((slot, i) => slot !== before[i])
   assert.ok(moved.every((slot) => slot === 2))
@@ -120,7 +120,7 @@ test('an added worker takes a share of the clients, and its removal gives them b
     after
   )
   service.child.kill('SIGTTOU')
-  await service.line((line) => line.msg === 'worker is gone' && line.slot === 2)
+  await service.line((line) => line.msg === 'worker exited' && line.slot === 2)
   assert.deepEqual(await slotsOf(service), before)
   for (const connections of [kept, late]) {
     assert.deepEqual(
@@ -227,7 +227,7 @@ test('a late request head goes to the worker in parts, and a reload transfers on
   const old = pidOf(service, 0)
   await until(() => [silent!, ...halves].every((connection) => holds(old, connection)), 'all three at their worker')
   const roll = service.reload()
-  const { worker } = await service.line((line) => line.msg === 'worker is ready' && line.generation === 2)
+  const { worker } = await service.line((line) => line.msg === 'worker ready' && line.generation === 2)
   await until(() => holds(worker!, silent!), 'the silent one at the new worker')
   const answers = [silent!, ...halves].map((connection) => connection.expect())
   silent!.socket.write(text)
@@ -237,7 +237,7 @@ test('a late request head goes to the worker in parts, and a reload transfers on
   for (const who of others) assert.equal(who.generation, 1)
   for (const who of [late!, ...others]) assert.equal(who.ip, '127.0.1.1')
   for (const connection of [silent!, ...halves]) connection.close()
-  assert.equal((await roll).msg, 'rolling restart done')
+  assert.equal((await roll).msg, 'rollout done')
 })
 
 test('proxies that disconnect at any moment leak nothing', async (t) => {

@@ -6,15 +6,15 @@ import { startRedis } from '../helpers/redis.ts'
 import { muster, type Service, startService } from '../helpers/service.ts'
 
 const slotsOf = (service: Service) => [...service.workers().values()].map(({ slot }) => slot).sort()
-const rolls = (service: Service) => service.lines.filter((line) => line.msg === 'rolling restart begins').length
+const rolls = (service: Service) => service.lines.filter((line) => line.msg === 'rollout started').length
 
 test('a SIGHUP during a rollout starts one more rollout afterwards', async (t) => {
   const { url } = await startRedis(t)
   const service = await startService(t, { env: { REDIS_URL: url } })
   const done = (generation: number) =>
-    service.line((line) => line.msg === 'rolling restart done' && line.generation === generation)
+    service.line((line) => line.msg === 'rollout done' && line.generation === generation)
   service.child.kill('SIGHUP')
-  await service.line((line) => line.msg === 'rolling restart begins')
+  await service.line((line) => line.msg === 'rollout started')
   for (let i = 0; i < 3; i++) service.child.kill('SIGHUP')
   await done(2)
   await done(3)
@@ -27,10 +27,10 @@ test('SIGTTIN adds a worker and SIGTTOU removes one without losing a request', a
   const service = await startService(t, { env: { REDIS_URL: url, APP: fixture('slow') }, workers: 1 })
   const load = new Load(t, service.port, { tight: 2, fresh: 1, idle: 5 })
   service.child.kill('SIGTTIN')
-  await service.line((line) => line.msg === 'worker is ready' && line.slot === 1)
+  await service.line((line) => line.msg === 'worker ready' && line.slot === 1)
   assert.deepEqual(slotsOf(service), [0, 1])
   service.child.kill('SIGTTOU')
-  await service.line((line) => line.msg === 'worker is gone' && line.slot === 1)
+  await service.line((line) => line.msg === 'worker exited' && line.slot === 1)
   service.child.kill('SIGTTOU')
   await service.line((line) => /a number from 1/.test(line.msg))
   await load.stop()
@@ -64,13 +64,13 @@ test('a crash loop is slowed down while the other workers serve', async (t) => {
     const from = service.lines.length
     const pid = [...service.workers()].find(([, { slot }]) => slot === 1)![0]
     process.kill(pid, 'SIGKILL')
-    await service.line((line) => line.msg === 'worker is ready' && line.slot === 1, from)
+    await service.line((line) => line.msg === 'worker ready' && line.slot === 1, from)
     assert.equal((await once(service.port, 'GET', '/echo?id=1')).status, 200)
   }
   const times = (msg: string) =>
     service.lines.filter((line) => line.msg === msg && line.slot === 1).map((line) => Number(line.time))
-  const starts = times('worker starts').slice(1)
-  const waits = times('worker is gone').map((gone, i) => starts[i]! - gone)
+  const starts = times('worker started').slice(1)
+  const waits = times('worker exited').map((gone, i) => starts[i]! - gone)
   assert.ok(waits[5]! > 700, `the sixth replacement waits, ${waits[5]} ms`)
   assert.ok(waits[0]! < waits[5]! / 2, `the first replacement does not wait as the sixth does, ${waits[0]} ms`)
 })

@@ -87,7 +87,7 @@ test('the watchdog is fed while more than half of the workers are ready, and onl
   release('crash-on-boot')
   const from = service.lines.length
   for (const pid of service.workers().keys()) process.kill(pid, 'SIGKILL')
-  await service.until(() => service.lines.slice(from).filter((line) => line.msg === 'worker starts').length >= 6)
+  await service.until(() => service.lines.slice(from).filter((line) => line.msg === 'worker started').length >= 6)
   release('plain')
   await service.ready(2, from)
   const whenBack = signs()
@@ -101,7 +101,7 @@ test('the watchdog is fed while more than half of the workers are ready, and onl
     between.filter((message) => message.has('WATCHDOG')),
     []
   )
-  const [first, last] = [service.lines[from], service.lines.findLast((line) => line.msg === 'worker is ready')]
+  const [first, last] = [service.lines[from], service.lines.findLast((line) => line.msg === 'worker ready')]
   assert.ok(Number(last?.time) - Number(first?.time) > 1000, 'long enough for several of them')
 })
 
@@ -112,7 +112,7 @@ test('without systemd-notify the service runs and logs once what is missing', as
   const env = { REDIS_URL: url, PATH: folder, NOTIFY_SOCKET: '/nowhere', WATCHDOG_USEC: '20000' }
   const service = await startService(t, { env })
   assert.match(JSON.stringify((await service.line((line) => /systemd cannot/.test(line.msg))).err), /ENOENT/)
-  assert.equal((await service.reload()).msg, 'rolling restart done')
+  assert.equal((await service.reload()).msg, 'rollout done')
   assert.deepEqual(await service.stop(), { code: 0, signal: null })
   assert.equal(warnings(service.lines).length, 1)
 })
@@ -122,7 +122,7 @@ test('without a listener on NOTIFY_SOCKET the service runs and logs it once', no
   const service = await startService(t, { env: { REDIS_URL: url, NOTIFY_SOCKET: '/nowhere' } })
   const { err } = await service.line((line) => /systemd cannot/.test(line.msg))
   assert.match(JSON.stringify(err), /notify/)
-  assert.equal((await service.reload()).msg, 'rolling restart done')
+  assert.equal((await service.reload()).msg, 'rollout done')
   assert.deepEqual(await service.stop(), { code: 0, signal: null })
   assert.equal(warnings(service.lines).length, 1)
 })
@@ -159,14 +159,14 @@ test('with a socket from systemd no connection is refused during start and resta
   const service = await startService(t, { env: { REDIS_URL: url, PORT: '1' }, fd, launcher, wait: false })
   server.close()
   const early = once(port, 'POST', '/hits')
-  const first = await service.line((line) => line.msg === 'muster starts')
+  const first = await service.line((line) => line.msg === 'muster started')
   assert.equal(first.port, port)
   assert.equal((await early).status, 200)
 
   process.kill(first.pid!, 'SIGTERM')
-  await service.line((line) => line.msg === 'the service ends')
+  await service.line((line) => line.msg === 'service ended')
   assert.equal((await once(port, 'POST', '/hits')).body, '{"hits":2}')
-  const second = await service.line((line) => line.msg === 'muster starts' && line.pid !== first.pid)
+  const second = await service.line((line) => line.msg === 'muster started' && line.pid !== first.pid)
   process.kill(second.pid!, 'SIGTERM')
   assert.deepEqual(await service.exited, { code: 0, signal: null })
 })
@@ -183,7 +183,7 @@ test(
     const service = await startService(t, { env, launcher, wait: false })
     await until(() => service.stderr.includes('Listening on'), 'systemd-socket-activate')
     assert.equal((await once(port, 'POST', '/hits')).body, '{"hits":1}')
-    assert.equal((await service.line((line) => line.msg === 'muster starts')).port, port)
+    assert.equal((await service.line((line) => line.msg === 'muster started')).port, port)
     assert.deepEqual(await service.stop(), { code: 0, signal: null })
   }
 )

@@ -67,7 +67,7 @@ for (const SCHEDULING of ['rr', 'shared', 'sticky', 'reuseport']) {
     const outcome = await service.reload()
     await load.until(load.answered + 100)
     await load.stop()
-    assert.equal(outcome.msg, 'rolling restart done')
+    assert.equal(outcome.msg, 'rollout done')
     const { cut, handedOver, total, ...ended } = outcome.connections as DrainStats
     assert.deepEqual({ cut, handedOver }, { cut: 0, handedOver: 0 })
     assert.equal(
@@ -119,7 +119,7 @@ test('a reload uses a renewed certificate, and a mismatched one fails it without
   assert.match(failed.stdout + failed.stderr, /TLS_KEY: .* does not fit/)
   for (let i = 0; i < 4; i++) assert.equal(await serialOf(service, ca), first)
   copyFileSync(renewed.key, files.key)
-  assert.equal((await service.reload()).msg, 'rolling restart done')
+  assert.equal((await service.reload()).msg, 'rollout done')
   const second = await serialOf(service, ca)
   assert.notEqual(second, first)
   for (let i = 0; i < 4; i++) assert.equal(await serialOf(service, ca), second)
@@ -141,7 +141,7 @@ test('an invalid certificate on disk does not stop the replacement of a worker',
     const from = service.lines.length
     const [pid, { slot }] = [...service.workers()].find(([, worker]) => worker.slot === round)!
     process.kill(pid, 'SIGKILL')
-    await service.line((line) => line.msg === 'worker is ready' && line.slot === slot, from)
+    await service.line((line) => line.msg === 'worker ready' && line.slot === slot, from)
   }
   for (let i = 0; i < 4; i++) assert.equal(await serialOf(service, ca), first)
   const failed = await muster(service, 'reload')
@@ -256,7 +256,7 @@ test('MAX_CONNECTIONS holds for TLS, and a flood of reset streams harms no other
     bad.close()
   }
   assert.equal((await good.request('GET', '/echo?id=1')).status, 200)
-  assert.equal(service.lines.filter((line) => line.msg === 'worker is gone').length, 0)
+  assert.equal(service.lines.filter((line) => line.msg === 'worker exited').length, 0)
   good.close()
   assert.deepEqual(await service.stop(), { code: 0, signal: null })
 })

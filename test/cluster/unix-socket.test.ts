@@ -47,7 +47,7 @@ for (const scheduling of ['rr', 'shared', 'sticky']) {
     assert.equal(direct.ip, '127.0.0.1', 'a local process counts as loopback')
     const proxied = await ask(path, kept, { 'x-forwarded-for': '192.0.2.7' })
     assert.equal(proxied.ip, '192.0.2.7')
-    assert.equal((await service.reload()).msg, 'rolling restart done')
+    assert.equal((await service.reload()).msg, 'rollout done')
     const after = await ask(path, kept)
     assert.equal(after.generation, 2)
     assert.equal(after.reused, true, 'on the same connection')

@@ -73,7 +73,7 @@ async function killOne(service: Service): Promise<void> {
   const from = service.lines.length
   const killed = pids[Math.floor(Math.random() * pids.length)]!
   process.kill(killed, 'SIGKILL')
-  await service.line((line) => line.msg === 'worker is gone' && line.worker === killed, from)
+  await service.line((line) => line.msg === 'worker exited' && line.worker === killed, from)
 }
 
 async function startBehindProxy(t: TestContext, url: string) {

@@ -15,7 +15,7 @@ export async function reloadUnderLoad(t: TestContext, reloads: number): Promise<
   let handedOver = 0
   for (let i = 1; i <= reloads; i++) {
     const outcome = await service.reload()
-    assert.equal(outcome.msg, 'rolling restart done')
+    assert.equal(outcome.msg, 'rollout done')
     assert.equal(outcome.generation, i + 1)
     const { total, ...ended } = outcome.connections as DrainStats
     assert.equal(

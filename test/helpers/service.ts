@@ -119,7 +119,7 @@ export class Service {
     await this.until(() => {
       for (; next < this.lines.length; next++) {
         const { msg, slot } = this.lines[next]!
-        if (msg === 'worker is ready') slots.add(slot!)
+        if (msg === 'worker ready') slots.add(slot!)
       }
       return slots.size >= workers
     }, `${workers} ready workers`)
@@ -129,15 +129,15 @@ export class Service {
   async reload(): Promise<Line> {
     const from = this.lines.length
     this.child.kill('SIGHUP')
-    return this.line((line) => line.msg.startsWith('rolling restart ') && line.msg !== 'rolling restart begins', from)
+    return this.line((line) => line.msg.startsWith('rollout ') && line.msg !== 'rollout started', from)
   }
 
   /** The workers that are alive according to the log, by pid. */
   workers(): Map<number, { slot: number; generation: number }> {
     const alive = new Map<number, { slot: number; generation: number }>()
     for (const { msg, worker, slot, generation } of this.lines) {
-      if (msg === 'worker starts') alive.set(worker!, { slot: slot!, generation: generation! })
-      if (msg === 'worker is gone') alive.delete(worker!)
+      if (msg === 'worker started') alive.set(worker!, { slot: slot!, generation: generation! })
+      if (msg === 'worker exited') alive.delete(worker!)
     }
     return alive
   }
@@ -212,7 +212,7 @@ export async function startService(t: Pick<TestContext, 'after'>, options: Start
     for (const pid of processesWith(runDir)) process.kill(pid, 'SIGKILL')
   })
   if (wait) {
-    service.port = (await service.line((line) => line.msg === 'muster starts')).port!
+    service.port = (await service.line((line) => line.msg === 'muster started')).port!
     await service.ready(workers)
   }
   return service

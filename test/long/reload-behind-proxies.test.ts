@@ -20,7 +20,7 @@ describe('a reload under load', () => {
       const load = new Load(t, port, { tight: 4, fresh: 2, slow: 8, pipelined: 2, idle: 8 }, { pauseMs: 2 })
       for (let reload = 0; reload < RELOADS; reload++) {
         await load.until(load.answered + 300)
-        assert.equal((await service.reload()).msg, 'rolling restart done')
+        assert.equal((await service.reload()).msg, 'rollout done')
       }
       await load.until(load.answered + 300)
       await load.stop()

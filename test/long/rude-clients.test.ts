@@ -109,7 +109,7 @@ describe('unusual clients', () => {
     const slow = Array.from({ length: 8 }, (_, id) => netcat(service.port, head('GET', `/slow?ms=3000&id=${id}`), '-N'))
     // The handlers run.
     while (Number(await client.get('slow')) < 8) await once(service.port, 'GET', '/in-flight')
-    assert.equal((await service.reload()).msg, 'rolling restart done')
+    assert.equal((await service.reload()).msg, 'rollout done')
     for (const [id, text] of (await Promise.all(slow)).entries()) assert.ok(text.endsWith(`{"id":"${id}"}`), text)
   })
 

@@ -86,7 +86,7 @@ test('under good and bad traffic and reloads, no request fails and no process gr
     for (let next = started; !over(); next += RELOAD_EVERY_MS) {
       while (performance.now() < next && !over()) await sleep(100)
       const outcome = await service.reload()
-      assert.equal(outcome.msg, 'rolling restart done', String(outcome.why))
+      assert.equal(outcome.msg, 'rollout done', String(outcome.why))
       reloads++
     }
   }

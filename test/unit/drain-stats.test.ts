@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createLog } from '../../src/common/log.ts'
-import { ConnectionRouter, type TcpHandle } from '../../src/primary/listener/connection-router.ts'
+import { ConnectionRouter } from '../../src/primary/listener/connection-router.ts'
+import type { TcpHandle } from '../../src/primary/listener/routed-connection.ts'
 import { Drain } from '../../src/worker/connections/drain.ts'
 import { startApp } from '../helpers/app.ts'
 import { Connection } from '../helpers/http.ts'
@@ -28,8 +29,8 @@ test('a connection that nobody took is reported as lost to the worker that hande
   const log = await createLog({ logLevel: 'silent' }, { role: 'primary' })
   const told: boolean[] = []
   const handle = { close: () => {}, readStop: () => {} } as unknown as TcpHandle
-  const router = new ConnectionRouter(() => [], log)
-  router.transfer(handle, { idleMs: 1000, slot: 0 }, (lost) => told.push(lost))
+  const router = new ConnectionRouter(log)
+  router.transfer({ handle, idleMs: 1000, slot: 0 }, (lost) => told.push(lost))
   router.giveUp()
   assert.deepEqual(told, [true])
   assert.equal(router.lost, 1)

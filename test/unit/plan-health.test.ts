@@ -1,4 +1,4 @@
-import { serving, tell } from '../helpers/rehearsal.ts'
+import { serving, tell } from '../helpers/policy-scenario.ts'
 
 const heartbeatMs = 5000
 
@@ -11,12 +11,12 @@ tell({
         story: [
           ...serving(2),
           ['4000 ms pass'],
-          ['beat 1'],
+          ['heartbeat 1'],
           ['silent 2'],
-          ['1000 ms pass', 'look at #2: wedged', 'fork #3: slot 1, generation 1'],
-          ['beat 1'],
-          ['beat 2'],
-          ['box closed 2', 'kill #2: an endless loop'],
+          ['1000 ms pass', 'examine #2: hung', 'fork #3: slot 1, generation 1'],
+          ['heartbeat 1'],
+          ['heartbeat 2'],
+          ['hang reported 2', 'kill #2: an endless loop'],
           ['dies 2'],
           ['ready 3']
         ]
@@ -27,14 +27,14 @@ tell({
       story: [
         ...serving(1),
         ['4999 ms pass'],
-        ['1 ms pass', 'look at #1: starved'],
+        ['1 ms pass', 'examine #1: starved'],
         ['249 ms pass'],
-        ['1 ms pass', 'look at #1: starved'],
-        ['250 ms pass', 'look at #1: starved'],
-        ['beat 1'],
+        ['1 ms pass', 'examine #1: starved'],
+        ['250 ms pass', 'examine #1: starved'],
+        ['heartbeat 1'],
         ['4999 ms pass'],
         ['silent 1'],
-        ['1 ms pass', 'look at #1: wedged', 'fork #2: slot 0, generation 1']
+        ['1 ms pass', 'examine #1: hung', 'fork #2: slot 0, generation 1']
       ]
     },
     'one that starts or drains has deadlines of its own': {
@@ -45,11 +45,11 @@ tell({
         ['400 ms pass'],
         ['ready 1'],
         ['ready 2'],
-        ['scale 1', 'drain #2, handing over'],
+        ['scale 1', 'drain #2, transferring'],
         ['200 ms pass'],
-        ['beat 1'],
+        ['heartbeat 1'],
         ['200 ms pass'],
-        ['beat 1'],
+        ['heartbeat 1'],
         ['left 2']
       ]
     },
@@ -65,12 +65,12 @@ tell({
         ['reload', 'fork #2: slot 0, generation 2'],
         ['ready 2'],
         ['4000 ms pass'],
-        ['beat 1'],
+        ['heartbeat 1'],
         ['silent 2'],
-        ['1000 ms pass', 'look at #2: wedged'],
-        ['box closed 2', 'kill #2: an endless loop'],
-        ['dies 2', 'roll 2 failed: worker 0 of it did not last (exit code 1)'],
-        ['beat 1']
+        ['1000 ms pass', 'examine #2: hung'],
+        ['hang reported 2', 'kill #2: an endless loop'],
+        ['dies 2', 'rollout 2 failed: worker 0 of it did not last (exit code 1)'],
+        ['heartbeat 1']
       ]
     }
   },
@@ -80,14 +80,14 @@ tell({
       limits: { maxMemoryBytes: 200e6 },
       story: [
         ...serving(2),
-        ['beat 1 of MB 201'],
-        ['beat 1 of MB 201'],
-        ['beat 1 of MB 199'],
-        ['beat 1 of MB 201'],
-        ['beat 1 of MB 201'],
+        ['heartbeat 1 of MB 201'],
+        ['heartbeat 1 of MB 201'],
+        ['heartbeat 1 of MB 199'],
+        ['heartbeat 1 of MB 201'],
+        ['heartbeat 1 of MB 201'],
         ['30000 ms pass'],
-        ['beat 1 of MB 201', 'fork #3: slot 0, generation 1'],
-        ['ready 3', 'drain #1, handing over'],
+        ['heartbeat 1 of MB 201', 'fork #3: slot 0, generation 1'],
+        ['ready 3', 'drain #1, transferring'],
         ['left 1'],
         ['3600000 ms pass']
       ]
@@ -98,11 +98,11 @@ tell({
       story: [
         ...serving(2),
         ['30000 ms pass'],
-        ['beat 2 of requests 1000', 'fork #3: slot 1, generation 1'],
-        ['beat 1 of requests 1000'],
-        ['ready 3', 'drain #2, handing over'],
+        ['heartbeat 2 of requests 1000', 'fork #3: slot 1, generation 1'],
+        ['heartbeat 1 of requests 1000'],
+        ['ready 3', 'drain #2, transferring'],
         ['left 2', 'fork #4: slot 0, generation 1'],
-        ['ready 4', 'drain #1, handing over'],
+        ['ready 4', 'drain #1, transferring'],
         ['left 1']
       ]
     },
@@ -114,7 +114,7 @@ tell({
         ['59999 ms pass'],
         ['1 ms pass', 'fork #2: slot 0, generation 1'],
         ['500 ms pass'],
-        ['ready 2', 'drain #1, handing over'],
+        ['ready 2', 'drain #1, transferring'],
         ['left 1'],
         ['59499 ms pass'],
         ['1 ms pass'],
@@ -126,7 +126,7 @@ tell({
       story: [
         ...serving(2),
         ['recycle 2', 'fork #3: slot 1, generation 1'],
-        ['ready 3', 'drain #2, handing over'],
+        ['ready 3', 'drain #2, transferring'],
         ['left 2'],
         ['3600000 ms pass']
       ]
@@ -136,13 +136,13 @@ tell({
       limits: { maxRequests: 10 },
       story: [
         ...serving(1),
-        ['beat 1 of requests 10', 'fork #2: slot 0, generation 1'],
-        ['ready 2', 'drain #1, handing over'],
+        ['heartbeat 1 of requests 10', 'fork #2: slot 0, generation 1'],
+        ['ready 2', 'drain #1, transferring'],
         ['left 1'],
-        ['beat 2 of requests 10', 'fork #3: slot 0, generation 1'],
-        ['ready 3', 'drain #2, handing over'],
+        ['heartbeat 2 of requests 10', 'fork #3: slot 0, generation 1'],
+        ['ready 3', 'drain #2, transferring'],
         ['left 2'],
-        ['beat 3 of requests 10'],
+        ['heartbeat 3 of requests 10'],
         ['49 ms pass'],
         ['1 ms pass', 'fork #4: slot 0, generation 1']
       ]
@@ -155,7 +155,7 @@ tell({
         ['dies 2', 'fork #3: slot 0, generation 1'],
         ['dies 3'],
         ['100 ms pass', 'fork #4: slot 0, generation 1'],
-        ['ready 4', 'drain #1, handing over'],
+        ['ready 4', 'drain #1, transferring'],
         ['left 1']
       ]
     },
@@ -165,12 +165,12 @@ tell({
         ...serving(2),
         ['recycle 2', 'fork #3: slot 1, generation 1'],
         ['reload'],
-        ['ready 3', 'drain #2, handing over'],
+        ['ready 3', 'drain #2, transferring'],
         ['left 2', 'fork #4: slot 0, generation 2'],
-        ['ready 4', 'drain #1, handing over'],
+        ['ready 4', 'drain #1, transferring'],
         ['left 1', 'fork #5: slot 1, generation 2'],
-        ['ready 5', 'drain #3, handing over'],
-        ['left 3', 'roll 2 done']
+        ['ready 5', 'drain #3, transferring'],
+        ['left 3', 'rollout 2 done']
       ]
     }
   },

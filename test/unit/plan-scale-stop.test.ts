@@ -1,4 +1,4 @@
-import { serving, tell } from '../helpers/rehearsal.ts'
+import { serving, tell } from '../helpers/policy-scenario.ts'
 
 tell({
   'as many workers as are asked for': {
@@ -15,7 +15,7 @@ tell({
       workers: 3,
       story: [
         ...serving(3),
-        ['scale 1', 'drain #2, handing over', 'drain #3, handing over'],
+        ['scale 1', 'drain #2, transferring', 'drain #3, transferring'],
         ['left 3'],
         ['left 2'],
         ['3600000 ms pass']
@@ -34,7 +34,7 @@ tell({
       workers: 2,
       story: [
         ...serving(2),
-        ['scale 1', 'drain #2, handing over'],
+        ['scale 1', 'drain #2, transferring'],
         ['scale 2', 'fork #3: slot 1, generation 1'],
         ['ready 3'],
         ['left 2']
@@ -168,7 +168,7 @@ tell({
       story: [
         ...serving(2),
         ['reload', 'fork #3: slot 0, generation 2'],
-        ['stop', 'roll 2 stopped: the service stops'],
+        ['stop', 'rollout 2 stopped: the service stops'],
         ['port closed', 'drain #1', 'drain #2', 'kill #3: the service stops'],
         ['dies 3'],
         ['left 1'],
@@ -181,7 +181,7 @@ tell({
         ...serving(1),
         ['reload', 'fork #2: slot 0, generation 2'],
         ['reload'],
-        ['stop', 'roll 2 stopped: the service stops'],
+        ['stop', 'rollout 2 stopped: the service stops'],
         ['60000 ms pass', 'kill #2: not ready in 1000 ms'],
         ['dies 2'],
         ['port closed', 'drain #1'],
@@ -195,10 +195,10 @@ tell({
         ['reload', 'fork #2: slot 0, generation 2'],
         ['scale 2', 'fork #3: slot 1, generation 1'],
         ['ready 3'],
-        ['ready 2', 'drain #1, handing over'],
+        ['ready 2', 'drain #1, transferring'],
         ['left 1', 'fork #4: slot 1, generation 2'],
-        ['ready 4', 'drain #3, handing over'],
-        ['left 3', 'roll 2 done']
+        ['ready 4', 'drain #3, transferring'],
+        ['left 3', 'rollout 2 done']
       ]
     },
     'fewer workers: the roll goes on with those that stay, and has not failed': {
@@ -206,11 +206,11 @@ tell({
       story: [
         ...serving(2),
         ['reload', 'fork #3: slot 0, generation 2'],
-        ['ready 3', 'drain #1, handing over'],
+        ['ready 3', 'drain #1, transferring'],
         ['left 1', 'fork #4: slot 1, generation 2'],
-        ['scale 1', 'drain #2, handing over', 'kill #4: scaled down'],
+        ['scale 1', 'drain #2, transferring', 'kill #4: scaled down'],
         ['dies 4'],
-        ['left 2', 'roll 2 done']
+        ['left 2', 'rollout 2 done']
       ]
     }
   }

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { nextDeadline, plan } from '../../src/primary/policy/plan.ts'
 import type { Action, Worker } from '../../src/primary/policy/types.ts'
-import { isLive, recycling, serves } from '../../src/primary/policy/types.ts'
+import { isLive, recycleReasonOf, serves } from '../../src/primary/policy/types.ts'
 import { Random } from '../helpers/random.ts'
-import { CALM, type Watcher, World } from '../helpers/world.ts'
+import { NO_FAULTS, Simulation, type SimulationListener } from '../helpers/simulated-workers.ts'
 
 const WALKS = 60
 const STEPS = 1000
@@ -15,29 +15,29 @@ for (let seed = 1; seed <= WALKS; seed++) {
 
 function walk(seed: number): void {
   const random = new Random(seed)
-  const world = new World(random.between(1, 4), random)
-  const rules = new Rules(world)
-  const { rehearsal } = world
-  world.watch(rules)
+  const simulation = new Simulation(random.between(1, 4), random)
+  const rules = new Rules(simulation)
+  const { scenario } = simulation
+  simulation.listen(rules)
   let steps = 0
   const check = () => {
     rules.check()
     steps++
   }
   try {
-    rehearsal.reconcile()
-    world.runs(10_000, check)
+    scenario.reconcile()
+    simulation.runs(10_000, check)
     while (steps < STEPS) {
-      if (random.chance(0.01)) world.weather = weather(random)
-      if (random.chance(0.03)) rehearsal.happens({ type: 'reload' })
+      if (random.chance(0.01)) simulation.faultRates = faultRates(random)
+      if (random.chance(0.03)) scenario.happens({ type: 'reload' })
       else if (random.chance(0.02)) rules.scale(random.between(1, 6))
-      else if (!world.step()) rehearsal.passes(random.between(0, 20_000))
+      else if (!simulation.step()) scenario.passes(random.between(0, 20_000))
       check()
     }
-    world.weather = CALM
+    simulation.faultRates = NO_FAULTS
     // Longer than every pause and deadline, and a roll over every slot.
-    world.runs(120_000, check)
-    for (let i = 0; rules.isRecycling() && i < 100; i++) world.runs(1000, check)
+    simulation.runs(120_000, check)
+    for (let i = 0; rules.isRecycling() && i < 100; i++) simulation.runs(1000, check)
     rules.checkSettled()
     rules.checkStop()
   } catch (error) {
@@ -48,7 +48,7 @@ function walk(seed: number): void {
   }
 }
 
-function weather(random: Random) {
+function faultRates(random: Random) {
   const sometimes = () => (random.chance(0.4) ? random.next() ** 2 : 0)
   return {
     dieAtBoot: sometimes(),
@@ -62,34 +62,34 @@ function weather(random: Random) {
 }
 
 /** What must be true whatever happens; told of every action and death, and asked after every step. */
-class Rules implements Watcher {
+class Rules implements SimulationListener {
   readonly trace: string[] = []
-  readonly #world: World
+  readonly #simulation: Simulation
   #deaths = 0
   readonly #failures = new Map<number, { inARow: number; at: number }>()
-  #roll: { generation: number; undisturbed: boolean } | undefined
+  #rollout: { generation: number; undisturbed: boolean } | undefined
   #lastGeneration = 1
-  #scaledDuringRoll = false
+  #scaledDuringRollout = false
 
-  constructor(world: World) {
-    this.#world = world
+  constructor(simulation: Simulation) {
+    this.#simulation = simulation
   }
 
   scale(desired: number): void {
-    this.#scaledDuringRoll = true
-    this.#world.rehearsal.happens({ type: 'scale', desired })
+    this.#scaledDuringRollout = true
+    this.#simulation.scenario.happens({ type: 'scale', desired })
   }
 
   death(worker: Worker): void {
-    const { now } = this.#world.rehearsal
+    const { now } = this.#simulation.scenario
     this.trace.push(`${now}: #${worker.id} of slot ${worker.slot} dies, ${worker.status}`)
     this.#deaths++
-    if (this.#roll) this.#roll.undisturbed = false
+    if (this.#rollout) this.#rollout.undisturbed = false
     this.#failure(worker)
   }
 
   #failure(worker: Worker): void {
-    const { now, limits } = this.#world.rehearsal
+    const { now, limits } = this.#simulation.scenario
     const stable = worker.status === 'ready' && now - worker.since >= limits.stableMs
     const inARow = stable ? 1 : (this.#failures.get(worker.slot)?.inARow ?? 0) + 1
     this.#failures.set(worker.slot, { inARow, at: now })
@@ -97,16 +97,18 @@ class Rules implements Watcher {
 
   /** A worker is to be replaced though it serves: its successor is on its way, or it is not gone yet. */
   isRecycling(): boolean {
-    const { state, limits, now } = this.#world.rehearsal
-    return state.workers.some((worker) => worker.status !== 'ready' || recycling(worker, limits, now) !== undefined)
+    const { state, limits, now } = this.#simulation.scenario
+    return state.workers.some(
+      (worker) => worker.status !== 'ready' || recycleReasonOf(worker, limits, now) !== undefined
+    )
   }
 
   action(action: Action): void {
-    const { state, now } = this.#world.rehearsal
+    const { state, now } = this.#simulation.scenario
     this.trace.push(`${now}: ${JSON.stringify(action)} of ${state.desired}`)
     if (action.type === 'fork') this.#mayFork(action.slot, action.generation)
-    if (action.type === 'examine' && this.#world.rehearsal.wedged.has(action.id) && this.#roll) {
-      this.#roll.undisturbed = false
+    if (action.type === 'examine' && this.#simulation.scenario.hung.has(action.id) && this.#rollout) {
+      this.#rollout.undisturbed = false
     }
     if (action.type === 'drain' && state.phase === 'running') {
       const worker = state.workers.find((one) => one.id === action.id)!
@@ -114,15 +116,15 @@ class Rules implements Watcher {
       const beside = this.#ready().some((other) => other.slot === worker.slot && other !== worker)
       assert.ok(worker.slot >= state.desired || beside, 'a worker drains, and no other one serves its slot')
     }
-    if (action.type === 'end-roll') {
-      assert.equal(action.generation, this.#roll?.generation ?? state.rollout?.generation, 'another roll ends')
-      this.#roll = undefined
+    if (action.type === 'end-rollout') {
+      assert.equal(action.generation, this.#rollout?.generation ?? state.rollout?.generation, 'another roll ends')
+      this.#rollout = undefined
       this.#lastGeneration = action.generation
     }
   }
 
   #mayFork(slot: number, generation: number): void {
-    const { state, now, limits } = this.#world.rehearsal
+    const { state, now, limits } = this.#simulation.scenario
     assert.ok(slot < state.desired, 'a slot that is not wanted gets a worker')
     assert.ok(generation === state.generation || generation === state.rollout?.generation, 'a worker of no generation')
     const failures = this.#failures.get(slot)
@@ -133,10 +135,10 @@ class Rules implements Watcher {
   }
 
   check(): void {
-    const { state, now } = this.#world.rehearsal
-    this.#followRoll()
+    const { state, now } = this.#simulation.scenario
+    this.#followRollout()
     const live = state.workers.filter(
-      (worker) => isLive(worker) && !worker.killed && !this.#world.doomed.has(worker.id)
+      (worker) => isLive(worker) && !worker.killed && !this.#simulation.bootFailures.has(worker.id)
     )
     const surplus = state.rollout || this.isRecycling() ? 1 : 0
     assert.ok(live.length <= state.desired + surplus, `${live.length} workers, ${state.desired} wanted`)
@@ -146,7 +148,7 @@ class Rules implements Watcher {
       const empty = !state.workers.some((worker) => worker.slot === slot && isLive(worker))
       if (empty) assert.ok(now < (state.slots[slot]?.notBefore ?? 0), `slot ${slot} is empty and nothing is done`)
     }
-    if (this.#roll?.undisturbed) {
+    if (this.#rollout?.undisturbed) {
       assert.ok(this.#ready().length >= state.desired, 'fewer workers serve because of the roll')
     }
     const failures = ['crash', 'oom', 'hang', 'boot-failure', 'boot-timeout'] as const
@@ -156,20 +158,20 @@ class Rules implements Watcher {
   }
 
   /** Rolls come one after the other, each of a higher generation. */
-  #followRoll(): void {
-    const { state } = this.#world.rehearsal
-    if (state.rollout && state.rollout.generation !== this.#roll?.generation) {
-      assert.equal(this.#roll, undefined, 'a roll begins while another is on')
+  #followRollout(): void {
+    const { state } = this.#simulation.scenario
+    if (state.rollout && state.rollout.generation !== this.#rollout?.generation) {
+      assert.equal(this.#rollout, undefined, 'a roll begins while another is on')
       assert.equal(state.rollout.generation, this.#lastGeneration + 1, 'the generation of the roll')
-      this.#roll = { generation: state.rollout.generation, undisturbed: this.#ready().length === state.desired }
-      this.#scaledDuringRoll = false
+      this.#rollout = { generation: state.rollout.generation, undisturbed: this.#ready().length === state.desired }
+      this.#scaledDuringRollout = false
     }
-    if (this.#roll && this.#scaledDuringRoll) this.#roll.undisturbed = false
+    if (this.#rollout && this.#scaledDuringRollout) this.#rollout.undisturbed = false
   }
 
   /** Nothing becomes due before the time at which the plan is to be asked again. */
   #checkWake(): void {
-    const { state, now, limits } = this.#world.rehearsal
+    const { state, now, limits } = this.#simulation.scenario
     const wake = nextDeadline(state, limits, now) ?? now + 1e9
     assert.ok(wake > now, 'the next look is in the past')
     const before = now + (wake - now) * 0.999
@@ -177,7 +179,7 @@ class Rules implements Watcher {
   }
 
   checkSettled(): void {
-    const { state } = this.#world.rehearsal
+    const { state } = this.#simulation.scenario
     const slots = state.workers.map(({ slot, status }) => `${slot} ${status}`).sort()
     assert.deepEqual(
       slots,
@@ -187,15 +189,15 @@ class Rules implements Watcher {
   }
 
   checkStop(): void {
-    const { rehearsal } = this.#world
-    assert.deepEqual(rehearsal.happens({ type: 'stop' }), [])
-    const done = rehearsal.happens({ type: 'port-closed' })
-    assert.equal(done.length, rehearsal.state.desired, 'every worker drains')
-    while (rehearsal.state.workers.length > 0) assert.ok(this.#world.step(), 'it never ends')
+    const { scenario } = this.#simulation
+    assert.deepEqual(scenario.happens({ type: 'stop' }), [])
+    const done = scenario.happens({ type: 'port-closed' })
+    assert.equal(done.length, scenario.state.desired, 'every worker drains')
+    while (scenario.state.workers.length > 0) assert.ok(this.#simulation.step(), 'it never ends')
     assert.equal(this.trace.filter((line) => line.includes('"drained"')).length, 1, 'it ends once')
   }
 
   #ready(): Worker[] {
-    return this.#world.rehearsal.state.workers.filter((worker) => serves(worker) && !worker.killed)
+    return this.#simulation.scenario.state.workers.filter((worker) => serves(worker) && !worker.killed)
   }
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { nextDeadline } from '../../src/primary/policy/plan.ts'
-import { happen, limits, Rehearsal, type Step, serving, tell } from '../helpers/rehearsal.ts'
+import { happen, limits, Scenario, type Step, serving, tell } from '../helpers/policy-scenario.ts'
 
 tell({
   'every wanted slot has a worker that lives': {
@@ -123,13 +123,13 @@ tell({
 describe('the wait before another try', () => {
   /** Crashes slot 0 `times` times, each as soon as it is forked, and returns the waits in between. */
   const waits = (times: number, random: number) => {
-    const rehearsal = new Rehearsal(1, { slotAttempts: Number.POSITIVE_INFINITY })
-    for (const step of serving(1)) happen(rehearsal, step[0])
+    const scenario = new Scenario(1, { slotAttempts: Number.POSITIVE_INFINITY })
+    for (const step of serving(1)) happen(scenario, step[0])
     return Array.from({ length: times }, () => {
-      const forks = rehearsal.happens({ type: 'exit', id: rehearsal.lastId, how: 'SIGSEGV', random })
+      const forks = scenario.happens({ type: 'exit', id: scenario.lastId, cause: 'SIGSEGV', random })
       if (forks.length > 0) return 0
-      const wait = nextDeadline(rehearsal.state, rehearsal.limits, rehearsal.now)! - rehearsal.now
-      assert.equal(rehearsal.passes(wait).length, 1, 'one fork when the wait is over')
+      const wait = nextDeadline(scenario.state, scenario.limits, scenario.now)! - scenario.now
+      assert.equal(scenario.passes(wait).length, 1, 'one fork when the wait is over')
       return wait
     })
   }
@@ -171,24 +171,24 @@ describe('the next look at the clock', () => {
   }
   for (const [name, { workers, story, at }] of Object.entries(times)) {
     test(name, () => {
-      const rehearsal = new Rehearsal(workers)
-      for (const what of story) happen(rehearsal, what)
-      assert.equal(nextDeadline(rehearsal.state, limits, rehearsal.now), at)
+      const scenario = new Scenario(workers)
+      for (const what of story) happen(scenario, what)
+      assert.equal(nextDeadline(scenario.state, limits, scenario.now), at)
     })
   }
 })
 
 test('restarts are counted by their reason, and a worker that left as it was told is none', () => {
-  const rehearsal = new Rehearsal(2)
-  const restarts = () => Object.fromEntries(Object.entries(rehearsal.state.restarts).filter(([, count]) => count > 0))
-  for (const step of serving(2)) happen(rehearsal, step[0])
-  happen(rehearsal, 'dies 1')
+  const scenario = new Scenario(2)
+  const restarts = () => Object.fromEntries(Object.entries(scenario.state.restarts).filter(([, count]) => count > 0))
+  for (const step of serving(2)) happen(scenario, step[0])
+  happen(scenario, 'dies 1')
   assert.deepEqual(restarts(), { crash: 1 })
-  happen(rehearsal, 'dies 3')
+  happen(scenario, 'dies 3')
   assert.deepEqual(restarts(), { crash: 1, 'boot-failure': 1 })
-  for (const what of ['100 ms pass', '1000 ms pass', 'dies 4'] as const) happen(rehearsal, what)
+  for (const what of ['100 ms pass', '1000 ms pass', 'dies 4'] as const) happen(scenario, what)
   const all = { crash: 1, 'boot-failure': 1, 'boot-timeout': 1 }
   assert.deepEqual(restarts(), all)
-  for (const what of ['scale 1', 'left 2', 'scale 3', 'scale 1', 'dies 5', 'dies 6'] as const) happen(rehearsal, what)
+  for (const what of ['scale 1', 'left 2', 'scale 3', 'scale 1', 'dies 5', 'dies 6'] as const) happen(scenario, what)
   assert.deepEqual(restarts(), all, 'workers that were scaled away')
 })

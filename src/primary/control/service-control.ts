@@ -56,7 +56,7 @@ export class ServiceControl implements CommandContext {
     this.#supervisor = options.supervisor
     this.#workers = new WorkerQueries(options.supervisor)
     this.#profiler = new Profiler({ runDir: options.runDir, requestTimeoutMs: options.requestTimeoutMs })
-    this.#supervisor.on('roll', (outcome) => {
+    this.#supervisor.on('rollout', (outcome) => {
       this.#lastReload = outcome
     })
   }
@@ -79,7 +79,7 @@ export class ServiceControl implements CommandContext {
         generation,
         status,
         uptimeSeconds: Math.round((now - since) / 1000),
-        ...this.#supervisor.pool.of(id)?.heartbeat
+        ...this.#supervisor.pool.get(id)?.heartbeat
       })),
       lastReload: this.#lastReload,
       restarts: state.restarts
@@ -99,7 +99,7 @@ export class ServiceControl implements CommandContext {
     const { rollout, lastGeneration } = this.#supervisor.state
     if (join && rollout) return { ...(await this.#rolloutEnd(rollout.generation)), joined: true }
     const ended = this.#rolloutEnd(lastGeneration + 1)
-    this.#supervisor.dispatch({ type: 'reload' })
+    this.#supervisor.handle({ type: 'reload' })
     return ended
   }
 
@@ -113,7 +113,7 @@ export class ServiceControl implements CommandContext {
       )
     }
     this.#refuseWhileDraining()
-    this.#supervisor.dispatch({ type: 'scale', desired: workers })
+    this.#supervisor.handle({ type: 'scale', desired: workers })
     await this.#workers.until((now) => isScaled(now, workers, before), bootMs + drainMs)
     const { desired } = this.#supervisor.state
     if (desired !== workers) throw new CommandError(`another command asked for ${desired} workers meanwhile`, 409)
@@ -166,19 +166,19 @@ export class ServiceControl implements CommandContext {
     return new Promise((resolve) => {
       const settle = (outcome: RolloutOutcome) => {
         if (outcome.generation < generation && outcome.outcome !== 'stopped') return
-        this.#supervisor.off('roll', settle)
+        this.#supervisor.off('rollout', settle)
         resolve(outcome)
       }
-      this.#supervisor.on('roll', settle)
+      this.#supervisor.on('rollout', settle)
     })
   }
 
   /** Readiness turns false at once. The port stays open for the lame duck time; then every worker finishes and leaves. */
   async #drainService(): Promise<void> {
-    this.#supervisor.dispatch({ type: 'stop' })
+    this.#supervisor.handle({ type: 'stop' })
     await sleep(this.#options.lameDuckMs)
     await Promise.race([this.#supervisor.closePort(), sleep(this.#options.drainMs)])
-    this.#supervisor.dispatch({ type: 'port-closed' })
+    this.#supervisor.handle({ type: 'port-closed' })
   }
 }
 

@@ -35,7 +35,7 @@ export function tellSystemd(supervisor: Supervisor, options: SystemdOptions): vo
   const bulletin = new Bulletin()
   const notifier = new Notifier(options)
   supervisor.on('change', (view) => notifier.send(...bulletin.changed(view, process.hrtime.bigint() / 1000n)))
-  supervisor.on('roll', (outcome) => notifier.send(...bulletin.rolled(outcome, supervisor.view())))
+  supervisor.on('rollout', (outcome) => notifier.send(...bulletin.rolled(outcome, supervisor.view())))
   if (options.watchdogMs === undefined) return
   let due = false
   const beat = () => {

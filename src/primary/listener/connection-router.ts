@@ -1,250 +1,220 @@
 import type { Logger } from '../../common/log.ts'
-import type { Origin } from '../../ipc/messages.ts'
 import type { AcceptGate } from '../../net/accept-gate.ts'
-import { type BalancingPolicy, type Candidate, type RoutingHint, roundRobin, sticky } from './balancing.ts'
-import type { ClientAddresses, ClientHandle } from './client-address.ts'
+import { type BalancingPolicy, roundRobin, sticky } from './balancing.ts'
+import type { ClientAddresses } from './client-address.ts'
+import {
+  createConnection,
+  type RoutedConnection,
+  type RoutingTarget,
+  type TcpHandle,
+  type Transfer
+} from './routed-connection.ts'
 
-/** What a worker is told of a connection; `head` is what was read of it on its way, in base64. */
-export interface ConnectionOffer {
-  id: number
-  idleMs?: number
-  head?: string
-  origin?: Origin
+export interface ConnectionRouterOptions {
+  /** Identifies clients, for sticky scheduling; undefined for round robin. */
+  clients?: ClientAddresses | undefined
+  /** Pauses accepting while too many connections are on their way. */
+  gate?: AcceptGate | undefined
 }
 
-/** A worker that can take connections. */
-export interface RoutingTarget extends Candidate {
-  /** Hands the connection on; false when the worker cannot be reached any more. The handle stays open here. */
-  offer(connection: ConnectionOffer, handle: unknown): Promise<boolean>
-  room?: number | undefined
-  /** Resolves when the worker has dealt with all it was given before; never rejects. False when it does not answer. */
-  responds(): Promise<boolean>
-}
-
-/** Node's TCP handle of a connection. */
-export interface TcpHandle extends ClientHandle {
-  close(): void
-}
-
-interface Connection extends RoutingHint {
-  readonly given: ConnectionOffer
-  readonly handle: TcpHandle
-  /** Closes our copy of the descriptor; the worker's stays. @param lost no worker has it */
-  readonly release: (lost: boolean) => void
-  at: RoutingTarget | undefined
-  /** When it was given to that worker. */
-  since: number
-  avoid: number | undefined
-}
-
-/** All fields at once: objects that grow cost ten times as much on Node 20. */
-const createConnection = (
-  given: ConnectionOffer,
-  handle: TcpHandle,
-  release: Connection['release'],
-  wish: RoutingHint = {}
-): Connection => {
-  const { client, slot } = wish
-  return { given, handle, release, client, slot, at: undefined, since: 0, avoid: undefined }
-}
-
-/** A connection unanswered for so long makes the primary ask whether it arrived, in ms. */
+/** A connection that is unanswered for this long makes the primary ask its worker whether it arrived, in ms. */
 const OVERDUE_MS = 1000
 
 /**
- * Connections on their way to a worker: fresh ones from the port, idle ones from a worker that leaves. The primary keeps
- * its copy of each descriptor until a worker says that it serves it, and gives it to another when the first one dies.
+ * Routes connections to workers: new ones from the port, and idle ones from a worker that leaves. The primary keeps its copy of
+ * each descriptor until a worker has accepted the connection, and offers it to another worker if the first one exits.
  */
 export class ConnectionRouter {
-  readonly #targets: () => readonly RoutingTarget[]
   readonly #log: Logger
   readonly #clients: ClientAddresses | undefined
+  readonly gate: AcceptGate | undefined
   readonly #choose: BalancingPolicy
-  readonly #travelling = new Map<number, Connection>()
+  /** Every connection that no worker has accepted yet, by id. */
+  readonly #pending = new Map<number, RoutedConnection>()
+  /** The pending connections that are not offered to a worker. */
+  readonly #waiting: RoutedConnection[] = []
   readonly #load = { unanswered: new Map<number, number>(), silent: new Set<number>(), turn: 0 }
-  readonly #waiting: Connection[] = []
+  #targets: readonly RoutingTarget[] = []
   #lastId = 0
   #onEmpty: (() => void) | undefined
-  #watch: NodeJS.Timeout | undefined
-  /** Is told how many connections are under way, and stops accepting when they are too many. */
-  gate: AcceptGate | undefined
-  /** Connections given to another worker because the first one left before it served them. */
+  #overdueTimer: NodeJS.Timeout | undefined
+  /** Connections offered to another worker because the first one exited before it accepted them. */
   rerouted = 0
   /** Connections closed because no worker was left to take them. */
   lost = 0
 
-  /**
-   * @param targets the workers that can take connections at this moment
-   * @param clients tells one client from another, where each is to get the same worker every time
-   */
-  constructor(targets: () => readonly RoutingTarget[], log: Logger, clients?: ClientAddresses) {
-    this.#targets = targets
+  constructor(log: Logger, { clients, gate }: ConnectionRouterOptions = {}) {
     this.#log = log
     this.#clients = clients
+    this.gate = gate
     this.#choose = clients ? sticky : roundRobin
   }
 
-  /** A connection has been accepted; it waits here until a worker is ready. @param admin at ADMIN_PORT */
-  accept(handle: TcpHandle, admin = false): void {
-    const given = { id: ++this.#lastId, ...(admin && { origin: { admin } }) }
-    const connection = createConnection(given, handle, () => handle.close())
-    if (this.#clients && !admin) this.#find(connection, this.#clients)
-    else this.#dispatch(connection)
-  }
-
-  /** Resolves when every connection accepted so far is at a worker. */
-  async settled(): Promise<void> {
-    if (this.#travelling.size === 0) return
-    await new Promise<void>((resolve) => {
-      this.#onEmpty = resolve
-    })
-  }
-
-  /** Takes over an idle connection from the worker of a slot; `moved` is called when it is at another, or lost. */
-  transfer(
-    handle: TcpHandle,
-    { idleMs, origin, slot }: { idleMs: number; origin?: Origin | undefined; slot: number },
-    moved: (lost: boolean) => void
-  ): void {
-    const release = (lost: boolean) => {
-      handle.close()
-      moved(lost)
-    }
-    const wish = { slot, client: this.#clients?.of(handle, origin?.client?.address) }
-    const given = { id: ++this.#lastId, idleMs, ...(origin && { origin }) }
-    this.#dispatch(createConnection(given, handle, release, wish))
-  }
-
-  /** A worker says that it serves the connection; only the one that was given it can. */
-  accepted(id: number, workerId: number): void {
-    const connection = this.#travelling.get(id)
-    if (connection?.at?.id !== workerId) return
-    this.#answered(connection)
-    this.#end(connection)
+  /** Sets the workers that can take connections now, and routes what waits. */
+  setTargets(targets: readonly RoutingTarget[]): void {
+    this.#targets = targets
     this.flush()
   }
 
-  /** A worker is gone: what it was given and did not answer goes to others. */
+  /** Takes a new connection, which waits until a worker is ready. @param admin it came in at ADMIN_PORT */
+  accept(handle: TcpHandle, admin = false): void {
+    const offer = { id: ++this.#lastId, ...(admin && { origin: { admin } }) }
+    const connection = createConnection(offer, handle, () => handle.close())
+    if (this.#clients && !admin) this.#identify(connection, this.#clients)
+    else this.#route(connection)
+  }
+
+  /** Takes an idle connection from a worker. @param done called when another worker serves it, or when it is lost */
+  transfer({ handle, slot, idleMs, origin }: Transfer, done: (lost: boolean) => void): void {
+    const release = (lost: boolean) => {
+      handle.close()
+      done(lost)
+    }
+    const hint = { slot, client: this.#clients?.of(handle, origin?.client?.address) }
+    const offer = { id: ++this.#lastId, idleMs, ...(origin && { origin }) }
+    this.#route(createConnection(offer, handle, release, hint))
+  }
+
+  /** A worker serves the connection. Ignored unless the connection was offered to that worker. */
+  accepted(id: number, workerId: number): void {
+    const connection = this.#pending.get(id)
+    if (connection?.target?.id !== workerId) return
+    this.#countAnswer(connection)
+    this.#finish(connection)
+    this.flush()
+  }
+
+  /** A worker has exited: other workers get what it was offered and did not accept. */
   workerExited(workerId: number): void {
     this.#load.unanswered.delete(workerId)
     this.#load.silent.delete(workerId)
-    for (const connection of this.#travelling.values()) if (connection.at?.id === workerId) this.#again(connection)
+    for (const connection of this.#pending.values()) {
+      if (connection.target?.id === workerId) this.#reroute(connection)
+    }
   }
 
-  /** Gives what waits to workers; to be called when one has become ready. */
+  /** Offers waiting connections to workers. Called whenever a worker may be able to take more. */
   flush(): void {
     for (let i = 0; i < this.#waiting.length; ) {
       const connection = this.#waiting[i]!
-      const target = this.#choose(this.#targets(), this.#load, connection)
+      const target = this.#choose(this.#targets, this.#load, connection)
       this.#load.turn++
       if (target) {
         this.#waiting.splice(i, 1)
-        this.#give(connection, target)
+        this.#offer(connection, target)
       } else if (connection.avoid === undefined) return
       else i++
     }
   }
 
-  /** No worker will come any more: what is on its way is closed. */
+  /** Resolves when every connection taken so far is at a worker. */
+  async settled(): Promise<void> {
+    if (this.#pending.size === 0) return
+    await new Promise<void>((resolve) => {
+      this.#onEmpty = resolve
+    })
+  }
+
+  /** Closes every pending connection: no worker will be ready any more. */
   giveUp(): void {
-    for (const connection of [...this.#travelling.values()]) {
-      this.#lose(connection)
+    for (const connection of [...this.#pending.values()]) {
+      this.lost++
+      this.#finish(connection, true)
     }
     this.#waiting.length = 0
   }
 
-  #find(connection: Connection, clients: ClientAddresses): void {
-    const { given, handle } = connection
-    this.#travelling.set(given.id, connection)
-    this.gate?.update(this.#travelling.size)
+  /** Finds the client's address before the connection is routed, which may need the first bytes of its request. */
+  #identify(connection: RoutedConnection, clients: ClientAddresses): void {
+    const { offer, handle } = connection
+    this.#addPending(connection)
     clients.find(handle, (found) => {
-      if (!found) return this.#end(connection)
+      if (!found) return this.#finish(connection)
       const { head, release = connection.release } = found
-      this.#dispatch(createConnection(head === undefined ? given : { ...given, head }, handle, release, found))
+      this.#route(createConnection(head === undefined ? offer : { ...offer, head }, handle, release, found))
     })
   }
 
-  #dispatch(connection: Connection): void {
-    this.#travelling.set(connection.given.id, connection)
-    this.gate?.update(this.#travelling.size)
-    this.#watch ??= setInterval(() => this.#askOverdue(), OVERDUE_MS).unref()
+  #route(connection: RoutedConnection): void {
+    this.#addPending(connection)
+    this.#overdueTimer ??= setInterval(() => this.#checkOverdue(), OVERDUE_MS).unref()
     this.#waiting.push(connection)
     this.flush()
   }
 
-  #again(connection: Connection): void {
+  #reroute(connection: RoutedConnection): void {
     this.rerouted++
-    connection.at = undefined
+    connection.target = undefined
     this.#waiting.unshift(connection)
     this.flush()
   }
 
-  #give(connection: Connection, target: RoutingTarget): void {
-    const { given, handle } = connection
+  #offer(connection: RoutedConnection, target: RoutingTarget): void {
+    const { offer, handle } = connection
     const { unanswered } = this.#load
-    connection.at = target
-    connection.since = performance.now()
+    connection.target = target
+    connection.offeredAt = performance.now()
     unanswered.set(target.id, (unanswered.get(target.id) ?? 0) + 1)
-    void target.offer(given, handle).then((gave) => {
-      if (gave || connection.at !== target || !this.#travelling.has(given.id)) return
-      this.#answered(connection)
+    void target.offer(offer, handle).then((sent) => {
+      if (sent || connection.target !== target || !this.#pending.has(offer.id)) return
+      this.#countAnswer(connection)
       connection.avoid = target.id
-      this.#again(connection)
+      this.#reroute(connection)
     })
   }
 
-  #answered(connection: Connection): void {
-    const id = connection.at?.id
-    const unanswered = id === undefined ? undefined : this.#load.unanswered.get(id)
-    if (id !== undefined && unanswered !== undefined) this.#load.unanswered.set(id, unanswered - 1)
+  #addPending(connection: RoutedConnection): void {
+    this.#pending.set(connection.offer.id, connection)
+    this.gate?.update(this.#pending.size)
   }
 
-  #lose(connection: Connection): void {
-    this.lost++
-    this.#end(connection, true)
+  #countAnswer({ target }: RoutedConnection): void {
+    const unanswered = target && this.#load.unanswered.get(target.id)
+    if (unanswered !== undefined) this.#load.unanswered.set(target!.id, unanswered - 1)
   }
 
-  #end(connection: Connection, lost = false): void {
-    this.#travelling.delete(connection.given.id)
+  #finish(connection: RoutedConnection, lost = false): void {
+    this.#pending.delete(connection.offer.id)
     connection.release(lost)
-    this.gate?.update(this.#travelling.size)
-    if (this.#travelling.size > 0) return
-    clearInterval(this.#watch)
-    this.#watch = undefined
+    this.gate?.update(this.#pending.size)
+    if (this.#pending.size > 0) return
+    clearInterval(this.#overdueTimer)
+    this.#overdueTimer = undefined
     this.#onEmpty?.()
   }
 
   /**
-   * A worker that is out of descriptors gets none with the message, and node drops both. Such a connection would stay
-   * unanswered for ever, and with it a place in its worker's window. One that hangs may still serve it: it is left alone.
+   * Asks workers whether overdue connections arrived. A process that is out of file descriptors receives the message without
+   * its descriptor, and Node drops both: the connection would stay unanswered for ever. A worker that does not answer the
+   * question may still serve the connection, which therefore stays with it.
    */
-  #askOverdue(): void {
-    const before = performance.now()
+  #checkOverdue(): void {
+    const askedAt = performance.now()
     const { silent } = this.#load
-    for (const { at, since } of this.#travelling.values()) {
-      if (!at || silent.has(at.id) || before - since < OVERDUE_MS) continue
-      silent.add(at.id)
-      void at.responds().then((heard) => {
-        silent.delete(at.id)
-        if (heard) this.#drop(at, before)
+    for (const { target, offeredAt } of this.#pending.values()) {
+      if (!target || silent.has(target.id) || askedAt - offeredAt < OVERDUE_MS) continue
+      silent.add(target.id)
+      void target.responds().then((responded) => {
+        silent.delete(target.id)
+        if (responded) this.#rerouteMissing(target, askedAt)
         this.flush()
       })
     }
   }
 
-  /** What a worker was given before, and has not answered though it has heard everything since, did not arrive. */
-  #drop(target: RoutingTarget, before: number): void {
-    const missing = [...this.#travelling.values()].filter(({ at, since }) => at === target && since < before)
-    if (missing.length === 0) return
-    // Until it says otherwise; its next heartbeat does.
-    target.room = 0
-    this.#log.warn(
-      { worker: target.id, connections: missing.length },
-      'connections did not arrive at their worker, and are given again: is it out of file descriptors?'
+  /** Reroutes connections that did not arrive: the worker has handled later messages and has not accepted them. */
+  #rerouteMissing(target: RoutingTarget, offeredBefore: number): void {
+    const missing = [...this.#pending.values()].filter(
+      (connection) => connection.target === target && connection.offeredAt < offeredBefore
     )
+    if (missing.length === 0) return
+    // The worker takes no connections until its next heartbeat reports its room.
+    target.room = 0
+    const why = 'is the worker out of file descriptors?'
+    this.#log.warn({ worker: target.id, connections: missing.length, why }, 'connections did not arrive')
     for (const connection of missing) {
-      this.#answered(connection)
-      this.#again(connection)
+      this.#countAnswer(connection)
+      this.#reroute(connection)
     }
   }
 }

@@ -15,7 +15,7 @@ import {
   listeningHandleOf,
   supportsReusePort
 } from '../../node-internals/listening-handle.ts'
-import type { TcpHandle } from './connection-router.ts'
+import type { TcpHandle } from './routed-connection.ts'
 
 /** The port as the primary holds it. */
 export interface Port {

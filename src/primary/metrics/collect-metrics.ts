@@ -8,18 +8,18 @@ const DEADLINE_MS = 1000
 export interface CollectorOptions {
   /** Workers to be asked, the newest first. */
   live: () => WorkerProcess[]
-  counts: RetainedCounters
+  counters: RetainedCounters
   /** The primary's own series; `answered` are the ids of the workers that did. */
   primary: (answered: ReadonlySet<number>) => Family[]
 }
 
 /** Metrics of every process that answers in time. One collection at a time: who asks meanwhile shares it. */
-export function createMetricsCollector({ live, counts, primary }: CollectorOptions): () => Promise<Collection> {
+export function createMetricsCollector({ live, counters, primary }: CollectorOptions): () => Promise<Collection> {
   let running: Promise<Collection> | undefined
   const ask = async ({ id, slot, pid, channel }: WorkerProcess) => {
     try {
       const { counts: said, others } = listed(await channel.request('metrics', {}, DEADLINE_MS))
-      counts.update(id, said)
+      counters.update(id, said)
       return { id, others }
     } catch (error) {
       return { id, missing: [{ slot, pid, why: (error as Error).message }] }
@@ -31,9 +31,9 @@ export function createMetricsCollector({ live, counts, primary }: CollectorOptio
     const others = new Map(
       answers.flatMap((answer) => ('others' in answer ? [[answer.id, answer.others] as const] : []))
     )
-    const workers = live().map(({ id, slot }) => ({ slot, counts: counts.of(id), others: others.get(id) ?? [] }))
+    const workers = live().map(({ id, slot }) => ({ slot, counts: counters.of(id), others: others.get(id) ?? [] }))
     return {
-      workers: [...workers, ...counts.ofExited().map((gone) => ({ ...gone, others: [] }))],
+      workers: [...workers, ...counters.ofExited().map((gone) => ({ ...gone, others: [] }))],
       missing: answers.flatMap((answer) => ('missing' in answer ? answer.missing : [])),
       primary: primary(new Set(others.keys()))
     }

@@ -25,13 +25,13 @@ export class PrimaryMetrics {
 
   /** Counts what has no count in the state. */
   watch(supervisor: Supervisor): void {
-    supervisor.on('roll', ({ outcome, durationMs }) => {
+    supervisor.on('rollout', ({ outcome, durationMs }) => {
       this.#reloads[outcome]++
       const seconds = durationMs / 1000
       const counted = [...RELOAD_SECONDS.map((bound) => (seconds <= bound ? 1 : 0)), 1, seconds]
       for (const [i, value] of counted.entries()) this.#reloadSeconds[i]! += value
     })
-    supervisor.on('drained', ({ total: _, ...ended }) => {
+    supervisor.pool.on('drained', ({ total: _, ...ended }) => {
       for (const [end, count] of Object.entries(ended)) this.#drained[end as keyof typeof ended] += count
     })
   }

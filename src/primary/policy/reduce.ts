@@ -1,53 +1,59 @@
 import {
   type Event,
-  find,
+  type EventOf,
+  findWorker,
   type HeartbeatSample,
   type Limits,
+  type RecycleReason,
   type RestartReason,
   type State,
-  spread,
-  type Worker
+  type Worker,
+  withJitter
 } from './types.ts'
 
-/** What an event makes of the state: pure. An event about a worker that is not there changes nothing. */
+/** Computes the next state. Pure. An event about a worker that no longer exists changes nothing. */
 export function reduce(state: State, event: Event, now: number, limits: Limits): State {
   switch (event.type) {
     case 'forked': {
       const { type: _, ...worker } = event
-      const born: Worker = { ...worker, status: 'starting', since: now, heardAt: now, overMemory: 0 }
-      return { ...state, workers: [...state.workers, born] }
+      const forked: Worker = { ...worker, status: 'starting', since: now, lastHeartbeatAt: now, samplesOverMemory: 0 }
+      return { ...state, workers: [...state.workers, forked] }
     }
     case 'ready':
       return update(
         state,
         event.id,
-        (worker) => worker.status === 'starting' && { status: 'ready', since: now, heardAt: now },
+        (worker) => worker.status === 'starting' && { status: 'ready', since: now, lastHeartbeatAt: now },
         { everReady: true }
       )
-    case 'beat':
-      return update(state, event.id, (worker) => worker.status === 'ready' && heard(worker, event, limits, now))
-    case 'examined':
-      return update(state, event.id, () => ({ examinedAt: now, ...(event.wedged && { lost: { reason: 'hang' } }) }))
-    case 'hung':
+    case 'heartbeat':
       return update(
         state,
         event.id,
-        (worker) => worker.lost !== undefined && { lost: { ...worker.lost, why: event.why } }
+        (worker) => worker.status === 'ready' && recordHeartbeat(worker, event, limits, now)
       )
-    case 'misused':
-      return update(state, event.id, () => ({ lost: { reason: 'crash', why: event.why } }))
+    case 'examined':
+      return update(state, event.id, () => ({ examinedAt: now, ...(event.hung && { lost: { reason: 'hang' } }) }))
+    case 'hang-reported':
+      return update(
+        state,
+        event.id,
+        (worker) => worker.lost !== undefined && { lost: { ...worker.lost, cause: event.cause } }
+      )
+    case 'protocol-violation':
+      return update(state, event.id, () => ({ lost: { reason: 'crash', cause: event.cause } }))
     case 'drain-sent':
-      return drained(state, event, now, limits)
+      return startDrain(state, event, now, limits)
     case 'kill-sent':
       return update(state, event.id, () => ({ killed: event.reason }))
     case 'boot-failed':
-      return failBoot(state, find(state, event.id), event.why, true)
+      return failBoot(state, findWorker(state, event.id), event.cause, true)
     case 'exit':
-      return exited(state, event, now, limits)
+      return removeWorker(state, event, now, limits)
     case 'fork-failed': {
-      const { slot, generation, how, random } = event
-      const counted = failed(state, slot, 'boot-failure', { stable: false, random }, now, limits)
-      return failBoot(counted, { slot, generation }, `worker ${slot} could not be forked (${how})`)
+      const { slot, generation, cause, random } = event
+      const counted = countFailure(state, slot, 'boot-failure', { stable: false, random }, now, limits)
+      return failBoot(counted, { slot, generation }, `worker ${slot} could not be forked (${cause})`)
     }
     case 'fork-deferred': {
       const slot = state.slots[event.slot] ?? { failures: 0, reason: 'crash' }
@@ -58,76 +64,90 @@ export function reduce(state: State, event: Event, now: number, limits: Limits):
         state,
         event.id,
         (worker) =>
-          worker.status === 'ready' && { retire: 'asked', ...(event.snapshot && { snapshot: event.snapshot }) }
+          worker.status === 'ready' && { recycle: 'asked', ...(event.snapshot && { snapshot: event.snapshot }) }
       )
-    case 'errand':
+    case 'admin-request':
       return update(state, event.id, (worker) => {
         const pendingAdminRequests = (worker.pendingAdminRequests ?? 0) + event.change
-        // What is left of it is to leave within a drain's time from here.
+        // After the last answer, a drained worker has the time of one drain to exit.
         return { pendingAdminRequests, ...(pendingAdminRequests === 0 && worker.drained && { since: now }) }
       })
-    case 'emptied':
+    case 'drained':
       return update(state, event.id, (worker) => worker.status === 'draining' && { drained: true })
     case 'reload':
       if (state.phase !== 'running') return state
-      return state.rollout ? { ...state, rolloutRequested: true } : startRoll(state)
-    case 'roll-failed':
-      return state.rollout ? { ...state, rollout: { failure: event.why, ...state.rollout } } : state
-    case 'release-gone':
-      return { ...state, releaseGone: true }
-    case 'roll-ended':
-      return endRoll(state)
+      return state.rollout ? { ...state, rolloutRequested: true } : startRollout(state)
+    case 'rollout-failed':
+      return state.rollout ? { ...state, rollout: { failure: event.cause, ...state.rollout } } : state
+    case 'release-missing':
+      return { ...state, releaseMissing: true }
+    case 'rollout-ended':
+      return endRollout(state)
     case 'scale':
       return { ...state, desired: event.desired }
     case 'stop':
-      return state.phase === 'running' ? { ...state, phase: 'lame' } : state
+      return state.phase === 'running' ? { ...state, phase: 'lame-duck' } : state
     case 'port-closed':
       return { ...state, phase: 'draining' }
   }
 }
 
-function heard(worker: Worker, { rssBytes, requests }: HeartbeatSample, limits: Limits, now: number): Partial<Worker> {
-  const { maxMemoryBytes, memorySamples, maxRequests } = limits
-  const overMemory = maxMemoryBytes > 0 && rssBytes > maxMemoryBytes ? worker.overMemory + 1 : 0
-  const retire =
-    worker.retire ??
-    (overMemory >= memorySamples
-      ? 'memory'
-      : maxRequests > 0 && requests >= spread(maxRequests, worker)
-        ? 'requests'
-        : undefined)
-  return { heardAt: now, overMemory, ...(retire && { retire }) }
+function recordHeartbeat(worker: Worker, sample: HeartbeatSample, limits: Limits, now: number): Partial<Worker> {
+  const { maxMemoryBytes } = limits
+  const isOver = maxMemoryBytes > 0 && sample.rssBytes > maxMemoryBytes
+  const samplesOverMemory = isOver ? worker.samplesOverMemory + 1 : 0
+  const recycle = worker.recycle ?? limitExceeded(worker, samplesOverMemory, sample.requests, limits)
+  return { lastHeartbeatAt: now, samplesOverMemory, ...(recycle && { recycle }) }
+}
+
+function limitExceeded(
+  worker: Worker,
+  samplesOverMemory: number,
+  requests: number,
+  { memorySamples, maxRequests }: Limits
+): RecycleReason | undefined {
+  if (samplesOverMemory >= memorySamples) return 'memory'
+  return maxRequests > 0 && requests >= withJitter(maxRequests, worker) ? 'requests' : undefined
 }
 
 /** A worker that is recycled soon after it became ready counts as a failure of its slot, so that its successor waits. */
-function drained(state: State, event: Extract<Event, { type: 'drain-sent' }>, now: number, limits: Limits): State {
-  const worker = find(state, event.id)
+function startDrain(state: State, event: EventOf<'drain-sent'>, now: number, limits: Limits): State {
+  const worker = findWorker(state, event.id)
   if (!worker || worker.status === 'draining') return state
   const next = update(state, event.id, () => ({ status: 'draining', since: now }))
-  const pause = { stable: now - worker.since >= limits.stableMs, random: 0 }
-  return event.recycled ? failed(next, worker.slot, event.recycled, pause, now, limits) : next
+  const timing = { stable: now - worker.since >= limits.stableMs, random: 0 }
+  return event.recycled ? countFailure(next, worker.slot, event.recycled, timing, now, limits) : next
 }
 
-function exited(state: State, event: Extract<Event, { type: 'exit' }>, now: number, limits: Limits): State {
-  const worker = find(state, event.id)
+function removeWorker(state: State, event: EventOf<'exit'>, now: number, limits: Limits): State {
+  const worker = findWorker(state, event.id)
   if (!worker) return state
-  const gone = { ...state, workers: state.workers.filter((other) => other !== worker) }
-  if (worker.status === 'draining' || worker.killed === 'unwanted' || state.phase === 'draining') return gone
+  const next = { ...state, workers: state.workers.filter((other) => other !== worker) }
+  if (worker.status === 'draining' || worker.killed === 'unwanted' || state.phase === 'draining') return next
   const served = worker.status === 'ready'
-  const reason: RestartReason =
-    worker.lost?.reason ?? (event.oom ? 'oom' : served ? 'crash' : worker.killed ? 'boot-timeout' : 'boot-failure')
   const stable = served && now - worker.since >= limits.stableMs
-  const counted = failed(gone, worker.slot, reason, { stable, random: event.random }, now, limits)
-  if (served) return failRoll(counted, worker, `worker ${worker.slot} of it did not last (${event.how})`)
-  const why =
+  const reason = restartReasonOf(worker, event)
+  const counted = countFailure(next, worker.slot, reason, { stable, random: event.random }, now, limits)
+  if (served) return failRollout(counted, worker, `worker ${worker.slot} of it did not last (${event.cause})`)
+  const cause =
     worker.killed === 'late'
       ? `worker ${worker.slot} was not ready in ${limits.bootMs} ms`
-      : `worker ${worker.slot} ended before it was ready (${event.how})`
-  return failBoot(counted, worker, why)
+      : `worker ${worker.slot} ended before it was ready (${event.cause})`
+  return failBoot(counted, worker, cause)
 }
 
-/** Counts a failure of a slot and sets its pause. The first costs none: the port should not be a worker short because of one crash. */
-function failed(
+function restartReasonOf({ lost, status, killed }: Worker, { oom }: EventOf<'exit'>): RestartReason {
+  if (lost) return lost.reason
+  if (oom) return 'oom'
+  if (status === 'ready') return 'crash'
+  return killed ? 'boot-timeout' : 'boot-failure'
+}
+
+/**
+ * Counts a failure of a slot and sets its pause. The first failure costs no pause: one crash should not leave the service
+ * a worker short.
+ */
+function countFailure(
   state: State,
   slot: number,
   reason: RestartReason,
@@ -145,57 +165,68 @@ function failed(
   }
 }
 
-/** A worker that did not boot ends the roll it belongs to; before the service ever served, it counts against the start. */
+/** Records that a worker did not boot: its rollout fails; before any worker was ever ready, it counts against the start. */
 function failBoot(
   state: State,
   worker: Pick<Worker, 'slot' | 'generation'> | undefined,
-  why: string,
+  cause: string,
   final = false
 ): State {
   if (!worker) return state
-  const { rollout, bootFailures: known } = state
+  const { rollout, bootFailures: before } = state
   if (!final && rollout?.failure !== undefined && worker.generation === state.generation) {
-    return { ...state, rollout: { ...rollout, backFailures: (rollout.backFailures ?? 0) + 1 } }
+    return { ...state, rollout: { ...rollout, rollbackFailures: (rollout.rollbackFailures ?? 0) + 1 } }
   }
-  const bootFailures = { count: known.count + 1, final: known.final || final, why: known.final ? known.why : why }
-  const marked = {
-    ...failRoll(state, worker, why),
-    workers: state.workers.map((one) => (one === worker ? { ...one, failed: true as const } : one))
+  const bootFailures = {
+    count: before.count + 1,
+    final: before.final || final,
+    cause: before.final ? before.cause : cause
   }
-  return state.everReady ? marked : { ...marked, bootFailures }
+  const next = {
+    ...failRollout(state, worker, cause),
+    workers: state.workers.map((other) => (other === worker ? { ...other, bootFailed: true as const } : other))
+  }
+  return state.everReady ? next : { ...next, bootFailures }
 }
 
-/** A new release whose worker fails while it is rolled out is a bad one. */
-function failRoll(state: State, worker: Pick<Worker, 'generation'>, why: string): State {
+/** Fails the rollout if the worker belongs to the new release. */
+function failRollout(state: State, worker: Pick<Worker, 'generation'>, cause: string): State {
   const { rollout } = state
-  return rollout && worker.generation === rollout.generation
-    ? { ...state, rollout: { failure: why, ...rollout } }
-    : state
+  if (!rollout || worker.generation !== rollout.generation) return state
+  return { ...state, rollout: { failure: cause, ...rollout } }
 }
 
-function startRoll(state: State): State {
+function startRollout(state: State): State {
   const generation = state.lastGeneration + 1
   return { ...state, lastGeneration: generation, rollout: { generation }, rolloutRequested: false }
 }
 
-function endRoll(state: State): State {
+function endRollout(state: State): State {
   if (!state.rollout) return state
   const { rollout, rolloutRequested, ...rest } = state
   const running = state.phase === 'running'
   const ended: State = { ...rest, rolloutRequested: false }
-  const next: State =
-    rollout.failure === undefined && running ? { ...ended, generation: rollout.generation, releaseGone: false } : ended
-  return rolloutRequested && running ? startRoll(next) : next
+  const succeeded = rollout.failure === undefined && running
+  const next = succeeded ? { ...ended, generation: rollout.generation, releaseMissing: false } : ended
+  return rolloutRequested && running ? startRollout(next) : next
 }
 
+/**
+ * @param change returns the changed fields of the worker; false: nothing changes
+ * @param also fields of the state that change together with the worker
+ */
 function update(
   state: State,
   id: number,
   change: (worker: Worker) => Partial<Worker> | false,
   also: Partial<State> = {}
 ): State {
-  const worker = find(state, id)
+  const worker = findWorker(state, id)
   const patch = worker && change(worker)
   if (!patch) return state
-  return { ...state, ...also, workers: state.workers.map((one) => (one === worker ? { ...one, ...patch } : one)) }
+  return {
+    ...state,
+    ...also,
+    workers: state.workers.map((other) => (other === worker ? { ...other, ...patch } : other))
+  }
 }

@@ -1,11 +1,12 @@
 /**
- * What the primary knows of its workers. Nothing here does anything: `apply.ts` says what an event makes of it, `plan.ts`
- * what follows from it. Times are ms of the supervisor's clock, which stands still while the primary itself does.
+ * What the primary knows about its workers, and the helpers that read it. `reduce.ts` computes the next state from an event,
+ * `plan.ts` computes the actions that follow from a state. Times are ms of the supervisor's clock, which stops while the
+ * primary itself does not run. `reason` is always one of a fixed set of words; `cause` is text for people.
  */
 
 export type Status = 'starting' | 'ready' | 'draining'
 
-/** Why a worker was started in place of another; the label of the restart counter. */
+/** Why a worker was started in place of another one; the label of the restart counter. */
 export const RESTART_REASONS = [
   'crash',
   'oom',
@@ -18,8 +19,9 @@ export const RESTART_REASONS = [
   'asked'
 ] as const
 export type RestartReason = (typeof RESTART_REASONS)[number]
-/** A worker that serves well enough, and is replaced all the same: a new one first. */
+/** Why a worker that still serves is replaced. Its successor is ready before it leaves. */
 export type RecycleReason = 'memory' | 'requests' | 'age' | 'asked'
+export type KillReason = 'late' | 'lost' | 'unwanted'
 
 export interface Worker {
   id: number
@@ -27,94 +29,100 @@ export interface Worker {
   slot: number
   generation: number
   status: Status
-  /** When it entered its status. */
+  /** When the worker entered its status. */
   since: number
-  /** In [0, 1): spreads its limits of requests and age, so that workers born together do not end together. */
+  /** In [0, 1). Spreads the limits of requests and age, so that workers started together do not end together. */
   jitter: number
-  /** When it became ready or its last heartbeat came. */
-  heardAt: number
-  /** Silent for too long, it was looked at then. */
+  /** When the worker became ready or its last heartbeat arrived. */
+  lastHeartbeatAt: number
+  /** When the worker was last examined because it was silent. */
   examinedAt?: number
-  /** Found to hang, or to misuse its channel: it counts as gone, and is killed when its black box is closed, with the `why`. */
-  lost?: { reason: 'hang' | 'crash'; why?: string }
+  /**
+   * The worker hangs or violated the protocol. It no longer counts as live. It is killed once `cause` is set, which for a
+   * hang is after the hang report was written.
+   */
+  lost?: { reason: 'hang' | 'crash'; cause?: string }
   /** Heartbeats in a row that reported more memory than allowed. */
-  overMemory: number
-  /** A new worker is to take its place. What age asks for is not in here: see `recycling`. */
-  retire?: RecycleReason
-  /** SIGKILL has been sent, because it was late or lost, or because it is not wanted any more; the exit is on its way. */
+  samplesOverMemory: number
+  /** Why a new worker is to replace this one. Age is not stored here: see {@link recycleReasonOf}. */
+  recycle?: RecycleReason
+  /** SIGKILL has been sent; the exit has not been reported yet. */
   killed?: KillReason
-  /** It has said that it cannot boot, and is leaving. */
-  failed?: true
-  /** Where it writes a heap snapshot when it has drained. */
+  /** The worker has reported that it cannot boot, and is about to exit. */
+  bootFailed?: true
+  /** Path of the heap snapshot that the worker writes after it has drained. */
   snapshot?: string
-  /** Commands that came through it and are not answered. */
+  /** Admin commands that came through this worker and are not answered yet. */
   pendingAdminRequests?: number
-  /** It has drained: it serves nobody any more, but for who waits there for the answer to a command. */
+  /** The worker has drained. It stays only for clients that wait for the answer to an admin command. */
   drained?: true
 }
-export type KillReason = 'late' | 'lost' | 'unwanted'
 
+/** The failures of one slot. */
 export interface Slot {
-  /** Failures in a row, none of which came after a stable time. */
+  /** Failures in a row. A failure after a stable time starts the count again at 1. */
   failures: number
-  /** The next fork may be then. */
+  /** The slot's next worker may be forked from this time on. */
   notBefore: number
-  /** What the last failure was. */
+  /** The reason of the last failure. */
   reason: RestartReason
 }
 
 export interface State {
-  phase: 'running' | 'lame' | 'draining'
+  phase: 'running' | 'lame-duck' | 'draining'
+  /** Number of workers wanted. */
   desired: number
-  /** The generation that serves; a replacement is forked with it. */
+  /** The generation that serves. Replacements are forked with it. */
   generation: number
   lastGeneration: number
-  /** The release of `generation` is no longer on disk: there is no way back to it. */
-  releaseGone: boolean
+  /** The release of `generation` is no longer on disk, so a rollback to it is impossible. */
+  releaseMissing: boolean
   workers: readonly Worker[]
   slots: Readonly<Record<number, Slot>>
-  /** The one rolling restart under way; with a `failure` it is on its way back, which may fail `backFailures` times. */
-  rollout?: { generation: number; failure?: string; backFailures?: number } | undefined
-  /** A reload was asked for during a roll: another roll follows. */
+  /** The rollout in progress. With a `failure` it is being rolled back; `rollbackFailures` counts boots that failed in that. */
+  rollout?: { generation: number; failure?: string; rollbackFailures?: number } | undefined
+  /** A reload was requested during a rollout: another rollout follows. */
   rolloutRequested: boolean
   everReady: boolean
-  /** Boot failures in a row while no worker has ever been ready. */
-  bootFailures: { count: number; final: boolean; why: string }
+  /** Boot failures in a row while no worker has ever been ready. `final`: another try would fail in the same way. */
+  bootFailures: { count: number; final: boolean; cause: string }
   restarts: Readonly<Record<RestartReason, number>>
 }
 
-/** All durations in ms; 0 switches off what is marked so. */
+/** Limits of the policy. All durations are in ms. */
 export interface Limits {
+  /** A worker must be ready within this time. */
   bootMs: number
-  /** Deadline of a drain, the worker's own plus what it needs to say so. */
+  /** A draining worker must exit within this time: its own drain deadline plus a margin. */
   drainMs: number
-  /** A ready worker that is silent for so long is looked at. 0: never. */
+  /** A ready worker that is silent for this long is examined. 0: never. */
   heartbeatMs: number
-  /** A silent worker that may only be starved is looked at again after this. */
-  lookAgainMs: number
-  /** The first worker of a new release serves for so long beside the old one before that leaves. */
+  /** Time between two examinations of a silent worker that may only be starved of CPU. */
+  reexamineMs: number
+  /** The first worker of a new release serves beside the old worker for this long before the old one drains. */
   canaryMs: number
-  /** A worker that was ready for so long is stable: its failure is its slot's first again. */
+  /** A worker that was ready for this long is stable: its failure counts as the first one of its slot. */
   stableMs: number
   backoff: { firstMs: number; maxMs: number }
-  /** Give up when so many workers failed to boot and none was ever ready. */
+  /** The service ends after this many boot failures if no worker was ever ready. */
   bootAttempts: number
-  /** Give up when every slot failed so often in a row and none serves. */
+  /** The service ends when every slot has failed this many times in a row and no worker is live. */
   slotAttempts: number
-  /** A worker that writes a heap snapshot gets so much longer to leave. */
+  /** Extra time to exit for a worker that writes a heap snapshot. */
   snapshotMs: number
-  /** Bytes of resident memory. 0: any. */
+  /** Bytes of resident memory. 0: no limit. */
   maxMemoryBytes: number
-  /** So many heartbeats in a row must be over it. */
+  /** Number of heartbeats in a row that must exceed `maxMemoryBytes`. */
   memorySamples: number
-  /** 0: any. */
+  /** Requests that a worker may receive. 0: no limit. */
   maxRequests: number
-  /** 0: any. */
+  /** 0: no limit. */
   maxAgeMs: number
 }
 
+/** The limits that are not settings. */
 export const LIMITS = {
-  lookAgainMs: 250,
+  reexamineMs: 250,
   canaryMs: 1000,
   stableMs: 30_000,
   backoff: { firstMs: 100, maxMs: 30_000 },
@@ -124,9 +132,10 @@ export const LIMITS = {
   memorySamples: 3
 } as const
 
-/** What a heartbeat says that matters for a decision. */
+/** The part of a heartbeat that matters for decisions. */
 export interface HeartbeatSample {
   rssBytes: number
+  /** Requests received since the worker started. */
   requests: number
 }
 
@@ -134,38 +143,40 @@ export type Event =
   | { type: 'forked'; id: number; pid: number; slot: number; generation: number; jitter: number }
   | { type: 'ready'; id: number }
   | { type: 'drain-sent'; id: number; recycled?: RecycleReason | undefined }
-  | ({ type: 'beat'; id: number } & HeartbeatSample)
-  /** A silent worker was looked at. */
-  | { type: 'examined'; id: number; wedged: boolean }
-  /** The black box of a wedged worker is closed. */
-  | { type: 'hung'; id: number; why: string }
-  /** It sends what no worker of ours sends. */
-  | { type: 'misused'; id: number; why: string }
+  | ({ type: 'heartbeat'; id: number } & HeartbeatSample)
+  /** A silent worker was examined. */
+  | { type: 'examined'; id: number; hung: boolean }
+  /** The hang report of a hung worker is complete: the worker may be killed. */
+  | { type: 'hang-reported'; id: number; cause: string }
+  /** The worker wrote garbage to its channel, or flooded it. */
+  | { type: 'protocol-violation'; id: number; cause: string }
   | { type: 'kill-sent'; id: number; reason: KillReason }
-  /** The worker says that it cannot boot, as another try would find too. */
-  | { type: 'boot-failed'; id: number; why: string }
+  /** The worker reports that it cannot boot. Another try would fail in the same way. */
+  | { type: 'boot-failed'; id: number; cause: string }
   /** `random` in [0, 1) is the jitter of the backoff. */
-  | { type: 'exit'; id: number; how: string; random: number; oom?: boolean }
-  /** No process could be made. */
-  | { type: 'fork-failed'; slot: number; generation: number; how: string; random: number }
-  /** The slot's code is being changed on disk: not now. */
+  | { type: 'exit'; id: number; cause: string; random: number; oom?: boolean }
+  /** The process could not be created. */
+  | { type: 'fork-failed'; slot: number; generation: number; cause: string; random: number }
+  /** The code on disk is changing: the slot waits `ms`. */
   | { type: 'fork-deferred'; slot: number; ms: number }
-  /** With a heap snapshot, to that file, when it has drained. */
+  /** An operator asks for a replacement. `snapshot` is the path of the heap snapshot to write after the drain. */
   | { type: 'recycle'; id: number; snapshot?: string }
-  /** A command came through it, or was answered. */
-  | { type: 'errand'; id: number; change: 1 | -1 }
-  | { type: 'emptied'; id: number }
-  | { type: 'roll-failed'; why: string }
-  | { type: 'release-gone' | 'reload' | 'roll-ended' | 'stop' | 'port-closed' }
+  /** An admin command came through the worker (+1), or was answered (-1). */
+  | { type: 'admin-request'; id: number; change: 1 | -1 }
+  | { type: 'drained'; id: number }
+  | { type: 'rollout-failed'; cause: string }
+  | { type: 'release-missing' | 'reload' | 'rollout-ended' | 'stop' | 'port-closed' }
   | { type: 'scale'; desired: number }
 
 export type Action =
-  | { type: 'fork'; slot: number; generation: number; why: string }
-  | { type: 'drain'; id: number; handOver: boolean; why: string; recycled?: RecycleReason }
+  | { type: 'fork'; slot: number; generation: number; cause: string }
+  | { type: 'drain'; id: number; transfer: boolean; cause: string; recycled?: RecycleReason }
   | { type: 'examine'; id: number }
-  | { type: 'kill'; id: number; reason: KillReason; why: string }
-  | { type: 'end-roll'; outcome: 'done' | 'failed' | 'stopped'; generation: number; why?: string }
-  | { type: 'exit'; code: 'drained' | 'cannot-boot' | 'crash-loop'; why: string }
+  | { type: 'kill'; id: number; reason: KillReason; cause: string }
+  | { type: 'end-rollout'; outcome: 'done' | 'failed' | 'stopped'; generation: number; cause?: string }
+  | { type: 'exit'; code: 'drained' | 'cannot-boot' | 'crash-loop'; cause: string }
+export type ActionOf<T extends Action['type']> = Extract<Action, { type: T }>
+export type EventOf<T extends Event['type']> = Extract<Event, { type: T }>
 
 export function initialState(desired: number): State {
   return {
@@ -173,42 +184,44 @@ export function initialState(desired: number): State {
     desired,
     generation: 1,
     lastGeneration: 1,
-    releaseGone: false,
+    releaseMissing: false,
     workers: [],
     slots: {},
     rolloutRequested: false,
     everReady: false,
-    bootFailures: { count: 0, final: false, why: '' },
+    bootFailures: { count: 0, final: false, cause: '' },
     restarts: Object.fromEntries(RESTART_REASONS.map((reason) => [reason, 0])) as Record<RestartReason, number>
   }
 }
 
-export const find = (state: State, id: number) => state.workers.find((worker) => worker.id === id)
+export const findWorker = (state: State, id: number) => state.workers.find((worker) => worker.id === id)
 
 /** The slots that are wanted. */
 export const slotsOf = (state: State) => Array.from({ length: state.desired }, (_, slot) => slot)
 
-/** It serves, or will: not one that leaves, and not one that hangs. */
+/** Whether the worker serves or will serve: it neither leaves nor hangs. */
 export const isLive = (worker: Worker) => worker.status !== 'draining' && !worker.lost
 export const serves = (worker: Worker) => worker.status === 'ready' && isLive(worker)
-/** It may stay while a command goes on, which may be the very one that replaces it: nothing waits for it. */
+/** Whether the worker stays only to pass on the answer of a command. That may be the command that replaces it: nothing waits for it. */
 export const isAnsweringAdminRequest = (worker: Worker) =>
   worker.drained === true && (worker.pendingAdminRequests ?? 0) > 0
 export const liveIn = (state: State, slot: number) =>
   state.workers.filter((worker) => worker.slot === slot && isLive(worker))
 
-/** So many slots are held at long pauses after failures in a row that the service cannot be called well. */
+/** Whether a slot that no worker serves has failed so often in a row that the service is not healthy. */
 export const isDegraded = (state: State, limits: Pick<Limits, 'slotAttempts'>) =>
   slotsOf(state).some(
     (slot) => (state.slots[slot]?.failures ?? 0) >= limits.slotAttempts / 2 && !liveIn(state, slot).some(serves)
   )
 
-/** Why a new worker is to take its place, if so. */
-export function recycling(worker: Worker, limits: Limits, now: number): RecycleReason | undefined {
-  return worker.retire ?? (worker.status === 'ready' && now >= endOfAge(worker, limits) ? 'age' : undefined)
+/** @returns why the worker is to be recycled; undefined if it is not */
+export function recycleReasonOf(worker: Worker, limits: Limits, now: number): RecycleReason | undefined {
+  if (worker.recycle) return worker.recycle
+  return worker.status === 'ready' && now >= maxAgeAt(worker, limits) ? 'age' : undefined
 }
 
-/** Limits of requests and age are spread by a tenth. */
-export const spread = (limit: number, worker: Worker) => limit * (1 + worker.jitter / 10)
-export const endOfAge = (worker: Worker, limits: Limits) =>
-  limits.maxAgeMs > 0 ? worker.since + spread(limits.maxAgeMs, worker) : Number.POSITIVE_INFINITY
+/** A limit of requests or age, up to a tenth larger for each worker. */
+export const withJitter = (limit: number, worker: Worker) => limit * (1 + worker.jitter / 10)
+/** @returns when the worker reaches its maximal age; infinity without a limit */
+export const maxAgeAt = (worker: Worker, limits: Limits) =>
+  limits.maxAgeMs > 0 ? worker.since + withJitter(limits.maxAgeMs, worker) : Number.POSITIVE_INFINITY

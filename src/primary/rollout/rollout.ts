@@ -1,69 +1,94 @@
+import type { JournalEvent } from '../../admin/journal-file.ts'
+import type { Logger } from '../../common/log.ts'
 import type { DrainStats } from '../../ipc/messages.ts'
 import type { Certificates } from '../listener/certificates.ts'
+import type { ActionOf } from '../policy/types.ts'
 import type { Releases } from './release.ts'
 
-/** How a rolling restart ended. */
+/** How a rollout ended. It is part of JSON answers. */
 export interface RolloutOutcome {
   outcome: 'done' | 'failed' | 'stopped'
   generation: number
   durationMs: number
   why?: string
-  /** The release that it was to bring, where there was one, and the one that served before. */
+  /** Id of the new release; undefined if it could not be read. */
   to?: string
+  /** Id of the release that served before. */
   from?: string
-  /** Connections of all the workers that it replaced. */
+  /** What became of the connections of all workers that it replaced. */
   connections: DrainStats
 }
 
-/** The book of the rolling restart under way. */
+export interface RolloutOptions {
+  releases: Releases
+  certificates: Certificates | undefined
+  journal: (event: JournalEvent) => void
+  log: Logger
+}
+
+/** Takes the release of a rollout when it starts, and reports its outcome when it ends. */
 export class Rollout {
-  readonly #releases: Releases
-  readonly #certificates: Certificates | undefined
-  #begun: { at: number; connections: Required<DrainStats>; from?: string; to?: string } = {
-    at: 0,
-    connections: noConnections()
-  }
-  #serving = 1
+  readonly #options: RolloutOptions
+  #startedAt = 0
+  #servingGeneration = 1
+  #ids: { from?: string; to?: string } = {}
+  #connections = noConnections()
 
-  constructor(releases: Releases, certificates: Certificates | undefined) {
-    this.#releases = releases
-    this.#certificates = certificates
+  constructor(options: RolloutOptions) {
+    this.#options = options
   }
 
-  /** @returns the releases, or why there is none to roll out */
-  begin(generation: number, serving: number, now: number): { from: string; to?: string; why?: string } {
-    const from = this.#releases.of(serving).id
-    this.#serving = serving
-    this.#begun = { at: now, connections: noConnections(), from }
-    try {
-      this.#certificates?.take(generation)
-    } catch (error) {
-      return { from, why: (error as Error).message }
-    }
-    try {
-      const to = this.#releases.take(generation).id
-      this.#begun.to = to
-      return { from, to }
-    } catch (error) {
-      return { from, why: `the release cannot be read: ${(error as Error).message}` }
-    }
+  /**
+   * Reads the release and the certificates of a new generation.
+   * @param serving the generation that serves now
+   * @returns why there is nothing to roll out; undefined if the rollout may go on
+   */
+  begin(generation: number, serving: number, now: number): string | undefined {
+    const { releases, journal, log } = this.#options
+    this.#startedAt = now
+    this.#servingGeneration = serving
+    this.#connections = noConnections()
+    this.#ids = { from: releases.of(serving).id }
+    const why = this.#take(generation)
+    const fields = { generation, ...this.#ids, ...(why !== undefined && { why }) }
+    log.info(fields, 'rollout started')
+    journal({ event: 'reload begins', ...fields })
+    return why
   }
 
-  /** A worker has left in order. */
+  /** Adds the connections of a worker that has left in order. */
   add(connections: DrainStats): void {
-    const total = this.#begun.connections
+    const total = this.#connections
     for (const key of Object.keys(total) as (keyof typeof total)[]) total[key] += connections[key] ?? 0
   }
 
-  end(
-    { outcome, generation, why }: { outcome: RolloutOutcome['outcome']; generation: number; why?: string },
-    now: number
-  ): RolloutOutcome {
-    const { at, ...book } = this.#begun
-    const serving = outcome === 'done' ? generation : this.#serving
-    this.#releases.forgetBefore(serving)
-    this.#certificates?.forgetBefore(serving)
-    return { outcome, generation, durationMs: Math.round(now - at), ...(why !== undefined && { why }), ...book }
+  end({ outcome, generation, cause }: ActionOf<'end-rollout'>, now: number): RolloutOutcome {
+    const { releases, certificates, journal, log } = this.#options
+    const serving = outcome === 'done' ? generation : this.#servingGeneration
+    releases.forgetBefore(serving)
+    certificates?.forgetBefore(serving)
+    const durationMs = Math.round(now - this.#startedAt)
+    const fields = { outcome, generation, durationMs, ...(cause !== undefined && { why: cause }), ...this.#ids }
+    const result: RolloutOutcome = { ...fields, connections: this.#connections }
+    log[outcome === 'failed' ? 'error' : 'info'](result, `rollout ${outcome}`)
+    journal({ event: `reload ${outcome}`, ...fields })
+    return result
+  }
+
+  /** @returns why the release cannot be rolled out */
+  #take(generation: number): string | undefined {
+    const { releases, certificates } = this.#options
+    try {
+      certificates?.take(generation)
+    } catch (error) {
+      return (error as Error).message
+    }
+    try {
+      this.#ids.to = releases.take(generation).id
+    } catch (error) {
+      return `the release cannot be read: ${(error as Error).message}`
+    }
+    return undefined
   }
 }
 

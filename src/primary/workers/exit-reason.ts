@@ -1,7 +1,7 @@
 /** How a process ended that nobody here had told to. */
 export interface ExitReason {
   /** For the log, at most some 200 characters. */
-  how: string
+  cause: string
   reason: 'crash' | 'oom'
 }
 
@@ -22,14 +22,14 @@ const REJECTED_WITH = /^UnhandledPromiseRejection: .* reason "(.*)"\.$/
 export function classifyExit(code: number | null, signal: string | null, stderrTail: string): ExitReason {
   const end = signal ?? `exit code ${code}`
   const full = ABORTS.has(signal ?? code) && OUT_OF_MEMORY.exec(stderrTail)?.[1]
-  if (full) return { how: bounded(`${end}: out of memory: ${full}`), reason: 'oom' }
+  if (full) return { cause: bounded(`${end}: out of memory: ${full}`), reason: 'oom' }
   if (signal === 'SIGKILL') {
-    const how = "SIGKILL, not sent by this primary: the kernel's out-of-memory killer, or somebody's kill -9"
-    return { how, reason: 'crash' }
+    const cause = "SIGKILL, not sent by this primary: the kernel's out-of-memory killer, or somebody's kill -9"
+    return { cause, reason: 'crash' }
   }
   const error = [...stderrTail.matchAll(UNCAUGHT)].at(-1)?.[1] ?? FATAL.exec(stderrTail)?.[0]
   const words = error?.replace(REJECTED_WITH, 'unhandled rejection: $1')
-  return { how: bounded(words === undefined || code === 0 ? end : `${end}: ${words}`), reason: 'crash' }
+  return { cause: bounded(words === undefined || code === 0 ? end : `${end}: ${words}`), reason: 'crash' }
 }
 
 const bounded = (text: string) => (text.length > LONGEST ? `${text.slice(0, LONGEST - 1)}…` : text)

@@ -101,7 +101,7 @@ export class StderrTail {
    * The tail when the stream has ended: a process' exit is often heard of before its last words. At the latest after
    * `deadlineMs`, since a process that it started may hold the stream open.
    */
-  async lastWords(deadlineMs = 200): Promise<string> {
+  async lastOutput(deadlineMs = 200): Promise<string> {
     await this.waitFor(NOTHING, deadlineMs)
     return this.tail()
   }

@@ -1,229 +1,224 @@
+import { EventEmitter } from 'node:events'
+import type { JournalEvent } from '../../admin/journal-file.ts'
 import { EXIT_CONFIG } from '../../common/errors.ts'
 import type { Logger } from '../../common/log.ts'
-import type { Caller, Collection, CommandAnswer, ToWorker } from '../../ipc/messages.ts'
+import type { DrainStats, ToWorker, WorkerRequestCount } from '../../ipc/messages.ts'
 import { writeHangReport } from '../health/hang-report.ts'
 import type { Certificates } from '../listener/certificates.ts'
-import type { TcpHandle } from '../listener/connection-router.ts'
 import { RetainedCounters } from '../metrics/retained-counters.ts'
-import { type Action, type Event, find, type Limits } from '../policy/types.ts'
+import type { ActionOf, Limits } from '../policy/types.ts'
 import type { Release } from '../rollout/release.ts'
-import { broadcastToWorkers, type WorkerPeer } from './broadcast-to-workers.ts'
+import type { WorkerPeer } from './broadcast-to-workers.ts'
 import type { ExitReason } from './exit-reason.ts'
-import type { Supervisor } from './supervisor.ts'
-import { type WorkerListener, WorkerProcess } from './worker-process.ts'
+import { type MessageContext, receiveMessages, type WorkerPoolEvents, type WorkerServices } from './worker-messages.ts'
+import { WorkerProcess, type WorkerProcessListener } from './worker-process.ts'
 
-/** What workers are given, and who answers what they ask. */
 export interface WorkerPoolOptions {
   limits: Pick<Limits, 'heartbeatMs'>
-  /** How long a worker may drain, in ms; the plan's own deadline is a little later. */
+  /** How long a worker may drain, in ms. The policy's own deadline is a little later. */
   drainMs: number
-  /** Where black boxes are written. */
+  /** Folder of hang reports. */
   runDir: string
-  /** Environment of a worker, beside the primary's own. */
+  /** Environment variables of a worker, in addition to the primary's own. */
   environment: (worker: { slot: number; generation: number; app: string | undefined }) => Record<string, string>
-  /** Called for every worker process begun and ended. */
+  /** Called when a worker process starts and when it has ended. */
   onPid: (pid: number, alive: boolean) => void
   /** What workers serve TLS with; undefined without TLS. */
-  certificates?: Certificates | undefined
-  /** Metrics of every process that answers in time. */
-  collect: () => Promise<Collection>
-  /** A command that came through a worker. */
-  command: (name: string, args: object, caller: Caller) => Promise<CommandAnswer>
-  /** A worker that wants what operators see, or no longer. */
-  watch: (worker: WorkerProcess, on: boolean) => void
+  certificates: Pick<Certificates, 'of'> | undefined
+  /** The bound socket, for workers that accept connections themselves; undefined where the primary accepts. */
+  sharedSocket: () => unknown
+  journal: (event: JournalEvent) => void
   log: Logger
 }
 
-type Of<T extends Action['type']> = Extract<Action, { type: T }>
-
 /**
- * The processes of all workers: forks, drains, examines and kills them, and makes an event for the supervisor of whatever
- * they say or do. The log and the journal are told, with the reason.
+ * The processes of all workers. Forks, drains, examines and kills them when it is told to, and emits an event for whatever
+ * they report or do. It writes each step to the log and the journal, with its cause. It takes no decisions.
  */
-export class WorkerPool {
-  /** What workers have counted, those that are gone included. */
-  readonly counts = new RetainedCounters()
-  readonly #supervisor: Supervisor
+export class WorkerPool extends EventEmitter<WorkerPoolEvents> {
+  /** Counters of all workers, including those that have exited. */
+  readonly counters = new RetainedCounters()
   readonly #options: WorkerPoolOptions
   readonly #log: Logger
   readonly #workers = new Map<number, WorkerProcess>()
+  #services: WorkerServices | undefined
 
-  constructor(supervisor: Supervisor, options: WorkerPoolOptions) {
-    this.#supervisor = supervisor
+  constructor(options: WorkerPoolOptions) {
+    super()
     this.#options = options
     this.#log = options.log
   }
 
-  /** The process of a worker; undefined when it is gone. */
-  of(id: number): WorkerProcess | undefined {
+  /** Sets what answers the requests of workers. Must be called before the first fork. */
+  serve(services: WorkerServices): void {
+    this.#services = services
+  }
+
+  /** @returns undefined once the worker has exited */
+  get(id: number): WorkerProcess | undefined {
     return this.#workers.get(id)
   }
 
-  /** Processes that serve or finish, the newest first. */
+  /** Workers that serve or drain, the newest first. */
   live(): WorkerProcess[] {
-    return this.#supervisor.state.workers
+    return [...this.#workers.values()]
       .filter((worker) => worker.status !== 'starting')
       .sort((a, b) => b.generation - a.generation || b.id - a.id)
-      .flatMap(({ id }) => this.#workers.get(id) ?? [])
   }
 
-  /** Every worker, for what is asked of it. */
+  /** Every worker, as the target of requests. */
   peers(): WorkerPeer[] {
-    return this.#supervisor.state.workers.flatMap(({ id, slot, pid, status }) => {
-      const channel = this.#workers.get(id)?.channel
-      return channel ? { slot, pid, status, channel } : []
-    })
+    return [...this.#workers.values()]
   }
 
-  /** Says something to every worker. */
-  tell(message: ToWorker): void {
+  notifyAll(message: ToWorker): void {
     for (const { channel } of this.#workers.values()) void channel.notify(message)
   }
 
-  /** Ends every worker at once; nothing is finished. */
-  cut(): void {
+  /** Kills every worker at once. Requests in flight are lost. */
+  killAll(): void {
     for (const worker of this.#workers.values()) worker.kill()
   }
 
-  /** Forks a worker. Where no process can be made, that is an event too. */
-  fork({ slot, generation, why }: Of<'fork'>, release: Release): void {
-    const { environment, onPid } = this.#options
-    const given = environment({ slot, generation, app: release.app })
+  /** Forks a worker. If no process can be created, it emits `fork-failed`. */
+  fork({ slot, generation, cause }: ActionOf<'fork'>, release: Release): void {
+    const services = this.#services
+    if (!services) throw new Error('WorkerPool.serve must be called before the first fork')
+    const { environment: environmentOf, onPid, journal } = this.#options
+    const environment = environmentOf({ slot, generation, app: release.app })
     let worker: WorkerProcess
     try {
-      worker = new WorkerProcess(slot, generation, release, given, this.#listener)
+      worker = new WorkerProcess({ slot, generation, release, environment }, this.#listener)
     } catch (error) {
-      const how = (error as Error).message
-      this.#log.error({ err: error, slot, generation }, 'no worker could be forked')
-      this.#supervisor.emit('journal', { event: 'not forked', slot, generation, why: how })
-      this.#supervisor.dispatch({ type: 'fork-failed', slot, generation, how, random: Math.random() })
+      const { message } = error as Error
+      this.#log.error({ err: error, slot, generation }, 'fork failed')
+      journal({ event: 'not forked', slot, generation, why: message })
+      this.emit('event', { type: 'fork-failed', slot, generation, cause: message, random: Math.random() })
       return
     }
     const { id, pid } = worker
     this.#workers.set(id, worker)
-    // Before anything else: a process that the state does not know would never be ended.
-    this.#supervisor.dispatch({ type: 'forked', id, pid, slot, generation, jitter: Math.random() })
+    // First of all: a process that the policy does not know would never be ended.
+    this.emit('event', { type: 'forked', id, pid, slot, generation, jitter: Math.random() })
+    receiveMessages(worker, this.#contextOf(worker, services))
     if (pid) onPid(pid, true)
-    this.#log.info({ ...this.#describe(id), why, release: release.id }, 'worker starts')
-    this.#note('starts', id, why, { release: release.id })
+    this.#log.info({ ...worker.logFields, why: cause, release: release.id }, 'worker started')
+    this.#record('starts', worker, cause, { release: release.id })
   }
 
-  /** Tells it to finish what it has and to leave. */
-  drain({ id, handOver, why, recycled }: Of<'drain'>): void {
-    this.#note('drains', id, why)
-    this.#supervisor.dispatch({ type: 'drain-sent', id, recycled })
-    const snapshot = find(this.#supervisor.state, id)?.snapshot
+  /** Tells the worker to finish its requests and to exit. @param snapshot path of the heap snapshot that it writes before */
+  drain({ id, transfer, cause, recycled }: ActionOf<'drain'>, snapshot?: string): void {
+    this.emit('event', { type: 'drain-sent', id, recycled })
+    const worker = this.#workers.get(id)
+    if (!worker) return
+    worker.status = 'draining'
+    this.#record('drains', worker, cause)
     const deadlineMs = this.#options.drainMs
-    void this.#workers
-      .get(id)
-      ?.channel.notify({ type: 'drain', transfer: handOver, deadlineMs, ...(snapshot && { snapshot }) })
+    void worker.channel.notify({ type: 'drain', transfer, deadlineMs, ...(snapshot && { snapshot }) })
   }
 
-  /** Is it wedged, or does it only get no CPU? Who is wedged is replaced at once, and killed when its black box is read. */
+  /** Finds out whether a silent worker hangs or is starved of CPU. A hung worker may be killed after its report is written. */
   examine(id: number): void {
     const worker = this.#workers.get(id)
     if (!worker) return
-    const { verdict, why } = worker.examine(this.#options.limits.heartbeatMs)
-    this.#log.warn({ ...this.#describe(id), verdict, why }, 'worker is silent')
-    this.#supervisor.dispatch({ type: 'examined', id, wedged: verdict === 'wedged' })
-    if (verdict === 'wedged') void this.#openBlackBox(worker, why)
+    const { verdict, cause } = worker.examine(this.#options.limits.heartbeatMs)
+    this.#log.warn({ ...worker.logFields, verdict, why: cause }, 'worker silent')
+    this.emit('event', { type: 'examined', id, hung: verdict === 'hung' })
+    if (verdict === 'hung') void this.#reportHang(worker, cause)
   }
 
-  /** Ends it at once; nothing is finished. */
-  kill({ id, reason, why }: Of<'kill'>): void {
-    this.#log.error({ ...this.#describe(id), why }, 'killing a worker')
-    this.#note('killed', id, why)
-    this.#supervisor.dispatch({ type: 'kill-sent', id, reason })
-    this.#workers.get(id)?.kill()
+  /** Kills the worker at once. Its requests in flight are lost. */
+  kill({ id, reason, cause }: ActionOf<'kill'>): void {
+    this.emit('event', { type: 'kill-sent', id, reason })
+    const worker = this.#workers.get(id)
+    if (!worker) return
+    this.#log.error({ ...worker.logFields, why: cause }, 'worker killed')
+    this.#record('killed', worker, cause)
+    worker.kill()
   }
 
-  readonly #listener: WorkerListener = {
-    ready: ({ id }) => {
-      this.#note('ready', id)
-      this.#supervisor.dispatch({ type: 'ready', id })
-      this.#log.info(this.#describe(id), 'worker is ready')
-    },
-    bootFailed: ({ id }, why) => {
-      this.#log.error({ ...this.#describe(id), why }, 'worker cannot boot')
-      this.#note('cannot boot', id, why)
-      this.#supervisor.dispatch({ type: 'boot-failed', id, why })
-    },
-    heartbeat: ({ id }, { rssBytes, requests }) => {
-      this.#supervisor.dispatch({ type: 'beat', id, rssBytes, requests })
-      this.#supervisor.router.flush()
-    },
-    counts: ({ id }, families) => this.counts.update(id, families),
-    redis: () => this.#supervisor.publishView(),
-    room: () => this.#supervisor.router.flush(),
-    transferred: ({ id }, connection) => this.#supervisor.router.accepted(connection, id),
-    handedOver: ({ id, slot }, handle: TcpHandle | undefined, about, moved) => {
-      // Without its descriptor (this process may be out of them) it stays where it is, and is cut with the drain's end.
-      if (handle) this.#supervisor.router.transfer(handle, { ...about, slot }, moved)
-      else this.#log.error(this.#describe(id), 'a connection that was handed over did not arrive')
-    },
-    drained: ({ id }, stats) => {
-      const { total, handedOver, cut } = stats
-      this.#note('drained', id, `${handedOver} of ${total} connections handed over`, { total, handedOver, cut })
-      this.#supervisor.emit('drained', stats)
-      this.#supervisor.dispatch({ type: 'emptied', id })
-    },
-    port: ({ channel }) => void channel.notify({ type: 'port' }, this.#supervisor.port?.shared),
-    certificates: ({ generation }) => this.#options.certificates?.of(generation) ?? null,
-    collect: () => this.#options.collect(),
-    requestCounts: () =>
-      [...this.#workers.values()].map(({ pid, heartbeat }) => ({ pid, requests: heartbeat?.requests ?? 0 })),
-    broadcast: (message) => broadcastToWorkers(this.peers(), message),
-    command: async ({ id }, { name, args, caller }) => {
-      this.#supervisor.dispatch({ type: 'errand', id, change: 1 })
-      try {
-        return await this.#options.command(name, args, caller)
-      } finally {
-        this.#supervisor.dispatch({ type: 'errand', id, change: -1 })
-      }
-    },
-    watch: (worker, on) => this.#options.watch(worker, on),
-    unknownMessage: ({ id }, message) =>
-      this.#log.warn({ ...this.#describe(id), message }, 'a message that is not understood'),
-    protocolViolation: ({ id }, why) => {
-      this.#log.error({ ...this.#describe(id), why }, 'a worker misuses its channel')
-      this.#supervisor.dispatch({ type: 'misused', id, why })
+  readonly #listener: WorkerProcessListener = {
+    unknownMessage: (worker, message) => this.#unknownMessage(worker, message),
+    protocolViolation: (worker, cause) => {
+      this.#log.error({ ...worker.logFields, why: cause }, 'protocol violation')
+      this.emit('event', { type: 'protocol-violation', id: worker.id, cause })
     },
     stderr: ({ slot, pid, generation }, line) =>
       this.#log.warn({ slot, worker: pid, generation, line }, 'worker standard error'),
-    exited: (worker, code, death) => this.#gone(worker, code, death)
+    exited: (worker, code, reason) => this.#exited(worker, code, reason)
   }
 
-  async #openBlackBox(worker: WorkerProcess, why: string): Promise<void> {
-    // A line's pid is that of the process that logs; the worker's is in its description.
-    const { file, fault, pid: _, ...box } = await writeHangReport(worker, this.#options.runDir)
-    this.#log.error({ ...this.#describe(worker.id), why, ...box, file, err: fault }, 'worker hangs')
-    this.#note('hangs', worker.id, why, { blackBox: file, at: box.stack[0], requests: box.inFlight })
-    this.#supervisor.dispatch({ type: 'hung', id: worker.id, why })
+  #contextOf(worker: WorkerProcess, services: WorkerServices): MessageContext {
+    const { certificates, sharedSocket } = this.#options
+    return {
+      events: this,
+      services,
+      sharedSocket,
+      certificates: () => certificates?.of(worker.generation),
+      ready: () => this.#ready(worker),
+      bootFailed: (cause) => this.#bootFailed(worker, cause),
+      drained: (stats) => this.#drained(worker, stats),
+      unknownMessage: (name) => this.#unknownMessage(worker, name),
+      // The primary may be out of file descriptors. The connection stays at its worker, and is cut when the drain ends.
+      transferLost: () => this.#log.error(worker.logFields, 'transferred connection did not arrive'),
+      updateCounters: (families) => this.counters.update(worker.id, families),
+      peers: () => this.peers(),
+      requestCounts: () => this.#requestCounts()
+    }
   }
 
-  #gone(worker: WorkerProcess, code: number | null, { how, reason }: ExitReason): void {
+  #requestCounts(): WorkerRequestCount[] {
+    return [...this.#workers.values()].map(({ pid, heartbeat }) => ({ pid, requests: heartbeat?.requests ?? 0 }))
+  }
+
+  #ready(worker: WorkerProcess): void {
+    if (worker.status === 'starting') worker.becomeReady()
+    this.#record('ready', worker)
+    this.emit('event', { type: 'ready', id: worker.id })
+    this.#log.info(worker.logFields, 'worker ready')
+  }
+
+  #bootFailed(worker: WorkerProcess, cause: string): void {
+    this.#log.error({ ...worker.logFields, why: cause }, 'worker cannot boot')
+    this.#record('cannot boot', worker, cause)
+    this.emit('event', { type: 'boot-failed', id: worker.id, cause })
+  }
+
+  #drained(worker: WorkerProcess, stats: DrainStats): void {
+    const { total, handedOver, cut } = stats
+    this.#record('drained', worker, `${handedOver} of ${total} connections transferred`, { total, handedOver, cut })
+    this.emit('drained', stats)
+    this.emit('event', { type: 'drained', id: worker.id })
+  }
+
+  #unknownMessage(worker: WorkerProcess, message: string): void {
+    this.#log.warn({ ...worker.logFields, message }, 'unknown message')
+  }
+
+  async #reportHang(worker: WorkerProcess, cause: string): Promise<void> {
+    // In a log line, `pid` is the process that logs; logFields has the worker's.
+    const { file, error, pid: _, ...report } = await writeHangReport(worker, this.#options.runDir)
+    this.#log.error({ ...worker.logFields, why: cause, ...report, file, err: error }, 'worker hung')
+    this.#record('hangs', worker, cause, { hangReport: file, at: report.stack[0], requests: report.inFlight })
+    this.emit('event', { type: 'hang-reported', id: worker.id, cause })
+  }
+
+  #exited(worker: WorkerProcess, code: number | null, { cause, reason }: ExitReason): void {
     const { id, pid, slot } = worker
-    const described = this.#describe(id)
-    const expected = described.status === 'draining' && code === 0
-    this.#log[expected ? 'info' : 'error']({ ...described, how }, 'worker is gone')
-    this.#note('gone', id, how)
+    const expected = worker.status === 'draining' && code === 0
+    this.#log[expected ? 'info' : 'error']({ ...worker.logFields, why: cause }, 'worker exited')
+    this.#record('gone', worker, cause)
     if (pid) this.#options.onPid(pid, false)
-    this.#options.watch(worker, false)
+    this.#services?.watch(worker, false)
     this.#workers.delete(id)
-    this.counts.retain(id, slot)
-    const events: Event[] = [{ type: 'exit', id, how, random: Math.random(), oom: reason === 'oom' }]
-    if (code === EXIT_CONFIG) events.unshift({ type: 'boot-failed', id, why: `worker ${slot} cannot boot` })
-    this.#supervisor.dispatch(...events)
+    this.counters.retain(id, slot)
+    if (code === EXIT_CONFIG) {
+      this.emit('event', { type: 'boot-failed', id, cause: `worker ${slot} cannot boot` })
+    }
+    this.emit('event', { type: 'exit', id, cause, random: Math.random(), oom: reason === 'oom' })
   }
 
-  #note(event: string, id: number, why?: string, more: Record<string, unknown> = {}): void {
-    const worker = find(this.#supervisor.state, id)
-    const about = worker && { slot: worker.slot, pid: worker.pid, generation: worker.generation }
-    this.#supervisor.emit('journal', { event, ...about, ...(why !== undefined && { why }), ...more })
-  }
-
-  #describe(id: number) {
-    const worker = find(this.#supervisor.state, id)
-    return { slot: worker?.slot, worker: worker?.pid, generation: worker?.generation, status: worker?.status }
+  #record(event: string, { slot, pid, generation }: WorkerProcess, why?: string, fields: object = {}): void {
+    this.#options.journal({ event, slot, pid, generation, ...(why !== undefined && { why }), ...fields })
   }
 }

@@ -1,96 +1,65 @@
 import type { Worker as ClusterWorker } from 'node:cluster'
-import type {
-  Broadcast,
-  Caller,
-  CertificatePair,
-  Collection,
-  CommandAnswer,
-  DeliveryReport,
-  DrainStats,
-  Heartbeat,
-  Origin,
-  WorkerRequestCount
-} from '../../ipc/messages.ts'
-import { type Family, parseFamilies } from '../../ipc/series.ts'
+import type { Heartbeat } from '../../ipc/messages.ts'
 import { assessLiveness, type Liveness } from '../health/liveness.ts'
 import { type ProcessStat, readProcessStat } from '../health/process-stat.ts'
-import type { ConnectionOffer, RoutingTarget, TcpHandle } from '../listener/connection-router.ts'
+import type { ConnectionOffer, RoutingTarget } from '../listener/routed-connection.ts'
+import type { Status } from '../policy/types.ts'
 import type { Release } from '../rollout/release.ts'
 import { classifyExit, type ExitReason } from './exit-reason.ts'
 import { forkWorker, type WorkerChannel } from './fork.ts'
 import type { StderrTail } from './stderr-tail.ts'
 
-/** Who is told of what a worker says and does. */
-export interface WorkerListener {
-  ready(worker: WorkerProcess): void
-  bootFailed(worker: WorkerProcess, why: string): void
-  heartbeat(worker: WorkerProcess, heartbeat: Heartbeat): void
-  counts(worker: WorkerProcess, families: Family[]): void
-  redis(worker: WorkerProcess): void
-  transferred(worker: WorkerProcess, connection: number): void
-  /** It can take more connections than before. */
-  room(worker: WorkerProcess): void
-  handedOver(
-    worker: WorkerProcess,
-    handle: TcpHandle | undefined,
-    about: { idleMs: number; origin?: Origin | undefined },
-    moved: (lost: boolean) => void
-  ): void
-  drained(worker: WorkerProcess, stats: DrainStats): void
-  /** It accepts by itself, and asks for the socket. */
-  port(worker: WorkerProcess): void
-  certificates(worker: WorkerProcess): CertificatePair | null
-  collect(): Promise<Collection>
-  requestCounts(): WorkerRequestCount[]
-  broadcast(message: Broadcast & { deadlineMs: number }): Promise<DeliveryReport>
-  command(worker: WorkerProcess, command: { name: string; args: object; caller: Caller }): Promise<CommandAnswer>
-  /** It wants what operators see, or no longer. */
-  watch(worker: WorkerProcess, on: boolean): void
-  /** A newer version may have something to say that this one does not know; told once a worker. */
-  unknownMessage(worker: WorkerProcess, message: string): void
-  /** It sends what no worker of ours sends; it is not listened to any more. */
-  protocolViolation(worker: WorkerProcess, why: string): void
-  /** It has written a line to its standard error. */
+/** Callbacks about the process. What its messages mean is in worker-messages.ts. */
+export interface WorkerProcessListener {
+  /** The worker sent a message that this version does not know, or whose fields are wrong. Called once. */
+  unknownMessage(worker: WorkerProcess, name: string): void
+  /** The worker wrote garbage to its channel, or flooded it. Its messages are ignored from now on. */
+  protocolViolation(worker: WorkerProcess, cause: string): void
+  /** The worker wrote a line to its standard error. */
   stderr(worker: WorkerProcess, line: string): void
-  /** Told once, after everything else. */
-  exited(worker: WorkerProcess, code: number | null, death: ExitReason): void
+  /** Called once, after every other callback. `code` is null after a signal, or if no process could be created. */
+  exited(worker: WorkerProcess, code: number | null, reason: ExitReason): void
+}
+
+export interface WorkerProcessOptions {
+  slot: number
+  generation: number
+  release: Release
+  /** Environment variables, in addition to the primary's own. */
+  environment: Record<string, string>
 }
 
 const PING_MS = 5000
 
-/** A worker as its parent sees it: a process, its channel, and what it said last. What is decided about it is elsewhere. */
+/** A worker process, its channel, and what it reported last. It takes no decisions. */
 export class WorkerProcess implements RoutingTarget {
   readonly id: number
+  /** 0 if no process could be created. */
   readonly pid: number
   readonly slot: number
   readonly generation: number
   readonly channel: WorkerChannel
   readonly stderr: StderrTail
+  status: Status = 'starting'
   redisUp = false
-  /** How many more connections it said that it can take; undefined: plenty. */
+  /** How many more connections the worker can take, as it reported last; undefined: enough. */
   room: number | undefined
   heartbeat: Heartbeat | undefined
-  /** When it said them, in ms of `performance.now()`. */
+  /** When the last heartbeat arrived, in ms of `performance.now()`. */
   heartbeatAt = 0
-  /** A SIGKILL that is not ours is somebody else's doing. */
+  /** This process sent the SIGKILL. */
   #killed = false
-  #seen: ProcessStat | undefined
+  #statAtHeartbeat: ProcessStat | undefined
   readonly #worker: ClusterWorker
-  readonly #listener: WorkerListener
+  readonly #listener: WorkerProcessListener
 
-  /** Forks it. @throws Error when no process can be made */
-  constructor(
-    slot: number,
-    generation: number,
-    release: Release,
-    environment: Record<string, string>,
-    listener: WorkerListener
-  ) {
-    this.slot = slot
-    this.generation = generation
+  /** Forks the process. @throws Error when no process can be created */
+  constructor(options: WorkerProcessOptions, listener: WorkerProcessListener) {
+    this.slot = options.slot
+    this.generation = options.generation
     this.#listener = listener
-    const { worker, channel, stderr } = forkWorker(release.exec, environment, {
-      onProtocolViolation: (why) => listener.protocolViolation(this, why),
+    const { worker, channel, stderr } = forkWorker(options.release.exec, options.environment, {
+      onProtocolViolation: (cause) => listener.protocolViolation(this, cause),
       onStderr: (line) => listener.stderr(this, line),
       onUnknownMessage: (name) => listener.unknownMessage(this, name)
     })
@@ -99,11 +68,21 @@ export class WorkerProcess implements RoutingTarget {
     this.pid = worker.process.pid ?? 0
     this.channel = channel
     this.stderr = stderr
-    this.#listen()
+    // A process that could not be created emits an error (EAGAIN, EMFILE) and never an exit.
+    worker.on('error', (error) => {
+      if (this.pid === 0) listener.exited(this, null, { cause: error.message, reason: 'crash' })
+    })
+    worker.once('exit', (code: number | null, signal: string | null) => void this.#exited(code, signal))
   }
 
   get process() {
     return this.#worker.process
+  }
+
+  /** Fields that name the worker in a log line. `worker` is its pid: `pid` is the process that logs. */
+  get logFields() {
+    const { slot, pid, generation, status } = this
+    return { slot, worker: pid, generation, status }
   }
 
   offer(connection: ConnectionOffer, handle: unknown): Promise<boolean> {
@@ -117,89 +96,38 @@ export class WorkerProcess implements RoutingTarget {
     )
   }
 
-  /** At once. `cluster.Worker.kill` asks a worker to leave, which one that hangs does not hear. */
+  /** Sends SIGKILL. `cluster.Worker.kill` only asks the worker to leave, which a hung worker does not hear. */
   kill(): void {
     this.#killed = true
     this.process.kill('SIGKILL')
   }
 
-  /** What ails it, that has not been heard for so long. */
-  examine(timeoutMs: number): Liveness {
-    const now = readProcessStat(this.pid)
-    if (this.#seen && now) return assessLiveness(this.#seen, now, timeoutMs)
-    return { verdict: 'wedged', why: `no heartbeat for ${timeoutMs} ms` }
+  becomeReady(): void {
+    this.status = 'ready'
+    this.#statAtHeartbeat = readProcessStat(this.pid)
   }
 
-  #listen(): void {
-    const listener = this.#listener
-    const { channel } = this
-    channel.on('port', () => listener.port(this))
-    channel.on('ready', () => {
-      this.#seen = readProcessStat(this.pid)
-      listener.ready(this)
-    })
-    channel.on('boot-failed', ({ why }) => listener.bootFailed(this, why))
-    channel.on('heartbeat', ({ heartbeat }) => {
-      this.#seen = readProcessStat(this.pid)
-      this.heartbeat = heartbeat
-      this.room = heartbeat.room
-      this.heartbeatAt = performance.now()
-      listener.heartbeat(this, heartbeat)
-    })
-    channel.on('counters', ({ families }) => {
-      try {
-        listener.counts(this, parseFamilies(families))
-      } catch {
-        listener.unknownMessage(this, 'counters')
-      }
-    })
-    channel.on('redis', ({ up }) => {
-      this.redisUp = up
-      listener.redis(this)
-    })
-    channel.on('watch', ({ on }) => listener.watch(this, on))
-    channel.on('accepted', ({ id, room }) => {
-      this.room = room
-      listener.transferred(this, id)
-    })
-    channel.on('room', ({ room }) => {
-      this.room = room
-      listener.room(this)
-    })
-    channel.on('transfer', ({ id, idleMs, origin }, handle) =>
-      listener.handedOver(
-        this,
-        isHandle(handle) ? handle : undefined,
-        { idleMs, origin },
-        (lost) => void channel.notify({ type: 'transferred', id, ...(lost && { lost }) })
-      )
-    )
-    channel.respond('certificates', () => listener.certificates(this))
-    channel.respond('collect-metrics', () => listener.collect())
-    channel.respond('request-counts', () => listener.requestCounts())
-    channel.respond('broadcast', (message) => listener.broadcast(message))
-    channel.respond('command', (command) => listener.command(this, command))
-    channel.respond('drained', (stats) => {
-      listener.drained(this, stats)
-      return null
-    })
-    // A process that could not be made has no exit, only an error (EAGAIN, EMFILE).
-    this.#worker.on('error', (error) => {
-      if (this.pid === 0) listener.exited(this, null, { how: error.message, reason: 'crash' })
-    })
-    this.#worker.once('exit', (code: number | null, signal: string | null) => void this.#exited(code, signal))
+  recordHeartbeat(heartbeat: Heartbeat): void {
+    this.#statAtHeartbeat = readProcessStat(this.pid)
+    this.heartbeat = heartbeat
+    this.room = heartbeat.room
+    this.heartbeatAt = performance.now()
+  }
+
+  /** Finds out whether a silent worker hangs or is starved of CPU. @param timeoutMs the silence that is allowed */
+  examine(timeoutMs: number): Liveness {
+    const now = readProcessStat(this.pid)
+    if (this.#statAtHeartbeat && now) return assessLiveness(this.#statAtHeartbeat, now, timeoutMs)
+    return { verdict: 'hung', cause: `no heartbeat for ${timeoutMs} ms` }
   }
 
   async #exited(code: number | null, signal: string | null): Promise<void> {
-    // A death that was ordered needs no words, and one in order has none.
-    const inOrder = this.#killed || code === 0
-    const death: ExitReason = inOrder
-      ? { how: signal ?? `exit code ${code}`, reason: 'crash' }
-      : classifyExit(code, signal, await this.stderr.lastWords())
+    // Only an unexpected exit is explained by what the process wrote last.
+    const expected = this.#killed || code === 0
+    const reason: ExitReason = expected
+      ? { cause: signal ?? `exit code ${code}`, reason: 'crash' }
+      : classifyExit(code, signal, await this.stderr.lastOutput())
     this.stderr.flush()
-    this.#listener.exited(this, code, death)
+    this.#listener.exited(this, code, reason)
   }
 }
-
-const isHandle = (handle: unknown): handle is TcpHandle =>
-  typeof (handle as { close?: unknown } | undefined)?.close === 'function'

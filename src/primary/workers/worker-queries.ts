@@ -74,7 +74,7 @@ export class WorkerQueries {
    * @param snapshot the file for a heap snapshot that it writes before @returns the new one
    */
   async replace({ id, slot }: { id: number; slot: number }, snapshot?: string): Promise<Ack> {
-    this.#supervisor.dispatch({ type: 'recycle', id, ...(snapshot && { snapshot }) })
+    this.#supervisor.handle({ type: 'recycle', id, ...(snapshot && { snapshot }) })
     await this.until(({ workers, phase }) => {
       return phase !== 'running' || !workers.some((worker) => worker.id === id && !isAnsweringAdminRequest(worker))
     })

@@ -5,8 +5,8 @@ import { readdirSync, readFileSync, statSync, utimesSync } from 'node:fs'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { type TestContext, test } from 'node:test'
-import { type HangReport, readBlackBox, writeBlackBox } from '../../src/primary/health/hang-report.ts'
-import type { Frame } from '../../src/primary/health/inspector.ts'
+import { type HangReport, readHangReport, saveHangReport } from '../../src/primary/health/hang-report.ts'
+import type { StackFrame } from '../../src/primary/health/inspector.ts'
 import { readProcessStat } from '../../src/primary/health/process-stat.ts'
 import { workerSettings } from '../../src/primary/workers/fork.ts'
 import { StderrTail } from '../../src/primary/workers/stderr-tail.ts'
@@ -29,7 +29,7 @@ async function startBlocked(t: TestContext, way: string): Promise<{ child: Child
 }
 
 /** The innermost frame that is none of node's own. */
-const innermost = (stack: Frame[]): Frame =>
+const innermost = (stack: StackFrame[]): StackFrame =>
   stack.find(({ url }) => !url.startsWith('node:')) ?? assert.fail('no frame')
 
 const burnt = (pid: number, ms: number) => {
@@ -40,7 +40,7 @@ const burnt = (pid: number, ms: number) => {
 test('the stack of an endless loop is read, also for two workers at once', async (t) => {
   const workers = await Promise.all([startBlocked(t, 'loop'), startBlocked(t, 'loop')])
   await Promise.all(workers.map(({ child }) => burnt(child.pid!, 50)))
-  const boxes = await Promise.all(workers.map(({ child, stderr }) => readBlackBox(child, stderr, DEADLINE_MS)))
+  const boxes = await Promise.all(workers.map(({ child, stderr }) => readHangReport(child, stderr, DEADLINE_MS)))
   for (const [i, { pid, stack, process }] of boxes.entries()) {
     assert.equal(pid, workers[i]!.child.pid)
     const { functionName, url, line } = innermost(stack)
@@ -55,7 +55,7 @@ test('the stack of an endless loop is read, also for two workers at once', async
 test('a deep stack is cut to its 64 innermost frames', async (t) => {
   const { child, stderr } = await startBlocked(t, 'deep')
   await burnt(child.pid!, 50)
-  const { stack } = await readBlackBox(child, stderr, DEADLINE_MS)
+  const { stack } = await readHangReport(child, stderr, DEADLINE_MS)
   assert.equal(stack.length, 64)
   const own = stack.filter(({ url }) => !url.startsWith('node:'))
   assert.ok(own.length > 55)
@@ -65,7 +65,7 @@ test('a deep stack is cut to its 64 innermost frames', async (t) => {
 test('the inspector reads the stack of a worker that is blocked in Atomics.wait', async (t) => {
   const { child, stderr } = await startBlocked(t, 'atomics')
   await until(() => readProcessStat(child.pid!)!.state === 'S', 'the sleep')
-  const { stack, process } = await readBlackBox(child, stderr, DEADLINE_MS)
+  const { stack, process } = await readHangReport(child, stderr, DEADLINE_MS)
   assert.equal(innermost(stack).functionName, 'atomics')
   assert.equal(process!.state, 'S')
 })
@@ -74,7 +74,7 @@ test('a worker blocked in execSync has no stack, and the report says where it wa
   const { child, stderr } = await startBlocked(t, 'exec')
   await until(() => readProcessStat(child.pid!)!.state === 'S', 'the sleep')
   const started = performance.now()
-  const { stack, inFlight, note, process } = await readBlackBox(child, stderr, 300)
+  const { stack, inFlight, note, process } = await readHangReport(child, stderr, 300)
   assert.ok(performance.now() - started >= 299)
   assert.deepEqual([stack, inFlight], [[], []])
   assert.match(note!, /^asleep in a system call: (wchan \w+, )?syscall \d+$/)
@@ -85,13 +85,13 @@ test('a stopped or ended process gives a note instead of an error', async (t) =>
   const { child, stderr } = await startBlocked(t, 'turning')
   child.kill('SIGSTOP')
   await until(() => readProcessStat(child.pid!)!.state === 'T', 'the stop')
-  assert.equal((await readBlackBox(child, stderr, 100)).note, 'stopped by a signal')
+  assert.equal((await readHangReport(child, stderr, 100)).note, 'stopped by a signal')
   const exited = once(child, 'exit')
-  const reading = readBlackBox(child, stderr, DEADLINE_MS)
+  const reading = readHangReport(child, stderr, DEADLINE_MS)
   child.kill('SIGKILL')
   assert.deepEqual((await reading).stack, [])
   await exited
-  const gone = await readBlackBox(child, stderr, DEADLINE_MS)
+  const gone = await readHangReport(child, stderr, DEADLINE_MS)
   assert.deepEqual(gone, { pid: child.pid, stack: [], inFlight: [], note: 'the process has ended' })
 })
 
@@ -101,18 +101,18 @@ test('an inspector address of another host is never contacted', async (t) => {
   const said = new PassThrough()
   const stderr = new StderrTail(said, new PassThrough().resume())
   said.write('Debugger listening on ws://192.0.2.1:80/01234567-89ab-cdef-0123-456789abcdef\n')
-  assert.match((await readBlackBox(child, stderr, 100)).note!, /^asleep/)
+  assert.match((await readHangReport(child, stderr, 100)).note!, /^asleep/)
   // No process listens on that port.
   said.write(`Debugger listening on ws://127.0.0.1:${await freePort()}/01234567-89ab-cdef-0123-456789abcdef\n`)
-  assert.match((await readBlackBox(child, stderr, DEADLINE_MS)).note!, /^its inspector: .*ECONNREFUSED/)
+  assert.match((await readHangReport(child, stderr, DEADLINE_MS)).note!, /^its inspector failed: .*ECONNREFUSED/)
 })
 
 test('the newest ten reports are kept, readable by their owner only', (t) => {
   const runDir = temporaryFolder(t)
   const box: HangReport = { pid: 0, stack: [], inFlight: [], note: 'a note' }
   for (let i = 0; i < 12; i++) {
-    const file = writeBlackBox(runDir, i % 3, { ...box, pid: 100 + i })
-    assert.equal(file, join(runDir, `black-box-${i % 3}-${100 + i}.json`))
+    const file = saveHangReport(runDir, i % 3, { ...box, pid: 100 + i })
+    assert.equal(file, join(runDir, `hang-${i % 3}-${100 + i}.json`))
     assert.deepEqual(JSON.parse(readFileSync(file, 'utf8')), { ...box, pid: 100 + i })
     assert.equal(statSync(file).mode & 0o777, 0o600)
     utimesSync(file, i, i)

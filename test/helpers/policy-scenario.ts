@@ -23,21 +23,21 @@ export const limits: Limits = {
   maxAgeMs: 0
 }
 
-/** What a `plan` may never ask for; a rehearsal that meets it fails. */
+/** What a `plan` may never ask for; a scenario that meets it fails. */
 const MAX_ROUNDS = 100
 
 /**
  * A supervisor without processes: tells `apply` what happens, performs what `plan` decides by saying that it is done,
  * and returns it in words. A kill or drain of a worker that cannot be killed or drained (any more) throws.
  */
-export class Rehearsal {
+export class Scenario {
   state: State
   readonly limits: Limits
   now = 0
   /** Jitter of the workers that are forked. */
   jitter = () => 0
   /** Silent workers that are found to hang when they are looked at; the others are starved. */
-  readonly wedged = new Set<number>()
+  readonly hung = new Set<number>()
   /** Numbers of workers are given in the order of their forks, from 1. */
   lastId = 0
   #ended = false
@@ -90,23 +90,23 @@ export class Rehearsal {
         const worker = this.#find(action.id)
         if (worker.status !== 'ready') throw new Error(`worker ${action.id} is to drain, but it is ${worker.status}`)
         this.#apply({ type: 'drain-sent', id: action.id, recycled: action.recycled })
-        return `drain #${action.id}${action.handOver ? ', handing over' : ''}`
+        return `drain #${action.id}${action.transfer ? ', transferring' : ''}`
       }
       case 'examine': {
-        const wedged = this.wedged.has(action.id)
-        this.#apply({ type: 'examined', id: action.id, wedged })
-        return `look at #${action.id}: ${wedged ? 'wedged' : 'starved'}`
+        const hung = this.hung.has(action.id)
+        this.#apply({ type: 'examined', id: action.id, hung })
+        return `examine #${action.id}: ${hung ? 'hung' : 'starved'}`
       }
       case 'kill': {
         if (this.#find(action.id).killed) throw new Error(`worker ${action.id} is to be killed a second time`)
         this.#apply({ type: 'kill-sent', id: action.id, reason: action.reason })
-        return `kill #${action.id}: ${action.why}`
+        return `kill #${action.id}: ${action.cause}`
       }
-      case 'end-roll':
-        this.#apply({ type: 'roll-ended' })
-        return `roll ${action.generation} ${action.outcome}${action.why === undefined ? '' : `: ${action.why}`}`
+      case 'end-rollout':
+        this.#apply({ type: 'rollout-ended' })
+        return `rollout ${action.generation} ${action.outcome}${action.cause === undefined ? '' : `: ${action.cause}`}`
       case 'exit':
-        return `exit ${action.code}: ${action.why}`
+        return `exit ${action.code}: ${action.cause}`
     }
   }
 
@@ -128,17 +128,17 @@ export type Happening =
   | `dies ${number}`
   | `left ${number}`
   | `cannot boot ${number}`
-  | `beat ${number}`
-  | `beat ${number} of ${'MB' | 'requests'} ${number}`
+  | `heartbeat ${number}`
+  | `heartbeat ${number} of ${'MB' | 'requests'} ${number}`
   | `silent ${number}`
-  | `box closed ${number}`
+  | `hang reported ${number}`
   | `recycle ${number}`
   | `snapshot ${number}`
-  | `errand ${number}`
+  | `admin request ${number}`
   | `answered ${number}`
-  | `emptied ${number}`
+  | `drained ${number}`
   | `no process for ${number}`
-  | 'release gone'
+  | 'release missing'
   | 'code changes'
   | 'reload'
   | `scale ${number}`
@@ -153,65 +153,70 @@ export type Step = [what: Happening, ...done: string[]]
 /** The jitter of every backoff in a story: the longest, so that the wait is the nominal one. */
 const JITTER = 1
 
-export function happen(rehearsal: Rehearsal, what: Happening): string[] {
+export function happen(scenario: Scenario, what: Happening): string[] {
   const words = what.split(' ')
   const id = Number(words.at(-1))
-  if (what.endsWith('ms pass')) return rehearsal.passes(Number(words[0]))
+  if (what.endsWith('ms pass')) return scenario.passes(Number(words[0]))
   if (what.endsWith('unnoticed')) {
-    rehearsal.now += Number(words[0])
+    scenario.now += Number(words[0])
     return []
   }
   switch (words[0]) {
     case 'start':
-      return rehearsal.reconcile()
+      return scenario.reconcile()
     case 'ready':
-      return rehearsal.happens({ type: 'ready', id })
+      return scenario.happens({ type: 'ready', id })
     case 'dies':
-      return rehearsal.happens({ type: 'exit', id, how: 'exit code 1', random: JITTER })
+      return scenario.happens({ type: 'exit', id, cause: 'exit code 1', random: JITTER })
     case 'left':
-      return rehearsal.happens({ type: 'exit', id, how: 'exit code 0', random: JITTER })
+      return scenario.happens({ type: 'exit', id, cause: 'exit code 0', random: JITTER })
     case 'cannot':
-      return rehearsal.happens({ type: 'boot-failed', id, why: 'no such APP' })
-    case 'beat': {
+      return scenario.happens({ type: 'boot-failed', id, cause: 'no such APP' })
+    case 'heartbeat': {
       const [, worker, , unit, amount] = words
       const of = (what: string) => (unit === what ? Number(amount) : 0)
-      return rehearsal.happens({ type: 'beat', id: Number(worker), rssBytes: of('MB') * 1e6, requests: of('requests') })
+      return scenario.happens({
+        type: 'heartbeat',
+        id: Number(worker),
+        rssBytes: of('MB') * 1e6,
+        requests: of('requests')
+      })
     }
     case 'silent':
-      rehearsal.wedged.add(id)
+      scenario.hung.add(id)
       return []
-    case 'box':
-      return rehearsal.happens({ type: 'hung', id, why: 'an endless loop' })
+    case 'hang':
+      return scenario.happens({ type: 'hang-reported', id, cause: 'an endless loop' })
     case 'recycle':
-      return rehearsal.happens({ type: 'recycle', id })
+      return scenario.happens({ type: 'recycle', id })
     case 'snapshot':
-      return rehearsal.happens({ type: 'recycle', id, snapshot: '/file' })
-    case 'errand':
-      return rehearsal.happens({ type: 'errand', id, change: 1 })
+      return scenario.happens({ type: 'recycle', id, snapshot: '/file' })
+    case 'admin':
+      return scenario.happens({ type: 'admin-request', id, change: 1 })
     case 'answered':
-      return rehearsal.happens({ type: 'errand', id, change: -1 })
-    case 'emptied':
-      return rehearsal.happens({ type: 'emptied', id })
+      return scenario.happens({ type: 'admin-request', id, change: -1 })
+    case 'drained':
+      return scenario.happens({ type: 'drained', id })
     case 'no':
-      return rehearsal.happens({
+      return scenario.happens({
         type: 'fork-failed',
         slot: id,
-        generation: rehearsal.state.generation,
-        how: 'EAGAIN',
+        generation: scenario.state.generation,
+        cause: 'EAGAIN',
         random: JITTER
       })
     case 'release':
-      return rehearsal.happens({ type: 'release-gone' })
+      return scenario.happens({ type: 'release-missing' })
     case 'code':
-      return rehearsal.happens({ type: 'roll-failed', why: 'the code on disk changed' })
+      return scenario.happens({ type: 'rollout-failed', cause: 'the code on disk changed' })
     case 'reload':
-      return rehearsal.happens({ type: 'reload' })
+      return scenario.happens({ type: 'reload' })
     case 'scale':
-      return rehearsal.happens({ type: 'scale', desired: id })
+      return scenario.happens({ type: 'scale', desired: id })
     case 'stop':
-      return rehearsal.happens({ type: 'stop' })
+      return scenario.happens({ type: 'stop' })
     case 'port':
-      return rehearsal.happens({ type: 'port-closed' })
+      return scenario.happens({ type: 'port-closed' })
     default:
       throw new Error(`what is "${what}"?`)
   }
@@ -234,8 +239,8 @@ export function tell(
     describe(promise, () => {
       for (const [name, { workers, limits: special, story }] of Object.entries(stories)) {
         test(name, () => {
-          const rehearsal = new Rehearsal(workers, special)
-          for (const [what, ...done] of story) assert.deepEqual(happen(rehearsal, what), done, `after "${what}"`)
+          const scenario = new Scenario(workers, special)
+          for (const [what, ...done] of story) assert.deepEqual(happen(scenario, what), done, `after "${what}"`)
         })
       }
     })

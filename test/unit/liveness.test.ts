@@ -13,8 +13,8 @@ interface Silence {
   /** None: the kernel keeps no such account. */
   waitMs?: number
   state: string
-  verdict: 'wedged' | 'starved'
-  why: RegExp
+  verdict: 'hung' | 'starved'
+  cause: RegExp
 }
 
 /** What /proc said in trials of such processes, scaled to a timeout of 10 s. */
@@ -25,16 +25,16 @@ const TABLE: Silence[] = [
     cpuMs: 9950,
     waitMs: 50,
     state: 'R',
-    verdict: 'wedged',
-    why: /^its event loop used 9950 ms of CPU in 10000 ms without turning$/
+    verdict: 'hung',
+    cause: /^its event loop used 9950 ms of CPU in 10000 ms without turning$/
   },
   {
     name: 'the same where the kernel keeps no account of waiting',
     silentMs: 10_000,
     cpuMs: 9950,
     state: 'R',
-    verdict: 'wedged',
-    why: /event loop/
+    verdict: 'hung',
+    cause: /event loop/
   },
   {
     name: 'an endless loop on a machine overloaded 2:1, at the first look',
@@ -42,8 +42,8 @@ const TABLE: Silence[] = [
     cpuMs: 5000,
     waitMs: 5000,
     state: 'R',
-    verdict: 'wedged',
-    why: /event loop/
+    verdict: 'hung',
+    cause: /event loop/
   },
   {
     name: 'an endless loop that calls the kernel, and is found in it',
@@ -51,8 +51,8 @@ const TABLE: Silence[] = [
     cpuMs: 9000,
     waitMs: 100,
     state: 'S',
-    verdict: 'wedged',
-    why: /event loop/
+    verdict: 'hung',
+    cause: /event loop/
   },
   {
     name: 'a busy event loop on a machine overloaded 8:1',
@@ -61,7 +61,7 @@ const TABLE: Silence[] = [
     waitMs: 9200,
     state: 'R',
     verdict: 'starved',
-    why: /^it had 750 ms of CPU in 10000 ms and waited 9200 ms for more$/
+    cause: /^it had 750 ms of CPU in 10000 ms and waited 9200 ms for more$/
   },
   {
     name: 'the same where the kernel keeps no account of waiting',
@@ -69,7 +69,7 @@ const TABLE: Silence[] = [
     cpuMs: 750,
     state: 'R',
     verdict: 'starved',
-    why: /750 ms/
+    cause: /750 ms/
   },
   {
     name: 'the same, looked at again after three times as long',
@@ -78,7 +78,7 @@ const TABLE: Silence[] = [
     waitMs: 27_600,
     state: 'R',
     verdict: 'starved',
-    why: /2250 ms/
+    cause: /2250 ms/
   },
   {
     name: 'an endless loop there: its CPU time has added up to half the timeout',
@@ -86,8 +86,8 @@ const TABLE: Silence[] = [
     cpuMs: 5000,
     waitMs: 63_000,
     state: 'R',
-    verdict: 'wedged',
-    why: /5000 ms of CPU in 68000 ms/
+    verdict: 'hung',
+    cause: /5000 ms of CPU in 68000 ms/
   },
   {
     name: 'just before',
@@ -96,7 +96,7 @@ const TABLE: Silence[] = [
     waitMs: 62_900,
     state: 'R',
     verdict: 'starved',
-    why: /4999 ms/
+    cause: /4999 ms/
   },
   {
     name: 'throttled by a CPU quota of a twentieth',
@@ -105,7 +105,7 @@ const TABLE: Silence[] = [
     waitMs: 9500,
     state: 'R',
     verdict: 'starved',
-    why: /waited 9500 ms/
+    cause: /waited 9500 ms/
   },
   {
     name: 'starved, and found asleep for the moment of a garbage collection',
@@ -114,7 +114,7 @@ const TABLE: Silence[] = [
     waitMs: 8200,
     state: 'S',
     verdict: 'starved',
-    why: /waited/
+    cause: /waited/
   },
   {
     name: 'starved, and found waiting for a page',
@@ -123,7 +123,7 @@ const TABLE: Silence[] = [
     waitMs: 8200,
     state: 'D',
     verdict: 'starved',
-    why: /waited/
+    cause: /waited/
   },
   {
     name: 'blocked in Atomics.wait, execSync or a FIFO',
@@ -131,16 +131,16 @@ const TABLE: Silence[] = [
     cpuMs: 0,
     waitMs: 0,
     state: 'S',
-    verdict: 'wedged',
-    why: /^asleep in a system call \(state S\), with 0 ms of CPU in 10000 ms$/
+    verdict: 'hung',
+    cause: /^asleep in a system call \(state S\), with 0 ms of CPU in 10000 ms$/
   },
   {
     name: 'the same where the kernel keeps no account of waiting',
     silentMs: 10_000,
     cpuMs: 0,
     state: 'S',
-    verdict: 'wedged',
-    why: /asleep/
+    verdict: 'hung',
+    cause: /asleep/
   },
   {
     name: 'blocked by a disk or a dead NFS server',
@@ -148,8 +148,8 @@ const TABLE: Silence[] = [
     cpuMs: 30,
     waitMs: 10,
     state: 'D',
-    verdict: 'wedged',
-    why: /asleep in a system call \(state D\)/
+    verdict: 'hung',
+    cause: /asleep in a system call \(state D\)/
   },
   {
     name: 'blocked after it was starved for a while: too early to tell',
@@ -158,7 +158,7 @@ const TABLE: Silence[] = [
     waitMs: 4000,
     state: 'S',
     verdict: 'starved',
-    why: /waited/
+    cause: /waited/
   },
   {
     name: 'the same, later: it waits for no CPU any more',
@@ -166,8 +166,8 @@ const TABLE: Silence[] = [
     cpuMs: 500,
     waitMs: 4000,
     state: 'S',
-    verdict: 'wedged',
-    why: /asleep/
+    verdict: 'hung',
+    cause: /asleep/
   },
   {
     name: 'awake again this moment after a long sleep',
@@ -176,7 +176,7 @@ const TABLE: Silence[] = [
     waitMs: 1,
     state: 'R',
     verdict: 'starved',
-    why: /it had 3 ms/
+    cause: /it had 3 ms/
   },
   {
     name: 'stopped by a signal',
@@ -184,8 +184,8 @@ const TABLE: Silence[] = [
     cpuMs: 0,
     waitMs: 0,
     state: 'T',
-    verdict: 'wedged',
-    why: /^stopped/
+    verdict: 'hung',
+    cause: /^stopped/
   },
   {
     name: 'stopped by a tracer',
@@ -193,8 +193,8 @@ const TABLE: Silence[] = [
     cpuMs: 0,
     waitMs: 0,
     state: 't',
-    verdict: 'wedged',
-    why: /^stopped/
+    verdict: 'hung',
+    cause: /^stopped/
   },
   {
     name: 'a zombie whose exit is on its way',
@@ -202,29 +202,29 @@ const TABLE: Silence[] = [
     cpuMs: 0,
     waitMs: 0,
     state: 'Z',
-    verdict: 'wedged',
-    why: /ended/
+    verdict: 'hung',
+    cause: /ended/
   }
 ]
 
 describe('what ails a silent worker', () => {
-  for (const { name, silentMs, cpuMs, waitMs, state, verdict, why } of TABLE) {
+  for (const { name, silentMs, cpuMs, waitMs, state, verdict, cause } of TABLE) {
     test(`${name}: ${verdict}`, () => {
       const { waitMs: waitedBefore = 0, ...rest } = BEFORE
       const wait = (ms: number) => (waitMs === undefined ? {} : { waitMs: ms })
       const before = { ...rest, ...wait(waitedBefore) }
       const at = before.at + silentMs
       const now = { ...before, at, cpuMs: before.cpuMs + cpuMs, state, ...wait(waitedBefore + (waitMs ?? 0)) }
-      const diagnosis = assessLiveness(before, now, TIMEOUT_MS)
-      assert.equal(diagnosis.verdict, verdict)
-      assert.match(diagnosis.why, why)
+      const liveness = assessLiveness(before, now, TIMEOUT_MS)
+      assert.equal(liveness.verdict, verdict)
+      assert.match(liveness.cause, cause)
     })
   }
 
   test('without a timeout half of the silence counts', () => {
     const look = (cpuMs: number) =>
       assessLiveness(BEFORE, { ...BEFORE, at: BEFORE.at + 4000, cpuMs: BEFORE.cpuMs + cpuMs, state: 'R' }).verdict
-    assert.equal(look(2000), 'wedged')
+    assert.equal(look(2000), 'hung')
     assert.equal(look(1999), 'starved')
   })
 })

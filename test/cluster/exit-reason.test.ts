@@ -34,9 +34,9 @@ for (const workers of [1, 3]) {
       const from = service.lines.length
       const [pid, { slot }] = [...service.workers()][0]!
       process.kill(pid, 'SIGKILL')
-      const gone = await service.line((line) => line.msg === 'worker is gone' && line.worker === pid, from)
-      const ready = await service.line((line) => line.msg === 'worker is ready' && line.slot === slot, from)
-      assert.match(String(gone.how), /^SIGKILL, not sent by this primary/)
+      const gone = await service.line((line) => line.msg === 'worker exited' && line.worker === pid, from)
+      const ready = await service.line((line) => line.msg === 'worker ready' && line.slot === slot, from)
+      assert.match(String(gone.why), /^SIGKILL, not sent by this primary/)
       t.diagnostic(`ready again ${Number(ready.time) - Number(gone.time)} ms after the death`)
     }
     await load.stop()

@@ -38,13 +38,13 @@ test('there is nothing to say of a process that is gone', async (t) => {
   assert.deepEqual(readSleep(child.pid!), {})
 })
 
-test('an endless loop is found wedged as soon as it has had its CPU', async (t) => {
+test('an endless loop is found hung as soon as it has had its CPU', async (t) => {
   const pid = await startBlocked(t, 'loop')
   const before = readProcessStat(pid)!
   await until(() => cpuOf(pid) - before.cpuMs >= 250, 'CPU time')
-  const { verdict, why } = assessLiveness(before, readProcessStat(pid)!, 500)
-  assert.equal(verdict, 'wedged')
-  assert.match(why, /event loop used/)
+  const { verdict, cause } = assessLiveness(before, readProcessStat(pid)!, 500)
+  assert.equal(verdict, 'hung')
+  assert.match(cause, /event loop used/)
 })
 
 for (const way of ['atomics', 'exec']) {
@@ -53,7 +53,7 @@ for (const way of ['atomics', 'exec']) {
     await until(() => readProcessStat(pid)!.state === 'S' && readSleep(pid).syscall, 'a sleep')
     const before = readProcessStat(pid)!
     await until(() => performance.now() - before.at > 300, 'some silence')
-    await until(() => assessLiveness(before, readProcessStat(pid)!).why.startsWith('asleep'), 'the diagnosis')
+    await until(() => assessLiveness(before, readProcessStat(pid)!).cause.startsWith('asleep'), 'the diagnosis')
     assert.match(readSleep(pid).syscall!, /^\d+$/)
   })
 }
@@ -63,5 +63,5 @@ test('a process that was stopped is found so', async (t) => {
   const before = readProcessStat(pid)!
   process.kill(pid, 'SIGSTOP')
   await until(() => readProcessStat(pid)!.state === 'T', 'the stop')
-  assert.match(assessLiveness(before, readProcessStat(pid)!, 60_000).why, /^stopped/)
+  assert.match(assessLiveness(before, readProcessStat(pid)!, 60_000).cause, /^stopped/)
 })

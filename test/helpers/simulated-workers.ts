@@ -1,10 +1,10 @@
 import { nextDeadline } from '../../src/primary/policy/plan.ts'
 import type { Action, Worker } from '../../src/primary/policy/types.ts'
+import { Scenario } from './policy-scenario.ts'
 import type { Random } from './random.ts'
-import { Rehearsal } from './rehearsal.ts'
 
 /** How often what goes wrong goes wrong, from 0 to 1. */
-export interface Weather {
+export interface FaultRates {
   dieAtBoot: number
   sayCannotBoot: number
   hangAtBoot: number
@@ -17,16 +17,16 @@ export interface Weather {
 }
 
 /** Told of what is done before it is, and of workers that die without having been told to leave. */
-export interface Watcher {
+export interface SimulationListener {
   action?(action: Action): void
   death?(worker: Worker): void
 }
 
-const BEAT_MS = 1000
+const HEARTBEAT_MS = 1000
 /** Everything is switched on, at times that meet each other. */
 const LIMITS = { heartbeatMs: 5000, canaryMs: 300, maxRequests: 1000, maxAgeMs: 600_000, slotAttempts: 1e9 }
 
-export const CALM: Weather = {
+export const NO_FAULTS: FaultRates = {
   dieAtBoot: 0,
   sayCannotBoot: 0,
   hangAtBoot: 0,
@@ -37,109 +37,109 @@ export const CALM: Weather = {
 }
 
 /** Workers as they behave: what is forked starts, becomes ready or does not, serves, dies, drains, hangs. */
-export class World {
-  readonly rehearsal: Rehearsal
+export class Simulation {
+  readonly scenario: Scenario
   readonly random: Random
-  weather = CALM
+  faultRates = NO_FAULTS
   /** Workers that said that they cannot boot and have not left yet. */
-  readonly doomed = new Set<number>()
-  readonly #agenda: { at: number; happen: () => void }[] = []
+  readonly bootFailures = new Set<number>()
+  readonly #timers: { at: number; happen: () => void }[] = []
   readonly #killed = new Map<number, string>()
-  readonly #watchers: Watcher[] = []
+  readonly #listeners: SimulationListener[] = []
 
   constructor(workers: number, random: Random) {
     this.random = random
-    this.rehearsal = new Rehearsal(workers, LIMITS)
-    this.rehearsal.jitter = () => random.next()
-    this.rehearsal.onAction = (action) => {
-      for (const watcher of this.#watchers) watcher.action?.(action)
+    this.scenario = new Scenario(workers, LIMITS)
+    this.scenario.jitter = () => random.next()
+    this.scenario.onAction = (action) => {
+      for (const listener of this.#listeners) listener.action?.(action)
       this.#act(action)
     }
   }
 
-  watch(watcher: Watcher): void {
-    this.#watchers.push(watcher)
+  listen(listener: SimulationListener): void {
+    this.#listeners.push(listener)
   }
 
   /** Goes on to whatever comes next: a happening, or a deadline of the plan. @returns false when nothing ever will */
   step(): boolean {
-    this.#agenda.sort((a, b) => a.at - b.at)
-    const next = this.#agenda[0]
-    const wake = nextDeadline(this.rehearsal.state, this.rehearsal.limits, this.rehearsal.now)
+    this.#timers.sort((a, b) => a.at - b.at)
+    const next = this.#timers[0]
+    const wake = nextDeadline(this.scenario.state, this.scenario.limits, this.scenario.now)
     if (next === undefined && wake === undefined) return false
-    this.rehearsal.now = Math.min(next?.at ?? Number.POSITIVE_INFINITY, wake ?? Number.POSITIVE_INFINITY)
-    if (next && next.at <= this.rehearsal.now) {
-      this.#agenda.shift()
+    this.scenario.now = Math.min(next?.at ?? Number.POSITIVE_INFINITY, wake ?? Number.POSITIVE_INFINITY)
+    if (next && next.at <= this.scenario.now) {
+      this.#timers.shift()
       next.happen()
     }
-    this.rehearsal.reconcile()
+    this.scenario.reconcile()
     return true
   }
 
   /** Goes on for so long. @param check is called after every step */
   runs(ms: number, check: () => void): void {
-    for (const end = this.rehearsal.now + ms; this.rehearsal.now < end && this.step(); ) check()
+    for (const end = this.scenario.now + ms; this.scenario.now < end && this.step(); ) check()
   }
 
   #act(action: Action): void {
-    if (action.type === 'fork') this.#boot(this.rehearsal.lastId + 1)
+    if (action.type === 'fork') this.#boot(this.scenario.lastId + 1)
     else if (action.type === 'kill') {
-      this.#killed.set(action.id, action.why)
+      this.#killed.set(action.id, action.cause)
       this.#later(this.random.between(1, 20), () => this.#exit(action.id, 'SIGKILL'))
-    } else if (action.type === 'examine' && this.rehearsal.wedged.has(action.id)) {
+    } else if (action.type === 'examine' && this.scenario.hung.has(action.id)) {
       this.#later(this.random.between(0, 1500), () =>
-        this.rehearsal.happens({ type: 'hung', id: action.id, why: 'an endless loop' })
+        this.scenario.happens({ type: 'hang-reported', id: action.id, cause: 'an endless loop' })
       )
-    } else if (action.type === 'drain' && !this.random.chance(this.weather.hangInDrain)) {
+    } else if (action.type === 'drain' && !this.random.chance(this.faultRates.hangInDrain)) {
       this.#later(this.random.between(0, 1500), () => this.#exit(action.id, 'exit code 0'))
     }
   }
 
   #boot(id: number): void {
-    const { dieAtBoot, sayCannotBoot, hangAtBoot, dieWhenReady } = this.weather
+    const { dieAtBoot, sayCannotBoot, hangAtBoot, dieWhenReady } = this.faultRates
     if (this.random.chance(hangAtBoot)) return
     this.#later(this.random.between(10, 990), () => {
       if (this.#killed.has(id)) return
       if (this.random.chance(dieAtBoot)) return this.#exit(id, 'SIGSEGV')
       if (this.random.chance(sayCannotBoot)) {
-        this.doomed.add(id)
-        this.rehearsal.happens({ type: 'boot-failed', id, why: 'a bad release' })
+        this.bootFailures.add(id)
+        this.scenario.happens({ type: 'boot-failed', id, cause: 'a bad release' })
         return this.#later(this.random.between(0, 30), () => this.#exit(id, 'exit code 78'))
       }
-      this.rehearsal.happens({ type: 'ready', id })
-      this.#beat(id)
+      this.scenario.happens({ type: 'ready', id })
+      this.#heartbeat(id)
       if (this.random.chance(dieWhenReady)) {
         this.#later(this.random.between(0, 15_000), () => this.#exit(id, 'SIGSEGV'))
       }
     })
   }
 
-  #beat(id: number): void {
-    const { fallSilent, wearOut } = this.weather
-    this.#later(BEAT_MS, () => {
-      if (this.rehearsal.state.workers.every((worker) => worker.id !== id || worker.status !== 'ready')) return
+  #heartbeat(id: number): void {
+    const { fallSilent, wearOut } = this.faultRates
+    this.#later(HEARTBEAT_MS, () => {
+      if (this.scenario.state.workers.every((worker) => worker.id !== id || worker.status !== 'ready')) return
       if (this.random.chance(fallSilent / 50)) {
-        if (this.random.chance(0.5)) this.rehearsal.wedged.add(id)
-        return this.#later(this.random.between(0, 20_000), () => this.#beat(id))
+        if (this.random.chance(0.5)) this.scenario.hung.add(id)
+        return this.#later(this.random.between(0, 20_000), () => this.#heartbeat(id))
       }
       const requests = this.random.chance(wearOut / 50) ? 2000 : 0
-      this.rehearsal.happens({ type: 'beat', id, requests, rssBytes: 0 })
-      this.#beat(id)
+      this.scenario.happens({ type: 'heartbeat', id, requests, rssBytes: 0 })
+      this.#heartbeat(id)
     })
   }
 
-  #exit(id: number, how: string): void {
-    const worker = this.rehearsal.state.workers.find((one) => one.id === id)
+  #exit(id: number, cause: string): void {
+    const worker = this.scenario.state.workers.find((one) => one.id === id)
     if (!worker) return
     const why = this.#killed.get(id)
     if (worker.status !== 'draining' && (why === undefined || /^not ready|^an endless loop/.test(why))) {
-      for (const watcher of this.#watchers) watcher.death?.(worker)
+      for (const listener of this.#listeners) listener.death?.(worker)
     }
-    this.doomed.delete(id)
-    this.rehearsal.happens({ type: 'exit', id, how, random: this.random.next() })
+    this.bootFailures.delete(id)
+    this.scenario.happens({ type: 'exit', id, cause, random: this.random.next() })
   }
 
   #later(ms: number, happen: () => void): void {
-    this.#agenda.push({ at: this.rehearsal.now + ms, happen })
+    this.#timers.push({ at: this.scenario.now + ms, happen })
   }
 }

@@ -16,7 +16,7 @@ test('everything is passed on unchanged, and the last 8 KiB are kept', async () 
   const out = new PassThrough()
   const passed = text(out)
   const stderr = new StderrTail(child.stderr, out)
-  const tail = await stderr.lastWords(LONG_MS)
+  const tail = await stderr.lastOutput(LONG_MS)
   out.end()
   const expected = Array.from({ length: 60_000 }, (_, i) => `line ${i} äöü\n`).join('')
   assert.equal(await passed, expected)
@@ -46,7 +46,7 @@ test('what does not come is not waited for: until the deadline, or the end', asy
   assert.equal(await waiting, undefined)
   assert.equal(await stderr.waitFor(/never/, LONG_MS), undefined)
   assert.equal((await stderr.waitFor(/end$/, LONG_MS))?.[0], 'end')
-  assert.equal(await stderr.lastWords(LONG_MS), 'the end')
+  assert.equal(await stderr.lastOutput(LONG_MS), 'the end')
   assert.equal(stream.listenerCount('data'), listeners)
 })
 
@@ -57,7 +57,7 @@ test('last words are not waited for where a child of the dead holds the stream o
   const stderr = new StderrTail(child.stderr, new PassThrough().resume())
   await once(child, 'exit')
   await stderr.waitFor(/bye/, LONG_MS)
-  assert.equal(await stderr.lastWords(50), 'bye\n')
+  assert.equal(await stderr.lastOutput(50), 'bye\n')
   assert.equal(child.stderr.closed, false)
 })
 
@@ -72,7 +72,7 @@ test('it is read on when nobody takes it any more', async () => {
     await sleep(0)
   }
   stream.end('the end')
-  assert.match(await stderr.lastWords(LONG_MS), /xthe end$/)
+  assert.match(await stderr.lastOutput(LONG_MS), /xthe end$/)
 })
 
 test('one that writes without end is made to wait', async () => {
@@ -87,5 +87,5 @@ test('one that writes without end is made to wait', async () => {
     assert.equal(stream.isPaused(), paused)
   }
   stream.end('the end')
-  assert.match(await stderr.lastWords(LONG_MS), /the end$/)
+  assert.match(await stderr.lastOutput(LONG_MS), /the end$/)
 })

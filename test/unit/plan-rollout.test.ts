@@ -1,4 +1,4 @@
-import { serving, tell } from '../helpers/rehearsal.ts'
+import { serving, tell } from '../helpers/policy-scenario.ts'
 
 tell({
   'a reload replaces one worker after the other': {
@@ -8,11 +8,11 @@ tell({
         ...serving(2),
         ['reload', 'fork #3: slot 0, generation 2'],
         ['500 ms pass'],
-        ['ready 3', 'drain #1, handing over'],
+        ['ready 3', 'drain #1, transferring'],
         ['500 ms pass'],
         ['left 1', 'fork #4: slot 1, generation 2'],
-        ['ready 4', 'drain #2, handing over'],
-        ['left 2', 'roll 2 done'],
+        ['ready 4', 'drain #2, transferring'],
+        ['left 2', 'rollout 2 done'],
         ['3600000 ms pass']
       ]
     },
@@ -21,8 +21,8 @@ tell({
       story: [
         ...serving(1),
         ['reload', 'fork #2: slot 0, generation 2'],
-        ['ready 2', 'drain #1, handing over'],
-        ['left 1', 'roll 2 done'],
+        ['ready 2', 'drain #1, transferring'],
+        ['left 1', 'rollout 2 done'],
         ['dies 2', 'fork #3: slot 0, generation 2']
       ]
     },
@@ -31,7 +31,7 @@ tell({
       story: [
         ...serving(2),
         ['reload', 'fork #3: slot 0, generation 2'],
-        ['ready 3', 'drain #1, handing over'],
+        ['ready 3', 'drain #1, transferring'],
         ['2000 ms pass', 'kill #1: drain deadline'],
         ['dies 1', 'fork #4: slot 1, generation 2']
       ]
@@ -40,12 +40,12 @@ tell({
       workers: 2,
       story: [
         ...serving(2),
-        ['errand 1'],
+        ['admin request 1'],
         ['reload', 'fork #3: slot 0, generation 2'],
-        ['ready 3', 'drain #1, handing over'],
-        ['emptied 1', 'fork #4: slot 1, generation 2'],
-        ['ready 4', 'drain #2, handing over'],
-        ['left 2', 'roll 2 done'],
+        ['ready 3', 'drain #1, transferring'],
+        ['drained 1', 'fork #4: slot 1, generation 2'],
+        ['ready 4', 'drain #2, transferring'],
+        ['left 2', 'rollout 2 done'],
         ['3600000 ms pass'],
         ['answered 1'],
         ['1999 ms pass'],
@@ -57,8 +57,8 @@ tell({
       story: [
         ...serving(2),
         ['reload', 'fork #3: slot 0, generation 2'],
-        ['ready 3', 'drain #1, handing over'],
-        ['emptied 1'],
+        ['ready 3', 'drain #1, transferring'],
+        ['drained 1'],
         ['2000 ms pass', 'kill #1: drain deadline']
       ]
     },
@@ -67,7 +67,7 @@ tell({
       story: [
         ...serving(1),
         ['snapshot 1', 'fork #2: slot 0, generation 1'],
-        ['ready 2', 'drain #1, handing over'],
+        ['ready 2', 'drain #1, transferring'],
         ['121999 ms pass'],
         ['1 ms pass', 'kill #1: drain deadline']
       ]
@@ -78,11 +78,11 @@ tell({
         ...serving(1),
         ['reload', 'fork #2: slot 0, generation 2'],
         ['reload'],
-        ['ready 2', 'drain #1, handing over'],
+        ['ready 2', 'drain #1, transferring'],
         ['reload'],
-        ['left 1', 'roll 2 done', 'fork #3: slot 0, generation 3'],
-        ['ready 3', 'drain #2, handing over'],
-        ['left 2', 'roll 3 done'],
+        ['left 1', 'rollout 2 done', 'fork #3: slot 0, generation 3'],
+        ['ready 3', 'drain #2, transferring'],
+        ['left 2', 'rollout 3 done'],
         ['3600000 ms pass']
       ]
     }
@@ -95,10 +95,10 @@ tell({
         ['reload', 'fork #3: slot 0, generation 2'],
         ['dies 2', 'fork #4: slot 1, generation 1'],
         ['ready 4'],
-        ['ready 3', 'drain #1, handing over'],
+        ['ready 3', 'drain #1, transferring'],
         ['left 1', 'fork #5: slot 1, generation 2'],
-        ['ready 5', 'drain #4, handing over'],
-        ['left 4', 'roll 2 done']
+        ['ready 5', 'drain #4, transferring'],
+        ['left 4', 'rollout 2 done']
       ]
     },
     'of the old worker that is being replaced: the new one is on its way already': {
@@ -107,7 +107,7 @@ tell({
         ...serving(1),
         ['reload', 'fork #2: slot 0, generation 2'],
         ['dies 1'],
-        ['ready 2', 'roll 2 done'],
+        ['ready 2', 'rollout 2 done'],
         ['3600000 ms pass']
       ]
     },
@@ -117,8 +117,8 @@ tell({
       story: [
         ...serving(1),
         ['reload', 'fork #2: slot 0, generation 2'],
-        ['ready 2', 'drain #1, handing over'],
-        ['dies 2', 'roll 2 failed: worker 0 of it did not last (exit code 1)', 'fork #3: slot 0, generation 1'],
+        ['ready 2', 'drain #1, transferring'],
+        ['dies 2', 'rollout 2 failed: worker 0 of it did not last (exit code 1)', 'fork #3: slot 0, generation 1'],
         ['ready 3'],
         ['left 1']
       ]
@@ -128,10 +128,10 @@ tell({
       story: [
         ...serving(2),
         ['reload', 'fork #3: slot 0, generation 2'],
-        ['ready 3', 'drain #1, handing over'],
+        ['ready 3', 'drain #1, transferring'],
         ['dies 2', 'fork #4: slot 1, generation 2'],
         ['ready 4'],
-        ['left 1', 'roll 2 done']
+        ['left 1', 'rollout 2 done']
       ]
     },
     'of an old worker whose replacement is slower than the new one: it is not left beside it': {
@@ -141,7 +141,7 @@ tell({
         ['dies 1', 'fork #2: slot 0, generation 1'],
         ['reload', 'fork #3: slot 0, generation 2'],
         ['ready 3', 'kill #2: reload'],
-        ['dies 2', 'roll 2 done']
+        ['dies 2', 'rollout 2 done']
       ]
     },
 
@@ -152,7 +152,7 @@ tell({
         ['dies 1', 'fork #2: slot 0, generation 1'],
         ['reload', 'fork #3: slot 0, generation 2'],
         ['reload'],
-        ['dies 3', 'roll 2 failed: worker 0 ended before it was ready (exit code 1)'],
+        ['dies 3', 'rollout 2 failed: worker 0 ended before it was ready (exit code 1)'],
         ['99 ms pass'],
         ['1 ms pass', 'fork #4: slot 0, generation 3']
       ]

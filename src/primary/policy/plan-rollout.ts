@@ -1,0 +1,140 @@
+import {
+  type Action,
+  isAnsweringAdminRequest,
+  isLive,
+  type Limits,
+  liveIn,
+  type RecycleReason,
+  recycleReasonOf,
+  type State,
+  serves,
+  slotsOf,
+  type Worker
+} from './types.ts'
+
+/** Why a worker is to be replaced. A recycled one counts as a restart. */
+interface Replacement {
+  cause: string
+  recycled?: RecycleReason
+}
+
+const RELOAD = 'reload'
+const ROLLBACK = 'rollback of a failed reload'
+
+/**
+ * Plans the replacement of workers. A rollout, its rollback and recycling are the same: a slot has a worker that is outdated.
+ * Slots are replaced one after another. The new worker serves before the old one drains, and the old one has exited before
+ * the next slot begins.
+ */
+export function planReplacements(state: State, limits: Limits, now: number): Action[] {
+  const ends: Action[] = state.workers
+    .filter((worker) => !worker.bootFailed && isFailedCandidate(state, worker))
+    .flatMap((worker) => endWorker(worker, 'its rollout failed'))
+  const candidates: { slot: number; cause: string; waits: boolean }[] = []
+  for (const slot of slotsOf(state)) {
+    const live = liveIn(state, slot)
+    const outdated = live.filter((worker) => replacementOf(state, worker, limits, now) !== undefined)
+    const current = live.filter((worker) => !outdated.includes(worker))
+    for (const worker of supersededBy(state, current, outdated, limits, now)) {
+      const { cause, recycled } = replacementOf(state, worker, limits, now)!
+      ends.push(...endWorker(worker, cause).map((action) => (recycled ? { ...action, recycled } : action)))
+    }
+    if (outdated[0] && current.length === 0) {
+      const { cause } = replacementOf(state, outdated[0], limits, now)!
+      // An operator waits for a reload. Where a slot is served, only what the service does by itself observes pauses.
+      candidates.push({ slot, cause, waits: !outdated.some(serves) || (cause !== RELOAD && cause !== ROLLBACK) })
+    }
+  }
+  const next = candidates.find(({ slot, waits }) => !waits || mayFork(state, slot, now))
+  if (!next || ends.length > 0 || isReplacing(state)) return ends
+  return [{ type: 'fork', slot: next.slot, generation: generationFor(state, next.slot), cause: next.cause }]
+}
+
+/** Ends the rollout when every slot runs the new release, or when the rollback is complete. */
+export function planRolloutEnd(state: State, limits: Limits): Action[] {
+  const { rollout } = state
+  if (!rollout) return []
+  const { generation, failure } = rollout
+  if (failure === undefined) {
+    const isBusy = state.workers.some(
+      (worker) => isLeaving(state, worker) || (worker.generation < generation && !isAnsweringAdminRequest(worker))
+    )
+    return isBusy || rolloutCursor(state) !== undefined ? [] : [{ type: 'end-rollout', outcome: 'done', generation }]
+  }
+  const remaining = state.workers.filter((worker) => worker.generation === generation && worker.slot < state.desired)
+  if (remaining.some((worker) => worker.status !== 'ready' || canRollBack(state, worker, limits))) return []
+  const slots = remaining.filter(serves).map(({ slot }) => slot)
+  const problem = state.releaseMissing ? 'is no longer on disk' : 'does not boot any more'
+  const cause =
+    slots.length === 0 ? failure : `${failure}; the release before it ${problem}: slot ${slots} stays on the new one`
+  return [{ type: 'end-rollout', outcome: 'failed', generation, cause }]
+}
+
+/** Ends a worker in the way that its status requires; no action for one that leaves already. */
+export function endWorker(worker: Worker, cause: string, transfer = true): Action[] {
+  if (worker.killed || !isLive(worker)) return []
+  if (worker.status === 'ready') return [{ type: 'drain', id: worker.id, transfer, cause }]
+  return [{ type: 'kill', id: worker.id, reason: 'unwanted', cause }]
+}
+
+/** The generation of a worker that is forked for this slot now. */
+export function generationFor(state: State, slot: number): number {
+  const { rollout, generation } = state
+  if (!rollout || rollout.failure !== undefined) return generation
+  return slot === rolloutCursor(state) || isRolledOut(state, slot) ? rollout.generation : generation
+}
+
+export const forkCause = (state: State, slot: number) =>
+  state.slots[slot] ? `after ${state.slots[slot].reason}` : 'wanted'
+
+export const mayFork = (state: State, slot: number, now: number) => now >= (state.slots[slot]?.notBefore ?? 0)
+
+/** Whether the worker is about to boot a release whose rollout has failed. */
+export const isFailedCandidate = ({ rollout }: State, worker: Worker) =>
+  rollout?.failure !== undefined && worker.generation === rollout.generation && worker.status === 'starting'
+
+/** @returns undefined if the worker may stay */
+function replacementOf(state: State, worker: Worker, limits: Limits, now: number): Replacement | undefined {
+  const { rollout } = state
+  if (rollout && rollout.failure === undefined && worker.generation < rollout.generation) {
+    if (worker.slot === rolloutCursor(state) || isRolledOut(state, worker.slot)) return { cause: RELOAD }
+  }
+  if (rollout?.failure !== undefined && worker.generation === rollout.generation && worker.status === 'ready') {
+    return canRollBack(state, worker, limits) ? { cause: ROLLBACK } : undefined
+  }
+  const recycled = worker.status === 'ready' ? recycleReasonOf(worker, limits, now) : undefined
+  return recycled && { cause: `recycled: ${recycled}`, recycled }
+}
+
+/** The outdated workers of a slot that are no longer needed. */
+function supersededBy(state: State, current: Worker[], outdated: Worker[], limits: Limits, now: number): Worker[] {
+  if (current.some((worker) => serves(worker) && hasProved(state, worker, limits, now))) return outdated
+  // A reload may find a slot whose worker was just being recycled: then the newer one of the two is the one to replace.
+  return current.length === 0 ? outdated.filter(serves).slice(0, -1) : []
+}
+
+/** Whether one slot is being replaced: a worker leaves, or a slot has two workers. */
+const isReplacing = (state: State) =>
+  state.workers.some((worker) => isLeaving(state, worker)) ||
+  slotsOf(state).some((slot) => liveIn(state, slot).length > 1)
+
+const isLeaving = (state: State, worker: Worker) =>
+  !isAnsweringAdminRequest(worker) && (!isLive(worker) || worker.killed !== undefined || worker.slot >= state.desired)
+
+/** The first slot that does not run the new release yet. */
+const rolloutCursor = (state: State) => slotsOf(state).find((slot) => !isRolledOut(state, slot))
+
+/** Whether a worker of the new release serves the slot. */
+const isRolledOut = (state: State, slot: number) =>
+  liveIn(state, slot).some((worker) => worker.generation === state.rollout?.generation && worker.status === 'ready')
+
+/** Whether a worker of the old release can take the place of this one, or is about to. */
+const canRollBack = (state: State, { slot }: Worker, limits: Limits) =>
+  (!state.releaseMissing && (state.rollout?.rollbackFailures ?? 0) < limits.bootAttempts) ||
+  liveIn(state, slot).some((worker) => worker.generation === state.generation)
+
+/** The first worker of a new release must last for the canary time. Further workers of it may take over at once. */
+const hasProved = ({ rollout, workers }: State, worker: Worker, limits: Limits, now: number) =>
+  worker.generation !== rollout?.generation ||
+  now >= worker.since + limits.canaryMs ||
+  workers.some((other) => other !== worker && other.generation === worker.generation && serves(other))
