@@ -3,6 +3,8 @@ import Negotiator from 'negotiator'
 import { countVisit, fillTemplate, object, PAGE_POLICY, readAsset, serveAssets } from '../index.ts'
 
 const FOLDER = new URL('page/', import.meta.url)
+/** A file stands after the files that it imports. */
+const FILES = ['page.css', 'plot.js', 'worker-grid.js', 'live.js', 'icon.svg']
 
 const integer = { type: 'integer' } as const
 /** The answer for clients that prefer JSON. */
@@ -16,7 +18,7 @@ const View = object({
 /** `/`: counts one hit and one visit of the session. Browsers get a page, other clients JSON. */
 export const home: FastifyPluginAsync = async (app) => {
   const page = readAsset(new URL('page.html', FOLDER))
-  const { page: css, live: js, icon } = serveAssets(app, FOLDER, ['page.css', 'live.js', 'icon.svg'])
+  const { page: css, live: js, icon } = serveAssets(app, FOLDER, FILES)
   const assets = { css: css!, js: js!, icon: icon! }
   const { slot, pid, generation, host } = app.worker
 

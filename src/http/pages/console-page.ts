@@ -5,7 +5,16 @@ import { assetFrom, fillTemplate, PAGE_POLICY, readAsset, sendAsset, serveAssets
 
 const FOLDER = new URL('console/', import.meta.url)
 /** A file stands after the files that it imports. */
-const FILES = ['icon.svg', 'style.css', 'page.js', 'workers.js', 'rollout.js', 'commands.js', 'console.js']
+const FILES = [
+  'console-icon.svg',
+  'style.css',
+  'page.js',
+  'workers.js',
+  'rollout-view.js',
+  'settings-view.js',
+  'commands.js',
+  'console.js'
+]
 
 /**
  * `GET /admin`: the console for operators. The page itself contains nothing about the service: it asks the admin plane, with
@@ -16,7 +25,7 @@ export const consolePage: FastifyPluginAsync<Pick<AdminOptions, 'config'>> = asy
   if (controlTokens.length + readTokens.length === 0) return
   onlyAtAdminPort(app)
   const template = readAsset(new URL('console.html', FOLDER))
-  const { console: js, style: css, icon } = serveAssets(app, FOLDER, FILES, '/admin/assets/')
+  const { console: js, style: css, 'console-icon': icon } = serveAssets(app, FOLDER, FILES, '/admin/assets/')
   const page = assetFrom(fillTemplate(template.content, { js: js!, css: css!, icon: icon! }), template.type)
   const schema = { summary: 'The console, a page that asks for a token', tags: ['admin'] }
   app.get('/admin', { config: { session: false, quiet: true }, schema }, (request, reply) =>

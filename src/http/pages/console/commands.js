@@ -1,30 +1,36 @@
-// The commands: asked first where they are dangerous, answered in the list of results.
+// The commands: dangerous ones are confirmed first, and every answer appears in the list of results.
 
-import { $, addLine, element, mebibytes } from './page.js'
-import { describe } from './rollout.js'
+import { $, addLine, element, formatBytes } from './page.js'
+import { describeReload } from './rollout-view.js'
+import { DEFAULT_LEVEL_LABEL, invalidateSettings, markSent, refreshSettings } from './settings-view.js'
 
-const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']
-const BY_CONFIG = 'as LOG_LEVEL says'
-const SECONDS = 5 // of a profile
+const PROFILE_SECONDS = 5
+const REVOKE_MS = 60_000 // by then the browser has saved the file
 
-let ask
-let desiredNow
+let fetchWithToken
+let desiredWorkers
 
-/** @param fetchWithToken like `fetch` @param desired tells how many workers are wanted */
-export function commandsWith(fetchWithToken, desired) {
-  ask = fetchWithToken
-  desiredNow = desired
+/**
+ * @param fetchFunction like `fetch`, with the operator's token
+ * @param desired returns the desired number of workers
+ */
+export function connectCommands(fetchFunction, desired) {
+  fetchWithToken = fetchFunction
+  desiredWorkers = desired
 }
 
-/** Why the service did not do it. */
-export async function reason(response) {
+export async function messageOf(response) {
   const body = await response.json().catch(() => ({}))
   return body.message ?? `the service answered ${response.status}`
 }
 
-/** @returns the answer, also one that says that it did not go well; a refusal is thrown */
+/**
+ * Runs a command.
+ * @returns its answer, also when the command failed
+ * @throws Error when the service refused the command
+ */
 async function command(name, args) {
-  const response = await ask(`/admin/commands/${name}`, {
+  const response = await fetchWithToken(`/admin/commands/${name}`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify(args)
@@ -34,16 +40,19 @@ async function command(name, args) {
   return answer
 }
 
-const QUESTIONS = {
-  stop: () => 'The service drains and ends. Nothing here can start it again.',
-  scale: ({ workers }) => workers < desiredNow() && `Fewer workers: ${workers} in place of ${desiredNow()}.`,
+/** By command: what the operator confirms; a falsy value needs no confirmation. */
+const WARNINGS = {
+  stop: () => 'The service drains and ends. The console cannot start it again.',
+  scale: ({ workers }) =>
+    workers < desiredWorkers() && `The number of workers decreases: ${workers} in place of ${desiredWorkers()}.`,
   heap: ({ slot }) =>
-    `A new worker takes slot ${slot}; the old one leaves, and all of its memory, secrets too, is in the file.`,
-  'settings-set': ({ key, value }) => key === 'maintenance' && value && 'Every route of yours answers 503 from now on.'
+    `A new worker takes slot ${slot}; the old one leaves. The file contains all of its memory, secrets included.`,
+  'settings-set': ({ key, value }) =>
+    key === 'maintenance' && value && 'Every route of your app answers 503 until you turn this off.'
 }
 
-function confirmed(question) {
-  $('question').textContent = `${question} Go on?`
+function confirmed(warning) {
+  $('question').textContent = `${warning} Go on?`
   $('confirm').returnValue = 'no'
   $('confirm').showModal()
   return new Promise((resolve) => {
@@ -51,123 +60,88 @@ function confirmed(question) {
   })
 }
 
-/** Does it, when it is meant, and says what came of it. */
-export async function act(name, args, button) {
+/** Runs a command after a confirmation where one is needed, and shows its result. */
+export async function runCommand(name, args, button) {
   if (button.ariaDisabled === 'true') return
-  const question = QUESTIONS[name]?.(args)
-  if (question && !(await confirmed(question))) return
-  const isSetting = /^settings-set|^log-level/.test(name)
-  if (isSetting) turn++
-  const what = [name, ...Object.values(args).map((value) => (value === null ? BY_CONFIG : value))].join(' ')
-  const line = addLine($('results'), new Date(), `${what} …`)
-  const say = (text, ok) => {
-    line.lastChild.textContent = `${what}: ${text}`
-    line.className = ok ? 'done' : 'refused'
-  }
+  const warning = WARNINGS[name]?.(args)
+  if (warning && !(await confirmed(warning))) return
+  const changesSetting = name === 'settings-set' || name === 'log-level'
+  if (changesSetting) invalidateSettings()
   button.ariaDisabled = 'true'
-  try {
-    const { ok, result, missing } = await command(name, name === 'profile' ? { ...args, seconds: SECONDS } : args)
-    const without = missing.map(({ slot, why }) => `; slot ${slot}: ${why}`)
-    say(words(result) + without.join(''), ok)
-    if (result?.path) await offer(result, line)
-  } catch (error) {
-    say(error.message, false)
-  } finally {
-    button.ariaDisabled = null
-  }
-  if (isSetting) await showSettings()
+  await showResult(name, args)
+  button.ariaDisabled = null
+  if (changesSetting) await showSettings()
 }
 
-function words(result) {
+async function showResult(name, args) {
+  const values = Object.values(args).map((value) => value ?? DEFAULT_LEVEL_LABEL)
+  const title = [name, ...values].join(' ')
+  const line = addLine($('results'), new Date(), `${title} …`)
+  const show = (text, ok) => {
+    line.lastChild.textContent = `${title}: ${text}`
+    line.className = ok ? 'done' : 'refused'
+  }
+  try {
+    const { ok, result, missing } = await command(
+      name,
+      name === 'profile' ? { ...args, seconds: PROFILE_SECONDS } : args
+    )
+    const notReached = missing.map(({ slot, why }) => `; slot ${slot}: ${why}`)
+    show(describeResult(result) + notReached.join(''), ok)
+    if (result?.path) await offerFile(result, line)
+  } catch (error) {
+    show(error.message, false)
+  }
+}
+
+function describeResult(result) {
   if (result === null || typeof result !== 'object') return 'done'
-  if (result.outcome) return describe(result)
-  if (result.path) return `${mebibytes(result.bytes)} in ${result.path}`
+  if (result.outcome) return describeReload(result)
+  if (result.path) return `${formatBytes(result.bytes)} in ${result.path}`
   const { values: _, ...others } = result
   return Object.entries(others)
     .map(([name, value]) => `${name} ${value}`)
     .join(', ')
 }
 
-/** A file of the service is saved, and can be saved again. */
-async function offer({ path }, line) {
+/** Saves a file of the service, and adds a button that saves it again. */
+async function offerFile({ path }, line) {
   const name = path.split('/').at(-1)
-  const save = async () => {
-    const response = await ask(`/admin/files/${name}`)
-    if (!response.ok) throw new Error(await reason(response))
-    const link = element('a', { href: URL.createObjectURL(await response.blob()), download: name })
-    link.click()
-    setTimeout(() => URL.revokeObjectURL(link.href), 60_000)
-  }
-  const again = element('button', { type: 'button', className: 'quiet', textContent: 'Save again' })
-  again.setAttribute('aria-label', `Save again: ${name}`)
-  again.addEventListener('click', () =>
-    save().catch(({ message }) => {
-      again.textContent = message
+  await saveFile(name)
+  const button = element('button', { type: 'button', className: 'quiet', textContent: 'Save again' })
+  button.setAttribute('aria-label', `Save again: ${name}`)
+  button.addEventListener('click', () =>
+    saveFile(name).catch(({ message }) => {
+      button.textContent = message
     })
   )
-  await save()
-  line.append(again)
+  line.append(button)
 }
 
-// Settings: a field each, of the kind that its value is of.
-
-/** One more with each that is asked for, and each that is sent. */
-let turn = 0
-
-export async function showSettings() {
-  const own = ++turn
-  const answer = await command('settings-get', {}).catch(() => undefined)
-  // Something was sent meanwhile, or asked again: this answer may be of before.
-  if (own !== turn) return
-  for (const [key, value] of Object.entries(answer?.result.values ?? {})) {
-    if (key === 'logLevel') put($('level'), value ?? '')
-    else put($(`setting-${key}`) ?? setting(key, value), value)
-  }
+async function saveFile(name) {
+  const response = await fetchWithToken(`/admin/files/${name}`)
+  if (!response.ok) throw new Error(await messageOf(response))
+  const link = element('a', { href: URL.createObjectURL(await response.blob()), download: name })
+  link.click()
+  setTimeout(() => URL.revokeObjectURL(link.href), REVOKE_MS)
 }
 
-const contentOf = (input) => (input.type === 'checkbox' ? input.checked : input.value)
-const known = new WeakMap()
-
-/** What is in a field is in force, or was sent: it is nobody's draft any more. */
-const know = (input) => known.set(input, contentOf(input))
-
-/** Shows what is in force, where nobody has changed the field. */
-export function put(input, value) {
-  if (known.has(input) && known.get(input) !== contentOf(input)) return
-  if (input.type === 'checkbox') input.checked = value
-  else input.value = typeof value === 'string' ? value : JSON.stringify(value)
-  know(input)
-}
-
-/** @returns its input */
-function setting(key, value) {
-  const id = `setting-${key}`
-  const isFlag = typeof value === 'boolean'
-  const input = element('input', { id, type: isFlag ? 'checkbox' : 'text' })
-  const button = element('button', { type: 'submit', textContent: 'Set' })
-  button.setAttribute('aria-label', `Set ${key}`)
-  const form = element('form', {}, element('label', { htmlFor: id, textContent: key }), input, button)
-  form.addEventListener('submit', (event) => {
-    event.preventDefault()
-    know(input)
-    void act('settings-set', isFlag ? { key, value: input.checked } : { key, text: input.value }, button)
-  })
-  $('settings').append(form)
-  return input
-}
+export const showSettings = () =>
+  refreshSettings(command, (args, button) => void runCommand('settings-set', args, button))
 
 for (const button of document.querySelectorAll('button[data-command]')) {
-  button.addEventListener('click', () => void act(button.dataset.command, {}, button))
+  button.addEventListener('click', () => void runCommand(button.dataset.command, {}, button))
 }
-const onSubmit = (id, input, args) =>
-  $(id).addEventListener('submit', (event) => {
-    event.preventDefault()
-    know(input)
-    void act(...args(input), $(id).querySelector('button'))
-  })
-onSubmit('scale', $('workers'), (input) => ['scale', { workers: input.valueAsNumber }])
-onSubmit('log-level', $('level'), ({ value }) =>
-  value ? ['log-level', { level: value }] : ['settings-set', { key: 'logLevel', value: null }]
-)
-const option = (value, textContent = value) => element('option', { value, textContent })
-$('level').append(option('', BY_CONFIG), ...LEVELS.map((level) => option(level)))
+$('scale').addEventListener('submit', (event) => {
+  event.preventDefault()
+  markSent($('workers'))
+  void runCommand('scale', { workers: $('workers').valueAsNumber }, event.target.querySelector('button'))
+})
+$('log-level').addEventListener('submit', (event) => {
+  event.preventDefault()
+  markSent($('level'))
+  const level = $('level').value
+  const button = event.target.querySelector('button')
+  if (level) void runCommand('log-level', { level }, button)
+  else void runCommand('settings-set', { key: 'logLevel', value: null }, button)
+})

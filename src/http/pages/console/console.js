@@ -1,68 +1,72 @@
-// The console: a token, one stream of events, and commands. The token is kept in this tab and nowhere else.
+// The console: a token, one stream of events, and commands. The token is stored in this tab only.
 
-import { act, commandsWith, put, reason, showSettings } from './commands.js'
-import { $, addLine, count, duration, element, write } from './page.js'
-import { noteRoll, showRoll } from './rollout.js'
+import { connectCommands, messageOf, runCommand, showSettings } from './commands.js'
+import { $, addLine, element, formatDuration, formatNumber, setText } from './page.js'
+import { applyJournalEntry, showRollout } from './rollout-view.js'
+import { showValue } from './settings-view.js'
 import { showWorkers, totalRate } from './workers.js'
 
-const SAVED = 'muster.token'
-const BACK = 300 // ms after which a stream that ended is asked for again
-const LATER = 2000 // ms, after a refusal or a fault that does not say when
-const KNOWN = 500 // entries of the journal that are not shown twice
+const TOKEN_KEY = 'muster.token'
+const RECONNECT_MS = 300 // after a stream that ended
+const RETRY_MS = 2000 // after a refusal or an error without Retry-After
+const MAX_KNOWN_ENTRIES = 500 // of the journal, remembered so that they are not shown twice
+const SETTINGS_DELAY_MS = 200 // entries of the journal may come in groups
 
-let token = read()
-let following
+let token = readToken()
+let stream
 let status
-let refreshing
-let asksSettings = false
+let settingsTimer
+let settingsNeeded = false
 
-function read() {
+function readToken() {
   try {
-    return sessionStorage.getItem(SAVED)
+    return sessionStorage.getItem(TOKEN_KEY)
   } catch {
     return null // storage may be forbidden
   }
 }
 
-function keep(value) {
+function storeToken(value) {
   token = value
   try {
-    if (value === null) sessionStorage.removeItem(SAVED)
-    else sessionStorage.setItem(SAVED, value)
-  } catch {}
+    if (value === null) sessionStorage.removeItem(TOKEN_KEY)
+    else sessionStorage.setItem(TOKEN_KEY, value)
+  } catch {} // storage may be forbidden
 }
 
-const ask = (path, options = {}) =>
+const fetchWithToken = (path, options = {}) =>
   fetch(path, { ...options, cache: 'no-store', headers: { ...options.headers, authorization: `Bearer ${token}` } })
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
 
-function tell(state, text) {
+function showConnection(state, text) {
   $('connection').dataset.state = state
-  write($('connection'), text)
+  setText($('connection'), text)
 }
 
-// In and out.
+// Signing in and out.
 
-function leave(why = '') {
-  following?.abort()
-  keep(null)
+function signOut(message = '') {
+  stream?.abort()
+  storeToken(null)
   $('enter').hidden = false
-  $('console').hidden = $('leave').hidden = true
-  $('refused').textContent = why
-  tell('off', '')
+  $('console').hidden = true
+  $('leave').hidden = true
+  $('refused').textContent = message
+  showConnection('off', '')
   $('token').value = ''
   $('token').focus()
 }
 
-function enter(response) {
+function signIn(response) {
   const mayCommand = response.headers.get('x-admin-access') === 'control'
   $('enter').hidden = true
-  $('console').hidden = $('leave').hidden = false
+  $('console').hidden = false
+  $('leave').hidden = false
   $('controls').hidden = !mayCommand
   document.body.toggleAttribute('data-read-only', !mayCommand)
-  keep(token)
-  asksSettings = mayCommand
+  storeToken(token)
+  settingsNeeded = mayCommand
 }
 
 $('enter').addEventListener('submit', (event) => {
@@ -71,35 +75,35 @@ $('enter').addEventListener('submit', (event) => {
   token = $('token').value.trim()
   void follow()
 })
-$('leave').addEventListener('click', () => leave())
+$('leave').addEventListener('click', () => signOut())
 
-// The stream. EventSource cannot send a token, so it is read by hand; a worker that leaves ends it, and another goes on.
+// The stream. EventSource cannot send a token, so the events are parsed here. When a worker drains, its stream ends and the
+// next connection reaches another worker.
 
 async function follow() {
-  following?.abort()
-  const { signal } = (following = new AbortController())
+  stream?.abort()
+  stream = new AbortController()
+  const { signal } = stream
   while (!signal.aborted) {
-    let pause = LATER
+    let pauseMs = RETRY_MS
     try {
-      const response = await ask('/admin/events', { signal })
-      if (response.status === 401) return leave('This token is refused.')
+      const response = await fetchWithToken('/admin/events', { signal })
+      if (response.status === 401) return signOut('This token is refused.')
       if (!response.ok) {
-        pause = response.headers.get('retry-after') * 1000 || LATER
-        throw new Error(await reason(response))
+        pauseMs = response.headers.get('retry-after') * 1000 || RETRY_MS
+        throw new Error(await messageOf(response))
       }
-      pause = BACK
-      enter(response)
+      pauseMs = RECONNECT_MS
+      signIn(response)
       await readEvents(response.body)
-      tell('connecting', 'Connecting')
+      showConnection('connecting', 'Connecting')
     } catch (error) {
       if (signal.aborted) return
-      if (!$('enter').hidden) {
-        write($('refused'), error.message)
-        return
-      }
-      tell('connecting', `Reconnecting: ${error.message}`)
+      const isSignedIn = $('enter').hidden
+      if (!isSignedIn) return setText($('refused'), error.message)
+      showConnection('connecting', `Reconnecting: ${error.message}`)
     }
-    await sleep(pause)
+    await sleep(pauseMs)
   }
 }
 
@@ -111,80 +115,92 @@ async function readEvents(body) {
     if (done) return
     const events = (text + value).split('\n\n')
     text = events.pop()
-    for (const event of events) handle(event)
+    for (const event of events) handleEvent(event)
   }
 }
 
-function handle(text) {
+function handleEvent(text) {
   const { event, data } = Object.fromEntries(text.split('\n').map((line) => line.split(/: (.*)/s, 2)))
-  if (event === 'status') show(JSON.parse(data))
+  if (event === 'status') showStatus(JSON.parse(data))
   else if (event === 'journal' || event === 'audit') showEntry(JSON.parse(data))
 }
 
-function show(now) {
-  tell('live', 'Live')
-  const { version, pid, scheduling, workers, desired } = now
-  const sum = (field) => workers.reduce((all, worker) => all + (worker[field] ?? 0), 0)
-  showWorkers(workers, (command, slot, button) => void act(command, { slot }, button))
-  showRoll(now)
-  write($('about'), `version ${version} · pid ${pid} · ${scheduling}`)
-  const ready = new Set(workers.filter((worker) => worker.status === 'ready').map(({ slot }) => slot)).size
-  const restarts = Object.entries(now.restarts).filter(([, times]) => times > 0)
-  figures({
-    State: now.state,
-    'Workers ready': `${ready} of ${desired}`,
-    Generation: count(now.generation),
-    'Requests/s': count(totalRate()),
-    'In flight': count(sum('inFlight')),
-    Connections: count(sum('connections')),
-    Restarts: restarts.map(([why, times]) => `${why} ${times}`).join(', ') || '0',
-    Uptime: duration(now.uptimeSeconds)
-  })
-  put($('workers'), desired)
-  status = now
-  if (asksSettings && now.state !== 'draining') {
-    asksSettings = false
+function showStatus(current) {
+  status = current
+  showConnection('live', 'Live')
+  const { version, pid, scheduling, workers, desired } = current
+  showWorkers(workers, (command, slot, button) => void runCommand(command, { slot }, button))
+  showRollout(current)
+  setText($('about'), `version ${version} · pid ${pid} · ${scheduling}`)
+  showFigures(figuresOf(current))
+  showValue($('workers'), desired)
+  if (settingsNeeded && current.state !== 'draining') {
+    settingsNeeded = false
     void showSettings()
   }
 }
 
-function figures(values) {
-  const list = $('figures')
-  for (const [i, [name, value]] of Object.entries(values).entries()) {
-    if (!list.children[i]) list.append(element('div', {}, element('dt', { textContent: name }), element('dd')))
-    write(list.children[i].lastChild, value)
+function figuresOf({ state, workers, desired, generation, restarts, uptimeSeconds }) {
+  const sum = (field) => workers.reduce((total, worker) => total + (worker[field] ?? 0), 0)
+  const readySlots = new Set(workers.filter((worker) => worker.status === 'ready').map(({ slot }) => slot))
+  const restartCounts = Object.entries(restarts).filter(([, count]) => count > 0)
+  return {
+    State: state,
+    'Workers ready': `${readySlots.size} of ${desired}`,
+    Generation: formatNumber(generation),
+    'Requests/s': formatNumber(totalRate()),
+    'In flight': formatNumber(sum('inFlight')),
+    Connections: formatNumber(sum('connections')),
+    Restarts: restartCounts.map(([reason, count]) => `${reason} ${count}`).join(', ') || '0',
+    Uptime: formatDuration(uptimeSeconds)
   }
 }
 
-const shown = new Set()
+function showFigures(figures) {
+  const list = $('figures')
+  for (const [i, [name, value]] of Object.entries(figures).entries()) {
+    if (!list.children[i]) list.append(element('div', {}, element('dt', { textContent: name }), element('dd')))
+    setText(list.children[i].lastChild, value)
+  }
+}
 
-/** One that was shown already, before the stream came back or somebody else joined, is not shown again. */
+const knownEntries = new Set()
+
+/** Shows an entry of the journal, unless it came before: the service repeats entries when a client connects. */
 function showEntry(entry) {
   const key = JSON.stringify(entry)
-  if (shown.has(key)) return
-  shown.add(key)
-  if (shown.size > KNOWN) shown.delete(shown.values().next().value)
-  const { at, event, slot, pid, generation, command, who, ok, why } = entry
-  const about = [
+  if (knownEntries.has(key)) return
+  knownEntries.add(key)
+  if (knownEntries.size > MAX_KNOWN_ENTRIES) knownEntries.delete(knownEntries.values().next().value)
+  addLine($('journal'), new Date(entry.at), describeEntry(entry))
+  applyJournalEntry(entry)
+  if (status) showRollout(status)
+  const { event, command } = entry
+  const changedSetting = event === 'command answered' && (command === 'settings-set' || command === 'log-level')
+  if (changedSetting && !$('controls').hidden) {
+    clearTimeout(settingsTimer)
+    settingsTimer = setTimeout(showSettings, SETTINGS_DELAY_MS)
+  }
+}
+
+function describeEntry({ event, slot, pid, generation, command, who, ok, why }) {
+  const parts = [
+    event,
     command,
     slot !== undefined && `slot ${slot}`,
     pid && `pid ${pid}`,
     generation && `generation ${generation}`,
     who && `by ${who}`,
-    ok === false && 'not done',
+    ok === false && 'failed',
     why
   ]
-  addLine($('journal'), new Date(at), [event, ...about].filter(Boolean).join(' · '))
-  noteRoll(entry)
-  if (status) showRoll(status)
-  if (event === 'command answered' && /^(settings-set|log-level)$/.test(command) && !$('controls').hidden) {
-    clearTimeout(refreshing) // once, for all entries that come first
-    refreshing = setTimeout(showSettings, 200)
-  }
+  return parts.filter(Boolean).join(' · ')
 }
 
-commandsWith(ask, () => status?.desired ?? 0)
+connectCommands(fetchWithToken, () => status?.desired ?? 0)
 if (token) {
-  tell('connecting', 'Connecting')
+  showConnection('connecting', 'Connecting')
   void follow()
-} else leave()
+} else {
+  signOut()
+}

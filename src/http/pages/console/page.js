@@ -1,42 +1,45 @@
-// What all of the console is made of. Everything that comes in is text: none of it becomes markup.
+// Helpers of the console. Everything from the service is inserted as text, never as markup.
 
-const LINES = { journal: 100, results: 10 } // that a list keeps
+const MAX_LINES = { journal: 100, results: 10 } // by the id of the list
 
 export const $ = (id) => document.getElementById(id)
 
 export function element(name, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(name), properties)
-  made.append(...children)
-  return made
+  const created = Object.assign(document.createElement(name), properties)
+  created.append(...children)
+  return created
 }
 
-/** What did not change is not announced again. */
-export function write(node, text) {
+/** Sets the text if it has changed, so that screen readers do not announce it again. */
+export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text
 }
 
-const number = new Intl.NumberFormat(undefined, { maximumFractionDigits: 1 })
-export const count = (value) => (Number.isFinite(value) ? number.format(value) : '–')
-export const plural = (value, noun) => `${count(value)} ${noun}${value === 1 ? '' : 's'}`
-export const mebibytes = (bytes) => `${count(bytes / 2 ** 20)} MiB`
+const numberFormat = new Intl.NumberFormat(undefined, { maximumFractionDigits: 1 })
+export const formatNumber = (value) => (Number.isFinite(value) ? numberFormat.format(value) : '–')
+export const formatCount = (value, noun) => `${formatNumber(value)} ${noun}${value === 1 ? '' : 's'}`
+export const formatBytes = (bytes) => `${formatNumber(bytes / 2 ** 20)} MiB`
 
-export function duration(seconds) {
+export function formatDuration(seconds) {
   const units = [
     [86400, 'd'],
     [3600, 'h'],
     [60, 'min']
   ]
-  const [size, unit] = units.find(([least]) => seconds >= least) ?? [1, 's']
+  const [size, unit] = units.find(([size]) => seconds >= size) ?? [1, 's']
   return `${Math.floor(seconds / size)} ${unit}`
 }
 
-const timeOf = (at) =>
+const timeElement = (at) =>
   element('time', { dateTime: at.toISOString(), textContent: at.toLocaleTimeString(undefined, { hour12: false }) })
 
-/** The newest on top. @returns the line; its last child is the text */
+/**
+ * Adds a line at the top of a list and removes the oldest if there are too many.
+ * @returns the line; its last child is the text
+ */
 export function addLine(list, at, text) {
-  const line = element('li', {}, timeOf(at), text)
+  const line = element('li', {}, timeElement(at), text)
   list.prepend(line)
-  while (list.children.length > LINES[list.id]) list.lastElementChild.remove()
+  while (list.children.length > MAX_LINES[list.id]) list.lastElementChild.remove()
   return line
 }
