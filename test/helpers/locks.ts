@@ -63,7 +63,7 @@ export async function setClockBack(client: Redis, ms: number): Promise<void> {
 /** What so many calls return. */
 export const times = <T>(count: number, what: (i: number) => T): T[] => Array.from({ length: count }, (_, i) => what(i))
 
-/** What is thrown at one whose lease is lost. */
+/** The error of a caller whose lease is lost. */
 export const LOST = { name: 'LeaseLostError', code: 'LEASE_LOST' }
 
 /** Work that must not begin. */

@@ -17,8 +17,8 @@ interface Pair {
 }
 
 /**
- * Stands between an app and its Redis, and does what networks do: loses answers, cuts, hangs, refuses. On a Unix
- * socket, whose address nobody else can take while it refuses.
+ * Stands between an app and its Redis and fails as networks do: it loses answers, cuts, hangs and refuses. It listens on a Unix
+ * socket, whose address no other process can take while it refuses.
  */
 export class RedisProxy {
   readonly #socketPath: string
@@ -59,7 +59,7 @@ export class RedisProxy {
     return new Promise((resolve, reject) => server.once('error', reject).listen(this.#socketPath, resolve))
   }
 
-  /** Nobody is there: every connection is cut, and new ones are refused. */
+  /** Cuts every connection and refuses new ones. */
   async refuse(): Promise<void> {
     const server = this.#server
     this.#server = undefined
