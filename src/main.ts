@@ -2,9 +2,9 @@ import cluster from 'node:cluster'
 import { EXIT_CONFIG, StartupError } from './common/errors.ts'
 import { keepCompiledCode } from './config/compile-cache.ts'
 
-// Before anything else is loaded. Workers: a terminal and docker send signals to the whole group, and the primary alone
-// decides what they mean. The primary: as process 1 of a container it would not even get a signal without a listener,
-// and until it has begun there is nothing to drain.
+// First of all. Workers ignore signals: terminals and Docker send them to the whole process group, and only the primary decides
+// what they mean. The primary needs listeners because process 1 of a container ignores signals that have none; until it has
+// started, there is nothing to drain.
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
   process.on(signal, () => {
     if (cluster.isPrimary && signal !== 'SIGHUP') process.exit(0)

@@ -2,14 +2,14 @@ import * as module from 'node:module'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 
-/** Where what can be made again is kept. */
+/** The folder for files that can be created again. */
 export const cacheDirOf = ({ XDG_CACHE_HOME }: NodeJS.ProcessEnv): string =>
   join(XDG_CACHE_HOME || join(homedir(), '.cache'), 'muster')
 
 /**
- * Code that was compiled once is kept, for the workers that come after: they are ready sooner. Since Node 22.1; where the
- * folder cannot be written, node goes on without. Not under coverage, which is less precise with it, as node's
- * documentation says. Read here and not by config.ts, which it is to speed up.
+ * Enables Node's compile cache (Node 22.1 and newer), so that later workers are ready sooner. Without a writable folder Node
+ * works without it. Coverage is less precise with a compile cache, as Node documents, so it stays off then. This module reads
+ * the environment itself because loading the configuration is to be faster too.
  */
 export function keepCompiledCode(environment: NodeJS.ProcessEnv = process.env): void {
   const { enableCompileCache } = module as { enableCompileCache?: (folder: string) => unknown }

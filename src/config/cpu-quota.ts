@@ -2,38 +2,40 @@ import { readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { dirname, join, normalize } from 'node:path'
 
-/** Where cgroup v1 is mounted with the cpu controller. */
+/** The mount points of cgroup v1's cpu controller, below /sys/fs/cgroup. */
 const V1_MOUNTS = ['cpu', 'cpu,cpuacct']
 
-/** How many processes can run at once: the cores this one may use, or fewer where its cgroup has a smaller CPU quota. */
+/** The number of processes that can run at once: the cores of this process, or fewer when its cgroup has a CPU quota. */
 export function usableCpus(root = '/'): number {
   return Math.max(1, Math.min(availableParallelism(), Math.ceil(cpuQuota(root) ?? Number.POSITIVE_INFINITY)))
 }
 
 /**
- * The CPU time that the cgroup of this process and those above it allow, in cores; the smallest counts. Undefined: no
- * limit. In a container the path in /proc/self/cgroup may be the host's, and then only the mount's own folder is there.
- * @param root of the file system, for tests
+ * Reads the smallest CPU quota of this process's cgroup and the cgroups above it. In a container the path in
+ * /proc/self/cgroup may be the host's; then only the top folder of the mount exists.
+ * @param root the root of the file system, for tests
+ * @returns the quota in cores; undefined when there is none
  */
 export function cpuQuota(root = '/'): number | undefined {
   const quotas = (read(join(root, 'proc/self/cgroup')) ?? '').split('\n').flatMap((line) => {
     const [, id, controllers = '', path = ''] = /^(\d+):([^:]*):(.*)$/.exec(line) ?? []
-    const mounts = id === '0' ? [''] : controllers.split(',').includes('cpu') ? V1_MOUNTS : []
-    const folders = mounts.flatMap((mount) => withParents(path).map((one) => join(root, 'sys/fs/cgroup', mount, one)))
-    return folders.flatMap((folder) => (id === '0' ? quotaOfV2(folder) : quotaOfV1(folder)) ?? [])
+    const foldersIn = (mount: string) => withParents(path).map((parent) => join(root, 'sys/fs/cgroup', mount, parent))
+    if (id === '0') return foldersIn('').flatMap((folder) => quotaV2(folder) ?? [])
+    if (!controllers.split(',').includes('cpu')) return []
+    return V1_MOUNTS.flatMap(foldersIn).flatMap((folder) => quotaV1(folder) ?? [])
   })
   return quotas.length > 0 ? Math.min(...quotas) : undefined
 }
 
-/** @param text of `cpu.max`: "150000 100000" or "max 100000", quota and period in µs */
+/** Parses `cpu.max`: quota and period in µs, such as "150000 100000", or "max 100000". @returns as {@link cpuQuota} */
 export function parseCpuMax(text: string): number | undefined {
   const [quota, period] = text.trim().split(/\s+/)
   return inCores(quota, period)
 }
 
-const quotaOfV2 = (folder: string) => parseCpuMax(read(join(folder, 'cpu.max')) ?? '')
-/** A quota of -1 is none. */
-const quotaOfV1 = (folder: string) =>
+const quotaV2 = (folder: string) => parseCpuMax(read(join(folder, 'cpu.max')) ?? '')
+/** A quota of -1 means no limit. */
+const quotaV1 = (folder: string) =>
   inCores(read(join(folder, 'cpu.cfs_quota_us')), read(join(folder, 'cpu.cfs_period_us')))
 
 function inCores(quota: string | undefined, period: string | undefined): number | undefined {
@@ -41,7 +43,7 @@ function inCores(quota: string | undefined, period: string | undefined): number 
   return cores > 0 && Number.isFinite(cores) ? cores : undefined
 }
 
-/** "/a/b" → "/a/b", "/a", "/"; a path that leaves the namespace of cgroups, "/../a", is taken from its top. */
+/** "/a/b" becomes "/a/b", "/a", "/". A path out of the cgroup namespace, "/../a", is read as "/a". */
 function withParents(path: string): string[] {
   const folder = normalize(path)
   return folder === '/' ? ['/'] : [folder, ...withParents(dirname(folder))]

@@ -5,24 +5,24 @@ export interface RedisNode {
   port: number
 }
 
-/** How to log in, and whether the connection is TLS. */
+/** The credentials, and whether the connection uses TLS. */
 interface Access {
   tls: boolean
   username?: string
   password?: string
 }
 
-/** What a REDIS_URL names. */
+/** A parsed REDIS_URL. */
 export type RedisTarget =
   | { kind: 'socket'; path: string }
   | (Access & RedisNode & { kind: 'server'; db: number })
   | (Access & {
       kind: 'sentinel'
       sentinels: RedisNode[]
-      /** The name that the sentinels know the primary by. */
+      /** The name of the primary at the sentinels. */
       name: string
       db: number
-      /** How to log in at the sentinels, whose users are not those of Redis. */
+      /** The credentials for the sentinels, which have users of their own. */
       sentinelUsername?: string
       sentinelPassword?: string
     })
@@ -37,16 +37,16 @@ const REDIS_PORT = 6379
 const SENTINEL_PORT = 26379
 
 /**
- * Reads `redis[s]://[user:password@]host[:port][/db]`, `unix:///path`,
+ * Parses `redis[s]://[user:password@]host[:port][/db]`, `unix:///path`,
  * `redis[s]+sentinel://[user:password@]host[:port],…/name[/db][?sentinelUsername=…&sentinelPassword=…]` and
- * `redis[s]+cluster://[user:password@]host[:port],…`; user, password and name percent-encoded.
- * @throws Error that says what is wrong and shows nothing of the URL, which may have a password in it
+ * `redis[s]+cluster://[user:password@]host[:port],…`. User, password and name are percent-encoded.
+ * @throws Error whose message completes "REDIS_URL …". It shows no part of the URL, which may contain a password
  */
 export function parseRedisUrl(url: string): RedisTarget {
   if (/^unix:\/\/\/./.test(url)) return { kind: 'socket', path: url.slice('unix://'.length) }
-  const [, s, form, login, hosts = '', path = '', query = ''] = URL_PARTS.exec(url) ?? []
+  const [, tls, form, login, hosts = '', path = '', query = ''] = URL_PARTS.exec(url) ?? []
   if (hosts === '') throw new Error(`must be ${REDIS_URL_FORMS}, with user and password percent-encoded`)
-  const access = { tls: s === 's', ...loginOf(login) }
+  const access = { tls: tls === 's', ...loginOf(login) }
   const parts = path === '' ? [] : path.split('/')
   if (form !== 'sentinel' && query !== '') throw new Error('takes no ?options in this form')
   switch (form) {
@@ -61,7 +61,7 @@ export function parseRedisUrl(url: string): RedisTarget {
     }
     default: {
       const [node, ...more] = nodesOf(hosts, REDIS_PORT)
-      if (!node || more.length > 0) throw new Error('names several hosts: say redis+sentinel:// or redis+cluster://')
+      if (!node || more.length > 0) throw new Error('names several hosts: use redis+sentinel:// or redis+cluster://')
       return { kind: 'server', ...node, db: dbOf(parts), ...access }
     }
   }
@@ -72,14 +72,15 @@ function loginOf(login: string | undefined): Pick<Access, 'username' | 'password
   const colon = login.indexOf(':')
   const username = decode(colon < 0 ? login : login.slice(0, colon))
   const password = colon < 0 ? '' : decode(login.slice(colon + 1))
-  if (password === '') throw new Error('has a user without a password: user:password@, or :password@')
+  if (password === '') throw new Error('has a user without a password: write user:password@ or :password@')
   return { password, ...(username !== '' && { username }) }
 }
 
 function sentinelLoginOf(query: string): { sentinelUsername?: string; sentinelPassword?: string } {
   const options = Object.fromEntries(new URLSearchParams(query))
   const { sentinelUsername, sentinelPassword, ...unknown } = options
-  if (Object.keys(unknown).length > 0) throw new Error('has an option beside sentinelUsername and sentinelPassword')
+  if (Object.keys(unknown).length > 0)
+    throw new Error('has an unknown option: only sentinelUsername and sentinelPassword are allowed')
   if (sentinelUsername && !sentinelPassword) throw new Error('has a sentinelUsername without a sentinelPassword')
   return { ...(sentinelUsername && { sentinelUsername }), ...(sentinelPassword && { sentinelPassword }) }
 }
@@ -88,16 +89,15 @@ function nodesOf(hosts: string, defaultPort: number): RedisNode[] {
   return hosts.split(',').map((text) => {
     const [, address = '', name = '', digits] = HOST_PARTS.exec(text) ?? []
     const port = Number(digits ?? defaultPort)
-    if (isIP(address) !== 6 && !/^[\w.-]+$/.test(name))
-      throw new Error('has a host that is none, or a port that is none')
-    if (port < 1 || port > 65535) throw new Error('has a port that is not from 1 to 65535')
+    if (isIP(address) !== 6 && !/^[\w.-]+$/.test(name)) throw new Error('has an invalid host or port')
+    if (port < 1 || port > 65535) throw new Error('has an invalid port: it must be from 1 to 65535')
     return { host: address || name, port }
   })
 }
 
 function dbOf(parts: string[]): number {
   const [db = '', ...more] = parts
-  if (more.length > 0 || !/^\d{0,5}$/.test(db)) throw new Error('has a path that is no number of a database')
+  if (more.length > 0 || !/^\d{0,5}$/.test(db)) throw new Error('has a path that is not a database number')
   return Number(db)
 }
 
@@ -105,6 +105,6 @@ function decode(text: string): string {
   try {
     return decodeURIComponent(text)
   } catch {
-    throw new Error('is not percent-encoded right')
+    throw new Error('has an invalid percent-encoding')
   }
 }

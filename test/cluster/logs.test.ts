@@ -161,8 +161,7 @@ timed('unread standard output never blocks the service', async (t) => {
   const lines: Line[] = []
   const source = new Socket({ fd: reading, writable: false })
   createInterface({ input: source }).on('line', (text) => lines.push(JSON.parse(text) as Line))
-  const said = () =>
-    lines.filter(({ msg }) => msg.startsWith('log lines were dropped')).map((line) => Number(line.lines))
+  const said = () => lines.filter(({ msg }) => msg.startsWith('log lines dropped')).map((line) => Number(line.lines))
   await until(() => said().length === 2, 'both workers have said how many')
   assert.deepEqual(said().sort(), (await dropped()).filter((count) => count > 0).sort())
   const told = lines.filter(({ url }) => String(url).startsWith('/x')).length + said().reduce((a, b) => a + b)

@@ -29,7 +29,7 @@ test('invalid variables stop the start, and the error names all of them', async 
     await refusal(t, { WORKERS: 'many' }),
     /WORKERS: must be a number of worker processes from 1 to 999, or auto/
   )
-  assert.match(await refusal(t, { APP: 'nowhere.mjs' }), /APP: there is no module ".*nowhere\.mjs"/)
+  assert.match(await refusal(t, { APP: 'nowhere.mjs' }), /APP: module ".*nowhere\.mjs" not found: /)
 })
 
 test('an occupied port stops the start with a remedy', async (t) => {
@@ -43,8 +43,8 @@ test('an occupied port stops the start with a remedy', async (t) => {
   }
 })
 
-test('a HOST that is no address of this machine stops the start', async (t) => {
-  assert.match(await refusal(t, { HOST: '192.0.2.1' }), /HOST 192\.0\.2\.1 is no address of this machine/)
+test('a HOST that is not an address of this machine stops the start', async (t) => {
+  assert.match(await refusal(t, { HOST: '192.0.2.1' }), /HOST 192\.0\.2\.1 is not an address of this machine/)
 })
 
 test('a RUN_DIR that cannot be written stops the start', async (t) => {

@@ -146,7 +146,7 @@ test('an invalid certificate on disk does not stop the replacement of a worker',
   for (let i = 0; i < 4; i++) assert.equal(await serialOf(service, ca), first)
   const failed = await muster(service, 'reload')
   assert.notEqual(failed.code, 0)
-  assert.match(failed.stdout + failed.stderr, /TLS_CERT: .* holds no certificate/)
+  assert.match(failed.stdout + failed.stderr, /TLS_CERT: .* contains no certificate/)
 })
 
 test('the keys of TLS session tickets rotate at every worker', async (t) => {

@@ -23,8 +23,8 @@ test('whatever is wrong with them is said, beside all else, and nothing of a key
     [{ TLS_CERT: cert }, /^TLS_KEY: must be set, since TLS_CERT is$/],
     [{ TLS_KEY: key }, /^TLS_CERT: must be set, since TLS_KEY is$/],
     [{ TLS_CERT: '/no/such.pem', TLS_KEY: key }, /^TLS_CERT: cannot be read: ENOENT.*\/no\/such\.pem/],
-    [{ TLS_CERT: key, TLS_KEY: key }, /^TLS_CERT: .*one\.key holds no certificate: /],
-    [{ TLS_CERT: cert, TLS_KEY: cert }, /^TLS_KEY: .*one\.pem holds no private key without a passphrase: /],
+    [{ TLS_CERT: key, TLS_KEY: key }, /^TLS_CERT: .*one\.key contains no certificate: /],
+    [{ TLS_CERT: cert, TLS_KEY: cert }, /^TLS_KEY: .*one\.pem contains no private key without a passphrase: /],
     [{ TLS_CERT: cert, TLS_KEY: other.key }, /^TLS_KEY: .*other\.key does not fit: it is not the key of the first/],
     [{ TLS_CERT: broken.cert, TLS_KEY: broken.key }, /^TLS_CERT: .*broken\.pem and TLS_KEY cannot be served: /],
     [
@@ -39,7 +39,7 @@ test('whatever is wrong with them is said, beside all else, and nothing of a key
       { TLS_CERT: cert, TLS_KEY: key, TLS_MIN_VERSION: 'TLSv1.1' },
       /^TLS_MIN_VERSION: must be one of TLSv1\.2, TLSv1\.3/
     ],
-    [{ TLS_CERT: cert, TLS_KEY: readFileSync(key, 'utf8') }, /^TLS_KEY: must be the path of a file, not what is in it$/]
+    [{ TLS_CERT: cert, TLS_KEY: readFileSync(key, 'utf8') }, /^TLS_KEY: must be the path of a file, not its content$/]
   ]
   const secret = readFileSync(key, 'utf8').split('\n')[1]!
   for (const [environment, fault] of faults) {

@@ -6,7 +6,8 @@ import { after, describe, test } from 'node:test'
 import { rootCertificates } from 'node:tls'
 import { StartupError } from '../../src/common/errors.ts'
 import { usableCpus } from '../../src/config/cpu-quota.ts'
-import { loadConfig, schema } from '../../src/config/load.ts'
+import { environmentSchema } from '../../src/config/environment-schema.ts'
+import { loadConfig } from '../../src/config/load.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'muster-config-'))
 after(() => rmSync(folder, { recursive: true }))
@@ -22,7 +23,7 @@ function faultsOf(environment: Record<string, string>): string[] {
   } catch (error) {
     assert.ok(error instanceof StartupError, `no StartupError, but ${error}`)
     const [title, ...faults] = error.message.split('\n')
-    assert.equal(title, 'The environment is not right:')
+    assert.equal(title, 'invalid configuration:')
     return faults.map((fault) => fault.replace('  - ', ''))
   }
   return []
@@ -89,7 +90,7 @@ describe('what is not set has a default', () => {
   })
 
   test('and an empty variable counts as not set', () => {
-    const empty = Object.fromEntries(Object.keys(schema.properties).map((name) => [name, '']))
+    const empty = Object.fromEntries(Object.keys(environmentSchema.properties).map((name) => [name, '']))
     assert.deepEqual(loadConfig(empty), loadConfig({}))
   })
 })
@@ -164,46 +165,46 @@ describe('a fault names the variable and what it may be', () => {
     [{ WORKERS: '1000' }, /^WORKERS: /],
     [{ SCHEDULING: 'fifo' }, /^SCHEDULING: must be one of rr, shared, reuseport, sticky, not "fifo"$/],
     [{ REUSEPORT_LOSS: 'yes' }, /^REUSEPORT_LOSS: must be one of refuse, allow, not "yes"$/],
-    [
-      { SCHEDULING: 'reuseport', PORT: '0' },
-      /^PORT: 0 would be another port for each worker with SCHEDULING=reuseport/
-    ],
+    [{ SCHEDULING: 'reuseport', PORT: '0' }, /^PORT: 0 would give each worker another port with SCHEDULING=reuseport/],
     [{ SCHEDULING: 'reuseport', HOST: '/run/http.sock' }, /^SCHEDULING: reuseport cannot share a Unix socket/],
     [{ HOST: `/${'x'.repeat(120)}` }, /^HOST: too long for a Unix socket \(121 bytes, 10[37] at most\)/],
     [{ PORT: '9000', ADMIN_PORT: '9000' }, /^ADMIN_PORT: must differ from PORT/],
     [{ ADMIN_PORT: '70000' }, /^ADMIN_PORT: must be <= 65535, not "70000"$/],
     [{ ADMIN_HOST: '10.0.0.5' }, /^ADMIN_HOST: has no effect without ADMIN_PORT/],
     [{ ADMIN_PORT: '1', ADMIN_HOST: '/run/admin.sock' }, /^ADMIN_HOST: must be an address, not a path$/],
-    [{ PROXY_PROTOCOL: 'balancer' }, /^PROXY_PROTOCOL: "balancer" is no address or CIDR range$/],
+    [{ PROXY_PROTOCOL: 'balancer' }, /^PROXY_PROTOCOL: "balancer" is not an IP address or a CIDR range$/],
     [{ LOG_LEVEL: 'loud' }, /^LOG_LEVEL: must be one of trace, .*silent, not "loud"$/],
     [{ REDIS_URL: 'localhost:6379' }, /^REDIS_URL: .*redis:\/\/, rediss:\/\/ or unix:\/\//],
     [{ REDIS_URL: 'redis://a,b' }, /^REDIS_URL: names several hosts/],
     [{ REDIS_PREFIX: 'shop' }, /^REDIS_PREFIX: must be the text .* the last one ":", not "shop"$/],
     [{ REDIS_PREFIX: '{shop}:' }, /^REDIS_PREFIX: must be the text/],
-    [{ REDIS_CA: '/no/such/ca.pem' }, /^REDIS_CA: \/no\/such\/ca\.pem holds no certificate: ENOENT/],
-    [{ REDIS_CA: file('no-ca.pem', 'x'), REDIS_URL: 'rediss://a' }, /^REDIS_CA: .*no-ca\.pem holds no certificate/],
-    [{ REDIS_CA: file('ca.pem', rootCertificates[0]!), REDIS_URL: 'redis://a' }, /^REDIS_CA: REDIS_URL does not say/],
+    [{ REDIS_CA: '/no/such/ca.pem' }, /^REDIS_CA: \/no\/such\/ca\.pem contains no certificate: ENOENT/],
+    [{ REDIS_CA: file('no-ca.pem', 'x'), REDIS_URL: 'rediss://a' }, /^REDIS_CA: .*no-ca\.pem contains no certificate/],
+    [
+      { REDIS_CA: file('ca.pem', rootCertificates[0]!), REDIS_URL: 'redis://a' },
+      /^REDIS_CA: has no effect without TLS/
+    ],
     [{ REDIS_TIMEOUT: '9' }, /^REDIS_TIMEOUT: .*10/],
     [{ DRAIN_TIMEOUT: '0' }, /^DRAIN_TIMEOUT: /],
     [{ BOOT_TIMEOUT: '3000000000' }, /^BOOT_TIMEOUT: .*2147483647/],
-    [{ APP: 'no/such/app.js' }, /^APP: there is no module ".*no\/such\/app\.js"$/],
+    [{ APP: 'no/such/app.js' }, /^APP: module ".*no\/such\/app\.js" not found: /],
     [{ SESSION_SECRET: 'short' }, /^SESSION_SECRET: must have 32 characters or more/],
     [{ SESSION_SECRET: `${SECRET},short` }, /^SESSION_SECRET: must have 32 characters or more/],
     [{ SESSION_SECRET: ',' }, /^SESSION_SECRET: must have 32 characters or more/],
     [{ SESSION_IDLE: '2000', SESSION_MAX_AGE: '1000' }, /^SESSION_IDLE: must not exceed SESSION_MAX_AGE$/],
     [{ HEADERS_TIMEOUT: '2000', REQUEST_TIMEOUT: '1000' }, /^HEADERS_TIMEOUT: must not exceed REQUEST_TIMEOUT$/],
-    [{ TRUST_PROXY: 'true' }, /^TRUST_PROXY: "true" is no address/],
-    [{ TRUST_PROXY: '10.0.0.0/8,proxy.example' }, /^TRUST_PROXY: "proxy.example" is no address/],
-    [{ TRUST_PROXY: '10.0.0.0/33' }, /^TRUST_PROXY: "10.0.0.0\/33" is no address/],
-    [{ TRUST_PROXY: '10.0.0.0/8/9' }, /^TRUST_PROXY: "10.0.0.0\/8\/9" is no address/],
-    [{ PROXY_HEADERS: 'forwarded' }, /^PROXY_HEADERS: has no effect without TRUST_PROXY$/],
-    [{ FORWARDED_HOST: 'trust' }, /^FORWARDED_HOST: has no effect without TRUST_PROXY$/],
+    [{ TRUST_PROXY: 'true' }, /^TRUST_PROXY: "true" is not an IP address/],
+    [{ TRUST_PROXY: '10.0.0.0/8,proxy.example' }, /^TRUST_PROXY: "proxy.example" is not an IP address/],
+    [{ TRUST_PROXY: '10.0.0.0/33' }, /^TRUST_PROXY: "10.0.0.0\/33" is not an IP address/],
+    [{ TRUST_PROXY: '10.0.0.0/8/9' }, /^TRUST_PROXY: "10.0.0.0\/8\/9" is not an IP address/],
+    [{ PROXY_HEADERS: 'forwarded' }, /^PROXY_HEADERS: has no effect without TRUST_PROXY: set that too$/],
+    [{ FORWARDED_HOST: 'trust' }, /^FORWARDED_HOST: has no effect without TRUST_PROXY: set that too$/],
     [{ PROXY_HEADERS: 'x-real-ip' }, /^PROXY_HEADERS: must be one of x-forwarded, forwarded/],
     // Whoever trusts everybody lets each client say who it is.
-    [{ TRUST_PROXY: '0.0.0.0/0' }, /^TRUST_PROXY: "0.0.0.0\/0" is no address/],
-    [{ TRUST_PROXY: '::/0' }, /^TRUST_PROXY: "::\/0" is no address/],
-    [{ RATE_EXEMPT: '10.0.0.0/8 nobody' }, /^RATE_EXEMPT: "nobody" is no address/],
-    [{ TRUST_PROXY: 'deadbeef' }, /^TRUST_PROXY: "deadbeef" is no address/],
+    [{ TRUST_PROXY: '0.0.0.0/0' }, /^TRUST_PROXY: "0.0.0.0\/0" is not an IP address/],
+    [{ TRUST_PROXY: '::/0' }, /^TRUST_PROXY: "::\/0" is not an IP address/],
+    [{ RATE_EXEMPT: '10.0.0.0/8 nobody' }, /^RATE_EXEMPT: "nobody" is not an IP address/],
+    [{ TRUST_PROXY: 'deadbeef' }, /^TRUST_PROXY: "deadbeef" is not an IP address/],
     [{ RUN_DIR: `/tmp/${'x'.repeat(100)}` }, /^RUN_DIR: too long for a Unix socket/]
   ]
   for (const [environment, fault] of faults) {
@@ -240,7 +241,7 @@ describe('a secret', () => {
 
   test('is set once, here or in a file', () => {
     const found = faultsOf({ SESSION_SECRET: SECRET, SESSION_SECRET_FILE: file('second', SECRET) })
-    assert.deepEqual(found, ['SESSION_SECRET: set once, here or as SESSION_SECRET_FILE, not both'])
+    assert.deepEqual(found, ['SESSION_SECRET: set either SESSION_SECRET or SESSION_SECRET_FILE, not both'])
   })
 
   test('that cannot be read stops the start', () => {

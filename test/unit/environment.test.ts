@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import { loadConfig } from '../../src/config/load.ts'
-import { loadIdentity, withholdFromChildren, workerEnvironment } from '../../src/config/worker-environment.ts'
+import { withholdFromChildren } from '../../src/config/systemd-environment.ts'
+import { loadIdentity, workerEnvironment } from '../../src/config/worker-environment.ts'
 
 const SECRET = 'correct-horse-battery-staple-2026'
 const folder = mkdtempSync(join(tmpdir(), 'muster-environment-'))

@@ -5,7 +5,8 @@ import { argumentIssues, argumentsFromWords } from '../../src/admin/command-argu
 import { registry } from '../../src/admin/registry.ts'
 import { StartupError } from '../../src/common/errors.ts'
 import { issueOf } from '../../src/common/json-schema-check.ts'
-import { loadConfig, schema } from '../../src/config/load.ts'
+import { environmentSchema } from '../../src/config/environment-schema.ts'
+import { loadConfig } from '../../src/config/load.ts'
 import { OPENMETRICS, render, TEXT } from '../../src/http/plugins/metrics/metrics-page.ts'
 import { type ChannelPeer, createChannel } from '../../src/ipc/channel.ts'
 import { isToPrimary } from '../../src/ipc/messages.ts'
@@ -113,7 +114,7 @@ test("a worker's metrics: refused with a TypeError, or added up and shown", asyn
 })
 
 test('the environment: a configuration, or faults in words that show no secret', async (t) => {
-  const names = Object.keys(schema.properties).filter((name) => !name.endsWith('_FILE'))
+  const names = Object.keys(environmentSchema.properties).filter((name) => !name.endsWith('_FILE'))
   const text = fc.string({ unit: 'binary' }).map((value) => value.replaceAll('\0', ''))
   const url = fc.webUrl({ withQueryParameters: true }).map((value) => value.replace(/^https?/, 'redis'))
   const value = fc.oneof(text, fc.nat().map(String), fc.double().map(String), fc.ipV4(), fc.ipV6(), url)

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { hider } from '../../src/common/log.ts'
+import { createRedactor } from '../../src/common/log.ts'
 import { missing } from '../helpers/programs.ts'
 import { cleanEnvironment } from '../helpers/service.ts'
 
@@ -56,7 +56,7 @@ describe('the last lines of a process are written', { concurrency: true }, () =>
 
 describe('what is secret is not in the log', () => {
   const secret = 'x"y\\z+0123456789012345678901234567'
-  const hide = hider([secret])
+  const hide = createRedactor([secret])
   const shown: Record<string, string> = {
     'a secret of the configuration, wherever it is': JSON.stringify({ a: `it is ${secret}!` }),
     'the cookie of a session': JSON.stringify({ text: 'cookies: a=1; sid=HUSH.HUSH; b=2' }),

@@ -1,4 +1,4 @@
-import { readTls } from '../../config/validate.ts'
+import { readTls } from '../../config/tls-files.ts'
 import type { CertificatePair } from '../../ipc/messages.ts'
 
 interface Paths {

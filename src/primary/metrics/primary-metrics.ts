@@ -1,4 +1,4 @@
-import { DROPPED, droppedLines } from '../../common/log.ts'
+import { DROPPED_LINES, droppedLines } from '../../common/log.ts'
 import type { Family } from '../../ipc/series.ts'
 import type { InternalErrors } from '../internal-errors.ts'
 import { serves } from '../policy/types.ts'
@@ -105,7 +105,7 @@ export class PrimaryMetrics {
         "Exceptions in the primary's own code that it survived, by where they were caught; each is a bug.",
         counts('source', this.#errors.counts)
       ),
-      family('counter', DROPPED.name, DROPPED.help, [[droppedLines()]])
+      family('counter', DROPPED_LINES.name, DROPPED_LINES.help, [[droppedLines()]])
     ]
   }
 }

@@ -1,4 +1,4 @@
-import { schema } from '../../config/load.ts'
+import { environmentSchema } from '../../config/environment-schema.ts'
 
 const NAME = /^[a-z0-9._-]{1,64}$/
 
@@ -7,7 +7,7 @@ export class Keys {
   readonly prefix: string
 
   /** @param prefix as REDIS_PREFIX allows it: it ends with a colon and has no braces, which would change the hash slot */
-  constructor(prefix: string = schema.properties.REDIS_PREFIX.default) {
+  constructor(prefix: string = environmentSchema.properties.REDIS_PREFIX.default) {
     this.prefix = prefix
   }
 

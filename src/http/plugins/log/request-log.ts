@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { Counter } from 'prom-client'
-import { DROPPED, droppedLines, type Logger, together } from '../../../common/log.ts'
+import { DROPPED_LINES, droppedLines, type Logger, logInBatch } from '../../../common/log.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -52,7 +52,7 @@ export function traceOf(header: unknown): { trace_id: string; span_id: string; t
  */
 export const requestLog = fp(async (app: FastifyInstance) => {
   new Counter({
-    ...DROPPED,
+    ...DROPPED_LINES,
     registers: [app.metrics],
     collect() {
       this.reset()
@@ -76,7 +76,7 @@ export const requestLog = fp(async (app: FastifyInstance) => {
     // Without the query, which may contain secrets.
     const url = request.url.split('?', 1)[0]!.slice(0, MAX_URL)
     const line = { method, url, status, ms: Math.round(ms * 1000) / 1000, ip, ...(aborted && { aborted }) }
-    together(() => request.log[level](line, 'request'))
+    logInBatch(() => request.log[level](line, 'request'))
   })
 })
 

@@ -1,0 +1,148 @@
+import { existsSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join, resolve } from 'node:path'
+import { isSocketPath } from '../common/errors.ts'
+import { cacheDirOf } from './compile-cache.ts'
+import { usableCpus } from './cpu-quota.ts'
+import { environmentSchema, isHidden, type Variables } from './environment-schema.ts'
+import type { SystemdEnvironment } from './systemd-environment.ts'
+import type { TlsFiles } from './tls-files.ts'
+
+interface Sources {
+  variables: Variables
+  environment: NodeJS.ProcessEnv
+  systemd: SystemdEnvironment
+  tls: TlsFiles | undefined
+}
+
+/** The configuration as the rest of the code uses it. Times are in ms, sizes in bytes; 0 turns a limit off. */
+export type Config = ReturnType<typeof toConfig>
+
+/** Groups variables by the part of the service that needs them, and converts units, lists and paths. */
+export function toConfig({ variables, environment, systemd, tls }: Sources) {
+  const runDir = resolve(variables.RUN_DIR)
+  return {
+    production: variables.NODE_ENV === 'production',
+    port: variables.PORT,
+    host: variables.HOST,
+    /** Where metrics, docs and the admin plane are served instead of at `port`; undefined: there is no such port. */
+    adminPort: adminPortOf(variables),
+    workers: variables.WORKERS === 'auto' ? Math.min(usableCpus(), variables.MAX_WORKERS) : Number(variables.WORKERS),
+    scheduling: variables.SCHEDULING as 'rr' | 'shared' | 'reuseport' | 'sticky',
+    reusePortLoss: variables.REUSEPORT_LOSS as 'refuse' | 'allow',
+    /** The absolute path of the user's module, or the value as given when there is none. */
+    app: variables.APP && locateModule(variables.APP),
+    runDir,
+    adminSocket: join(runDir, 'admin.sock'),
+    admin: {
+      /** Any of them is valid; both lists undefined: there is no admin plane over HTTP. */
+      controlTokens: listOf(variables.ADMIN_TOKEN),
+      readTokens: listOf(variables.ADMIN_READ_TOKEN),
+      /** How long a worker may take for what a command asks of it. */
+      requestTimeoutMs: variables.ADMIN_TIMEOUT
+    },
+    maxWorkers: variables.MAX_WORKERS,
+    /** Every variable of the schema as it is in force, for display: secrets are hidden, unset ones are null. */
+    variables: shownVariables(variables),
+    cacheDir: cacheDirOf(environment),
+    searchPath: environment.PATH ?? '',
+    nodeOptions: environment.NODE_OPTIONS ?? '',
+    redis: {
+      /** One of the forms that `parseRedisUrl` takes; undefined: the embedded Redis. */
+      url: variables.REDIS_URL,
+      timeoutMs: variables.REDIS_TIMEOUT,
+      /** The beginning of every key and channel: services with different prefixes share a Redis and nothing else. */
+      prefix: variables.REDIS_PREFIX,
+      /** For the embedded Redis only. */
+      fsync: variables.REDIS_FSYNC as 'everysec' | 'always',
+      /** Certificates to trust, in PEM; undefined: those that Node trusts. */
+      ca: variables.REDIS_CA
+    },
+    session: {
+      /** The first one signs, all verify; undefined: a secret is generated and shared. */
+      secrets: listOf(variables.SESSION_SECRET),
+      idleMs: variables.SESSION_IDLE,
+      maxAgeMs: variables.SESSION_MAX_AGE,
+      maxBytes: variables.SESSION_MAX_BYTES
+    },
+    /** The content of TLS_CERT and TLS_KEY, and the options of TLS; undefined: the port speaks plain HTTP. */
+    tls: tls && {
+      ...tls,
+      minVersion: variables.TLS_MIN_VERSION as 'TLSv1.2' | 'TLSv1.3',
+      ciphers: variables.TLS_CIPHERS,
+      ticketKeyMs: variables.TLS_TICKET_KEY_AGE
+    },
+    http: httpOf(variables),
+    /** Any of them is valid for /metrics; undefined: it needs none. */
+    metricsTokens: listOf(variables.METRICS_TOKEN),
+    ...systemd,
+    drainMs: variables.DRAIN_TIMEOUT,
+    lameDuckMs: variables.LAME_DUCK,
+    limits: {
+      bootMs: variables.BOOT_TIMEOUT,
+      canaryMs: variables.CANARY_TIME,
+      heartbeatMs: variables.HEARTBEAT_TIMEOUT,
+      maxPauseMs: variables.RESTART_BACKOFF,
+      maxMemoryBytes: variables.MAX_MEMORY * 2 ** 20,
+      maxRequests: variables.MAX_REQUESTS,
+      maxAgeMs: variables.MAX_AGE
+    },
+    logLevel: variables.LOG_LEVEL as string
+  }
+}
+
+function httpOf(variables: Variables) {
+  return {
+    trustProxy: listOf(variables.TRUST_PROXY),
+    proxyHeaders: variables.PROXY_HEADERS as 'x-forwarded' | 'forwarded',
+    forwardedHost: variables.FORWARDED_HOST as 'ignore' | 'trust',
+    /** Connections to PORT from these addresses must begin with a PROXY header. */
+    proxyProtocol: listOf(variables.PROXY_PROTOCOL),
+    keepAliveMs: variables.KEEP_ALIVE_TIMEOUT,
+    headersMs: variables.HEADERS_TIMEOUT,
+    requestMs: variables.REQUEST_TIMEOUT,
+    sendMs: variables.SEND_TIMEOUT,
+    /** In bytes per second. */
+    sendRate: variables.SEND_MIN_RATE,
+    headerBytes: variables.HEADER_LIMIT * 1024,
+    bodyBytes: variables.BODY_LIMIT * 1024,
+    maxConnections: variables.MAX_CONNECTIONS,
+    maxConnectionsPerClient: variables.MAX_CONNECTIONS_PER_CLIENT,
+    maxRequests: variables.MAX_REQUESTS_PER_CONNECTION,
+    maxLoopDelayMs: variables.MAX_LOOP_DELAY,
+    rate: {
+      windowMs: variables.RATE_WINDOW,
+      limit: variables.RATE_LIMIT,
+      signInLimit: variables.SIGN_IN_LIMIT,
+      exempt: listOf(variables.RATE_EXEMPT) ?? []
+    }
+  }
+}
+
+function adminPortOf({ ADMIN_PORT, ADMIN_HOST, HOST }: Variables): { port: number; host: string } | undefined {
+  if (ADMIN_PORT === undefined) return undefined
+  return { port: ADMIN_PORT, host: ADMIN_HOST ?? (isSocketPath(HOST) ? '127.0.0.1' : HOST) }
+}
+
+function shownVariables(variables: Variables): Record<string, unknown> {
+  const names = Object.keys(environmentSchema.properties) as (keyof Variables)[]
+  const shown = (name: keyof Variables) => {
+    const value = variables[name] ?? null
+    return isHidden(name) && value !== null ? '(set)' : value
+  }
+  return Object.fromEntries(names.map((name) => [name, shown(name)]))
+}
+
+/** Splits a list at commas and white space. */
+const listOf = (value: string | undefined) => value?.split(/[,\s]+/).filter(Boolean)
+
+/** Finds the module that APP names: a path from the working directory, or an installed package. */
+function locateModule(app: string): string {
+  const path = resolve(app)
+  if (existsSync(path)) return path
+  try {
+    return createRequire(join(process.cwd(), 'noop.js')).resolve(app)
+  } catch {
+    return path
+  }
+}
