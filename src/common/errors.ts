@@ -1,21 +1,16 @@
-/**
- * Every coded error of the project. What a client may see carries `statusCode` and `code`, which Fastify turns into
- * its JSON shape; what stops a start carries the exit code.
- */
-
-/** sysexits.h EX_CONFIG: bad configuration, or a service that cannot boot. No supervisor should retry it blindly. */
+/** EX_CONFIG of sysexits.h: the configuration is invalid, or the service cannot boot. A process manager must not retry it. */
 export const EXIT_CONFIG = 78
 
-/** The service cannot start as it was asked to; the message says what to do about it. Exit code {@link EXIT_CONFIG}. */
+/** The service cannot start. The message says what to do. The process exits with {@link EXIT_CONFIG}. */
 export class StartupError extends Error {
   override readonly name = 'StartupError'
 }
 
-/** An error whose message a client may read. */
+/** An error that clients may see. Fastify turns `statusCode`, `code` and the message into its JSON shape. */
 export class HttpError extends Error {
   readonly statusCode: number
   readonly code: string
-  /** Seconds for the `Retry-After` header, where trying again makes sense. */
+  /** The value of the `Retry-After` header, in seconds; undefined: retrying does not help. */
   readonly retryAfter: number | undefined
 
   constructor(
@@ -31,7 +26,7 @@ export class HttpError extends Error {
   }
 }
 
-/** 503: Redis does not answer. The cause is for the log; no word of Redis' own text reaches a client. */
+/** 503: Redis does not answer. The cause is for the log: clients see no text of Redis. */
 export function stateUnavailable(cause: unknown): HttpError {
   return new HttpError(503, 'STATE_UNAVAILABLE', 'The shared state is not available at the moment', {
     cause,
@@ -44,32 +39,32 @@ export function lockHeld(): HttpError {
   return new HttpError(409, 'LOCK_HELD', 'The lock is already held', { retryAfter: 1 })
 }
 
-/** 401: no token, or none that is valid: nobody is told which. */
+/** 401: no token, or an invalid one. The client is not told which. */
 export function unauthorized(): HttpError {
   return new HttpError(401, 'UNAUTHORIZED', 'A valid bearer token is needed')
 }
 
-/** 403: who asks is known, and may not. */
+/** 403: the client is known, but may not do this. */
 export function forbidden(message: string): HttpError {
   return new HttpError(403, 'FORBIDDEN', message)
 }
 
-/** 429: no more tries for so many seconds. */
+/** 429: too many wrong tokens. @param retryAfter in seconds */
 export function tooManyAttempts(retryAfter: number): HttpError {
-  return new HttpError(429, 'TOO_MANY_ATTEMPTS', 'Too many wrong tokens: wait, or use the socket', { retryAfter })
+  return new HttpError(429, 'TOO_MANY_ATTEMPTS', 'Too many wrong tokens: wait, or use the admin socket', { retryAfter })
 }
 
-/** 503: too much of this at once. */
+/** 503: a limit is reached. @param what the limit, such as `more than 16 commands at once` */
 export function tooBusy(what: string): HttpError {
-  return new HttpError(503, 'BUSY', `There are ${what}`, { retryAfter: 1 })
+  return new HttpError(503, 'BUSY', `There are ${what}: try again later`, { retryAfter: 1 })
 }
 
-/** 503: the process that supervises this one does not answer any more. */
+/** 503: the primary does not answer. */
 export function primaryAway(cause: unknown): HttpError {
   return new HttpError(503, 'PRIMARY_AWAY', 'The primary does not answer', { cause, retryAfter: 1 })
 }
 
-/** Aborts the signal of a lock that Redis did not renew in time: another process may hold the lock by now. */
+/** The reason of an aborted lock: Redis did not renew it in time, so another process may hold the lock now. */
 export class LeaseLostError extends Error {
   override readonly name = 'LeaseLostError'
   readonly code = 'LEASE_LOST'
@@ -79,13 +74,14 @@ export class LeaseLostError extends Error {
   }
 }
 
-/** 404 in Fastify's JSON shape. */
+/** 404: no route has this path. */
 export function notFound(method: string, path: string): HttpError {
   return new HttpError(404, 'NOT_FOUND', `There is nothing at ${method} ${path}`)
 }
 
-/** 405: the path exists, the method does not; `allow` goes into the header of that name. */
+/** 405: the path has routes, but not for this method. */
 export class MethodNotAllowedError extends HttpError {
+  /** The value of the `Allow` header: the methods that the path has. */
   readonly allow: string
 
   constructor(method: string, path: string, allow: string) {
@@ -94,17 +90,17 @@ export class MethodNotAllowedError extends HttpError {
   }
 }
 
-/** Whether HOST names a Unix socket instead of an address. */
+/** True when HOST is the path of a Unix socket instead of an address. */
 export const isSocketPath = (host: string): boolean => host.startsWith('/')
 
-/** What `listen` rejects with, in words that say what to do. */
+/** Explains an error of `listen`, and what to do about it. @param prefix of the variables that are to be changed */
 export function listenError(
   error: NodeJS.ErrnoException,
   host: string,
   port: number,
   prefix: '' | 'ADMIN_' = ''
 ): StartupError {
-  if (isSocketPath(host)) return socketFault(error, host)
+  if (isSocketPath(host)) return socketError(error, host)
   const where = `port ${port} of ${host}`
   switch (error.code) {
     case 'EADDRINUSE':
@@ -115,17 +111,19 @@ export function listenError(
       )
     case 'EADDRNOTAVAIL':
     case 'ENOTFOUND':
-      return new StartupError(`${prefix}HOST ${host} is no address of this machine`)
+      return new StartupError(
+        `${prefix}HOST ${host} is not an address of this machine: set an address that it has, or 0.0.0.0 for all`
+      )
     default:
       return new StartupError(`cannot listen on ${where}: ${error.message}`)
   }
 }
 
-function socketFault(error: NodeJS.ErrnoException, path: string): StartupError {
+function socketError(error: NodeJS.ErrnoException, path: string): StartupError {
   switch (error.code) {
     case 'EADDRINUSE':
       return new StartupError(`HOST ${path} is in use by another process or is not a socket: set HOST to another path`)
-    // libuv says EACCES for ENOENT too.
+    // libuv reports ENOENT as EACCES too.
     case 'EACCES':
       return new StartupError(`HOST ${path} cannot be created: its folder must exist and be writable`)
     default:

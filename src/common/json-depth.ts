@@ -1,23 +1,23 @@
-/** How deep JSON from outside may be nested: what is parsed without recursion is written with it, and needs a stack. */
+/** The deepest nesting of JSON from clients. JSON.parse needs no stack for it, but writing it again does. */
 export const MAX_DEPTH = 100
 
 const [QUOTE, BACKSLASH] = [0x22, 0x5c]
-/** `[` and `{`, `]` and `}` differ in this bit. */
-const [OPEN, CLOSE, BRACE] = [0x5b, 0x5d, 0x20]
+/** `[` and `{`, as `]` and `}`, differ in this bit only. */
+const [OPEN, CLOSE, BRACE_BIT] = [0x5b, 0x5d, 0x20]
 
-/** Whether a text, if it is JSON, is nested deeper than {@link MAX_DEPTH}. */
+/** True when a text, if it is JSON, is nested deeper than {@link MAX_DEPTH}. */
 export function isTooDeep(text: string): boolean {
   if (text.length <= 2 * MAX_DEPTH) return false
   let depth = 0
-  let quoted = false
+  let isQuoted = false
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i)
-    if (code === QUOTE) quoted = !quoted
-    else if (quoted) {
+    if (code === QUOTE) isQuoted = !isQuoted
+    else if (isQuoted) {
       if (code === BACKSLASH) i++
-    } else if ((code & ~BRACE) === OPEN) {
+    } else if ((code & ~BRACE_BIT) === OPEN) {
       if (++depth > MAX_DEPTH) return true
-    } else if ((code & ~BRACE) === CLOSE) depth--
+    } else if ((code & ~BRACE_BIT) === CLOSE) depth--
   }
   return false
 }

@@ -1,7 +1,7 @@
 /**
- * Schemas are JSON, as OpenAPI and ajv have it: plain constants that cost a process nothing, and whose types the compiler
- * reads out of them. A schema library for that is hundreds of modules in every process. What is here knows no more of
- * JSON Schema than is used here; what it does not know is `unknown`.
+ * A JSON schema, as OpenAPI and ajv use it: a plain constant, from which the compiler infers the type of the values. A schema
+ * library would load hundreds of modules into every process. {@link Static} knows the keywords that are used here; the
+ * values of other schemas are `unknown`.
  */
 export interface Schema {
   readonly [keyword: string]: unknown
@@ -10,7 +10,7 @@ export interface Properties {
   readonly [name: string]: Schema
 }
 
-interface Simple {
+interface SimpleTypes {
   string: string
   boolean: boolean
   integer: number
@@ -18,13 +18,13 @@ interface Simple {
   null: null
 }
 
-/** The values that fit a schema. A property with a default counts as there. */
+/** The type of the values that fit a schema. A property with a default is always present. */
 export type Static<S> = S extends { const: infer Value }
   ? Value
   : S extends { anyOf: readonly (infer One)[] }
     ? Static<One>
-    : S extends { type: keyof Simple }
-      ? Simple[S['type']]
+    : S extends { type: keyof SimpleTypes }
+      ? SimpleTypes[S['type']]
       : S extends { type: 'array'; items: infer Item }
         ? Static<Item>[]
         : S extends { properties: infer P }
@@ -38,7 +38,7 @@ type Members<P, Required> = {
 } & { [N in keyof P as N extends Always<P, Required> ? never : N]?: Static<P[N]> }
 type Always<P, Required> = Required | { [N in keyof P]: P[N] extends { default: unknown } ? N : never }[keyof P]
 
-/** An object that has the first properties, and may have the second. */
+/** The schema of an object with required properties, and optional ones. */
 export function object<const R extends Properties, const O extends Properties = Record<never, never>>(
   required: R,
   optional = {} as O
@@ -52,8 +52,9 @@ export function object<const R extends Properties, const O extends Properties = 
   } as const
 }
 
+/** The schema of a list. */
 export const array = <const S extends Schema>(items: S) => ({ type: 'array', items }) as const
 
-/** Text that is one of these. */
+/** The schema of a text that is one of `values`. */
 export const oneOf = <const V extends string>(...values: readonly V[]) =>
   ({ anyOf: values.map((value) => ({ type: 'string', const: value }) as const) }) as const

@@ -1,100 +1,101 @@
 import { constants, fstatSync, openSync, writeSync } from 'node:fs'
 
 const STDOUT = 1
-/** pipe(7), PIPE_BUF on Linux: so many bytes go whole or not at all, however many processes write to the pipe. */
-const WHOLE_BYTES = 4096
-/** What waits while nobody reads; what is beyond is dropped. In characters. */
-const MAX_WAITING = 1024 * 1024
+/** PIPE_BUF of pipe(7) on Linux: a write of at most this many bytes is never mixed with writes of other processes. */
+const ATOMIC_WRITE_BYTES = 4096
+/** How much waits in memory while standard output is not read, in characters; further lines are dropped. */
+const MAX_WAITING_LENGTH = 1024 * 1024
 const RETRY_MS = 5
-/** A process that exits waits so long for its last lines to be read. */
-const EXIT_MS = 500
+/** How long an exiting process waits for its last lines to be read, in ms. */
+const EXIT_TIMEOUT_MS = 500
 
 /**
- * Standard output for lines, which never waits for who reads it: what does not go at once waits in memory, up to a limit,
- * and beyond that is dropped and counted. Each write holds whole lines, and is small enough not to be mixed with what
- * other processes write to the same pipe. Whatever is left goes when the process exits, crashed or not.
+ * Writes lines to standard output without ever waiting for its reader. Lines that cannot be written at once wait in memory up
+ * to a limit; further ones are dropped and counted. Each write has whole lines, and is small enough not to be mixed with
+ * writes of other processes to the same pipe. The lines that are left are written when the process exits, crashed or not.
  */
-export class Stdout {
-  /** Lines that were dropped, since the start. */
+export class LogOutput {
+  /** The number of lines dropped since the start. */
   dropped = 0
-  /** Called when lines go again after some were dropped, with how many. */
+  /** Called with the number of dropped lines when lines can be written again. */
   onDropped: ((lines: number) => void) | undefined
   readonly #fd: number
   #waiting: string[] = []
   #waitingLength = 0
-  /** What the last write did not take, or took only a part of. */
+  /** The part of the last write that was not taken. */
   #rest: Buffer | undefined
-  #retry: NodeJS.Timeout | undefined
-  #turn: NodeJS.Immediate | undefined
-  #holding = false
-  #untold = 0
+  #retryTimer: NodeJS.Timeout | undefined
+  #batchTimer: NodeJS.Immediate | undefined
+  #isBatching = false
+  #unreported = 0
 
-  constructor(fd = openWithoutWaiting()) {
+  constructor(fd = openNonBlocking()) {
     this.#fd = fd
     process.on('exit', () => this.flushSync())
   }
 
-  /** Lines that are written within `log` go together at the end of this turn of the event loop: one write for many. */
-  hold(log: () => void): void {
-    this.#holding = true
+  /** Writes the lines that `log` writes at the end of this turn of the event loop: one write for many lines. */
+  batch(log: () => void): void {
+    this.#isBatching = true
     try {
       log()
     } finally {
-      this.#holding = false
+      this.#isBatching = false
     }
   }
 
-  /** @param line with its end */
+  /** @param line ends with a line break */
   write(line: string): void {
-    if (this.#waitingLength + line.length > MAX_WAITING) {
+    if (this.#waitingLength + line.length > MAX_WAITING_LENGTH) {
       this.dropped++
-      this.#untold++
+      this.#unreported++
       return
     }
     this.#waiting.push(line)
     this.#waitingLength += line.length
-    if (this.#retry) return
-    if (this.#holding && this.#waitingLength < WHOLE_BYTES) this.#turn ??= setImmediate(() => this.#flush())
+    if (this.#retryTimer) return
+    if (this.#isBatching && this.#waitingLength < ATOMIC_WRITE_BYTES)
+      this.#batchTimer ??= setImmediate(() => this.#flush())
     else this.#flush()
   }
 
-  /** Writes all there is. Waits for who reads it, but not for long. */
+  /** Writes all lines. Blocks until they are read, for {@link EXIT_TIMEOUT_MS} at most. */
   flushSync(): void {
-    for (const end = performance.now() + EXIT_MS; !this.#flush() && performance.now() < end; ) {
+    for (const end = performance.now() + EXIT_TIMEOUT_MS; !this.#flush() && performance.now() < end; ) {
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, RETRY_MS)
     }
   }
 
-  /** @returns whether nothing is left */
+  /** @returns true when nothing is left to write */
   #flush(): boolean {
-    clearImmediate(this.#turn)
-    this.#turn = undefined
-    clearTimeout(this.#retry)
-    this.#retry = undefined
+    clearImmediate(this.#batchTimer)
+    this.#batchTimer = undefined
+    clearTimeout(this.#retryTimer)
+    this.#retryTimer = undefined
     while (this.#rest || this.#waiting.length > 0) {
-      const chunk = this.#rest ?? this.#next()
-      const written = this.#put(chunk)
+      const chunk = this.#rest ?? this.#takeChunk()
+      const written = this.#writeChunk(chunk)
       const length = Buffer.byteLength(chunk)
       this.#rest = written < length ? Buffer.from(chunk).subarray(written) : undefined
       if (!this.#rest) continue
-      this.#retry = setTimeout(() => this.#flush(), RETRY_MS).unref()
+      this.#retryTimer = setTimeout(() => this.#flush(), RETRY_MS).unref()
       return false
     }
-    const untold = this.#untold
-    this.#untold = 0
-    if (untold > 0) this.onDropped?.(untold)
+    const unreported = this.#unreported
+    this.#unreported = 0
+    if (unreported > 0) this.onDropped?.(unreported)
     return true
   }
 
-  /** As many lines as go whole, or one that is longer. */
-  #next(): string {
+  /** Takes as many waiting lines as one atomic write may have, or a single line that is longer. */
+  #takeChunk(): string {
     let chunk = this.#waiting[0]!
     let bytes = Buffer.byteLength(chunk)
     let count = 1
     for (; count < this.#waiting.length; count++) {
       const line = this.#waiting[count]!
       bytes += Buffer.byteLength(line)
-      if (bytes > WHOLE_BYTES) break
+      if (bytes > ATOMIC_WRITE_BYTES) break
       chunk += line
     }
     this.#waiting.splice(0, count)
@@ -102,13 +103,13 @@ export class Stdout {
     return chunk
   }
 
-  /** @returns how many bytes were taken */
-  #put(chunk: string | Buffer): number {
+  /** @returns the number of bytes that were taken */
+  #writeChunk(chunk: string | Buffer): number {
     try {
       return typeof chunk === 'string' ? writeSync(this.#fd, chunk) : writeSync(this.#fd, chunk)
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return 0
-      // Nobody reads it any more, or the disk is full: there is no other place to say so.
+      // The reader is gone, or the disk is full. There is no other place to report it.
       this.dropped += String(chunk).split('\n').length - 1
       return Buffer.byteLength(chunk)
     }
@@ -116,11 +117,12 @@ export class Stdout {
 }
 
 /**
- * A pipe is opened once more, since whether a write waits is a property of what was opened, which is shared with the
- * primary, the other workers and whoever started them, and node changes it at each one's exit. What cannot be opened
- * (a socket, somebody else's pipe) is made so by node itself as it makes `process.stdout`. A file never waits.
+ * Opens a pipe on standard output again, in non-blocking mode. The mode of the inherited descriptor is shared with the
+ * primary, the other workers and the process that started them, and Node resets it when any of them exits. Where a pipe cannot
+ * be opened (it belongs to another user) and for a socket, Node sets the mode as it creates `process.stdout`. Writes to a file
+ * never block.
  */
-function openWithoutWaiting(): number {
+function openNonBlocking(): number {
   const kind = fstatSync(STDOUT)
   if (kind.isFIFO()) {
     try {

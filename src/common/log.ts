@@ -1,78 +1,87 @@
 import { isatty } from 'node:tty'
 import { type Logger, pino, stdSerializers } from 'pino'
-import type { Config } from '../config/load.ts'
-import { Stdout } from './log-output.ts'
+import { LogOutput } from './log-output.ts'
 
 export type { Logger }
 
-/** Who writes a line: the primary, or the worker of a slot and generation. */
+/** The process that writes a line: the primary, or the worker of a slot and generation. */
 export type Identity = { role: 'primary' } | { role: 'worker'; worker: number; generation: number }
 
-type LogConfig = Pick<Config, 'logLevel'> & Partial<Pick<Config, 'session' | 'admin' | 'metricsTokens'>>
+/** The part of the configuration that the log needs: the level, and all secrets, which it must never show. */
+export interface LogConfig {
+  logLevel: string
+  session?: { secrets: readonly string[] | undefined }
+  admin?: { controlTokens: readonly string[] | undefined; readTokens: readonly string[] | undefined }
+  metricsTokens?: readonly string[] | undefined
+}
 
-/** The process has one. */
-let stdout: Stdout | undefined
+/** The output of this process; undefined on a terminal, and before the log is created. */
+let output: LogOutput | undefined
 
-/** JSON lines on stdout; on a terminal, lines for people. Secrets and ids of sessions never reach it. */
+/** Creates the log of this process: JSON lines on standard output, or readable text on a terminal. Secrets are removed. */
 export async function createLog(config: LogConfig, identity: Identity): Promise<Logger> {
   const options = logOptions(config, identity)
   const pretty = isatty(1) && (await import('pino-pretty').catch(() => undefined))
   if (pretty) return pino(options, pretty.default({ sync: true, ignore: 'role' }))
-  stdout = new Stdout()
-  const log = pino(options, stdout)
-  stdout.onDropped = (lines) => log.warn({ lines }, 'log lines were dropped: standard output is read too slowly')
+  output = new LogOutput()
+  const log = pino(options, output)
+  output.onDropped = (lines) => log.warn({ lines }, 'log lines dropped: standard output is read too slowly')
   return log
 }
 
-/** What pino is made with, wherever it writes to. */
+/** The options of pino, for any destination. */
 export const logOptions = (config: LogConfig, identity: Identity) => ({
   level: config.logLevel,
   base: { pid: process.pid, ...identity },
   serializers: { err: serializeError },
-  hooks: { streamWrite: hider(secretsOf(config)) }
+  hooks: { streamWrite: createRedactor(secretsOf(config)) }
 })
 
-export const DROPPED = {
+/** The metric of {@link droppedLines}. */
+export const DROPPED_LINES = {
   name: 'log_lines_dropped_total',
   help: 'Lines of the log that were dropped because standard output was not read.'
 }
 
-/** Lines that this process has dropped. */
-export const droppedLines = (): number => stdout?.dropped ?? 0
+/** The number of log lines that this process has dropped. */
+export const droppedLines = (): number => output?.dropped ?? 0
 
-/** What is logged within goes at the end of this turn of the event loop, together; everything else goes at once. */
-export const together = (log: () => void): void => (stdout ? stdout.hold(log) : log())
+/** Writes what `log` logs at the end of this turn of the event loop, in one write with the lines of other calls. */
+export const logInBatch = (log: () => void): void => (output ? output.batch(log) : log())
 
 const secretsOf = ({ session, admin, metricsTokens }: LogConfig): readonly string[] =>
   [session?.secrets, admin?.controlTokens, admin?.readTokens, metricsTokens].flatMap((list) => list ?? [])
 
-/** What stands in front of a secret: in text, a session's cookie and its key in Redis, a token, the password of a URL; … */
-const BEFORE = String.raw`\bsid=|:\{?session:|\b(?:Bearer|Basic) |:\/\/[^\s"/:@]*:(?=[^\s"/@]+@)`
-/** … in an object, the names of such fields. */
-const FIELD = String.raw`"(?:(?:set-)?cookie|authorization|sessionId|password)":\[?"`
+/** What precedes a secret in text: a session's cookie or its key in Redis, a token, the user in a URL with a password. */
+const TEXT_BEFORE_SECRET = String.raw`\bsid=|:\{?session:|\b(?:Bearer|Basic) |:\/\/[^\s"/:@]*:(?=[^\s"/@]+@)`
+/** The beginning of a JSON field whose value is a secret. */
+const SECRET_FIELD = String.raw`"(?:(?:set-)?cookie|authorization|sessionId|password)":\[?"`
 
-/** Takes out of a line whatever is a secret, wherever it came from. */
-export function hider(secrets: readonly string[]): (line: string) => string {
-  const literal = secrets.map((secret) =>
+/**
+ * Creates a function that replaces every secret in a line by `[hidden]`, wherever it comes from.
+ * @param secrets are replaced besides the kinds of secrets that can be recognized
+ */
+export function createRedactor(secrets: readonly string[]): (line: string) => string {
+  const literals = secrets.map((secret) =>
     JSON.stringify(secret)
       .slice(1, -1)
       .replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')
   )
-  const kinds = [`(${BEFORE})[^\\s"';,@}\\\\]+`, `(${FIELD})(?:[^"\\\\]|\\\\.)+`, ...literal]
-  const found = new RegExp(kinds.join('|'), 'gi')
-  const hide = (_: string, before = '', field = '') => `${before}${field}[hidden]`
-  return (line) => (line.search(found) < 0 ? line : line.replace(found, hide))
+  const kinds = [`(${TEXT_BEFORE_SECRET})[^\\s"';,@}\\\\]+`, `(${SECRET_FIELD})(?:[^"\\\\]|\\\\.)+`, ...literals]
+  const pattern = new RegExp(kinds.join('|'), 'gi')
+  const redact = (_: string, text = '', field = '') => `${text}${field}[hidden]`
+  return (line) => (line.search(pattern) < 0 ? line : line.replace(pattern, redact))
 }
 
-interface Serialized {
-  cause?: Serialized
-  aggregateErrors?: Serialized[]
+interface SerializedError {
+  cause?: SerializedError
+  aggregateErrors?: SerializedError[]
   command?: { name?: string }
 }
 
-/** With its causes. Of a Redis command that failed only the name: its arguments are keys and values. */
+/** Serializes an error with its causes. Of a failed Redis command only the name: its arguments are keys and values. */
 function serializeError(error: Error): unknown {
-  const serialized = stdSerializers.errWithCause(error) as Serialized
+  const serialized = stdSerializers.errWithCause(error) as SerializedError
   for (const one of [serialized, serialized?.cause, ...(serialized?.aggregateErrors ?? [])]) {
     if (one?.command) one.command = { name: String(one.command.name) }
   }
