@@ -33,7 +33,7 @@ test('guessing ids costs the guesser all and Redis nothing: only what was signed
   for (const reading of ['get', 'getex', 'evalsha', 'eval']) assert.equal(commands[reading], undefined, reading)
 })
 
-test('an id is long, random, and of nobody who brings his own', async (t) => {
+test('an id is long and random, and a client cannot choose its own', async (t) => {
   const { app, redis } = await startApp(t, { env: { SESSION_SECRET: SECRET } })
   const ids = await Promise.all(
     Array.from({ length: 50 }, async () => {

@@ -55,7 +55,7 @@ test('a list keeps no session alive', async (t) => {
   assert.ok((await redis.pttl(sessionKey(visitor.sessionId))) <= MINUTE)
 })
 
-test('one session is ended by its handle, or all of a user; nobody else notices', async (t) => {
+test('one session is ended by its handle, or all sessions of a user; other users keep theirs', async (t) => {
   const { app, redis } = await startApp(t)
   const [first, second, third] = [new Visitor(app), new Visitor(app), new Visitor(app)]
   for (const visitor of [first, second, third]) await signIn(visitor, 'ada')
