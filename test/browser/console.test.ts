@@ -37,7 +37,7 @@ test('the console, in a real browser', { skip: missing('chromium') }, async (t) 
       return (await field.count()) === 1 && (await field.inputValue()) === value
     }, `the banner ${value}`)
 
-  await t.test('refuses a wrong token, and keeps none that is refused', async () => {
+  await t.test('refuses a wrong token and does not store it', async () => {
     const stranger = await enter('x'.repeat(40))
     await stranger.page.locator('#refused', { hasText: 'refused' }).waitFor()
     assert.equal(await stranger.page.locator('#console').isVisible(), false)
@@ -47,7 +47,7 @@ test('the console, in a real browser', { skip: missing('chromium') }, async (t) 
     assert.match(stranger.problems[0]!, /status of 401/)
   })
 
-  await t.test('shows every worker, live', async () => {
+  await t.test('shows every worker live', async () => {
     await page.locator('#connection[data-state=live]').waitFor()
     await cards(2)
     for (const pid of service.workers().keys()) await page.locator('#list .who', { hasText: `pid ${pid}` }).waitFor()
@@ -55,7 +55,7 @@ test('the console, in a real browser', { skip: missing('chromium') }, async (t) 
     await page.locator('#journal li', { hasText: 'ready' }).first().waitFor()
   })
 
-  await t.test('rolls a reload by a click, and shows its end with what was handed over', async (t) => {
+  await t.test('starts a reload on a click and shows its result with the transferred connections', async (t) => {
     const agent = new Agent({ keepAlive: true, maxSockets: OPEN, maxFreeSockets: OPEN })
     t.after(() => agent.destroy())
     const ask = () =>
@@ -69,7 +69,7 @@ test('the console, in a real browser', { skip: missing('chromium') }, async (t) 
     t.after(() => clearInterval(timer))
     await press('Reload')
     await page.locator('#rollout', { hasText: 'Rolling' }).waitFor()
-    await page.locator('#rollout', { hasText: /^done: generation 2 in .* connections handed over$/ }).waitFor()
+    await page.locator('#rollout', { hasText: /^done: generation 2 in .* connections transferred$/ }).waitFor()
     await result(/^[\d:]+reload: done: generation 2/)
     await cards(2)
     await page.locator('#list .who', { hasText: 'generation 2' }).nth(1).waitFor()
@@ -81,7 +81,7 @@ test('the console, in a real browser', { skip: missing('chromium') }, async (t) 
     assert.deepEqual(failed, [])
   })
 
-  await t.test('profiles, sets what all workers share, and shows what others set', async () => {
+  await t.test('takes a profile, changes settings, and shows the changes of other operators', async () => {
     const download = page.waitForEvent('download')
     await press('Profile slot 0')
     await page.getByLabel('banner', { exact: true }).fill(BANNER)
@@ -110,7 +110,7 @@ test('the console, in a real browser', { skip: missing('chromium') }, async (t) 
     assert.ok(nodes.length > 0)
   })
 
-  await t.test('scales up, and asks before it scales down', async () => {
+  await t.test('scales up, and asks for a confirmation before it scales down', async () => {
     const scale = async (workers: string) => {
       await page.getByRole('spinbutton', { name: 'Workers' }).fill(workers)
       await page.keyboard.press('Enter')
@@ -133,7 +133,7 @@ test('the console, in a real browser', { skip: missing('chromium') }, async (t) 
     })
   })
 
-  await t.test('lives through kill -9 of every worker without being loaded again', async () => {
+  await t.test('survives kill -9 of every worker without being reloaded', async () => {
     await page.evaluate('window.same = true')
     const killed = [...service.workers().keys()]
     for (const pid of killed) process.kill(pid, 'SIGKILL')
@@ -147,7 +147,7 @@ test('the console, in a real browser', { skip: missing('chromium') }, async (t) 
     assert.equal(await page.evaluate('window.same'), true)
   })
 
-  await t.test('recycles a slot, and saves a heap snapshot once it is told to', async () => {
+  await t.test('recycles a slot, and saves a heap snapshot after a confirmation', async () => {
     const before = await page.locator('#list > li').first().getAttribute('data-key')
     await press('Recycle slot 0')
     await result(/recycle 0: slot 0, pid \d+/)
@@ -159,12 +159,12 @@ test('the console, in a real browser', { skip: missing('chromium') }, async (t) 
     await page.getByRole('button', { name: /^Save again: .*\.heapsnapshot$/ }).waitFor()
   })
 
-  await t.test('keeps nobody out: no serious fault, light and dark, at 360 and 1,440 px', async () => {
+  await t.test('is accessible: no serious fault, light and dark, at 360 and 1,440 px', async () => {
     await page.locator('#connection[data-state=live]').waitFor()
     assert.deepEqual(await tab.faults(), [])
   })
 
-  await t.test('with the read token it shows all, and no button of a command', async () => {
+  await t.test('with the read token it shows everything but no command buttons', async () => {
     const reader = await enter(TOKENS.ADMIN_READ_TOKEN)
     await there(2, '#list > li', reader.page)
     await reader.page.locator('#journal li').first().waitFor()
@@ -175,7 +175,7 @@ test('the console, in a real browser', { skip: missing('chromium') }, async (t) 
     assert.deepEqual(reader.problems, [])
   })
 
-  await t.test('stops the service, but asks first', async () => {
+  await t.test('stops the service after a confirmation', async () => {
     await page.reload()
     await press('Stop')
     await press('Cancel')

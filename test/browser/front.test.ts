@@ -28,7 +28,7 @@ test('the front page, in a real browser', { skip: missing('chromium') }, async (
   const hit = () =>
     fetch(`${service.url}/hits`, { method: 'POST' }).then((answer) => answer.json()) as Promise<{ hits: number }>
 
-  await t.test('shows the hit and the visit, and counts both again when it is asked again', async () => {
+  await t.test('shows the hit and the visit, and counts both again with the next request', async () => {
     await page.goto('/')
     assert.equal(await tab.text('#hits'), '1')
     assert.equal(await visit(), 1)
@@ -38,7 +38,7 @@ test('the front page, in a real browser', { skip: missing('chromium') }, async (
     assert.equal(await visit(), 2)
   })
 
-  await t.test('its numbers move by themselves, and workers that serve light up', async () => {
+  await t.test('updates its numbers by itself and lights up workers that serve requests', async () => {
     await feeder()
     let last = 0
     await until(async () => {
@@ -49,7 +49,7 @@ test('the front page, in a real browser', { skip: missing('chromium') }, async (
     await page.locator('#plot .line[d*=L]').waitFor({ state: 'attached' })
   })
 
-  await t.test('keyboard alone signs in and out, and a name is text', async () => {
+  await t.test('signs in and out by keyboard alone, and shows a name as text', async () => {
     page.once('dialog', () => assert.fail('the name ran'))
     const tabTo = async (selector: string) => {
       for (let i = 0; !(await page.locator(`${selector}:focus`).count()); i++) {
@@ -69,41 +69,38 @@ test('the front page, in a real browser', { skip: missing('chromium') }, async (
     assert.equal(await visit(), 1)
   })
 
-  await t.test(
-    'it lives through a reload of the service and kill -9 of its worker without being loaded again',
-    async () => {
-      await page.evaluate('window.same = true')
-      const before = await feeder()
-      const roll = service.reload()
-      assert.equal((await roll).outcome, 'done')
-      await page.locator('#workers li', { hasText: 'gen 2' }).nth(1).waitFor()
-      let second = before
-      await until(async () => {
-        second = await feeder()
-        return service.workers().get(second)?.generation === 2
-      }, 'a new worker feeds the page')
+  await t.test('survives a reload of the service and kill -9 of its worker without being reloaded', async () => {
+    await page.evaluate('window.same = true')
+    const before = await feeder()
+    const roll = service.reload()
+    assert.equal((await roll).outcome, 'done')
+    await page.locator('#workers li', { hasText: 'gen 2' }).nth(1).waitFor()
+    let second = before
+    await until(async () => {
+      second = await feeder()
+      return service.workers().get(second)?.generation === 2
+    }, 'a new worker feeds the page')
 
-      process.kill(second, 'SIGKILL')
-      await until(async () => (await feeder().catch(() => second)) !== second, 'another worker feeds the page')
-      await service.until(
-        () => [...service.workers().keys()].every((pid) => pid !== second) && service.workers().size === 2
-      )
-      const { hits } = await hit()
-      await page.locator('#total', { hasText: String(hits) }).waitFor()
-      assert.equal(await page.evaluate('window.same'), true)
-      await page.getByRole('link', { name: 'Hit again' }).click()
-      await page.locator('#visits', { hasText: '2' }).waitFor()
-      await visit()
-      assert.ok(pids.size >= 2, 'visits rise over workers')
-    }
-  )
+    process.kill(second, 'SIGKILL')
+    await until(async () => (await feeder().catch(() => second)) !== second, 'another worker feeds the page')
+    await service.until(
+      () => [...service.workers().keys()].every((pid) => pid !== second) && service.workers().size === 2
+    )
+    const { hits } = await hit()
+    await page.locator('#total', { hasText: String(hits) }).waitFor()
+    assert.equal(await page.evaluate('window.same'), true)
+    await page.getByRole('link', { name: 'Hit again' }).click()
+    await page.locator('#visits', { hasText: '2' }).waitFor()
+    await visit()
+    assert.ok(pids.size >= 2, 'visits rise over workers')
+  })
 
-  await t.test('keeps nobody out: no serious fault, light and dark, at 360 and 1,440 px', async () => {
+  await t.test('is accessible: no serious fault, light and dark, at 360 and 1,440 px', async () => {
     await feeder()
     assert.deepEqual(await tab.faults(), [])
   })
 
-  await t.test('without JavaScript it counts, shows and signs in', async () => {
+  await t.test('works without JavaScript: counts, shows and signs in', async () => {
     const plain = await Tab.open(browser, service.url, { javaScriptEnabled: false })
     await plain.page.goto('/')
     const hits = Number(await plain.text('#hits'))

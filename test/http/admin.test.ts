@@ -14,7 +14,7 @@ const bearer = (token: string) => ({ authorization: `Bearer ${token}` })
 const STATUS = { method: 'GET', path: '/admin/status' } as const
 const RELOAD = { method: 'POST', path: '/admin/commands/reload' } as const
 
-test('without a token there is no admin plane', async (t) => {
+test('without configured tokens there is no admin plane', async (t) => {
   const { app } = await startApp(t)
   for (const request of [STATUS, RELOAD, { method: 'GET', path: '/docs' } as const]) {
     const { statusCode, headers } = await app.inject({ ...request, headers: bearer(TOKENS.ADMIN_TOKEN) })
@@ -24,7 +24,7 @@ test('without a token there is no admin plane', async (t) => {
 })
 
 describe('tokens over HTTP', () => {
-  test('none and a wrong one are told the same; one that only reads may not change anything', async (t) => {
+  test('a missing and a wrong token get the same answer; a read token cannot change anything', async (t) => {
     const { app } = await startApp(t, { env: TOKENS })
     const answers = await Promise.all(
       [{}, bearer('x'.repeat(32)), { authorization: 'Basic abc' }, bearer('')].map((headers) =>
@@ -54,14 +54,14 @@ describe('tokens over HTTP', () => {
     assert.equal((await app.inject({ method: 'GET', ...elsewhere })).statusCode, 401)
   })
 
-  test('several are valid at once, so that one can be changed without a gap', async (t) => {
+  test('several tokens are valid at once, so a token can be replaced without a gap', async (t) => {
     const { app } = await startApp(t, { env: { ADMIN_TOKEN: `${'n'.repeat(32)},${'o'.repeat(32)}` } })
     for (const token of ['n'.repeat(32), 'o'.repeat(32)]) {
       assert.equal((await app.inject({ ...STATUS, headers: bearer(token) })).statusCode, 503)
     }
   })
 
-  test('pages of other sites are refused, whatever they send', async (t) => {
+  test('requests from pages of other sites are refused, whatever they contain', async (t) => {
     const { app } = await startApp(t, { env: TOKENS })
     for (const foreign of [
       { origin: 'https://evil.example' },
@@ -76,7 +76,7 @@ describe('tokens over HTTP', () => {
     assert.equal((await app.inject({ ...RELOAD, headers: { ...own, host: 'localhost:80' } })).statusCode, 503)
   })
 
-  test('too many wrong tokens get 429, from one address or from a crowd; a valid token is never refused for them', async (t) => {
+  test('too many wrong tokens get 429, from one address or many; a valid token is always accepted', async (t) => {
     const lines: string[] = []
     const { app, redis } = await startApp(t, { env: TOKENS, onLog: (line) => lines.push(line) })
     const guess = (remoteAddress: string, token: string) =>
@@ -107,7 +107,7 @@ describe('tokens over HTTP', () => {
     }
   })
 
-  test('an attack in parallel gets no more guesses', async (t) => {
+  test('parallel requests do not get more guesses', async (t) => {
     const { app } = await startApp(t, { env: TOKENS })
     const answers = await Promise.all(
       Array.from({ length: 100 }, (_, i) => app.inject({ ...STATUS, headers: bearer(`${i}`.padEnd(32, 'x')) }))
@@ -115,7 +115,7 @@ describe('tokens over HTTP', () => {
     assert.equal(answers.filter(({ statusCode }) => statusCode === 401).length, MAX_ATTEMPTS.each)
   })
 
-  test('requests without a token are not counted, and lock nobody out', async (t) => {
+  test('requests without a token are not counted and lock no client out', async (t) => {
     const { app, redis } = await startApp(t, { env: TOKENS })
     const from = { ...STATUS, remoteAddress: '192.0.2.1' }
     for (let i = 0; i <= MAX_ATTEMPTS.all; i++) assert.equal((await app.inject(from)).statusCode, 401)
@@ -129,7 +129,7 @@ describe('tokens over HTTP', () => {
     )
   })
 
-  test('without Redis a valid token is let in, and no wrong one is told that it is wrong', async (t) => {
+  test('without Redis a valid token is accepted, and a wrong one is not confirmed as wrong', async (t) => {
     const redis = await startRedis(t)
     const proxy = await RedisProxy.start(t, redis.url)
     const { app } = await startApp(t, { redis, url: proxy.url, env: { ...TOKENS, REDIS_TIMEOUT: '200' } })
@@ -144,7 +144,7 @@ describe('tokens over HTTP', () => {
   })
 })
 
-test('/docs/json is the registry and the routes as OpenAPI; /docs is its page', async (t) => {
+test('/docs/json describes commands and routes as OpenAPI; /docs is its page', async (t) => {
   const { app } = await startApp(t, { env: TOKENS })
   const { statusCode, body } = await app.inject({ method: 'GET', path: '/docs/json' })
   assert.equal(statusCode, 200)
@@ -173,7 +173,7 @@ test('/docs/json is the registry and the routes as OpenAPI; /docs is its page', 
   assert.match(page.body, /POST \/admin\/commands\/reload/)
 })
 
-test('/docs/json has routes of any kind, and the schemas that they share', async (t) => {
+test('/docs/json contains routes of any kind and their shared schemas', async (t) => {
   const routes: FastifyPluginAsync = async (app) => {
     app.addHttpMethod('REPORT', { hasBody: true })
     app.addSchema({ $id: 'name', type: 'string', maxLength: 7 })
@@ -190,7 +190,7 @@ test('/docs/json has routes of any kind, and the schemas that they share', async
   assert.deepEqual(await document(), { ...(await document()), paths, components })
 })
 
-test('/admin/events begins at once, also while there is nothing to tell', async (t) => {
+test('/admin/events sends its head at once, even without an event', async (t) => {
   const { port } = await startApp(t, { env: TOKENS, listen: true })
   const response = await fetch(`http://127.0.0.1:${port}/admin/events`, { headers: bearer(TOKENS.ADMIN_READ_TOKEN) })
   assert.equal(response.headers.get('content-type'), 'text/event-stream; charset=utf-8')

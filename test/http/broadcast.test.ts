@@ -24,13 +24,13 @@ async function startHosts(t: TestContext) {
 const TO_ALL = { scope: 'all', deadlineMs: 60_000 } as const
 const worker = (slot: number) => ({ host: 'test-host', slot, pid: process.pid })
 
-test('a broadcast to this host reaches its workers, the one that sends it included, and no other host', async (t) => {
+test('a broadcast to this host reaches all its workers, the sender included, and no other host', async (t) => {
   const { here, heard } = await startHosts(t)
   assert.deepEqual(await here.broadcast('news', { n: 1 }), { acks: [worker(0)], missing: [], unanswered: 0 })
   assert.deepEqual(heard, [[0, { n: 1 }]])
 })
 
-test('a broadcast to all reaches every host once, and tells who heard it', async (t) => {
+test('a broadcast to all hosts reaches each host once and reports which workers received it', async (t) => {
   const { here, there, heard } = await startHosts(t)
   const began = performance.now()
   for (const [sender, n] of [
@@ -53,7 +53,7 @@ test('a broadcast to all reaches every host once, and tells who heard it', async
   ])
 })
 
-test('a topic that nobody listens to is heard all the same, and a listener can end', async (t) => {
+test('a topic without listeners is acknowledged, and a listener can be removed', async (t) => {
   const { here, heard } = await startHosts(t)
   const { acks } = await here.broadcast('silence', null, TO_ALL)
   assert.equal(acks.length, 2)
@@ -63,7 +63,7 @@ test('a topic that nobody listens to is heard all the same, and a listener can e
   assert.deepEqual(heard, [[0, null]])
 })
 
-test('a worker whose handler fails is missing, with what it said; one that never ends is not known to have heard', async (t) => {
+test('a worker whose handler fails is missing, with its error; a handler that never ends counts as missing', async (t) => {
   const { here, there } = await startHosts(t)
   for (const shared of [here, there]) {
     shared.onBroadcast('fail', async () => {
@@ -85,7 +85,7 @@ test('a worker whose handler fails is missing, with what it said; one that never
   assert.deepEqual(hung, { acks: [worker(0)], missing: [], unanswered: 1 })
 })
 
-describe('what cannot be sent is refused', () => {
+describe('messages that cannot be sent are refused', () => {
   const circle: { self?: unknown } = {}
   circle.self = circle
   const wrong: [args: unknown[], message: RegExp][] = [
@@ -107,7 +107,7 @@ describe('what cannot be sent is refused', () => {
   }
 })
 
-test('garbage on the channels disturbs nobody', async (t) => {
+test('garbage on the Redis channels is ignored', async (t) => {
   const { here, redis } = await startHosts(t)
   for (const garbage of ['', 'null', '7', '{', '{"id":5}', '{"id":"1","from":"x","topic":"news","payload":"{"}']) {
     for (const name of ['broadcast', 'settings']) {
@@ -118,7 +118,7 @@ test('garbage on the channels disturbs nobody', async (t) => {
   assert.equal((await here.broadcast('news', 1, TO_ALL)).acks.length, 2)
 })
 
-test('while Redis is away other hosts cannot be told, and this one can', async (t) => {
+test('while Redis is away broadcasts reach this host but no other', async (t) => {
   const redis = await startRedis(t)
   const proxy = await RedisProxy.start(t, redis.url)
   const { app, link } = await startApp(t, { redis, url: proxy.url, env: { REDIS_TIMEOUT: '200' } })
@@ -128,7 +128,7 @@ test('while Redis is away other hosts cannot be told, and this one can', async (
   assert.equal((await app.shared.broadcast('news', 1)).acks.length, 1)
 })
 
-test('a cache is emptied in every worker of every host', async (t) => {
+test('a cache is cleared in every worker of every host', async (t) => {
   const { here, there } = await startHosts(t)
   const caches = [here, there].map((shared) => shared.cache<number>('numbers', { max: 10, ttlMs: 60_000 }))
   for (const cache of caches) await cache.get('a', () => 1)
@@ -137,7 +137,7 @@ test('a cache is emptied in every worker of every host', async (t) => {
   assert.throws(() => here.cache('numbers', { max: 1, ttlMs: 1 }), /already/)
 })
 
-test('GET /digest/:text is computed once and then remembered, until caches are cleared', async (t) => {
+test('GET /digest/:text is computed once and cached until caches are cleared', async (t) => {
   const { app } = await startApp(t, { slot: 4 })
   const get = async () => {
     const response = await app.inject('/digest/ada')

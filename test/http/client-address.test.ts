@@ -38,7 +38,7 @@ async function start(t: TestContext, env: Record<string, string> = {}) {
   return { port, lines, see }
 }
 
-test('one address is one client, with any port and in any spelling: for limits, exemptions, logs and request.ip', async (t) => {
+test('one address is one client, whatever its port and spelling: for limits, exemptions, logs and request.ip', async (t) => {
   const { see, lines } = await start(t, LIMITED)
   const spellings: Record<string, string[]> = {
     '198.51.100.1': ['198.51.100.1', '198.51.100.1:PORT', '::ffff:198.51.100.1', '[::ffff:c633:6401]:PORT'],
@@ -64,7 +64,7 @@ test('one address is one client, with any port and in any spelling: for limits, 
   assert.deepEqual([...logged], [...Object.keys(spellings), '192.0.2.7', '2001:db8:ffff::1'])
 })
 
-test('what is no address in X-Forwarded-For is not taken for a client: the proxy is', async (t) => {
+test('an invalid address in X-Forwarded-For is ignored: the proxy counts as the client', async (t) => {
   const { see } = await start(t)
   for (const value of ['unknown', '198.51.100.1, _hidden', '999.1.1.1', '198.51.100.1, <script>']) {
     const { ip, ips } = (await see({ 'x-forwarded-for': value })) as Seen
@@ -72,7 +72,7 @@ test('what is no address in X-Forwarded-For is not taken for a client: the proxy
   }
 })
 
-test('PROXY_HEADERS=forwarded reads Forwarded of RFC 7239 in place of X-Forwarded-*', async (t) => {
+test('PROXY_HEADERS=forwarded reads Forwarded (RFC 7239) instead of X-Forwarded-*', async (t) => {
   const { see } = await start(t, { PROXY_HEADERS: 'forwarded', FORWARDED_HOST: 'trust' })
   const cases: [header: string, seen: Omit<Seen, 'ips'>][] = [
     ['for=198.51.100.1', { ip: '198.51.100.1', host: 'test', protocol: 'http' }],
@@ -110,7 +110,7 @@ test('PROXY_HEADERS=forwarded reads Forwarded of RFC 7239 in place of X-Forwarde
   assert.equal(await see({ forwarded: host }), 400, 'a host that is none')
 })
 
-test('X-Forwarded-Host says nothing unless FORWARDED_HOST=trust, and then only a host from TRUST_PROXY', async (t) => {
+test('X-Forwarded-Host is ignored unless FORWARDED_HOST=trust, and then accepted only from TRUST_PROXY', async (t) => {
   const evil = { 'x-forwarded-host': 'evil.example', origin: 'https://evil.example', 'x-forwarded-proto': 'https' }
   const ignoring = await start(t)
   assert.equal(((await ignoring.see(evil)) as Seen).host, 'test')

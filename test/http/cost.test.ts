@@ -3,7 +3,7 @@ import { describe, test } from 'node:test'
 import type { FastifyPluginAsync } from 'fastify'
 import { commandsDuring, setCookieOf, startApp, Visitor } from '../helpers/app.ts'
 
-describe('what needs no session sets no cookie and asks Redis for none', () => {
+describe('routes without a session set no cookie and send no session command to Redis', () => {
   const free: [method: 'GET' | 'POST' | 'PUT', path: string, commands: Record<string, number>][] = [
     ['GET', '/livez', {}],
     ['GET', '/readyz', {}],
@@ -33,7 +33,7 @@ describe('what needs no session sets no cookie and asks Redis for none', () => {
     })
   }
 
-  test('a hundred hits at once are a handful of commands: what comes in one turn is one batch', async (t) => {
+  test('a hundred concurrent hits cost a few commands: hits of one turn are one batch', async (t) => {
     const { app, redis } = await startApp(t)
     await app.inject({ method: 'POST', url: '/hits' })
     const commands = await commandsDuring(redis, () =>
@@ -44,7 +44,7 @@ describe('what needs no session sets no cookie and asks Redis for none', () => {
   })
 })
 
-describe('what many ask of their sessions in one turn is one command', () => {
+describe('session commands of one turn are sent as one', () => {
   test('fifty visits of fifty sessions', async (t) => {
     const { app, redis } = await startApp(t)
     const visitors = Array.from({ length: 50 }, () => new Visitor(app))
@@ -58,8 +58,8 @@ describe('what many ask of their sessions in one turn is one command', () => {
   })
 })
 
-describe('nothing is saved when nothing has changed', () => {
-  test('to look at a session that is none stores nothing and sets no cookie', async (t) => {
+describe('an unchanged session is not stored', () => {
+  test('reading a session that does not exist stores nothing and sets no cookie', async (t) => {
     const { app, redis } = await startApp(t)
     const visitor = new Visitor(app)
     const commands = await commandsDuring(redis, () => visitor.get('/session'))
@@ -67,7 +67,7 @@ describe('nothing is saved when nothing has changed', () => {
     assert.equal(visitor.cookie, undefined)
   })
 
-  test('to look at a session reads it once and writes nothing', async (t) => {
+  test('reading a session costs one read and no write', async (t) => {
     const { app, redis } = await startApp(t)
     const visitor = new Visitor(app)
     await visitor.post('/session', { name: 'ada' })
@@ -84,7 +84,7 @@ describe('nothing is saved when nothing has changed', () => {
     }
   })
 
-  test('a visit that comes again counts, and does not write the session', async (t) => {
+  test('another visit is counted without writing the session', async (t) => {
     const { app, redis } = await startApp(t)
     const visitor = new Visitor(app)
     await visitor.get('/')
@@ -96,7 +96,7 @@ describe('nothing is saved when nothing has changed', () => {
     assert.equal(await redis.get(`muster:session:${visitor.sessionId}`), stored)
   })
 
-  test('a handler that sets what is there already writes nothing, on your own routes as well', async (t) => {
+  test('a handler that sets the same values again writes nothing, on your own routes too', async (t) => {
     const routes: FastifyPluginAsync = async (scope) => {
       scope.get('/theme', async (request) => {
         request.session.set('theme' as never, 'dark' as never)

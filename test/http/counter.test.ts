@@ -21,7 +21,7 @@ const times = <T>(count: number, what: () => T): T[] => Array.from({ length: cou
 const upTo = (last: number) => Array.from({ length: last }, (_, i) => i + 1)
 const sorted = (numbers: number[]) => numbers.toSorted((a, b) => a - b)
 
-test('200 hits at once get 200 different numbers, and the counter is 200', async (t) => {
+test('200 concurrent hits get 200 different numbers, and the counter is 200', async (t) => {
   const { url, client } = await startRedis(t)
   const counter = await openCounter(t, url)
   const numbers = await Promise.all(times(200, () => counter.increment()))
@@ -30,7 +30,7 @@ test('200 hits at once get 200 different numbers, and the counter is 200', async
   assert.equal(await counter.read(), 200)
 })
 
-test('numbers are given in the order in which they were asked for', async (t) => {
+test('numbers are assigned in the order of the calls', async (t) => {
   const { url } = await startRedis(t)
   const counter = await openCounter(t, url)
   const numbers: number[] = []
@@ -38,7 +38,7 @@ test('numbers are given in the order in which they were asked for', async (t) =>
   assert.deepEqual(numbers, upTo(70))
 })
 
-test('workers share one counter: no two of them give the same number', async (t) => {
+test('workers share one counter: no number is assigned twice', async (t) => {
   const { url, client } = await startRedis(t)
   const workers = await Promise.all(times(4, () => openCounter(t, url)))
   const numbers = await Promise.all(
@@ -53,7 +53,7 @@ test('workers share one counter: no two of them give the same number', async (t)
   assert.equal(await client.get('muster:hits'), '200')
 })
 
-test('who asks again right after the answer shares a batch with all who do', async (t) => {
+test('callers that increment again right after an answer share one batch', async (t) => {
   const { url } = await startRedis(t)
   const counter = await openCounter(t, url)
   const sizes: number[] = []
@@ -73,7 +73,7 @@ test('who asks again right after the answer shares a batch with all who do', asy
   assert.ok(sizes.length <= most, `${sizes.length} batches for ${clients * rounds} hits: ${sizes}`)
 })
 
-test('somebody else who increments the key in between gets numbers that no request gets', async (t) => {
+test('another client that increments the key gets numbers that no request gets', async (t) => {
   const { url, client } = await startRedis(t)
   const workers = [await openCounter(t, url), await openCounter(t, url)]
   const numbers: number[] = []
@@ -84,7 +84,7 @@ test('somebody else who increments the key in between gets numbers that no reque
   assert.deepEqual(sorted(numbers), upTo(20 * 11))
 })
 
-test('a lost answer counts nothing twice and loses nothing: no error, no gap', async (t) => {
+test('a lost answer counts nothing twice and loses nothing: no error and no gap', async (t) => {
   const { url, client } = await startRedis(t)
   const proxy = await RedisProxy.start(t, url)
   const counter = await openCounter(t, proxy.url, 5000)
@@ -99,7 +99,7 @@ test('a lost answer counts nothing twice and loses nothing: no error, no gap', a
   assert.equal(proxy.accepted, 1 + cuts, 'every lost answer was a cut')
 })
 
-test('connections that are cut at any moment count nothing twice and lose nothing', async (t) => {
+test('connections cut at any moment count nothing twice and lose nothing', async (t) => {
   const { url, client } = await startRedis(t)
   const proxy = await RedisProxy.start(t, url)
   const workers = [await openCounter(t, proxy.url, 10_000), await openCounter(t, proxy.url, 10_000)]
@@ -132,7 +132,7 @@ test('a hit that is answered with an error is counted at most once', async (t) =
   assert.ok(counted >= numbers.length && counted <= numbers.length + errors, `${counted} of ${numbers.length + errors}`)
 })
 
-test('a batch that reaches Redis after later ones did is not counted any more', async (t) => {
+test('a batch that reaches Redis after later batches is not counted', async (t) => {
   const { url, client } = await startRedis(t)
   const proxy = await RedisProxy.start(t, url)
   const counter = await openCounter(t, proxy.url, 1000)
@@ -149,7 +149,7 @@ test('a batch that reaches Redis after later ones did is not counted any more', 
   assert.deepEqual(numbers, [1, 2, 3])
 })
 
-test('a Redis that is killed comes back with every hit that was answered, and the count goes on', async (t) => {
+test('a killed Redis comes back with every answered hit, and counting continues', async (t) => {
   const { url, client, pid } = await startRedis(t)
   const counter = await openCounter(t, url, 10_000)
   const numbers = await Promise.all(times(100, () => counter.increment()))
@@ -165,7 +165,7 @@ test('a Redis that is killed comes back with every hit that was answered, and th
   assert.equal(await client.get('muster:hits'), '300')
 })
 
-test('every request waits as long as every other, also one that joins a batch late', async (t) => {
+test('every request has the same timeout, also one that joins a batch late', async (t) => {
   const { url, client } = await startRedis(t)
   const proxy = await RedisProxy.start(t, url)
   const counter = await openCounter(t, proxy.url, 2000)
@@ -184,7 +184,7 @@ test('every request waits as long as every other, also one that joins a batch la
   assert.ok(number === 2 || number === 3, `${number}: the early one may be counted, the one behind it was never sent`)
 })
 
-test('10,000 wait at a worker, for whichever counter; those after them are refused at once', async (t) => {
+test('10,000 hits may wait in a worker, over all counters; further ones are refused at once', async (t) => {
   const redis = await startRedis(t)
   const proxy = await RedisProxy.start(t, redis.url)
   const { app } = await startApp(t, { redis, url: proxy.url, env: { REDIS_TIMEOUT: '20000' } })
@@ -222,7 +222,7 @@ test("a user's own counters are as exact, by their names, and plain integers in 
   }
 })
 
-test('a full Redis that evicts everything with a TTL does not make a batch count twice', async (t) => {
+test('a full Redis that evicts all keys with a TTL does not make a batch count twice', async (t) => {
   const { url, client } = await startRedis(t)
   const proxy = await RedisProxy.start(t, url)
   const counter = await openCounter(t, proxy.url, 20_000)
@@ -244,7 +244,7 @@ test('a full Redis that evicts everything with a TTL does not make a batch count
   assert.equal(await client.get('muster:hits'), '2')
 })
 
-test('records of batches are kept without a TTL, and those of workers that are long gone are removed', async (t) => {
+test('batch records have no TTL, and those of workers that ended long ago are removed', async (t) => {
   const { url, client } = await startRedis(t)
   const records = '{muster:hits}:batches'
   const [seconds] = await client.time()
@@ -258,7 +258,7 @@ test('records of batches are kept without a TTL, and those of workers that are l
   assert.equal(await client.pttl(records), -1)
 })
 
-test('a counter refuses to count on before 2^53, where numbers would repeat', async (t) => {
+test('a counter stops before 2^53, where numbers would repeat', async (t) => {
   const redis = await startRedis(t)
   const last = 9e15
   await redis.client.set('muster:hits', last - 3)

@@ -90,7 +90,7 @@ for (const [promise, requests] of Object.entries(refusals)) {
   })
 }
 
-describe('a method that a path does not have: 405', () => {
+describe('a method that a path does not have gets 405', () => {
   const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const
   const allowed: Record<string, (typeof METHODS)[number][]> = {
     '/': ['GET', 'HEAD', 'OPTIONS'],
@@ -103,7 +103,7 @@ describe('a method that a path does not have: 405', () => {
     '/healthz': ['GET', 'HEAD', 'OPTIONS'],
     '/metrics': ['GET', 'HEAD', 'OPTIONS']
   }
-  test('and Allow says which it has', async (t) => {
+  test('with the supported methods in Allow', async (t) => {
     const { app } = await startApp(t)
     for (const [url, allow] of Object.entries(allowed)) {
       const options = await app.inject({ method: 'OPTIONS', url })
@@ -117,7 +117,7 @@ describe('a method that a path does not have: 405', () => {
     }
   })
 
-  test('whatever the body is: the method is wrong first', async (t) => {
+  test('whatever the body contains', async (t) => {
     const { app } = await startApp(t)
     for (const type of ['application/json', 'application/x-www-form-urlencoded', 'text/csv']) {
       const response = await app.inject({ method: 'PUT', url: '/', headers: { 'content-type': type }, payload: 'a=1' })
@@ -125,7 +125,7 @@ describe('a method that a path does not have: 405', () => {
     }
   })
 
-  test('of your own routes as well', async (t) => {
+  test('on your own routes too', async (t) => {
     const routes: FastifyPluginAsync = async (app) => {
       app.put('/things/:id', async () => 'put')
     }
@@ -154,7 +154,7 @@ describe('a handler that throws', () => {
     nothing: undefined
   }
   for (const [what, error] of Object.entries(thrown)) {
-    test(`answers 500 and tells nothing of what it was: ${what}`, async (t) => {
+    test(`gets 500 without details of the error: ${what}`, async (t) => {
       const { app } = await throwing(t, error)
       const response = await app.inject('/throws')
       assert.doesNotMatch(response.body, /SELECT|undefined/)
@@ -162,7 +162,7 @@ describe('a handler that throws', () => {
     })
   }
 
-  test('answers what an HttpError says', async (t) => {
+  test('gets the status and message of an HttpError', async (t) => {
     const { app } = await throwing(t, new HttpError(409, 'TAKEN', 'This one is taken', { retryAfter: 5 }))
     const response = await app.inject('/throws')
     assertRefused(response, 409, 'TAKEN')

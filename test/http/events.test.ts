@@ -55,7 +55,7 @@ async function watch(t: TestContext, options: AppOptions = {}) {
   return { ...started, ...(await open()), open }
 }
 
-test('/events is a stream that nobody keeps: hits, workers and who serves it, at once', async (t) => {
+test('/events streams hits, workers and the serving worker at once, and is never cached', async (t) => {
   const { app, response, events, view, pulse } = await watch(t, { slot: 2 })
   assert.equal(response.statusCode, 200)
   assert.equal(response.headers['content-type'], 'text/event-stream; charset=utf-8')
@@ -80,7 +80,7 @@ test('/events is a stream that nobody keeps: hits, workers and who serves it, at
   assert.equal((counted.workers as { requests: number }[])[0]!.requests, 7)
 })
 
-test('a worker that leaves says so and ends its streams, those that come too late as well', async (t) => {
+test('a draining worker says bye and ends its streams, also new ones', async (t) => {
   const { app, response, events, draining } = await watch(t)
   await events.next()
   await events.frame()
@@ -95,7 +95,7 @@ test('a worker that leaves says so and ends its streams, those that come too lat
   assert.equal((await app.inject({ method: 'HEAD', url: '/events' })).statusCode, 405, 'a stream of nothing')
 })
 
-test('the stream goes on while Redis is away, and says that it does not know the hits', async (t) => {
+test('the stream continues while Redis is away, with null for the hits', async (t) => {
   const { events, server } = await watch(t, { env: { REDIS_TIMEOUT: '100' } })
   await events.next()
   assert.equal((await events.frame()).hits, 0)
@@ -109,7 +109,7 @@ test('the stream goes on while Redis is away, and says that it does not know the
   }
 })
 
-test('streams of one worker share one look at the counter a second, and none is left when nobody watches', async (t) => {
+test('streams of a worker share one read of the counter per second, and without clients there is none', async (t) => {
   const { redis, response, events, open } = await watch(t)
   const others = await Promise.all(Array.from({ length: 9 }, open))
   const all = [events, ...others.map((other) => other.events)]

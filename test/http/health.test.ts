@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import type { ServiceView } from '../../src/ipc/messages.ts'
 import { startApp } from '../helpers/app.ts'
 
-test('/livez is 200 while the event loop turns, whatever state the service is in', async (t) => {
+test('/livez answers 200 while the event loop turns, in every state of the service', async (t) => {
   const { app, view } = await startApp(t)
   for (const state of ['starting', 'running', 'reloading', 'draining'] as const) {
     Object.assign(view, { state, redis: false })
@@ -25,7 +25,7 @@ const answers: [view: Partial<ServiceView>, why: string | undefined][] = [
 ]
 
 for (const path of ['/readyz', '/healthz']) {
-  test(`${path} is 200 when the service takes traffic, and else 503 with the reason`, async (t) => {
+  test(`${path} answers 200 while the service accepts traffic, otherwise 503 with the reason`, async (t) => {
     const { app, view } = await startApp(t)
     for (const [said, why] of answers) {
       Object.assign(view, said)
@@ -42,7 +42,7 @@ for (const path of ['/readyz', '/healthz']) {
     }
   })
 
-  test(`${path}?verbose lists the checks, in both cases`, async (t) => {
+  test(`${path}?verbose lists the checks in both cases`, async (t) => {
     const { app, view } = await startApp(t)
     Object.assign(view, {
       desired: 3,
@@ -65,7 +65,7 @@ for (const path of ['/readyz', '/healthz']) {
   })
 }
 
-test('the answer is that of the service, not of the worker that is asked: both say the same', async (t) => {
+test('readiness is the same from every worker', async (t) => {
   const { server, view, app } = await startApp(t, { slot: 0 })
   const other = await startApp(t, { slot: 1, redis: server })
   for (const redis of [true, false, true]) {

@@ -98,7 +98,7 @@ const startOpen = (t: Parameters<typeof startApp>[0]) =>
     }
   })
 
-test('requests as they go over the wire', async (t) => {
+test('requests of the standards, byte by byte', async (t) => {
   const invalid = readdirSync(new URL('invalid', DATA))
   const valid = readdirSync(new URL('valid', DATA))
   const answers = new Map<string, string>()
@@ -111,7 +111,7 @@ test('requests as they go over the wire', async (t) => {
     })
   )
 
-  await t.test('all that is invalid is refused, but for what is said here', () => {
+  await t.test('invalid requests are refused, except for those listed here', () => {
     for (const file of invalid) {
       const statuses = statusesOf(answers.get(`invalid/${file}`)!)
       if (ACCEPTED[file]) assert.equal(statuses[0], 200, `${file} is refused: it need not be listed`)
@@ -119,7 +119,7 @@ test('requests as they go over the wire', async (t) => {
     }
   })
 
-  await t.test('all that is valid is answered as the standards say', () => {
+  await t.test('valid requests are answered as the standards require', () => {
     for (const file of valid) {
       const expected =
         ANSWERED[file]?.[0] ??
@@ -142,20 +142,26 @@ test('requests as they go over the wire', async (t) => {
     assert.ok(without > 10, String(without))
   })
 
-  await t.test('every refusal has the same JSON and the headers of every answer, names nothing, and closes', () => {
-    for (const [file, text] of answers) {
-      const last = text.split(/(?=HTTP\/1\.1 \d{3} )/).at(-1)!
-      const [head = '', body = ''] = last.split('\r\n\r\n')
-      const status = statusesOf(last)[0]!
-      for (const [name, value] of Object.entries(SECURITY_HEADERS)) {
-        assert.ok(head.toLowerCase().includes(`${name}: ${value.toLowerCase()}`), `${file}: ${name} is not in ${head}`)
+  await t.test(
+    'every refusal has the JSON shape and the security headers, reveals nothing, and closes the connection',
+    () => {
+      for (const [file, text] of answers) {
+        const last = text.split(/(?=HTTP\/1\.1 \d{3} )/).at(-1)!
+        const [head = '', body = ''] = last.split('\r\n\r\n')
+        const status = statusesOf(last)[0]!
+        for (const [name, value] of Object.entries(SECURITY_HEADERS)) {
+          assert.ok(
+            head.toLowerCase().includes(`${name}: ${value.toLowerCase()}`),
+            `${file}: ${name} is not in ${head}`
+          )
+        }
+        assert.doesNotMatch(head, /^(server|x-powered-by):/im, file)
+        if (status < 400) continue
+        assert.match(head, /^connection: close\r?$/im, file)
+        assert.match(head, /^content-type: application\/json/im, file)
+        const { statusCode, ...rest } = JSON.parse(body)
+        assert.deepEqual([statusCode, ...Object.keys(rest)], [status, 'code', 'error', 'message'], file)
       }
-      assert.doesNotMatch(head, /^(server|x-powered-by):/im, file)
-      if (status < 400) continue
-      assert.match(head, /^connection: close\r?$/im, file)
-      assert.match(head, /^content-type: application\/json/im, file)
-      const { statusCode, ...rest } = JSON.parse(body)
-      assert.deepEqual([statusCode, ...Object.keys(rest)], [status, 'code', 'error', 'message'], file)
     }
-  })
+  )
 })

@@ -17,8 +17,8 @@ async function startPair(t: Parameters<typeof startWorkers>[0], timeoutMs?: numb
   return { client, proxy, a: await open(proxy.url, timeoutMs), b: await open() }
 }
 
-describe('once under faults', () => {
-  test('Redis goes away while fn runs and fn fails: another may try as soon as Redis is back', async (t) => {
+describe('once() under faults', () => {
+  test('when fn fails while Redis is away, another worker may try as soon as Redis is back', async (t) => {
     const { proxy, a, b } = await startPair(t, 1000)
     const failing = a.locks.once('migrate', DAY_MS, async () => {
       await proxy.refuse()
@@ -32,7 +32,7 @@ describe('once under faults', () => {
     await until(() => a.lines.some(({ msg }) => /no end of a lease is unacknowledged/.test(msg)), 'the line of its end')
   })
 
-  test('Redis executes what it was asked after the caller got 503: the name is free again within the lease', async (t) => {
+  test('a claim that Redis executes after the caller got 503 is free again within the lease', async (t) => {
     const { proxy, a, b } = await startPair(t, 300)
     await a.locks.lock('job', 1000, () => {}) // Redis knows the script from now on
     proxy.hang()
@@ -48,7 +48,7 @@ describe('once under faults', () => {
     await Promise.all(refused.map(ran))
   })
 
-  test('callers that get 503 because Redis is known to be away leave nothing behind to retry', async (t) => {
+  test('callers that get 503 while the circuit is open leave nothing to retry', async (t) => {
     const { proxy, a } = await startPair(t, 1000)
     await proxy.refuse()
     await until(() => a.link.away, 'Redis is away')
@@ -61,7 +61,7 @@ describe('once under faults', () => {
     await until(() => a.locks.once('migrate', DAY_MS, () => {}).catch(() => false), 'a run')
   })
 
-  test('a worker that is gone blocks other workers for the lease, not for the ttl', async (t) => {
+  test('a crashed worker blocks other workers for the lease, not for the ttl', async (t) => {
     const { proxy, a, b } = await startPair(t, 1000)
     const { fn, begun, end } = latch<{ signal: AbortSignal }>()
     const first = a.locks.once('migrate', DAY_MS, fn, { leaseMs: 500 })
@@ -75,7 +75,7 @@ describe('once under faults', () => {
     assert.equal(await b.locks.once('migrate', DAY_MS, never), false)
   })
 
-  test('Redis is away when fn succeeds: that is recorded when Redis is back, and nobody runs it again', async (t) => {
+  test('success while Redis is away is recorded when Redis is back, and fn does not run again', async (t) => {
     const { proxy, client, a, b } = await startPair(t, 1000)
     assert.equal(await a.locks.once('migrate', DAY_MS, () => proxy.refuse()), true)
     a.draining.abort()
@@ -88,7 +88,7 @@ describe('once under faults', () => {
 })
 
 describe('leases under delays', () => {
-  test('a lock that was granted too late is not used: its caller waits for the next holder', async (t) => {
+  test('a lock that was granted too late is not used: its caller queues again', async (t) => {
     const { proxy, client, a, b } = await startPair(t)
     let holder = ''
     const hold = (name: string, ms: number) => async (held: { fence: number; signal: AbortSignal }) => {
@@ -107,7 +107,7 @@ describe('leases under delays', () => {
     assert.ok((await late) > fence)
   })
 
-  test('once and every do not use a late grant either', async (t) => {
+  test('once() and every() do not use a late grant either', async (t) => {
     const { proxy, client, a, b } = await startPair(t)
     proxy.latency = { answer: () => 1500 }
     const late = a.locks.once('migrate', DAY_MS, never, { leaseMs: 1000 })
@@ -128,7 +128,7 @@ describe('leases under delays', () => {
     await every.stop()
   })
 
-  test('a Redis that grants leases too late all the time is a 503, and the lock is free again', async (t) => {
+  test('when Redis always grants too late, the caller gets 503 and the lock is free again', async (t) => {
     const { proxy, a, b } = await startPair(t, 1000)
     proxy.latency = { answer: () => 400 }
     await assert.rejects(a.locks.lock('job', 500, never), UNAVAILABLE)

@@ -9,7 +9,7 @@ const HOUR_MS = 3_600_000
 const HELD = { code: 'LOCK_HELD' }
 
 describe('leases when the clock of Redis is set back by an hour', () => {
-  test('a lock whose worker is gone is free after its ttl', async (t) => {
+  test('a lock of a crashed worker is free after its ttl', async (t) => {
     const { url, client, open } = await startWorkers(t)
     const proxy = await RedisProxy.start(t, url)
     const [a, b] = [await open(proxy.url), await open()]
@@ -24,7 +24,7 @@ describe('leases when the clock of Redis is set back by an hour', () => {
     await first
   })
 
-  test('a lock that is held stays with its holder', async (t) => {
+  test('a held lock stays with its holder', async (t) => {
     const { client, open } = await startWorkers(t)
     const [a, b] = [await open(), await open()]
     const aborted = await a.locks.lock('job', 1000, async ({ signal }) => {
@@ -35,7 +35,7 @@ describe('leases when the clock of Redis is set back by an hour', () => {
     assert.equal(aborted, false)
   })
 
-  test('once may run again after its ttl', async (t) => {
+  test('once() may run again after its ttl', async (t) => {
     const { client, open } = await startWorkers(t)
     const { locks } = await open()
     assert.equal(await locks.once('report', 1000, () => {}), true)
@@ -44,7 +44,7 @@ describe('leases when the clock of Redis is set back by an hour', () => {
     await until(() => locks.once('report', 1000, () => {}), 'a second run')
   })
 
-  test('every goes on within a period', async (t) => {
+  test('every() continues within a period', async (t) => {
     const { client, open } = await startWorkers(t)
     const { locks } = await open()
     const runs: PeriodicRun[] = []
@@ -58,7 +58,7 @@ describe('leases when the clock of Redis is set back by an hour', () => {
   })
 })
 
-test('a clock that is a few ms behind, after a failover say, makes no period run twice', async (t) => {
+test('a clock that is a few ms behind, as after a failover, makes no period run twice', async (t) => {
   const { client, open } = await startWorkers(t)
   const { locks } = await open()
   const periods: number[] = []
@@ -72,7 +72,7 @@ test('a clock that is a few ms behind, after a failover say, makes no period run
   assert.equal(new Set(periods.map((period) => Math.round(period / 1500))).size, periods.length)
 })
 
-test('fences never go backwards, also when they are ahead of the clock and every lease is long over', async (t) => {
+test('fences never decrease, even when they are ahead of the clock and all leases have expired', async (t) => {
   const { client, open } = await startWorkers(t)
   const { locks } = await open()
   const fences: number[] = []
@@ -89,7 +89,7 @@ test('fences never go backwards, also when they are ahead of the clock and every
   assert.ok(fences.at(-1)! / 1000 > Date.now() + HOUR_MS / 2)
 })
 
-test('a Redis that is full of what never expires evicts no lease', async (t) => {
+test('a Redis full of keys without a TTL evicts no lease', async (t) => {
   const { client, open } = await startWorkers(t)
   const [a, b] = [await open(), await open()]
   await client.config('SET', 'maxmemory', '4mb')
@@ -110,7 +110,7 @@ test('a Redis that is full of what never expires evicts no lease', async (t) => 
   assert.equal(aborted, false)
 })
 
-test('leases and records that are over are removed by and by', async (t) => {
+test('expired leases and records are removed over time', async (t) => {
   const { client, open } = await startWorkers(t)
   const { locks } = await open()
   await Promise.all(times(200, (i) => locks.once(`order-${i}`, 2000, () => {})))

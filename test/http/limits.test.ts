@@ -24,7 +24,7 @@ function exchange(port: number, text: string): Promise<string> {
   })
 }
 
-test('what is too much, too slow or not done here: its own status, in the same shape, and the end of the connection', async (t) => {
+test('requests that are too large, too slow or unsupported get their own status in the JSON shape, and the connection closes', async (t) => {
   const { port } = await startApp(t, { listen: true, env: { HEADERS_TIMEOUT: '500', REQUEST_TIMEOUT: '500' } })
   const fields = Array.from({ length: 101 }, (_, i) => `x${i}: 1\r\n`).join('')
   const post = 'POST /hits HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n'
@@ -61,7 +61,7 @@ test('what is too much, too slow or not done here: its own status, in the same s
   )
 })
 
-test('a client that resets its connection with a refusal on the way ends nobody but itself', async (t) => {
+test('a client that resets its connection during a refusal affects no other client', async (t) => {
   const { port, connections } = await startApp(t, { listen: true, env: { MAX_CONNECTIONS: '30' } })
   for (const text of [
     head('CONNECT', 'example.com:443'),
@@ -80,7 +80,7 @@ test('a client that resets its connection with a refusal on the way ends nobody 
   assert.equal((await once(port, 'GET', '/livez')).status, 200)
 })
 
-test('HEAD is GET without the body; OPTIONS says what there is; the absolute form is what it names', async (t) => {
+test('HEAD is GET without a body; OPTIONS lists the methods; a target in absolute form is routed by its path', async (t) => {
   const { app, port } = await startApp(t, { listen: true })
   const lasting = ({ date: _, 'x-request-id': __, ...rest }: Record<string, unknown>) => rest
   for (const url of ['/livez', '/hits', '/session', '/digest/a']) {
@@ -96,7 +96,7 @@ test('HEAD is GET without the body; OPTIONS says what there is; the absolute for
   assert.equal((await once(port, 'GET', 'ftp://anything.example/livez')).status, 400)
 })
 
-test('what is garbage after good requests does not spoil their answers', async (t) => {
+test('garbage after valid requests does not affect their answers', async (t) => {
   const routes: FastifyPluginAsync = async (app) => {
     app.get('/slow', async () => sleep(100, 'slow'))
   }
@@ -108,7 +108,7 @@ test('what is garbage after good requests does not spoil their answers', async (
   )
 })
 
-test('a connection past MAX_CONNECTIONS is told so, and costs the others nothing', async (t) => {
+test('a connection beyond MAX_CONNECTIONS is refused with an answer and does not affect the others', async (t) => {
   const { port, connections } = await startApp(t, { listen: true, env: { MAX_CONNECTIONS: '3' } })
   const held = await Promise.all([1, 2, 3].map(() => Connection.open(port)))
   for (const connection of held) assert.equal((await connection.request('GET', '/livez')).status, 200)
@@ -121,7 +121,7 @@ test('a connection past MAX_CONNECTIONS is told so, and costs the others nothing
   assert.equal((await once(port, 'GET', '/livez')).status, 200)
 })
 
-test('a connection past MAX_CONNECTIONS_PER_CLIENT is told so; other addresses and proxies are not limited', async (t) => {
+test('a connection beyond MAX_CONNECTIONS_PER_CLIENT is refused with an answer; other addresses and proxies are not limited', async (t) => {
   const env = { MAX_CONNECTIONS_PER_CLIENT: '2', TRUST_PROXY: '127.0.0.9' }
   const { app, port, connections } = await startApp(t, { listen: true, env })
   const statusOf = async (connection: Connection) => (await connection.request('GET', '/livez')).status
@@ -141,7 +141,7 @@ test('a connection past MAX_CONNECTIONS_PER_CLIENT is told so; other addresses a
   assert.equal((await once(port, 'GET', '/livez', {}, '127.0.0.2')).status, 200)
 })
 
-test('a connection ends in order after MAX_REQUESTS_PER_CONNECTION: a burst is answered whole', async (t) => {
+test('a connection closes cleanly after MAX_REQUESTS_PER_CONNECTION: a burst is answered completely', async (t) => {
   const { port } = await startApp(t, { listen: true, env: { MAX_REQUESTS_PER_CONNECTION: '3' } })
   const connection = await Connection.open(port)
   for (const last of [false, false, true]) {
@@ -237,7 +237,7 @@ timed('while the event loop cannot keep up, requests are refused and probes are 
   await until(async () => (await app.inject('/hits')).statusCode === 200, 'the end of it')
 })
 
-test('a request whose client has reset the connection already reaches no hook, and is no error', async (t) => {
+test('a request on a connection that was already reset reaches no hook and is not an error', async (t) => {
   const lines: string[] = []
   const { app, port, connections, redis } = await startApp(t, { listen: true, onLog: (line) => lines.push(line) })
   // The connection is accepted here, as the primary does it, and given to the worker's server once the client has gone.

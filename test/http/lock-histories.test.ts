@@ -4,6 +4,6 @@ import { lockHistory, onceHistory } from '../helpers/lock-histories.ts'
 /** A longer form is in test/long. */
 const SIZE = 300
 
-test('once under faults: no name is lost, and none runs twice', (t) => onceHistory(t, SIZE))
+test('once() under faults: every name runs, and none runs twice', (t) => onceHistory(t, SIZE))
 
-test('locks under delays: never two holders that both believe they hold it', (t) => lockHistory(t, SIZE))
+test('locks under delays: never two holders at a time', (t) => lockHistory(t, SIZE))

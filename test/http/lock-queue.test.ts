@@ -9,7 +9,7 @@ const QUEUE = '{muster:leases}:queue:muster:lock:job'
 const HELD = { code: 'LOCK_HELD' }
 
 describe('callers that wait for a lock', () => {
-  test('get it in the order in which they came, whichever worker they are in', async (t) => {
+  test('get it in the order of their calls, in whichever worker they are', async (t) => {
     const { client, open } = await startWorkers(t)
     const workers = await Promise.all(times(3, () => open()))
     const { fn, begun, end } = latch()
@@ -28,7 +28,7 @@ describe('callers that wait for a lock', () => {
     assert.equal(await client.zcard(QUEUE), 0)
   })
 
-  test('do not starve beside a worker that takes the lock again and again', async (t) => {
+  test('do not starve while one worker takes the lock again and again', async (t) => {
     const { open } = await startWorkers(t)
     const [a, b] = [await open(), await open()]
     const taken = { a: 0, b: 0 }
@@ -64,7 +64,7 @@ describe('callers that wait for a lock', () => {
     assert.equal(await waiting, 'in turn')
   })
 
-  test('leave the queue when they give up, and when their worker is gone', async (t) => {
+  test('leave the queue on timeout and when their worker ends', async (t) => {
     const { url, client, open } = await startWorkers(t)
     const proxy = await RedisProxy.start(t, url)
     const [a, b, gone] = [await open(), await open(), await open(proxy.url)]

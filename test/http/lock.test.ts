@@ -8,8 +8,8 @@ import { until } from '../helpers/until.ts'
 
 const HELD = { statusCode: 409, code: 'LOCK_HELD', retryAfter: 1 }
 
-describe('lock', () => {
-  test('one at a time over all workers: nothing that is read and then written is lost', async (t) => {
+describe('lock()', () => {
+  test('admits one holder at a time over all workers: no read-modify-write is lost', async (t) => {
     const { client, open } = await startWorkers(t)
     const workers = await Promise.all(times(3, () => open()))
     const fences: number[] = []
@@ -31,7 +31,7 @@ describe('lock', () => {
     )
   })
 
-  test('is refused while another holds it, and free as soon as that has ended, well or not', async (t) => {
+  test('is refused while it is held, and free as soon as the work ends, successfully or not', async (t) => {
     const { open } = await startWorkers(t)
     const [a, b] = [await open(), await open()]
     const { fn, begun, end } = latch()
@@ -51,7 +51,7 @@ describe('lock', () => {
     assert.equal(await a.locks.lock('job', 5000, async () => 'free'), 'free')
   })
 
-  test('is renewed: work may take much longer than its ttl', async (t) => {
+  test('is renewed: work may take much longer than the ttl', async (t) => {
     const { open } = await startWorkers(t)
     const [a, b] = [await open(), await open()]
     const aborted = await a.locks.lock('job', 1000, async ({ signal }) => {
@@ -64,7 +64,7 @@ describe('lock', () => {
     assert.equal(aborted, false)
   })
 
-  test('is lost when Redis cannot be asked for so long: the signal says so before another gets it', async (t) => {
+  test('is lost when Redis is away for too long: the signal is aborted before another caller gets the lock', async (t) => {
     const { url, open } = await startWorkers(t)
     const proxy = await RedisProxy.start(t, url)
     const [a, b] = [await open(proxy.url), await open()]
@@ -82,7 +82,7 @@ describe('lock', () => {
     assert.ok(next.fence > fence)
   })
 
-  test('is lost when its key is gone: the next renewal finds out', async (t) => {
+  test('is lost when its key is deleted: the next renewal notices', async (t) => {
     const { client, open } = await startWorkers(t)
     const { locks } = await open()
     await locks.lock('job', 1000, async ({ signal }) => {
@@ -92,7 +92,7 @@ describe('lock', () => {
     })
   })
 
-  test('fences go on growing even when Redis has forgotten everything', async (t) => {
+  test('fences keep growing even after Redis has lost all data', async (t) => {
     const { client, open } = await startWorkers(t)
     const { locks } = await open()
     const fence = () => locks.lock('job', 1000, (held) => held.fence)
@@ -101,7 +101,7 @@ describe('lock', () => {
     await until(async () => (await fence()) > before, 'a higher fence')
   })
 
-  test('answers that are lost change nothing: the same lock is asked for again', async (t) => {
+  test('lost answers change nothing: the same lock is requested again', async (t) => {
     const { url, client, open } = await startWorkers(t)
     const proxy = await RedisProxy.start(t, url)
     const { locks } = await open(proxy.url)
@@ -118,7 +118,7 @@ describe('lock', () => {
     assert.equal(await locks.lock('job', 5000, () => 'free'), 'free')
   })
 
-  test('when this worker leaves, the signal is aborted; the lock is held until the work has ended', async (t) => {
+  test('aborts the signal when the worker drains, and is held until the work ends', async (t) => {
     const { open } = await startWorkers(t)
     const [a, b] = [await open(), await open()]
     const { fn, begun, end } = latch<{ signal: AbortSignal }>()
@@ -135,7 +135,7 @@ describe('lock', () => {
     assert.equal(await b.locks.lock('job', 1000, () => 'free'), 'free')
   })
 
-  test('taken when this worker is leaving already, its signal is aborted from the start', async (t) => {
+  test('has an aborted signal from the start when the worker is already draining', async (t) => {
     const { open } = await startWorkers(t)
     const { locks, draining } = await open()
     draining.abort(new Error('leaving'))
@@ -144,7 +144,7 @@ describe('lock', () => {
     assert.equal(await locks.once('job', 1000, check), true)
   })
 
-  test('work that does not end is not waited for beyond the deadline', async (t) => {
+  test('a drain does not wait for work beyond its deadline', async (t) => {
     const { open } = await startWorkers(t)
     const { locks, draining } = await open()
     const { fn, begun, end } = latch()
@@ -156,7 +156,7 @@ describe('lock', () => {
     await job
   })
 
-  test('without Redis it is a clear 503 in time', async (t) => {
+  test('gets 503 in time while Redis is away', async (t) => {
     const { url, open } = await startWorkers(t)
     const proxy = await RedisProxy.start(t, url)
     const { locks } = await open(proxy.url, 300)
@@ -166,7 +166,7 @@ describe('lock', () => {
     await assert.rejects(locks.once('job', 1000, never), unavailable)
   })
 
-  test('bad names and times are refused', async (t) => {
+  test('rejects invalid names and times', async (t) => {
     const { open } = await startWorkers(t)
     const { locks } = await open()
     await assert.rejects(locks.lock('a b', 1000, never), /^TypeError: lock: a name is 1 to 64 characters/)

@@ -39,7 +39,7 @@ describe('maintenance', () => {
     assert.equal((await visitor.post('/hits')).json().hits, 1, 'nothing was counted')
   })
 
-  test('goes for your own routes as well', async (t) => {
+  test('applies to your own routes too', async (t) => {
     const { app } = await startApp(t, { routes: async (scope) => void scope.get('/mine', async () => 'ok') })
     await app.shared.settings.set('maintenance', true)
     assert.equal((await app.inject('/mine')).json().code, 'MAINTENANCE')
@@ -47,7 +47,7 @@ describe('maintenance', () => {
   })
 })
 
-test('the banner is text on the page, and nowhere else', async (t) => {
+test('the banner appears as text on the page and nowhere else', async (t) => {
   const { app } = await startApp(t)
   const visitor = new Visitor(app)
   const page = () => visitor.get('/', { accept: 'text/html' })

@@ -55,7 +55,7 @@ function table(families: Family[], labels: (family: Family) => readonly string[]
   return `| name | type | labels | what it is |\n|---|---|---|---|\n${rows.join('')}`
 }
 
-test('docs/reference/metrics.md lists every metric there is, as it is', async (t) => {
+test('docs/reference/metrics.md lists every metric with its type, labels and help', async (t) => {
   const { app } = await startApp(t)
   const { counts, others } = await readRegistry(app.metrics)
   const ofWorkers = table([...counts, ...others], ({ name }) => {

@@ -57,7 +57,7 @@ test('every request is measured, by method, route template and status', async (t
   assert.equal((await requests(visitor))['GET /metrics 200'], 1, 'the scrape before this one')
 })
 
-test('the time of a request is in the histogram, in seconds', async (t) => {
+test('request durations are observed in seconds', async (t) => {
   const { app } = await startApp(t, {
     routes: async (scope) => {
       scope.get('/slow', async () => new Promise((resolve) => setTimeout(() => resolve('done'), 60)))
@@ -76,7 +76,7 @@ test('the time of a request is in the histogram, in seconds', async (t) => {
   assert.ok(of('sum')! >= 0.059 && of('sum')! < 60, `${of('sum')} s`)
 })
 
-test('a metric of your own is on the page', async (t) => {
+test('your own metrics are on the page', async (t) => {
   const { app } = await startApp(t, {
     slot: 4,
     routes: async (scope) => {
@@ -90,7 +90,7 @@ test('a metric of your own is on the page', async (t) => {
   assert.equal(parseMetrics((await visitor.get('/metrics')).body).get('orders_total{worker="4"}'), 2)
 })
 
-test('a worker that does not answer is left out; the page comes all the same', async (t) => {
+test('a worker that does not answer is left out, and the page is still served', async (t) => {
   const { app, collected } = await startApp(t)
   collected.missing = [{ slot: 1, pid: 4711, why: 'no answer in 1000 ms' }]
   collected.primary = [
@@ -108,7 +108,7 @@ test('a worker that does not answer is left out; the page comes all the same', a
   assert.ok(series.get('process_resident_memory_bytes{worker="0"}')! > 0)
 })
 
-test('the page in OpenMetrics and compressed, for who asks for it', async (t) => {
+test('the page is served as OpenMetrics or compressed when the client accepts that', async (t) => {
   const { app } = await startApp(t)
   const headers = { accept: 'application/openmetrics-text;version=1.0.0,text/plain;q=0.5', 'accept-encoding': 'gzip' }
   const response = await app.inject({ url: '/metrics', headers })
@@ -122,7 +122,7 @@ test('the page in OpenMetrics and compressed, for who asks for it', async (t) =>
   assert.ok(parseMetrics(plain.body).size > 30)
 })
 
-test('with a METRICS_TOKEN the page is for who has it', async (t) => {
+test('with METRICS_TOKEN the page requires that token', async (t) => {
   const token = 'a-token-of-some-length-32-or-more'
   const { app } = await startApp(t, { env: { METRICS_TOKEN: token } })
   const ask = (authorization?: string) =>
@@ -135,7 +135,7 @@ test('with a METRICS_TOKEN the page is for who has it', async (t) => {
   }
 })
 
-test('scrapes at once share one collection; when the primary does not answer, that is said', async (t) => {
+test('concurrent scrapes share one collection; they get 503 when the primary does not answer', async (t) => {
   const { app, collected } = await startApp(t)
   let asked = 0
   const count = () => {
@@ -156,7 +156,7 @@ test('scrapes at once share one collection; when the primary does not answer, th
   assert.equal(response.json().code, 'METRICS_UNAVAILABLE')
 })
 
-test('a metric that fails or never answers is left out, and holds nothing up', async (t) => {
+test('a metric that fails or never answers is left out and delays nothing', async (t) => {
   const { app } = await startApp(t)
   const registers = [app.metrics]
   new Gauge({ name: 'fails', help: 'x', registers, collect: () => Promise.reject(new Error('on purpose')) })
@@ -174,7 +174,7 @@ test('a metric that fails or never answers is left out, and holds nothing up', a
   assert.ok(![...series.keys()].some((key) => /^(fails|never)\{/.test(key)))
 })
 
-test('sizes of requests and answers, requests in flight, and those whose client left', async (t) => {
+test('sizes, requests in flight and aborted requests are measured', async (t) => {
   let release = () => {}
   const { app } = await startApp(t, {
     routes: async (scope) => {
@@ -211,7 +211,7 @@ test('sizes of requests and answers, requests in flight, and those whose client 
   )
 })
 
-test('what is done with Redis: hits and their batches, commands, sessions, the circuit', async (t) => {
+test('the use of Redis is measured: hits and batches, commands, sessions, the circuit breaker', async (t) => {
   const { app, server } = await startApp(t)
   await Promise.all(Array.from({ length: 20 }, () => app.inject({ method: 'POST', url: '/hits' })))
   const visitor = new Visitor(app)
@@ -236,7 +236,7 @@ test('what is done with Redis: hits and their batches, commands, sessions, the c
   assert.equal(of(await page(app), 'redis_circuit_opened_total'), 1)
 })
 
-test('promtool finds nothing wrong with the page', { skip: missing('promtool') }, async (t) => {
+test('promtool accepts the page', { skip: missing('promtool') }, async (t) => {
   const { app } = await startApp(t)
   const visitor = new Visitor(app)
   await visitor.get('/')

@@ -9,8 +9,8 @@ import { RedisProxy } from '../helpers/proxy.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { until } from '../helpers/until.ts'
 
-describe('once', () => {
-  test('runs at one worker of all, whoever comes first; the others are told at once that it did not run', async (t) => {
+describe('once()', () => {
+  test('runs in one of all workers, the first; the others learn at once that it did not run there', async (t) => {
     const { open } = await startWorkers(t)
     const workers = await Promise.all(times(3, () => open()))
     const { fn, begun, end } = latch()
@@ -29,7 +29,7 @@ describe('once', () => {
     assert.equal(runs, 1)
   })
 
-  test('may run again when its time is over, and not before', async (t) => {
+  test('may run again after its ttl, and not before', async (t) => {
     const { client, open } = await startWorkers(t)
     const [a, b] = [await open(), await open()]
     const now = async () => Number((await client.time())[0]) * 1000 + Number((await client.time())[1]) / 1000
@@ -41,7 +41,7 @@ describe('once', () => {
     assert.ok(began[1]! - before >= 500, `${began[1]! - before} ms`)
   })
 
-  test('when it fails another may try', async (t) => {
+  test('may be tried by another worker after a failure', async (t) => {
     const { open } = await startWorkers(t)
     const [a, b] = [await open(), await open()]
     await assert.rejects(
@@ -54,7 +54,7 @@ describe('once', () => {
     assert.equal(await a.locks.once('report', 60_000, () => {}), false)
   })
 
-  test('may take longer than its ttl: it is renewed, and nobody else runs it', async (t) => {
+  test('may take longer than its ttl: it is renewed, and no other worker runs it', async (t) => {
     const { open } = await startWorkers(t)
     const [a, b] = [await open(), await open()]
     const ran = await a.locks.once('report', 1000, async ({ signal }) => {
@@ -67,7 +67,7 @@ describe('once', () => {
     assert.equal(ran, true)
   })
 
-  test('the signal is aborted when Redis does not renew it in time', async (t) => {
+  test('aborts the signal when Redis does not renew the lease in time', async (t) => {
     const { url, open } = await startWorkers(t)
     const proxy = await RedisProxy.start(t, url)
     const { locks } = await open(proxy.url)
@@ -86,8 +86,8 @@ describe('once', () => {
   })
 })
 
-describe('every', () => {
-  test('once in a period, at one worker at a time, whether it fails or not', async (t) => {
+describe('every()', () => {
+  test('runs once per period, in one worker at a time, whether it fails or not', async (t) => {
     const { open } = await startWorkers(t)
     const workers = await Promise.all(times(3, () => open()))
     const periods: number[] = []
@@ -113,7 +113,7 @@ describe('every', () => {
     assert.equal(periods.length, ran, 'it was stopped')
   })
 
-  test('a run that takes longer than a period: periods are skipped, and nothing runs beside it', async (t) => {
+  test('skips periods while a run takes longer than one', async (t) => {
     const { open } = await startWorkers(t)
     const workers = await Promise.all(times(3, () => open()))
     const periods: number[] = []
@@ -133,7 +133,7 @@ describe('every', () => {
     }
   })
 
-  test('stop aborts the run in progress and waits for it', async (t) => {
+  test('stop() aborts the current run and waits for it', async (t) => {
     const { open } = await startWorkers(t)
     const { locks } = await open()
     let ended = false
@@ -149,7 +149,7 @@ describe('every', () => {
     assert.equal(ended, true)
   })
 
-  test('when the worker that runs it leaves, its run is told and waited for, and another goes on', async (t) => {
+  test('aborts and awaits its run when the worker drains, and continues in another worker', async (t) => {
     const { open } = await startWorkers(t)
     const [a, b] = [await open(), await open()]
     const ran: string[] = []
@@ -170,7 +170,7 @@ describe('every', () => {
     await a.locks.every('late', 20, never).stop()
   })
 
-  test('who is stopped while Redis says that a run is due leaves the run to another', async (t) => {
+  test('leaves a run to another worker when it is stopped while Redis answers that a run is due', async (t) => {
     const { url, client, open } = await startWorkers(t)
     const proxy = await RedisProxy.start(t, url)
     const [a, b] = [await open(proxy.url), await open()]
@@ -187,7 +187,7 @@ describe('every', () => {
     assert.equal(run.period % periodMs, 0)
   })
 
-  test('a worker that is gone without a word is replaced when its lease has ended', async (t) => {
+  test('continues in another worker when the lease of a crashed worker has expired', async (t) => {
     const { url, client, open } = await startWorkers(t)
     const proxy = await RedisProxy.start(t, url)
     const [a, b] = [await open(proxy.url), await open()]
@@ -212,7 +212,7 @@ describe('every', () => {
     await every.stop()
   })
 
-  test('while Redis is away nothing runs; then it goes on by itself', async (t) => {
+  test('pauses while Redis is away, then continues by itself', async (t) => {
     const { url, open } = await startWorkers(t)
     const proxy = await RedisProxy.start(t, url)
     const { locks, link } = await open(proxy.url, 200)
@@ -228,7 +228,7 @@ describe('every', () => {
     await until(() => runs > before + 2, 'further runs')
   })
 
-  test('nothing runs before the app is whole: a release that cannot boot runs none', async (t) => {
+  test('does not run before the app is ready: a release that cannot boot runs nothing', async (t) => {
     const redis = await startRedis(t)
     const runs: string[] = []
     await assert.rejects(

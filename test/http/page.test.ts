@@ -19,7 +19,7 @@ const accepts: [accept: string | undefined, type: 'html' | 'json', who: string][
   ['image/png', 'json', 'who wants what there is not'],
   ['rubbish', 'json', 'who talks rubbish']
 ]
-test('browsers get the page, everybody else gets JSON', async (t) => {
+test('browsers get the page, other clients get JSON', async (t) => {
   const { app } = await startApp(t)
   for (const [accept, type, who] of accepts) {
     await t.test(`${who} (Accept: ${accept ?? 'none'}): ${type}`, async () => {
@@ -35,7 +35,7 @@ test('browsers get the page, everybody else gets JSON', async (t) => {
   }
 })
 
-test('the page shows the numbers of this very request', async (t) => {
+test('the page shows the numbers of its own request', async (t) => {
   const { app, redis } = await startApp(t, { slot: 5 })
   await redis.set('muster:hits', 1233)
   const visitor = new Visitor(app)
@@ -74,7 +74,7 @@ for (const page of PAGES) {
     assert.doesNotMatch(response.body, /<script>|<style|style="| on\w+="/, 'what the policy would stop')
   })
 
-  test(`scripts and styles of ${page} may be kept for ever, since their names change with them`, async (t) => {
+  test(`scripts and styles of ${page} may be cached forever, because their names change with their content`, async (t) => {
     const { app } = await startApp(t, { env: TOKENS })
     const visitor = new Visitor(app)
     const { files } = await filesOf(visitor, page)
@@ -103,7 +103,7 @@ for (const page of PAGES) {
   })
 }
 
-test('everything served for the pages is under 60 KB in all, uncompressed', async (t) => {
+test('all files of the pages together are under 60 KB, uncompressed', async (t) => {
   const { app } = await startApp(t, { env: TOKENS })
   const all = await Promise.all(PAGES.map((page) => filesOf(new Visitor(app), page)))
   const answers = all.flatMap(({ html, files }) => [html, ...files.values()])
@@ -112,7 +112,7 @@ test('everything served for the pages is under 60 KB in all, uncompressed', asyn
   assert.ok(bytes > 40_000 && bytes < 60_000, `${bytes} bytes`)
 })
 
-test('the console is there where a token is set, also in maintenance; it needs none itself and has no data in it', async (t) => {
+test('the console exists when a token is configured, also in maintenance; the page itself needs no token and contains no data', async (t) => {
   const { app, view } = await startApp(t, { env: TOKENS })
   const visitor = new Visitor(app)
   await app.shared.settings.set('maintenance', true)
@@ -130,7 +130,7 @@ test('the console is there where a token is set, also in maintenance; it needs n
   for (const path of ['/admin', asset]) assert.equal((await new Visitor(without).get(path)).statusCode, 404, path)
 })
 
-test('a name is text, not a part of the page', async (t) => {
+test('a name is inserted as text, not as markup', async (t) => {
   const { app } = await startApp(t)
   const visitor = new Visitor(app)
   const name = `<script>alert('x')</script>" onload="y`
@@ -140,7 +140,7 @@ test('a name is text, not a part of the page', async (t) => {
   assert.ok(!body.includes('<script>alert'), 'it is a tag')
 })
 
-test('the forms of the page work without JavaScript: sign in, and out, and back to the page', async (t) => {
+test('the forms of the page work without JavaScript and lead back to the page', async (t) => {
   const { app } = await startApp(t)
   const visitor = new Visitor(app)
   const page = await visitor.get('/', { accept: CHROME })
@@ -163,7 +163,7 @@ test('the forms of the page work without JavaScript: sign in, and out, and back 
   assert.match((await visitor.get('/', { accept: CHROME })).body, /data-signed-in="no"/)
 })
 
-test('a form that is not filled in right is refused like everything else', async (t) => {
+test('an invalid form is refused like any other invalid request', async (t) => {
   const { app } = await startApp(t)
   assert.equal((await new Visitor(app).submit('/session', { name: '  ' })).statusCode, 400)
   assert.equal((await new Visitor(app).submit('/session', { nick: 'ada' })).statusCode, 400)

@@ -21,7 +21,7 @@ async function through(requests: number, request: () => Promise<number>): Promis
   return passed
 }
 
-test('RATE_LIMIT holds for an address, or for the /64 of an IPv6 one, and for nobody else', async (t) => {
+test('RATE_LIMIT applies per IPv4 address and per IPv6 /64', async (t) => {
   const { app } = await start(t, { RATE_LIMIT: '10' })
   assert.equal(await through(15, () => ask(app, '198.51.100.1')), 10)
   const refused = await app.inject({ url: '/nowhere', remoteAddress: '198.51.100.1' })
@@ -38,7 +38,7 @@ test('RATE_LIMIT holds for an address, or for the /64 of an IPv6 one, and for no
   }
 })
 
-test('X-Forwarded-For makes nobody another one, but what a trusted proxy says does', async (t) => {
+test('X-Forwarded-For changes the client only when a trusted proxy sends it', async (t) => {
   const { app } = await start(t, { RATE_LIMIT: '10', TRUST_PROXY: '203.0.113.1' })
   let last = 0
   const forged = () => ask(app, '198.51.100.1', { 'x-forwarded-for': `10.0.0.${++last}` })
@@ -48,7 +48,7 @@ test('X-Forwarded-For makes nobody another one, but what a trusted proxy says do
   assert.equal(await through(5, behind('198.51.100.3')), 5)
 })
 
-test('workers and hosts count together: soon for all requests, at once for sign-ins; without Redis each for itself', async (t) => {
+test('workers and hosts count together: with a delay for requests, at once for sign-ins; without Redis each counts alone', async (t) => {
   const redis = await startRedis(t)
   const env = { RATE_LIMIT: '40', SIGN_IN_LIMIT: '3' }
   const [{ app: one }, { app: other }] = [await start(t, env, redis), await start(t, env, redis)]
@@ -73,14 +73,14 @@ test('workers and hosts count together: soon for all requests, at once for sign-
   assert.equal(await through(45, () => ask(one, '198.51.100.2')), 40)
 })
 
-test('0 is no limit', async (t) => {
+test('0 disables the limit', async (t) => {
   const { app } = await start(t, { RATE_LIMIT: '0', SIGN_IN_LIMIT: '0' })
   assert.equal(await through(50, () => ask(app, '198.51.100.1')), 50)
   const request = { method: 'POST', url: '/session', payload: { name: 'ada' }, remoteAddress: '198.51.100.1' } as const
   assert.equal(await through(10, async () => (await app.inject(request)).statusCode), 10)
 })
 
-test('routes of one URL have a limit each: what GET requests have used up is not missing to POST', async (t) => {
+test('routes of one URL have separate limits: GET requests do not use up the limit of POST', async (t) => {
   const { app } = await startApp(t, {
     env: WINDOW,
     routes: async (scope) => {

@@ -148,7 +148,7 @@ for (const [how, { leave, back }] of Object.entries(ways)) {
   })
 }
 
-test('Redis is asked again after a short absence within one request: it costs time, and no error', async (t) => {
+test('a short absence of Redis within a request costs time, but no error', async (t) => {
   const away = await start(t)
   away.proxy.cut()
   const [hit, visit] = await Promise.all([
@@ -159,7 +159,7 @@ test('Redis is asked again after a short absence within one request: it costs ti
   assert.equal(visit.statusCode, 200)
 })
 
-test('a session that cannot be stored is a 503, not an answer that pretends', async (t) => {
+test('a session that cannot be stored gets 503, not a success', async (t) => {
   const redis = await startRedis(t)
   const proxy = await RedisProxy.start(t, redis.url)
   const { app } = await startApp(t, {
@@ -202,7 +202,7 @@ describe('a worker that starts while Redis is away', () => {
     assert.equal((await new Visitor(late.app).get('/')).statusCode, 200)
   })
 
-  test('lets nobody wait longer who comes while others wait already', async (t) => {
+  test('gives every request the same timeout, also when others are already waiting', async (t) => {
     const away = await start(t)
     away.proxy.hang()
     const told: Promise<number[]>[] = []
@@ -214,7 +214,7 @@ describe('a worker that starts while Redis is away', () => {
     assert.ok(slowest < REDIS_TIMEOUT + MARGIN, `${slowest} ms`)
   })
 
-  test('is there even when Redis takes connections and says nothing', async (t) => {
+  test('starts even when Redis accepts connections and never answers', async (t) => {
     const redis = await startRedis(t)
     const proxy = await RedisProxy.start(t, redis.url)
     proxy.hang()

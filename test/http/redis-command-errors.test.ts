@@ -47,7 +47,7 @@ test('a key of another type is logged once, with its family, however many reques
   ])
 })
 
-test('a right that is missing for some keys is logged with their family, and Redis is not called away', async (t) => {
+test('a missing permission for some keys is logged with their family, and Redis does not count as away', async (t) => {
   const { app, warnings } = await start(t, ({ port }) => `redis://limited:secret@127.0.0.1:${port}`)
   assert.equal((await app.inject({ method: 'POST', url: '/hits' })).statusCode, 200)
   for (let i = 0; i < 3; i++) {
@@ -66,7 +66,7 @@ test('a right that is missing for some keys is logged with their family, and Red
   )
 })
 
-test('each kind is logged once a minute, with how often it failed since', () => {
+test('each kind of error is logged once a minute, with the number of failures since', () => {
   const lines: Line[] = []
   const log = pino({ level: 'warn' }, { write: (line) => void lines.push(JSON.parse(line)) })
   const errors = new CommandErrors(log, 1000, 'muster:')

@@ -244,7 +244,7 @@ describe('a Redis that', { concurrency: 3 }, () => {
   }
 })
 
-test('while it is away, nothing but probes reaches Redis, one at a time', async (t) => {
+test('while Redis is away only probes reach it, one at a time', async (t) => {
   const failure = failures['has too few replicas']!
   const world = await start(t, failure)
   const { client } = world.redisServer
@@ -266,7 +266,7 @@ test('while it is away, nothing but probes reaches Redis, one at a time', async 
   assert.ok(Number(asked[0]![2]) <= 2 * seconds + 1, `${asked[0]![2]} probes in ${seconds} s`)
 })
 
-test('a client that has given up for good is connected again', async (t) => {
+test('a client that has given up reconnecting is connected again', async (t) => {
   const { app, link } = await start(t, failures['is killed']!)
   link.client.disconnect()
   await until(() => !link.up, 'the end of the connection')
@@ -274,7 +274,7 @@ test('a client that has given up for good is connected again', async (t) => {
   assert.equal((await app.inject({ method: 'POST', url: '/hits' })).statusCode, 200)
 })
 
-test('a Redis that takes no writes any more is noticed though nobody asks it anything', async (t) => {
+test('a Redis that rejects writes is noticed even without requests', async (t) => {
   const { app, redisServer } = await start(t, failures['is a replica']!)
   assert.equal((await app.inject('/readyz')).statusCode, 200)
   await redisServer.client.replicaof('127.0.0.1', 1)

@@ -5,7 +5,7 @@ import { startApp } from '../helpers/app.ts'
 import { RedisServer } from '../helpers/redis-server.ts'
 import { timed } from '../helpers/timed.ts'
 
-describe('what no waiting will mend stops a start, and the message shows no password', () => {
+describe('an error that waiting cannot fix stops the start, and the message contains no password', () => {
   const wrong: Record<string, [url: (port: number) => string, why: RegExp]> = {
     'a wrong password': [(port) => `redis://app:hunter3@127.0.0.1:${port}`, /WRONGPASS/],
     'no password where there must be one': [(port) => `redis://127.0.0.1:${port}`, /NOAUTH/],

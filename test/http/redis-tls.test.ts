@@ -26,7 +26,7 @@ async function startTrusting(t: TestContext, redis: RedisServer, url: string, ca
   return { ...started, log }
 }
 
-test('hits and sessions over TLS, with a certificate of an authority that REDIS_CA names', async (t) => {
+test('hits and sessions work over TLS with a certificate that REDIS_CA has signed', async (t) => {
   const { authority, redis, url } = await start(t)
   const { app } = await startTrusting(t, redis, url, authority.file)
   const visitor = new Visitor(app)
@@ -35,7 +35,7 @@ test('hits and sessions over TLS, with a certificate of an authority that REDIS_
   assert.equal(await redis.client.get('muster:hits'), '2')
 })
 
-test('a certificate that nobody known has signed stops the start, and the message names REDIS_CA', async (t) => {
+test('an untrusted certificate stops the start, and the message names REDIS_CA', async (t) => {
   const { redis, url } = await start(t)
   const refused = (error: Error) =>
     error instanceof StartupError && /certificate.*REDIS_CA.*self-signed certificate/.test(error.message)
@@ -43,12 +43,12 @@ test('a certificate that nobody known has signed stops the start, and the messag
   await assert.rejects(startTrusting(t, redis, url, new Authority(t).file), StartupError)
 })
 
-test('so does a certificate for another host', async (t) => {
+test('a certificate for another host stops the start too', async (t) => {
   const { authority, redis, url } = await start(t, 'DNS:redis.example')
   await assert.rejects(startTrusting(t, redis, url, authority.file), (error: Error) => /altnames/.test(error.message))
 })
 
-test('a certificate that goes wrong later is an outage like others: 503, one line in the log, back by itself', async (t) => {
+test('a certificate that becomes invalid later is an outage: 503, one log line, recovery by itself', async (t) => {
   const { authority, redis, url } = await start(t)
   const { app, link, log } = await startTrusting(t, redis, url, authority.file)
   await redis.end('SIGKILL')

@@ -55,7 +55,7 @@ const expecting = (path: string, length: number, headers: Record<string, string>
     ...headers
   })
 
-test('100 Continue comes once the body is read, and never before a refusal', async (t) => {
+test('100 Continue is sent when the body is read, and never before a refusal', async (t) => {
   const { port } = await start(t)
   const refused: Record<string, [status: number, text: string]> = {
     'a body past the limit': [413, expecting('/echo', 70_000)],
@@ -89,7 +89,7 @@ test('100 Continue comes once the body is read, and never before a refusal', asy
   }
 })
 
-test('an expectation of anything beside 100-continue gets 417, and no 100 Continue', async (t) => {
+test('any other expectation than 100-continue gets 417 and no 100 Continue', async (t) => {
   const { port } = await start(t)
   for (const expect of ['y 100-continue', '100-continue y', '100-continue, y', 'y=100-continue', 'a miracle', '']) {
     const { statuses } = await refusalOf(t, port, expecting('/echo', 2, { expect }))
@@ -103,7 +103,7 @@ test('an expectation of anything beside 100-continue gets 417, and no 100 Contin
   assert.deepEqual(client.statuses(), [100, 200])
 })
 
-test('the host of a target in absolute form counts, and Host is ignored', async (t) => {
+test('the host of a target in absolute form replaces the Host header', async (t) => {
   const { port } = await start(t)
   const ask = async (method: string, target: string, headers: Record<string, string>) => {
     const { text, statuses } = await refusalOf(t, port, head(method, target, { connection: 'close', ...headers }))
@@ -142,7 +142,7 @@ test('the host of a target in absolute form counts, and Host is ignored', async 
   assert.equal((await ask('GET', 'http://a.example/host', { host: 'a/b' })).status, 400, 'a Host that is none')
 })
 
-test('methods and transfer codings that are not known get 501; what is no request, or ends a line in a bare line feed, 400', async (t) => {
+test('unknown methods and transfer codings get 501; invalid requests and bare line feeds get 400', async (t) => {
   const { port } = await start(t)
   const coded = (coding: string, body = '') =>
     `POST /echo HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ntransfer-encoding: ${coding}\r\n\r\n${body}`

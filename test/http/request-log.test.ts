@@ -68,7 +68,7 @@ async function start(t: TestContext, logLevel = 'info', options: Pick<AppOptions
   }
 }
 
-test('a request is one line when it is over, with its worker, and its level follows the status', async (t) => {
+test('a request is logged as one line when it ends, with its worker and a level that follows the status', async (t) => {
   const { app, of } = await start(t)
   for (const url of ['/say?token=hush', '/nope', '/fails', '/livez', '/metrics']) await app.inject(url)
   assert.deepEqual(
@@ -82,7 +82,7 @@ test('a request is one line when it is over, with its worker, and its level foll
 })
 
 describe('the level', () => {
-  test('changes while it runs, and probes are there at debug', async (t) => {
+  test('can change at run time, and probes are logged at debug', async (t) => {
     const { app, log, of } = await start(t)
     log.level = 'debug'
     for (const url of ['/livez', '/say']) await app.inject(url)
@@ -100,7 +100,7 @@ describe('the level', () => {
     assert.equal(of('handler failed').length, 1)
   })
 
-  test('of a route is its own', async (t) => {
+  test('can be set per route', async (t) => {
     const { app, of } = await start(t)
     for (const url of ['/loud', '/silent']) await app.inject(url)
     assert.deepEqual(
@@ -111,7 +111,7 @@ describe('the level', () => {
   })
 })
 
-test('the id of a request is the one of its client where that is fit for it, is in its lines and in its answer', async (t) => {
+test("the request id is the client's if it is valid, and appears in log lines and the answer", async (t) => {
   const { app, lines, of } = await start(t)
   const ask = async (given: string[]) => {
     lines.length = 0
@@ -136,7 +136,7 @@ test('the id of a request is the one of its client where that is fit for it, is 
   }
 })
 
-test('streams, which Fastify does not answer, have the id of their request too', async (t) => {
+test('event streams have the request id too', async (t) => {
   const { app, draining } = await startApp(t, { env: TOKENS })
   // The streams of a worker that leaves end at once.
   draining.abort()
@@ -150,7 +150,7 @@ test('streams, which Fastify does not answer, have the id of their request too',
 })
 
 describe('a trace', () => {
-  test('is in every line of its request', async (t) => {
+  test('is in every log line of its request', async (t) => {
     const { app, lines } = await start(t)
     await app.inject({ url: '/say', headers: { traceparent: `00-${TRACE}-${SPAN}-01` } })
     assert.deepEqual(
@@ -163,7 +163,7 @@ describe('a trace', () => {
   })
 
   const valid = [`00-${TRACE}-${SPAN}-00`, `cc-${TRACE}-${SPAN}-01`, `cc-${TRACE}-${SPAN}-01-what-comes-later`]
-  for (const header of valid) test(`is one: ${header}`, () => assert.equal(traceOf(header)?.trace_id, TRACE))
+  for (const header of valid) test(`is valid: ${header}`, () => assert.equal(traceOf(header)?.trace_id, TRACE))
   const invalid = [
     '',
     undefined,
@@ -176,10 +176,10 @@ describe('a trace', () => {
     `00-${TRACE}-${SPAN}`,
     ` 00-${TRACE}-${SPAN}-01`
   ]
-  for (const header of invalid) test(`is none: ${header}`, () => assert.equal(traceOf(header), undefined))
+  for (const header of invalid) test(`is invalid: ${header}`, () => assert.equal(traceOf(header), undefined))
 })
 
-describe('an upload that does not arrive', () => {
+describe('an incomplete upload', () => {
   const half = (path: string, type: string) =>
     `${head('POST', path, { 'content-type': type, 'content-length': '100' })}{"a":`
   const uploads = { '/upload': 'application/json', '/stream': 'application/octet-stream' }
@@ -193,7 +193,7 @@ describe('an upload that does not arrive', () => {
   }
 
   for (const [path, type] of Object.entries(uploads)) {
-    test(`within REQUEST_TIMEOUT is a 408, logged once and not as a failure: ${path}`, async (t) => {
+    test(`after REQUEST_TIMEOUT gets 408, logged once and not as a failure: ${path}`, async (t) => {
       const started = await start(t, 'info', { listen: true, env: { HEADERS_TIMEOUT: '300', REQUEST_TIMEOUT: '300' } })
       const client = connect(started.port, '127.0.0.1', () => client.write(half(path, type)))
       let text = ''
@@ -207,7 +207,7 @@ describe('an upload that does not arrive', () => {
     })
 
     for (const leave of ['destroy', 'resetAndDestroy'] as const) {
-      test(`because its client leaves is logged once, as aborted and not as a failure: ${path}, ${leave}`, async (t) => {
+      test(`of a client that leaves is logged once, as aborted and not as a failure: ${path}, ${leave}`, async (t) => {
         const started = await start(t, 'info', { listen: true })
         const client = connect(started.port, '127.0.0.1', () => client.write(half(path, type)))
         await until(() => started.app.completion.inFlight() === 1, 'the request')

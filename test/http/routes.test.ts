@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { sessionKey, startApp, Visitor } from '../helpers/app.ts'
 
-test('GET / counts one hit and one visit of the session, and says who served it', async (t) => {
+test('GET / counts one hit and one visit of the session, and names the serving worker', async (t) => {
   const { app, redis } = await startApp(t, { slot: 3 })
   const visitor = new Visitor(app)
   for (const count of [1, 2, 3]) {
@@ -18,7 +18,7 @@ test('GET / counts one hit and one visit of the session, and says who served it'
   assert.equal(await redis.get('muster:hits'), '4')
 })
 
-test('POST /hits counts one hit and gives its own number; GET /hits reads and counts nothing', async (t) => {
+test('POST /hits counts one hit and returns its number; GET /hits reads without counting', async (t) => {
   const { app, redis } = await startApp(t)
   const visitor = new Visitor(app)
   assert.deepEqual((await visitor.get('/hits')).json(), { hits: 0 })
@@ -31,13 +31,13 @@ test('POST /hits counts one hit and gives its own number; GET /hits reads and co
   assert.equal(await redis.get('muster:hits'), '2')
 })
 
-test('hits count on from what is in Redis', async (t) => {
+test('counting continues from the value in Redis', async (t) => {
   const { app, redis } = await startApp(t)
   await redis.set('muster:hits', 41)
   assert.deepEqual((await new Visitor(app).post('/hits')).json(), { hits: 42 })
 })
 
-test('GET /session tells what the session is, before it is one, while it is one and when it has a name', async (t) => {
+test('GET /session describes the session: before it exists, while it exists, and with a name', async (t) => {
   const { app } = await startApp(t)
   const visitor = new Visitor(app)
   assert.deepEqual((await visitor.get('/session')).json(), { visits: 0, name: null, createdAt: null })
@@ -52,7 +52,7 @@ test('GET /session tells what the session is, before it is one, while it is one 
   assert.deepEqual({ visits: named.visits, name: named.name }, { visits: 2, name: 'ada' })
 })
 
-test('POST /session signs in and answers with the session; the visits so far stay', async (t) => {
+test('POST /session signs in, returns the session and keeps its visits', async (t) => {
   const { app, redis } = await startApp(t)
   const visitor = new Visitor(app)
   await visitor.get('/')
@@ -69,7 +69,7 @@ for (const [method, path] of [
   ['DELETE', '/session'],
   ['POST', '/session/sign-out']
 ] as const) {
-  test(`${method} ${path} signs out: the session is gone here and there`, async (t) => {
+  test(`${method} ${path} signs out: the session is deleted in Redis and in the browser`, async (t) => {
     const { app, redis } = await startApp(t)
     const visitor = new Visitor(app)
     await visitor.post('/session', { name: 'ada' })
@@ -82,13 +82,13 @@ for (const [method, path] of [
     assert.equal((await visitor.get('/session')).json().name, null)
   })
 
-  test(`${method} ${path} of nobody is no error`, async (t) => {
+  test(`${method} ${path} without a session is not an error`, async (t) => {
     const { app } = await startApp(t)
     assert.equal((await new Visitor(app).request({ method, path })).statusCode, 204)
   })
 }
 
-test('an answer of / is never kept by a cache, and is kept apart by what was asked for', async (t) => {
+test('an answer of / is never cached, and varies with Accept', async (t) => {
   const { app } = await startApp(t)
   for (const accept of ['text/html', '*/*']) {
     const { headers } = await new Visitor(app).get('/', { accept })
@@ -97,7 +97,7 @@ test('an answer of / is never kept by a cache, and is kept apart by what was ask
   }
 })
 
-test('a path with a slash at its end is the same path', async (t) => {
+test('a trailing slash does not change the path', async (t) => {
   const { app } = await startApp(t)
   assert.deepEqual((await new Visitor(app).post('/hits/')).json(), { hits: 1 })
 })

@@ -9,7 +9,7 @@ import { startApp, Visitor } from '../helpers/app.ts'
 
 const HOST = 'muster.example'
 
-test('what changes something is refused when a page of another site asks for it', async (t) => {
+test('requests that change something are refused from pages of other sites', async (t) => {
   const { app, redis } = await startApp(t, {
     routes: async (scope) => {
       await scope.register(exampleRoutes)
@@ -63,7 +63,7 @@ test('what changes something is refused when a page of another site asks for it'
     assert.equal(await ask({ method: 'POST', url: '/hits' }, headers), 200, JSON.stringify(headers))
 })
 
-test('a form of another site has no kind of body that is read', async (t) => {
+test('no body that a form of another site can send is parsed', async (t) => {
   const { app } = await startApp(t)
   for (const type of ['text/plain', 'multipart/form-data; boundary=x']) {
     for (const url of ['/session', '/hits']) {
@@ -98,7 +98,7 @@ const webSockets: FastifyPluginAsync = async (app) => {
   app.get('/socket-for-all', { config: { crossSite: true } }, open)
 }
 
-test('a page of another site opens no WebSocket with the cookie of a visitor', async (t) => {
+test('a page of another site cannot open a WebSocket with the cookie of a visitor', async (t) => {
   const routes: FastifyPluginAsync = async (scope) => {
     await scope.register(exampleRoutes)
     await scope.register(webSockets)

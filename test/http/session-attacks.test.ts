@@ -6,7 +6,7 @@ import { commandsDuring, sessionKey, setCookieOf, startApp, Visitor } from '../h
 
 const SECRET = 'correct-horse-battery-staple-2026'
 
-test('guessing ids costs the guesser all and Redis nothing: only what was signed here is looked up', async (t) => {
+test('guessed session ids cost Redis nothing: only ids with a valid signature are looked up', async (t) => {
   const { app, redis } = await startApp(t, { env: { SESSION_SECRET: SECRET } })
   const victim = new Visitor(app)
   await victim.post('/session', { name: 'ada' })
@@ -51,7 +51,7 @@ test('an id is long and random, and a client cannot choose its own', async (t) =
   assert.equal(await redis.exists(sessionKey('planted-by-somebody')), 0)
 })
 
-test('an id is taken from the cookie alone', async (t) => {
+test('a session id is read from the cookie only', async (t) => {
   const { app } = await startApp(t)
   const victim = new Visitor(app)
   await victim.post('/session', { name: 'ada' })
@@ -68,7 +68,7 @@ test('an id is taken from the cookie alone', async (t) => {
   assert.equal((await victim.get('/session')).json().name, 'ada')
 })
 
-test('no cache keeps what is of a session, and a sign-out takes from the browser what it has', async (t) => {
+test("answers with session data are not cached, and a sign-out clears the browser's cache and storage", async (t) => {
   const { app } = await startApp(t)
   const visitor = new Visitor(app)
   for (const answer of [
@@ -83,7 +83,7 @@ test('no cache keeps what is of a session, and a sign-out takes from the browser
   assert.equal(out.headers['clear-site-data'], '"cache", "storage"')
 })
 
-test('HSTS is said over https, and only there', async (t) => {
+test('HSTS is sent over https only', async (t) => {
   const { app } = await startApp(t, { env: { TRUST_PROXY: '203.0.113.1' } })
   const hsts = async (remoteAddress: string) => {
     const answer = await app.inject({ url: '/livez', remoteAddress, headers: { 'x-forwarded-proto': 'https' } })

@@ -80,7 +80,7 @@ const keys = Array.from({ length: REQUESTS }, (_, i) => `${i}`)
 const named = (names: string[]) => names.map((name) => `key-${name}`).sort()
 
 for (const workers of [1, 2]) {
-  test(`${REQUESTS} requests of one session at once, each setting another key, on ${workers} workers: all are kept`, async (t) => {
+  test(`${REQUESTS} concurrent requests of one session, each setting another key, on ${workers} workers: all keys are kept`, async (t) => {
     const { routes, waits, letGo } = held()
     const first = await startApp(t, { routes })
     const apps = [first, ...(workers === 2 ? [await startApp(t, { routes, redis: first.server, slot: 1 })] : [])]
@@ -94,7 +94,7 @@ for (const workers of [1, 2]) {
   })
 }
 
-test('requests of one session that come as they come, fifty of them: all are kept', async (t) => {
+test('fifty requests of one session at random times: all changes are kept', async (t) => {
   const { routes } = held()
   const started = await startApp(t, { routes })
   const visitor = new Visitor(started.app)
@@ -110,7 +110,7 @@ test('requests of one session that come as they come, fifty of them: all are kep
   assert.deepEqual((await storedKeys(started, visitor)).sort(), named(['first', ...many]))
 })
 
-test('a key that one request removes stays removed while another one sets its own', async (t) => {
+test('a key that one request removes stays removed while another request sets its own', async (t) => {
   const { routes, waits, letGo } = held()
   const started = await startApp(t, { routes })
   const visitor = new Visitor(started.app)
@@ -143,7 +143,7 @@ for (const [end, why] of [
   })
 }
 
-test('nor one that plain connect-redis wrote, without a version', async (t) => {
+test('nor does it bring back one without a version, as plain connect-redis writes it', async (t) => {
   const { routes, waits, letGo } = held()
   const started = await startApp(t, { routes })
   const visitor = new Visitor(started.app)
@@ -161,7 +161,7 @@ test('nor one that plain connect-redis wrote, without a version', async (t) => {
   assert.equal(await started.redis.exists(key), 0, 'it is back')
 })
 
-test(`${REQUESTS} visits of one session at once are ${REQUESTS} visits, each with its own number`, async (t) => {
+test(`${REQUESTS} concurrent visits of one session count as ${REQUESTS}, each with its own number`, async (t) => {
   const { app } = await startApp(t)
   const visitor = new Visitor(app)
   await visitor.get('/')
@@ -174,7 +174,7 @@ test(`${REQUESTS} visits of one session at once are ${REQUESTS} visits, each wit
   assert.equal((await visitor.get('/session')).json().visits, REQUESTS + 1)
 })
 
-test('visits of a session that another route began are counted as exactly', async (t) => {
+test('visits of a session that another route started are counted exactly', async (t) => {
   const { app } = await startApp(t, {
     routes: async (scope) => {
       await scope.register(exampleRoutes)
@@ -194,7 +194,7 @@ test('visits of a session that another route began are counted as exactly', asyn
   )
 })
 
-test('a visit that is counted when its session has been signed out leaves nothing of it behind in Redis', async (t) => {
+test('a visit that is counted after a sign-out leaves nothing in Redis', async (t) => {
   const { routes, waits, letGo } = held()
   const { app, redis } = await startApp(t, { routes })
   const visitor = new Visitor(app)

@@ -28,7 +28,7 @@ describe('the cookie', () => {
     ['of somebody who told a trusted proxy so', PROXY, { 'x-forwarded-proto': 'https, http' }, 'sid']
   ]
   for (const [how, env, headers, name] of ways) {
-    test(`${how} is ${name}, and signing out clears it with the attributes it was set with`, async (t) => {
+    test(`${how} is ${name}, and signing out clears it with the same attributes`, async (t) => {
       const { app } = await startApp(t, { env })
       const visitor = new Visitor(app)
       const set = setCookieOf(await visitor.get('/', headers))!
@@ -42,7 +42,7 @@ describe('the cookie', () => {
     })
   }
 
-  test('of the other name does not count: over https nobody can plant a session, over http none is given away', async (t) => {
+  test('of the other name is ignored: over https no session can be planted, over http none is revealed', async (t) => {
     const { app } = await startApp(t, { env: PROXY })
     for (const headers of [{}, HTTPS]) {
       const visitor = new Visitor(app)
@@ -55,7 +55,7 @@ describe('the cookie', () => {
     }
   })
 
-  test('beside one of the other name: each connection looks at its own', async (t) => {
+  test('beside one of the other name: each scheme uses its own', async (t) => {
     const { app } = await startApp(t, { env: PROXY })
     const [plain, secure] = [new Visitor(app), new Visitor(app)]
     await plain.get('/')
@@ -65,7 +65,7 @@ describe('the cookie', () => {
     assert.equal((await app.inject({ url: '/session', headers: { cookie, ...HTTPS } })).json().visits, 3)
   })
 
-  test('is set when the session begins, and by no later answer', async (t) => {
+  test('is set when the session starts and not again', async (t) => {
     const { app } = await startApp(t, {
       routes: async (scope) => {
         await scope.register(exampleRoutes)
@@ -84,7 +84,7 @@ describe('the cookie', () => {
   })
 })
 
-test('an answer to the old cookie does not touch the new one, which the browser has by then', async (t) => {
+test('an answer to the old cookie does not touch the new one', async (t) => {
   const { app } = await startApp(t)
   const visitor = new Visitor(app)
   await visitor.get('/')
@@ -93,7 +93,7 @@ test('an answer to the old cookie does not touch the new one, which the browser 
   assert.equal(setCookieOf(await late.get('/session')), undefined)
 })
 
-test('the id of a session comes from the cookie alone', async (t) => {
+test('the session id comes from the cookie only', async (t) => {
   const { app } = await startApp(t, { env: { SESSION_SECRET: SECRET } })
   const visitor = new Visitor(app)
   await visitor.post('/session', { name: 'ada' })
@@ -124,8 +124,8 @@ async function rotateSecret(t: TestContext) {
 }
 const signedBy = (secret: string, value: string) => new Signer(secret).unsign(decodeURIComponent(value)).valid
 
-describe('a cookie that an older secret signed', () => {
-  test('is still good, and is signed anew with the next answer, for no longer than it was', async (t) => {
+describe('a cookie signed by an older secret', () => {
+  test('is still valid and is signed again with the next answer, without a longer lifetime', async (t) => {
     const { later, redis } = await rotateSecret(t)
     const { sessionId } = later
     const { createdAt } = JSON.parse((await redis.get(sessionKey(sessionId)))!)
@@ -143,13 +143,13 @@ describe('a cookie that an older secret signed', () => {
     assert.equal(later.sessionId, sessionId)
   })
 
-  test('costs one question more than any other, once', async (t) => {
+  test('costs one more command, once', async (t) => {
     const { later, redis } = await rotateSecret(t)
     assert.equal((await commandsDuring(redis, () => later.get('/session'))).exists, 1)
     assert.equal((await commandsDuring(redis, () => later.get('/session'))).exists, undefined)
   })
 
-  test('is good for as long as the secret is listed, and for clients that keep the old one', async (t) => {
+  test('is valid as long as the secret is listed, also for clients that keep it', async (t) => {
     const { app, server, visitor } = await rotateSecret(t)
     for (const _ of [1, 2, 3]) {
       assert.equal((await new Visitor(app, visitor.cookie).get('/session')).json().name, 'ada')
@@ -161,7 +161,7 @@ describe('a cookie that an older secret signed', () => {
     assert.equal((await new Visitor(last.app, renewed.cookie).get('/session')).json().name, 'ada')
   })
 
-  test('is not signed anew by a handler that throws, and by none whose session has been ended meanwhile', async (t) => {
+  test('is not signed again when the handler throws or the session has ended meanwhile', async (t) => {
     const old = await startApp(t, { env: { SESSION_SECRET: OLD_SECRET } })
     const visitor = new Visitor(old.app)
     await visitor.post('/session', { name: 'ada' })
@@ -185,7 +185,7 @@ describe('a cookie that an older secret signed', () => {
     assert.equal(setCookieOf(ended), undefined)
   })
 
-  test('is good when ten thousand others have come: signatures are remembered, but not for ever', async (t) => {
+  test('is valid after ten thousand others: the cache of signatures is limited', async (t) => {
     const { app, visitor } = await rotateSecret(t)
     const signer = new Signer(SECRET)
     await new Visitor(app, visitor.cookie).get('/session')

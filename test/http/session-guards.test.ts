@@ -16,7 +16,7 @@ declare module 'fastify' {
   }
 }
 
-test('what is in Redis but is no session is taken for none; the log says so once, and not the id', async (t) => {
+test('invalid session data in Redis counts as no session, and is logged once without the id', async (t) => {
   const lines: string[] = []
   const onLog = (line: string) => lines.push(line)
   const { app, redis } = await startApp(t, { env: { SESSION_SECRET: SECRET }, onLog })
@@ -38,7 +38,7 @@ test('what is in Redis but is no session is taken for none; the log says so once
   }
 })
 
-test('so is one whose version is not its last member: the visitor gets a new session, and no 503', async (t) => {
+test('a session whose version is not its last member counts as none: the visitor gets a new session, not 503', async (t) => {
   const { app, redis } = await startApp(t, { env: { SESSION_SECRET: SECRET } })
   const now = Date.now()
   for (const [i, text] of [
@@ -54,7 +54,7 @@ test('so is one whose version is not its last member: the visitor gets a new ses
   }
 })
 
-test('so is a key that holds something else than text', async (t) => {
+test('a key of another type counts as no session', async (t) => {
   const { app, redis } = await startApp(t, { env: { SESSION_SECRET: SECRET } })
   await redis.rpush(sessionKey('a-list'), 'text')
   const visitor = new Visitor(app, signed('a-list'))
@@ -63,7 +63,7 @@ test('so is a key that holds something else than text', async (t) => {
   assert.notEqual(visitor.sessionId, 'a-list')
 })
 
-test('a handler that throws saves nothing: neither a new session nor a change of one', async (t) => {
+test('a handler that throws stores nothing: neither a new session nor a change', async (t) => {
   const { app, redis } = await startApp(t, {
     routes: async (scope) => {
       scope.get('/note/:text', async (request) => {
@@ -133,7 +133,7 @@ function careless() {
   return { start, waits, letGo: () => waiting.shift()!() }
 }
 
-test('a body that is copied into the session moves neither its end nor its version', async (t) => {
+test('copying a body into the session changes neither its end nor its version', async (t) => {
   const { again, data } = await careless().start(t)
   const before = await data()
   const forged = { note: 'x', createdAt: 9e15, _v: 0, _base: null, cookie: null, sneaky: { _v: 1 } }
@@ -144,7 +144,7 @@ test('a body that is copied into the session moves neither its end nor its versi
   assert.equal((await data()).note, 'y')
 })
 
-test('a key that every object inherits is set and deleted like any other', async (t) => {
+test('a key that every object inherits can be set and deleted like any other', async (t) => {
   const { again, data } = await careless().start(t)
   const names = Object.getOwnPropertyNames(Object.prototype).filter((name) => name !== '__proto__')
   assert.ok(names.includes('constructor') && names.includes('toString') && names.includes('hasOwnProperty'))
@@ -170,7 +170,7 @@ test("a key that is called like one of the session's methods stands in the way o
   assert.equal((await again('/sign-in')).statusCode, 200)
 })
 
-test('a session larger than SESSION_MAX_BYTES is not stored: 413 says why, and what was there stays', async (t) => {
+test('a session larger than SESSION_MAX_BYTES gets 413, and the stored session stays', async (t) => {
   const { again, data } = await careless().start(t, { SESSION_MAX_BYTES: '1000' })
   const size = JSON.stringify({ first: '1', second: '2', note: '' }).length
   assert.equal((await again('/assign', { note: 'x'.repeat(1000 - size) })).statusCode, 200)
@@ -185,7 +185,7 @@ test('a session larger than SESSION_MAX_BYTES is not stored: 413 says why, and w
   assert.equal((await data()).second, 'fits')
 })
 
-test('64 KiB is the limit of a session where nothing else is set', async (t) => {
+test('the default limit of a session is 64 KiB', async (t) => {
   const { again } = await careless().start(t)
   const size = JSON.stringify({ first: '1', second: '2', note: '' }).length
   assert.equal((await again(`/fill/${65_536 - size}`)).statusCode, 200)
@@ -193,7 +193,7 @@ test('64 KiB is the limit of a session where nothing else is set', async (t) => 
   assert.deepEqual([refused.statusCode, refused.json().code], [413, 'SESSION_TOO_LARGE'])
 })
 
-test('a session that a handler empties is empty, but for what others set meanwhile', async (t) => {
+test('a session that a handler clears contains only what other requests set meanwhile', async (t) => {
   const { start, waits, letGo } = careless()
   const { again, data } = await start(t)
   const emptied = again('/empty')
@@ -205,7 +205,7 @@ test('a session that a handler empties is empty, but for what others set meanwhi
   assert.deepEqual(left, { note: 'kept' })
 })
 
-test('one that is ended while a handler empties it does not come back', async (t) => {
+test('a session that ends while a handler clears it does not come back', async (t) => {
   const { start, waits, letGo } = careless()
   const { again, redis, visitor } = await start(t)
   const emptied = again('/empty')
@@ -216,7 +216,7 @@ test('one that is ended while a handler empties it does not come back', async (t
   assert.equal(await redis.exists(sessionKey(visitor.sessionId)), 0)
 })
 
-test('a request that saves twice overwrites nothing that others wrote before and in between', async (t) => {
+test('a request that saves twice overwrites no change of other requests', async (t) => {
   const { start, waits, letGo } = careless()
   const { again, data } = await start(t)
   const twice = again('/save-twice')
@@ -231,7 +231,7 @@ test('a request that saves twice overwrites nothing that others wrote before and
   assert.deepEqual(kept, { first: 'between', second: 'mine', third: 'before', note: 'between' })
 })
 
-test('what a handler reads and does after signing out: nobody is there, and nothing is kept', async (t) => {
+test('after a sign-out the handler sees an empty session, and its changes are not stored', async (t) => {
   const { app, redis } = await startApp(t, {
     routes: async (scope) => {
       await scope.register(exampleRoutes)
@@ -251,7 +251,7 @@ test('what a handler reads and does after signing out: nobody is there, and noth
   }
 })
 
-test('visits in flight during a sign-in get a number each, and the new session has them all', async (t) => {
+test('visits during a sign-in get different numbers, and the new session has them all', async (t) => {
   const { app } = await startApp(t)
   for (let round = 0; round < 10; round++) {
     const visitor = new Visitor(app)

@@ -23,21 +23,21 @@ async function assertLives(redis: Redis, key: string, ms: number): Promise<void>
   assert.ok(left <= ms && left > ms - SLACK, `${key} lives for ${left} ms more, not ${ms}`)
 }
 
-test('a session whose cookie has not come back lives ten minutes', async (t) => {
+test('a session whose cookie has never come back lives ten minutes', async (t) => {
   const { app, redis } = await startApp(t)
   const visitor = new Visitor(app)
   await visitor.get('/')
   await assertLives(redis, sessionKey(visitor.sessionId), 10 * MINUTE)
 })
 
-test('so does one that begins with signing in: a crowd without cookies fills Redis in no way', async (t) => {
+test('a session that starts with a sign-in lives ten minutes too: clients without cookies cannot fill Redis', async (t) => {
   const { app, redis } = await startApp(t)
   const visitor = new Visitor(app)
   await visitor.post('/session', { name: 'ada' })
   await assertLives(redis, sessionKey(visitor.sessionId), 10 * MINUTE)
 })
 
-test('once the cookie has come back, the session lives for SESSION_IDLE, again with every request', async (t) => {
+test('after the cookie has come back, every request extends the session to SESSION_IDLE', async (t) => {
   const { app, redis } = await startApp(t)
   const visitor = new Visitor(app)
   await visitor.get('/')
@@ -49,7 +49,7 @@ test('once the cookie has come back, the session lives for SESSION_IDLE, again w
 })
 
 for (const path of ['/session', '/other']) {
-  test(`the visits live as long as the session that they are of: one that is used on ${path} only`, async (t) => {
+  test(`visits live as long as their session, also one that is used on ${path} only`, async (t) => {
     const { app, redis } = await startApp(t, {
       routes: async (scope) => {
         await scope.register(exampleRoutes)
@@ -67,7 +67,7 @@ for (const path of ['/session', '/other']) {
   })
 }
 
-test('where SESSION_IDLE is less than ten minutes, no session lives longer than that', async (t) => {
+test('no session lives longer than a SESSION_IDLE of less than ten minutes', async (t) => {
   const { app, redis } = await startApp(t, { env: { SESSION_IDLE: '5000' } })
   const visitor = new Visitor(app)
   for (const _ of [1, 2, 3]) {
@@ -76,7 +76,7 @@ test('where SESSION_IDLE is less than ten minutes, no session lives longer than 
   }
 })
 
-test('a session ends when it was not used for SESSION_IDLE, and its visitor gets a new one', async (t) => {
+test('a session that was not used for SESSION_IDLE ends, and its visitor gets a new one', async (t) => {
   const { app, redis } = await startApp(t)
   const visitor = new Visitor(app)
   await visitor.get('/')
@@ -89,7 +89,7 @@ test('a session ends when it was not used for SESSION_IDLE, and its visitor gets
   assert.notEqual(visitor.sessionId, sessionId)
 })
 
-test('a session ends SESSION_MAX_AGE after it began, however much it is used', async (t) => {
+test('a session ends SESSION_MAX_AGE after its start, however much it is used', async (t) => {
   const maxAge = 60 * MINUTE
   const { app, redis } = await startApp(t, { env: { SESSION_MAX_AGE: `${maxAge}` } })
   const visitor = new Visitor(app)
@@ -107,7 +107,7 @@ test('a session ends SESSION_MAX_AGE after it began, however much it is used', a
   assert.deepEqual((await visitor.get('/session')).json(), { visits: 0, name: null, createdAt: null })
 })
 
-test('one that is read and written all the time ends then, and nothing of it is left', async (t) => {
+test('a session in constant use ends then too, and leaves nothing in Redis', async (t) => {
   const maxAge = 2000
   const env = { SESSION_MAX_AGE: `${maxAge}`, SESSION_IDLE: `${maxAge}` }
   const { app, redis } = await startApp(t, {
@@ -137,7 +137,7 @@ test('one that is read and written all the time ends then, and nothing of it is 
   assert.equal((await new Visitor(app, cookie).get('/session')).json().name, null)
 })
 
-test('what a request writes when its session has just become too old is not kept', async (t) => {
+test('a write to a session that has just become too old is not stored', async (t) => {
   const { app, redis } = await startApp(t, {
     env: { SESSION_MAX_AGE: '1000', SESSION_IDLE: '1000' },
     routes: async (scope) => {
@@ -159,7 +159,7 @@ test('what a request writes when its session has just become too old is not kept
   assert.ok(kept === null || JSON.parse(kept).visits === 1, `${kept}`)
 })
 
-test('a change of the session does not make it begin again', async (t) => {
+test('a change of the session does not restart its lifetime', async (t) => {
   const { app, redis } = await startApp(t, {
     routes: async (scope) => {
       scope.post<{ Params: { name: string } }>('/call-me/:name', async (request) => {
@@ -178,7 +178,7 @@ test('a change of the session does not make it begin again', async (t) => {
   assert.deepEqual([name, later], ['grace', createdAt])
 })
 
-test('everything of sessions in Redis has an end; the counter of hits and its batches have none', async (t) => {
+test('all session keys in Redis expire; the hit counter and its batches do not', async (t) => {
   const { app, redis } = await startApp(t)
   const visitor = new Visitor(app)
   await visitor.get('/')

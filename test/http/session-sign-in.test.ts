@@ -72,7 +72,7 @@ async function start(t: TestContext) {
   return { app, redis, proxy, hooks, visit, assertAll, assertNone, undone }
 }
 
-test('a handler that throws after a sign-in changes nothing: the old session lives, no new one is stored or listed', async (t) => {
+test('a handler that throws after a sign-in changes nothing: the old session stays, no new one is stored or listed', async (t) => {
   const { visit, redis, assertNone } = await start(t)
   const visitor = await visit()
   const before = visitor.cookie!
@@ -84,7 +84,7 @@ test('a handler that throws after a sign-in changes nothing: the old session liv
   await assertNone(visitor, before)
 })
 
-test('a hook that throws after that leaves all of it: the new cookie is set', async (t) => {
+test('a hook that throws after the sign-in is stored changes nothing: the new cookie is set', async (t) => {
   const { visit, assertAll } = await start(t)
   const visitor = await visit()
   const before = visitor.cookie!
@@ -96,7 +96,7 @@ test('a hook that throws after that leaves all of it: the new cookie is set', as
 const steps = { 'the end of the old session': ':renewed', 'the new session': '"name":"ada"', 'the list': ':user:{' }
 
 for (const [step, text] of Object.entries(steps)) {
-  test(`a sign-in for which the answer to ${step} is lost is repeated: all of it happens`, async (t) => {
+  test(`a sign-in that loses the answer to ${step} is repeated and succeeds completely`, async (t) => {
     const { proxy, hooks, visit, assertAll } = await start(t)
     const visitor = await visit()
     const before = visitor.cookie!
@@ -107,7 +107,7 @@ for (const [step, text] of Object.entries(steps)) {
     await assertAll(visitor, before)
   })
 
-  test(`one for which every answer to ${step} is lost until the timeout is undone: nothing of it stays`, async (t) => {
+  test(`a sign-in that loses every answer to ${step} until the timeout is undone completely`, async (t) => {
     const { proxy, hooks, visit, redis, assertNone, undone } = await start(t)
     const visitor = await visit()
     const before = visitor.cookie!
@@ -123,7 +123,7 @@ for (const [step, text] of Object.entries(steps)) {
   })
 }
 
-test('a sign-in that reaches Redis only after it was answered with 503 changes nothing either', async (t) => {
+test('a sign-in that reaches Redis after it was answered with 503 changes nothing', async (t) => {
   const { proxy, hooks, visit, assertNone, undone } = await start(t)
   const visitor = await visit()
   const before = visitor.cookie!
@@ -136,7 +136,7 @@ test('a sign-in that reaches Redis only after it was answered with 503 changes n
   await assertNone(visitor, before)
 })
 
-test('of sign-ins whose connections are cut at any moment, all happens or nothing', async (t) => {
+test('sign-ins whose connections are cut at any moment happen completely or not at all', async (t) => {
   const { app, proxy, hooks, visit } = await start(t)
   let all = 0
   for (let round = 0; round < 30; round++) {

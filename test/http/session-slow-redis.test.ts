@@ -54,7 +54,7 @@ const timed = async <T>(work: Promise<T>) => {
   return { response: await work, ms: performance.now() - began }
 }
 
-test('a session read that waits for the batch before it is answered within the timeout: 503 where Redis is too slow', async (t) => {
+test('a session read that waits for the previous batch gets 503 within the timeout when Redis is too slow', async (t) => {
   const { redis, proxy, visitor } = await start(t)
   const calls = await callsOf(redis, 'getex')
   proxy.latency = { answer: () => DELAY }
@@ -68,7 +68,7 @@ test('a session read that waits for the batch before it is answered within the t
   assert.equal((await visitor.get('/name')).statusCode, 200)
 })
 
-test('so is a write that waits for the one before it, and it is not made later', async (t) => {
+test('a write that waits for the previous one gets 503 too, and is not executed later', async (t) => {
   const { app, redis, proxy, visitor, began } = await start(t)
   const write = (key: string) =>
     new Visitor(app, visitor.cookie)

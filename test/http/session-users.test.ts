@@ -16,7 +16,7 @@ async function signIn(visitor: Visitor, name: string): Promise<Visitor> {
   return visitor
 }
 
-test('the sessions of a user are listed: how old, how long to live, and a handle that does not open them', async (t) => {
+test('the sessions of a user are listed with their age, lifetime and a handle that gives no access', async (t) => {
   const { app, redis } = await startApp(t)
   const began = Date.now()
   assert.deepEqual(await app.sessions.list('ada'), [])
@@ -36,7 +36,7 @@ test('the sessions of a user are listed: how old, how long to live, and a handle
   assert.equal((await indexKeys(redis)).length, 2, 'one key a user')
 })
 
-test('a list has the session that was used last first', async (t) => {
+test('a list starts with the most recently used session', async (t) => {
   const { app, redis } = await startApp(t)
   const visitors = [await signIn(new Visitor(app), 'ada'), await signIn(new Visitor(app), 'ada')]
   for (const used of visitors) {
@@ -47,7 +47,7 @@ test('a list has the session that was used last first', async (t) => {
   }
 })
 
-test('a list keeps no session alive', async (t) => {
+test('listing does not extend sessions', async (t) => {
   const { app, redis } = await startApp(t)
   const visitor = await signIn(new Visitor(app), 'ada')
   await redis.pexpire(sessionKey(visitor.sessionId), MINUTE)
@@ -78,7 +78,7 @@ test('one session is ended by its handle, or all sessions of a user; other users
   assert.equal((await redis.keys('*session:*')).length, 1, 'sessions and counters: those of grace')
 })
 
-test('a session that is ended so does not come back by a request in flight', async (t) => {
+test('a request in flight does not bring back a session that was ended', async (t) => {
   let letGo: (() => void) | undefined
   const { app, redis } = await startApp(t, {
     routes: async (scope) => {
@@ -102,7 +102,7 @@ test('a session that is ended so does not come back by a request in flight', asy
   assert.deepEqual(await app.sessions.list('ada'), [])
 })
 
-test('sessions that ended otherwise are not listed, and their entries go when somebody looks', async (t) => {
+test('sessions that ended otherwise are not listed, and listing removes their entries', async (t) => {
   const { app, redis } = await startApp(t)
   const [out, expired, stays] = [new Visitor(app), new Visitor(app), new Visitor(app)]
   for (const visitor of [out, expired, stays]) await signIn(visitor, 'ada')
@@ -114,7 +114,7 @@ test('sessions that ended otherwise are not listed, and their entries go when so
   assert.deepEqual(await redis.zrange(key, '0', '-1'), [stays.sessionId])
 })
 
-test('to sign in as somebody else, or again, leaves one session, of the new user', async (t) => {
+test('signing in again, also as another user, leaves one session, that of the new user', async (t) => {
   const { app } = await startApp(t)
   const visitor = await signIn(new Visitor(app), 'ada')
   await signIn(visitor, 'grace')
@@ -123,7 +123,7 @@ test('to sign in as somebody else, or again, leaves one session, of the new user
   assert.equal((await app.sessions.list('grace')).length, 1)
 })
 
-test('a user may be called anything', async (t) => {
+test('a user may have any name', async (t) => {
   const { app, redis } = await startApp(t)
   const names = ['}{', 'a:b', '*', '__proto__', 'Ada Lovelace', '💚', 'A', 'a', '\n.', "'; DROP TABLE users"]
   for (const name of names) await signIn(new Visitor(app), name)
@@ -134,7 +134,7 @@ test('a user may be called anything', async (t) => {
   for (const name of names) assert.equal(await app.sessions.end(name), 1, name)
 })
 
-test('a crowd that signs in and never comes back leaves nothing after a quarter of an hour', async (t) => {
+test('clients that sign in and never come back leave nothing after a quarter of an hour', async (t) => {
   const { app, redis } = await startApp(t)
   for (let i = 0; i < 20; i++) await new Visitor(app).post('/session', { name: `user ${i % 2}` })
   for (const key of await redis.keys('*')) {
@@ -151,7 +151,7 @@ test('a crowd that signs in and never comes back leaves nothing after a quarter 
   assert.equal(await redis.zcard(key), 1, 'the next one to sign in clears them away')
 })
 
-test('a session that is used for longer than it may be idle stays in the list; one that is not leaves it', async (t) => {
+test('a session in use stays in the list beyond SESSION_IDLE; an idle one leaves it', async (t) => {
   const { app, redis } = await startApp(t, { env: { SESSION_IDLE: '3000' } })
   const visitor = await signIn(new Visitor(app), 'ada')
   const began = performance.now()
@@ -164,7 +164,7 @@ test('a session that is used for longer than it may be idle stays in the list; o
   assert.equal(await redis.exists(sessionKey(visitor.sessionId)), 0)
 })
 
-test('no entry of a user ends before the session, on whichever worker that is used', async (t) => {
+test('no list entry expires before its session, whichever worker serves it', async (t) => {
   const first = await startApp(t)
   const { redis } = first
   const visitor = await signIn(new Visitor(first.app), 'ada')
@@ -180,7 +180,7 @@ test('no entry of a user ends before the session, on whichever worker that is us
   }
 })
 
-test('to keep the list costs a signed-in visitor one command in five minutes, a worker, and strangers none', async (t) => {
+test('the list costs a signed-in visitor one command per worker in five minutes, and other visitors none', async (t) => {
   const { app, redis } = await startApp(t)
   const visitor = await signIn(new Visitor(app), 'ada')
   assert.equal((await commandsDuring(redis, () => visitor.get('/session'))).zadd, undefined)

@@ -10,7 +10,7 @@ const OLD_SECRET = 'tr0ub4dor-and-three-of-its-friends'
 /** A cookie for this id, signed as the app would. */
 const signed = (id: string, secret = SECRET) => encodeURIComponent(new Signer(secret).sign(id))
 
-test('the cookie is for HTTP only, for this site, and for as long as a session may last', async (t) => {
+test('the cookie is HttpOnly, SameSite=Lax, and lasts as long as a session may', async (t) => {
   const { app } = await startApp(t, { env: { SESSION_MAX_AGE: '7200000' } })
   const response = await new Visitor(app).get('/')
   const { attributes } = setCookieOf(response)!
@@ -21,7 +21,7 @@ test('the cookie is for HTTP only, for this site, and for as long as a session m
   assert.ok(Math.abs(expires - Date.now() - 7_200_000) < 60_000, attributes)
 })
 
-test('to sign in makes a new session id, and the old one is dead', async (t) => {
+test('signing in changes the session id, and the old id is invalid', async (t) => {
   const { app, redis } = await startApp(t)
   const visitor = new Visitor(app)
   await visitor.get('/')
@@ -37,7 +37,7 @@ test('to sign in makes a new session id, and the old one is dead', async (t) => 
   assert.deepEqual((await thief.get('/session')).json(), { visits: 0, name: null, createdAt: null })
 })
 
-test('to sign in again changes the name and the id once more', async (t) => {
+test('signing in again changes the name and the id once more', async (t) => {
   const { app, redis } = await startApp(t)
   const visitor = new Visitor(app)
   await visitor.post('/session', { name: 'ada' })
@@ -48,7 +48,7 @@ test('to sign in again changes the name and the id once more', async (t) => {
   assert.equal((await sessionKeys(redis)).length, 1)
 })
 
-test('a cookie that was kept after signing out opens nothing, however often it is tried', async (t) => {
+test('a cookie that is sent again after signing out gives no access, however often it is tried', async (t) => {
   const { app, redis } = await startApp(t)
   const visitor = new Visitor(app)
   await visitor.post('/session', { name: 'ada' })
@@ -63,7 +63,7 @@ test('a cookie that was kept after signing out opens nothing, however often it i
   assert.equal(await redis.exists(sessionKey(decodeURIComponent(kept).split('.')[0]!)), 0)
 })
 
-test('sessions are known to every worker, and outlive all of them', async (t) => {
+test('sessions are valid in every worker and outlive all workers', async (t) => {
   const first = await startApp(t, { slot: 0 })
   const second = await startApp(t, { slot: 1, redis: first.server })
   const visitor = new Visitor(first.app)
@@ -75,7 +75,7 @@ test('sessions are known to every worker, and outlive all of them', async (t) =>
   assert.equal((await new Visitor(reborn.app, visitor.cookie).get('/session')).json().name, 'ada')
 })
 
-test('an id that is not in Redis is never adopted, though its signature is right', async (t) => {
+test('an id that is not in Redis is never adopted, even with a valid signature', async (t) => {
   const { app, redis } = await startApp(t, { env: { SESSION_SECRET: SECRET } })
   for (const path of ['/', '/session']) {
     const visitor = new Visitor(app, signed('chosen-by-an-attacker'))
@@ -88,7 +88,7 @@ test('an id that is not in Redis is never adopted, though its signature is right
   assert.equal(await redis.exists(sessionKey('chosen-by-an-attacker')), 0)
 })
 
-test('an id that is in Redis opens nothing without its signature', async (t) => {
+test('an id that is in Redis gives no access without its signature', async (t) => {
   const { app, redis } = await startApp(t, { env: { SESSION_SECRET: SECRET } })
   const victim = new Visitor(app)
   await victim.post('/session', { name: 'ada' })
@@ -112,7 +112,7 @@ test('an id that is in Redis opens nothing without its signature', async (t) => 
   assert.equal((await redis.keys('*session:*')).length, 1)
 })
 
-test('without a SESSION_SECRET one is made, once, and shared by all who come', async (t) => {
+test('without SESSION_SECRET one secret is generated and shared by all workers', async (t) => {
   const first = await startApp(t)
   const second = await startApp(t, { redis: first.server, slot: 1 })
   const visitor = new Visitor(first.app)

@@ -29,7 +29,7 @@ function recorder() {
 const unavailable = { statusCode: 503, code: 'STATE_UNAVAILABLE' }
 
 describe('a setting', () => {
-  test('is its default until it is set, then what it was set to, in every worker and in those born later', async (t) => {
+  test('has its default until it is set, and then the new value in every worker, also in later ones', async (t) => {
     const redis = await startRedis(t)
     const [one, two] = await Promise.all([startApp(t, { redis }), startApp(t, { redis })])
     const [mine, theirs] = [one.app.shared.settings, two.app.shared.settings]
@@ -47,7 +47,7 @@ describe('a setting', () => {
     assert.match(write!, /^[0-9a-f-]{36}$/)
   })
 
-  test('is seen although its version was seen before, as after a failover that lost writes', async (t) => {
+  test('is applied although its version is not new, as after a failover that lost writes', async (t) => {
     const redis = await startRedis(t)
     const mine = (await startApp(t, { redis })).app.shared.settings
     const announced = (await startApp(t, { redis })).app.shared.settings
@@ -65,7 +65,7 @@ describe('a setting', () => {
     assert.deepEqual([mine.version, comparing.app.shared.settings.version], [1, 1])
   })
 
-  test('that is not known is refused, and those that are known are named', async (t) => {
+  test('with an unknown key is refused, and the known keys are listed', async (t) => {
     const { settings } = (await startApp(t)).app.shared
     const message = 'There is no setting "baner"; there are maintenance, banner, logLevel'
     const refusal = { statusCode: 404, code: 'UNKNOWN_SETTING', message }
@@ -85,14 +85,14 @@ describe('a setting', () => {
     ['banner', 'x'.repeat(70_000), /65536 at most/]
   ]
   for (const [key, value, message] of misfits) {
-    test(`is not set to what does not fit: ${key} to ${String(value).slice(0, 20)}`, async (t) => {
+    test(`does not accept an invalid value: ${key} = ${String(value).slice(0, 20)}`, async (t) => {
       const { app, redis } = await startApp(t, { routes: noRoutes })
       await assert.rejects(app.shared.settings.set(key, value), { statusCode: 400, message })
       assert.equal(await redis.exists('muster:settings'), 0)
     })
   }
 
-  test('is read from what somebody typed as its schema wants it', async (t) => {
+  test('is parsed from text according to its schema', async (t) => {
     const { settings } = (await startApp(t)).app.shared
     settings.declare('limits', { type: 'array', items: { type: 'integer' } }, [])
     assert.equal(settings.parse('banner', '42'), '42')
@@ -106,7 +106,7 @@ describe('a setting', () => {
 })
 
 describe('a setting of your own', () => {
-  test('is declared with a schema, and is read and set like the others', async (t) => {
+  test('is declared with a schema and is read and set like the others', async (t) => {
     const redis = await startRedis(t)
     const declared = async () => {
       const { app } = await startApp(t, { redis, routes: noRoutes })
@@ -141,7 +141,7 @@ describe('a setting of your own', () => {
     assert.deepEqual(limits(), { list: [2] })
   })
 
-  test('is not declared twice, nor under any name, nor with a default that does not fit', async (t) => {
+  test('cannot be declared twice, with an invalid name or with an invalid default', async (t) => {
     const { settings } = (await startApp(t)).app.shared
     settings.declare('mine', { type: 'integer' }, 1)
     assert.throws(() => settings.declare('mine', { type: 'integer' }, 1), /already/)
@@ -150,7 +150,7 @@ describe('a setting of your own', () => {
     assert.throws(() => settings.declare('other', { type: 'integer' }, 'x' as never), /does not fit/)
   })
 
-  test('whose stored value does not fit any more is its default, and the log says so once', async (t) => {
+  test('has its default when the stored value is no longer valid, which is logged once', async (t) => {
     const redis = await startRedis(t)
     await redis.client.hset('muster:settings', { size: '"large"', banner: '{', '@version': 7 })
     const { log, lines } = recorder()
@@ -169,7 +169,7 @@ describe('a setting of your own', () => {
   })
 })
 
-test('onChange tells of every change once, of one setting or of all, until it is ended; a listener that fails harms nobody', async (t) => {
+test('onChange reports every change once, of one setting or all, until it is removed; a failing listener affects no other', async (t) => {
   const redis = await startRedis(t)
   const [one, two] = await Promise.all([startApp(t, { redis }), startApp(t, { redis })])
   const { settings } = two.app.shared
@@ -191,7 +191,7 @@ test('onChange tells of every change once, of one setting or of all, until it is
   assert.deepEqual(heard, ['a', ['banner', 'a'], ['maintenance', true], ['banner', 'b']])
 })
 
-describe('what was not announced', () => {
+describe('a change without an announcement', () => {
   timed('is seen within 2 s all the same; so is a loss of data', async (t) => {
     const { app, redis } = await startApp(t, { beatMs: 1000 })
     const { settings } = app.shared
@@ -220,7 +220,7 @@ describe('what was not announced', () => {
     assert.ok(commands.hmget! <= 11 && commands.ping! <= 11, JSON.stringify(commands))
   })
 
-  test('a subscription that went silent is given up, and announcements come again', async (t) => {
+  test('reaches workers whose subscription went silent, and the subscription is renewed', async (t) => {
     const redis = await startRedis(t)
     const proxy = await RedisProxy.start(t, redis.url)
     const env = { REDIS_TIMEOUT: '100' }
@@ -237,7 +237,7 @@ describe('what was not announced', () => {
   })
 })
 
-test('a Redis that lets nobody subscribe is said once; changes are seen all the same, and announced when it does', async (t) => {
+test('is seen without a subscription; a Redis that rejects subscriptions is logged once', async (t) => {
   const redis = await startRedis(t)
   await redis.client.acl('SETUSER', 'default', 'resetchannels')
   const { log, lines } = recorder()
@@ -260,7 +260,7 @@ test('a Redis that lets nobody subscribe is said once; changes are seen all the 
 })
 
 describe('while Redis is away', () => {
-  test('settings keep their values, cannot be set, and are right again when it is back', async (t) => {
+  test('settings keep their values, cannot be set, and are updated when Redis is back', async (t) => {
     const redis = await startRedis(t)
     const proxy = await RedisProxy.start(t, redis.url)
     const near = await startApp(t, { redis })
@@ -278,7 +278,7 @@ describe('while Redis is away', () => {
     await settings.set('banner', 'after')
   })
 
-  test('a worker that starts has the defaults, until Redis is there', async (t) => {
+  test('a new worker has the defaults until Redis is back', async (t) => {
     const redis = await startRedis(t)
     await redis.client.hset('muster:settings', { banner: '"there"', '@version': 1 })
     const proxy = await RedisProxy.start(t, redis.url)

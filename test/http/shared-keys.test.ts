@@ -15,7 +15,7 @@ const IDLE_MS = 30 * 60_000
 const MOST_EVICTED = 10_000
 const never = () => assert.fail('it ran')
 
-test('a crowd of sessions that fills Redis evicts no counter, no lock and nothing that keeps a count exact', async (t) => {
+test('sessions that fill Redis evict no counter, no lock and no batch record', async (t) => {
   const redis = await startRedis(t)
   const { client } = redis
   await client.config('SET', 'maxmemory', '8mb')
@@ -53,7 +53,7 @@ test('a crowd of sessions that fills Redis evicts no counter, no lock and nothin
   assert.equal(await b.app.shared.once('migration', 60_000, never), false)
 })
 
-test('on a Redis Cluster all keys of a name are in one slot: no script is refused', async (t) => {
+test('in a Redis Cluster all keys of a name are in one slot, so no script is refused', async (t) => {
   const port = await freePort()
   const { url, client } = await launchRedis(t, { 'cluster-enabled': 'yes', bind: '127.0.0.1', port: `${port}` })
   await client.cluster('ADDSLOTS', ...Array(16384).keys())
@@ -76,7 +76,7 @@ test('on a Redis Cluster all keys of a name are in one slot: no script is refuse
   await locks.ended(10_000)
 })
 
-test('a Redis that may evict counters is named in the log; one that does not say is none', async (t) => {
+test('a Redis that may evict counters is logged; one that hides its policy is not', async (t) => {
   const { client } = await startRedis(t)
   const warnings: unknown[] = []
   const log = pino({ level: 'warn' }, { write: (line) => void warnings.push(JSON.parse(line)) })

@@ -37,7 +37,7 @@ export function applyJournalEntry(entry) {
 export function describeReload({ outcome, generation, durationMs, why, connections, joined }) {
   const parts = [`${outcome}: generation ${generation} in ${formatNumber(durationMs / 1000)} s`]
   if (connections) {
-    parts.push(`${formatNumber(connections.handedOver)} of ${formatCount(connections.total, 'connection')} handed over`)
+    parts.push(`${formatNumber(connections.handedOver)} of ${formatCount(connections.total, 'connection')} transferred`)
   }
   if (joined) parts.push('was already running')
   return parts.join(', ') + (why ? `. ${why}` : '')
