@@ -23,7 +23,7 @@ import { RedisService } from './embedded-redis/redis-service.ts'
 import { startOrphanReaper } from './host/orphan-reaper.ts'
 import { claimRunDirectory } from './host/run-directory.ts'
 import { handleSignals } from './host/signals.ts'
-import { readySlots, tellSystemd } from './host/systemd.ts'
+import { notifySystemd, readySlots } from './host/systemd.ts'
 import { InternalErrors } from './internal-errors.ts'
 import { Certificates } from './listener/certificates.ts'
 import { ClientAddresses } from './listener/client-address.ts'
@@ -169,7 +169,7 @@ function connect(config: Config, { log }: Base, core: Core, { metrics, collectMe
   if (config.tls && ticketKeys) renewTicketKeys(config.tls.ticketKeyMs, ticketKeys, core)
   const { notifySocket, watchdogMs } = config.systemd
   if (!notifySocket) return
-  tellSystemd(supervisor, {
+  notifySystemd(supervisor, {
     socket: notifySocket,
     searchPath: config.searchPath,
     watchdogMs,

@@ -48,7 +48,7 @@ describe('the embedded Redis', { concurrency: true, timeout: 120_000 }, () => {
       await redis(socketPath, ...Array(1_000).fill('INCR hits'))
       // While the disk is behind, Redis holds its writes back.
       await until(async () => /aof_buffer_length:0\r/.test(await redis(socketPath, 'INFO persistence')), 'the disk')
-      const [ended, back] = [logged('embedded Redis ended unasked'), logged('embedded Redis is back')]
+      const [ended, back] = [logged('embedded Redis exited'), logged('embedded Redis restarted')]
       process.kill(pid(), 'SIGKILL')
       const line = await ended
       assert.deepEqual([line.level, line.end, line.restartInMs], [50, 'SIGKILL', restartInMs])
@@ -60,7 +60,7 @@ describe('the embedded Redis', { concurrency: true, timeout: 120_000 }, () => {
 
   test('a stop during the restart delay cancels the restart', async (t) => {
     const { stop, logged, pid, started, alive } = await start(t)
-    const ended = logged('embedded Redis ended unasked')
+    const ended = logged('embedded Redis exited')
     process.kill(pid(), 'SIGKILL')
     await ended
     await stop()
@@ -77,7 +77,7 @@ describe('the embedded Redis', { concurrency: true, timeout: 120_000 }, () => {
         if (isAlive) resolve(pid)
       }
     })
-    const ended = logged('embedded Redis ended unasked')
+    const ended = logged('embedded Redis exited')
     process.kill(pid(), 'SIGKILL')
     await ended
     await again
@@ -122,7 +122,7 @@ describe('the embedded Redis', { concurrency: true, timeout: 120_000 }, () => {
 
     const [taken] = await Promise.all([start(t, { runDir: options.runDir }), once(leftover.resume(), 'close')])
     assert.notEqual(taken.pid(), pid)
-    assert.ok(taken.lines.some(({ level, msg }) => level === 40 && msg.startsWith('ending a Redis')))
+    assert.ok(taken.lines.some(({ level, msg }) => level === 40 && msg === 'stopping the Redis of a killed primary'))
     assert.match(await redis(socketPath, 'INFO server'), new RegExp(`process_id:${taken.pid()}\r\n`))
     assert.equal(await get(socketPath, 'greeting'), 'hello')
   })
@@ -146,7 +146,7 @@ describe('the embedded Redis', { concurrency: true, timeout: 120_000 }, () => {
     await writeFile(join(options.runDir, 'redis/appendonly.aof'), 'garbage\r\n')
     await assert.rejects(startEmbeddedRedis(options), (error) => {
       assert.ok(error instanceof StartupError)
-      assert.match(error.message, /did not come up \(1\)\. It said: .*Bad file format/)
+      assert.match(error.message, /did not start \(1\)\. Its last output: .*Bad file format/)
       return true
     })
     assert.equal(alive.size, 0)

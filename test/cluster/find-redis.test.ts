@@ -23,7 +23,7 @@ test('without Redis on the PATH, two concurrent starts unpack the package of the
   const two = await Promise.all([start(t, { path }), start(t, { path })])
   for (const { socketPath } of two) assert.equal(await redis(socketPath, 'PING'), '+PONG\r\n')
   assert.deepEqual(await readdir(cacheDir), ['redis'], 'one whole cache and nothing half made')
-  assert.ok(two[0].lines.some(({ msg, packages }) => msg === 'downloaded and unpacked' && Array.isArray(packages)))
+  assert.ok(two[0].lines.some(({ msg, packages }) => msg === 'Redis packages downloaded' && Array.isArray(packages)))
   t.diagnostic(`unpacked in ${two.map(({ lines }) => lines.find(({ msg }) => msg.startsWith('unpacked'))?.ms)} ms`)
 
   const next = await start(t, { path: await pathWithApt() })

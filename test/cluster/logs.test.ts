@@ -105,16 +105,16 @@ test('no log line of a full lifecycle repeats a key', async (t) => {
   process.kill([...service.workers().keys()][0]!, 'SIGKILL')
   await service.ready(1, killed)
   const before = service.lines.length
-  const { redisPid } = await said('embedded Redis is ready')
+  const { redisPid } = await said('embedded Redis ready')
   process.kill(Number(redisPid), 'SIGKILL')
-  await said('embedded Redis is back')
+  await said('embedded Redis restarted')
   await said('Redis is up', before)
   const hanging = once(service.port, 'GET', '/block').catch(() => {})
   await said('worker hung')
   await hanging
   await service.reload()
   assert.equal((await service.stop()).code, 0)
-  for (const msg of ['muster started', 'embedded Redis is ready', 'request', 'a setting changed', 'command answered'])
+  for (const msg of ['muster started', 'embedded Redis ready', 'request', 'a setting changed', 'command answered'])
     await said(msg)
 })
 

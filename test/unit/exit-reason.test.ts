@@ -54,7 +54,7 @@ describe('the name of a death', () => {
         null,
         'SIGKILL',
         OUT_OF_MEMORY,
-        "SIGKILL, not sent by this primary: the kernel's out-of-memory killer, or somebody's kill -9",
+        "SIGKILL, not sent by this primary: the kernel's out-of-memory killer, or a kill -9",
         'crash'
       ],
       [null, 'SIGSEGV', '', 'SIGSEGV', 'crash'],

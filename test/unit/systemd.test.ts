@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { ServiceView, WorkerView } from '../../src/ipc/messages.ts'
-import { Bulletin, enqueue, type Message, readySlots } from '../../src/primary/host/systemd.ts'
+import { enqueue, type Message, readySlots, SystemdMessages } from '../../src/primary/host/systemd.ts'
 
 type Brief = [slot: number, generation: number, status: WorkerView['status']]
 
@@ -14,11 +14,11 @@ const running = view('running', [0, 1, 'ready'], [1, 1, 'ready'])
 const reloading = view('reloading', [0, 2, 'starting'], [0, 1, 'ready'], [1, 1, 'ready'])
 const RELOADING = ['RELOADING=1', 'MONOTONIC_USEC=7']
 
-/** A bulletin that has said READY. */
-function started(): Bulletin {
-  const bulletin = new Bulletin()
-  bulletin.changed(running, 0n)
-  return bulletin
+/** A messages that has said READY. */
+function started(): SystemdMessages {
+  const messages = new SystemdMessages()
+  messages.changed(running, 0n)
+  return messages
 }
 
 const withoutStatus = (messages: Message[]) =>
@@ -27,14 +27,14 @@ const statusOf = (messages: Message[]) => messages.at(-1)?.find((assignment) => 
 
 describe('notifications for systemd', () => {
   test('READY comes once, when every worker is ready', () => {
-    const bulletin = new Bulletin()
+    const messages = new SystemdMessages()
     const none = view('starting', [0, 1, 'starting'], [1, 1, 'starting'])
-    assert.deepEqual(bulletin.changed(none, 0n), [['STATUS=starting: 0 of 2 workers ready']])
+    assert.deepEqual(messages.changed(none, 0n), [['STATUS=starting: 0 of 2 workers ready']])
     const one = view('running', [0, 1, 'ready'], [1, 1, 'starting'])
-    assert.deepEqual(bulletin.changed(one, 0n), [['STATUS=running: 1 of 2 workers ready, generation 1']])
-    assert.deepEqual(bulletin.changed(running, 0n), [['READY=1', 'STATUS=running: 2 of 2 workers ready, generation 1']])
-    bulletin.changed(one, 0n)
-    assert.deepEqual(withoutStatus(bulletin.changed(running, 0n)), [[]], 'a crash and its replacement are no READY')
+    assert.deepEqual(messages.changed(one, 0n), [['STATUS=running: 1 of 2 workers ready, generation 1']])
+    assert.deepEqual(messages.changed(running, 0n), [['READY=1', 'STATUS=running: 2 of 2 workers ready, generation 1']])
+    messages.changed(one, 0n)
+    assert.deepEqual(withoutStatus(messages.changed(running, 0n)), [[]], 'a crash and its replacement are no READY')
   })
 
   test('no message comes without a change', () => {
@@ -42,59 +42,59 @@ describe('notifications for systemd', () => {
   })
 
   test('RELOADING comes once per rollout with its time, and READY at its end', () => {
-    const bulletin = started()
-    assert.deepEqual(bulletin.changed(reloading, 7n), [
+    const messages = started()
+    assert.deepEqual(messages.changed(reloading, 7n), [
       [...RELOADING, 'STATUS=reloading: 2 of 2 workers ready, generation 1']
     ])
     const half = view('reloading', [0, 2, 'ready'], [1, 1, 'ready'])
-    assert.deepEqual(bulletin.changed(half, 8n), [['STATUS=reloading: 2 of 2 workers ready, generation 1 and 2']])
+    assert.deepEqual(messages.changed(half, 8n), [['STATUS=reloading: 2 of 2 workers ready, generation 1 and 2']])
     const done = view('running', [0, 2, 'ready'], [1, 2, 'ready'])
-    assert.deepEqual(bulletin.rolled({ outcome: 'done' }, done), [
+    assert.deepEqual(messages.rolloutEnded({ outcome: 'done' }, done), [
       ['READY=1', 'STATUS=running: 2 of 2 workers ready, generation 2']
     ])
-    assert.deepEqual(bulletin.changed(done, 9n), [])
+    assert.deepEqual(messages.changed(done, 9n), [])
   })
 
   test('a failed rollout ends with READY, and its reason stays in the status until the next one', () => {
-    const bulletin = started()
-    bulletin.changed(reloading, 7n)
-    const said = bulletin.rolled({ outcome: 'failed', why: 'worker 0 cannot boot:\n  READY=1' }, running)
+    const messages = started()
+    messages.changed(reloading, 7n)
+    const said = messages.rolloutEnded({ outcome: 'failed', why: 'worker 0 cannot boot:\n  READY=1' }, running)
     const text = 'running: 2 of 2 workers ready, generation 1; the last reload failed: worker 0 cannot boot: READY=1'
     assert.deepEqual(said, [['READY=1', `STATUS=${text}`]])
-    assert.match(statusOf(bulletin.changed({ ...running, redis: false }, 8n))!, /generation 1, Redis away; the last/)
-    assert.doesNotMatch(statusOf(bulletin.changed(reloading, 9n))!, /failed/)
+    assert.match(statusOf(messages.changed({ ...running, redis: false }, 8n))!, /generation 1, Redis away; the last/)
+    assert.doesNotMatch(statusOf(messages.changed(reloading, 9n))!, /failed/)
   })
 
   test('a rollout that follows at once is a reload of its own', () => {
-    const bulletin = started()
-    bulletin.changed(reloading, 7n)
-    assert.deepEqual(withoutStatus(bulletin.rolled({ outcome: 'done' }, reloading)), [['READY=1']])
+    const messages = started()
+    messages.changed(reloading, 7n)
+    assert.deepEqual(withoutStatus(messages.rolloutEnded({ outcome: 'done' }, reloading)), [['READY=1']])
     const second = view('reloading', [0, 3, 'starting'], [0, 2, 'ready'], [1, 2, 'ready'])
-    assert.deepEqual(withoutStatus(bulletin.changed(second, 20n)), [['RELOADING=1', 'MONOTONIC_USEC=20']])
+    assert.deepEqual(withoutStatus(messages.changed(second, 20n)), [['RELOADING=1', 'MONOTONIC_USEC=20']])
   })
 
   test('READY comes before RELOADING when a rollout starts before the service is ready', () => {
-    const bulletin = new Bulletin()
+    const messages = new SystemdMessages()
     const early = view('reloading', [0, 2, 'starting'], [0, 1, 'ready'], [1, 1, 'starting'])
-    assert.deepEqual(withoutStatus(bulletin.changed(early, 6n)), [[]])
-    assert.deepEqual(withoutStatus(bulletin.changed(reloading, 7n)), [['READY=1'], RELOADING])
+    assert.deepEqual(withoutStatus(messages.changed(early, 6n)), [[]])
+    assert.deepEqual(withoutStatus(messages.changed(reloading, 7n)), [['READY=1'], RELOADING])
   })
 
   test('STOPPING comes once, and no READY after it', () => {
-    const bulletin = started()
-    bulletin.changed(reloading, 7n)
+    const messages = started()
+    messages.changed(reloading, 7n)
     const draining = view('draining', [0, 1, 'ready'], [1, 1, 'ready'])
-    assert.deepEqual(bulletin.rolled({ outcome: 'stopped', why: 'the service stops' }, draining), [])
-    assert.deepEqual(bulletin.changed(draining, 8n), [
+    assert.deepEqual(messages.rolloutEnded({ outcome: 'stopped', why: 'the service stops' }, draining), [])
+    assert.deepEqual(messages.changed(draining, 8n), [
       ['STOPPING=1', 'STATUS=draining: 2 of 2 workers ready, generation 1']
     ])
-    assert.deepEqual(bulletin.changed(view('draining'), 9n), [['STATUS=draining: 0 of 2 workers ready']])
+    assert.deepEqual(messages.changed(view('draining'), 9n), [['STATUS=draining: 0 of 2 workers ready']])
   })
 
   test('the status fits into one message', () => {
-    const bulletin = started()
-    bulletin.changed(reloading, 7n)
-    const said = statusOf(bulletin.rolled({ outcome: 'failed', why: 'x'.repeat(9000) }, running))!
+    const messages = started()
+    messages.changed(reloading, 7n)
+    const said = statusOf(messages.rolloutEnded({ outcome: 'failed', why: 'x'.repeat(9000) }, running))!
     assert.equal(said.length, 'STATUS='.length + 500)
   })
 })

@@ -10,25 +10,25 @@ const run = promisify(execFile)
 const FAMILIES = ['redis', 'valkey']
 const DPKG_STATUS = '/var/lib/dpkg/status'
 
-/** A server that was seen to run, and the whole environment it needs. */
+/** A server that was found to run, and the complete environment that it needs. */
 export interface RedisBinary {
   file: string
   env: Record<string, string>
 }
 
 export interface FindRedisOptions {
-  /** Absolute; created, with mode 0700, when a package has to be unpacked. */
+  /** Absolute path. Created with mode 0700 when a package has to be unpacked. */
   cacheDir: string
-  /** Where to search, in the form of the PATH variable. */
+  /** Folders to search, in the form of the PATH variable. */
   path: string
   log: Logger
 }
 
 /**
- * A Redis or Valkey server of version 6.2 or newer: the one on `path`, else the one unpacked into `cacheDir` before, else,
- * on Debian and its relatives, the distribution's own package is unpacked there now, without root and without installing
- * anything (some seconds; FACTS.md section 6 has the recipe).
- * @throws StartupError when there is none; it names the ways out
+ * Finds a Redis or Valkey server of version 6.2 or newer: on `path`, or unpacked into `cacheDir` by an earlier start. On Debian
+ * and its relatives the distribution's package is otherwise unpacked there now, without root and without installing anything,
+ * which takes some seconds.
+ * @throws StartupError when there is none; it names the remedies
  */
 export async function findRedis({ cacheDir, path, log }: FindRedisOptions): Promise<RedisBinary> {
   const folder = join(cacheDir, 'redis')
@@ -63,15 +63,15 @@ async function usable(path: string, env: Record<string, string>, log: Logger): P
   return undefined
 }
 
-/** GETEX, which slides the life of a session, came with Redis 6.2; every Valkey has it. */
+/** Sessions need GETEX, which came with Redis 6.2; every Valkey has it. */
 async function isNewEnough(file: string, env: Record<string, string>, log: Logger): Promise<boolean> {
   try {
     const { stdout } = await run(file, ['--version'], { env, timeout: 10_000 })
     const [version, major, minor] = /\bv=(\d+)\.(\d+)\S*/.exec(stdout) ?? []
     if (version && Number(major) * 100 + Number(minor) >= 602) return true
-    log.warn({ file, version: version ?? stdout.trim() }, 'passing over a Redis older than 6.2')
+    log.warn({ file, version: version ?? stdout.trim() }, 'Redis too old')
   } catch (error) {
-    log.warn({ file, why: reason(error) }, 'passing over a Redis that does not run')
+    log.warn({ file, why: reason(error) }, 'Redis does not run')
   }
   return false
 }
@@ -83,14 +83,14 @@ async function unpacked(folder: string, log: Logger): Promise<RedisBinary | unde
   return await usable(bin, { LD_LIBRARY_PATH: [...libraries].join(delimiter) }, log)
 }
 
-/** Works in a folder of its own and renames at the end: a cache is whole or absent, whoever is killed or starts meanwhile. */
+/** Unpacks into a temporary folder and renames it at the end, so that the cache is complete or absent if a start is killed or runs in parallel. */
 async function unpack(aptGet: string, dpkgDeb: string, cacheDir: string, folder: string, log: Logger) {
-  log.info({ into: folder }, "no Redis on the PATH: unpacking the distribution's package (nothing is installed)")
+  log.info({ into: folder }, 'unpacking Redis')
   const startedAt = performance.now()
   const work = await mkdtemp(join(cacheDir, 'unpacking-'))
   try {
     const apt = await privateApt(aptGet, work)
-    // An index that cannot be refreshed may be one that is not needed: the download is what decides.
+    // An index that cannot be refreshed may not be needed. The download decides.
     await apt('update').catch((error) => log.warn({ why: reason(error) }, 'apt-get update failed'))
     await unpackFirstUsable(apt, dpkgDeb, work, folder, log)
   } finally {
@@ -98,18 +98,15 @@ async function unpack(aptGet: string, dpkgDeb: string, cacheDir: string, folder:
   }
   const redis = await unpacked(folder, log)
   if (!redis) throw new Error(`${folder} is not usable`)
-  log.info(
-    { file: redis.file, ms: Math.round(performance.now() - startedAt) },
-    'unpacked a Redis; next time it is there'
-  )
+  log.info({ file: redis.file, ms: Math.round(performance.now() - startedAt) }, 'Redis unpacked')
   return redis
 }
 
 type Apt = (...args: string[]) => Promise<unknown>
 
 /**
- * apt-get with the system's sources, keys and list of installed packages, but lists and downloads in `work`; signatures are
- * checked as ever. What the system hooks onto an update is switched off, for it would change the system.
+ * Creates a function that runs apt-get with the system's sources, keys and list of installed packages, but with package lists and
+ * downloads in `work`. Signatures are checked as usual. The system's update hooks are disabled, because they change the system.
  */
 async function privateApt(aptGet: string, work: string): Promise<Apt> {
   const config = join(work, 'apt.conf')
@@ -137,13 +134,13 @@ async function unpackFirstUsable(apt: Apt, dpkgDeb: string, work: string, folder
   for (const family of FAMILIES) {
     const root = join(work, family)
     try {
-      // apt itself finds the libraries that this system lacks. The binary is in the -tools package, which may well be
-      // installed without the -server one: hence --reinstall.
+      // apt finds the libraries that this system lacks. The binary is in the -tools package, which may be installed without
+      // the -server package: hence --reinstall.
       const wanted = [`${family}-server`, `${family}-tools`]
       await apt('install', '--download-only', '--reinstall', '--no-install-recommends', '--yes', ...wanted)
       const packages = (await readdir(archives)).filter((name) => name.endsWith('.deb'))
       for (const name of packages) await run(dpkgDeb, ['--extract', join(archives, name), root])
-      log.info({ packages, from: 'the sources of /etc/apt' }, 'downloaded and unpacked')
+      log.info({ packages, from: 'the sources of /etc/apt' }, 'Redis packages downloaded')
       if (await unpacked(root, log)) return await publish(root, folder, log)
       failures.push(`${family}-server is too old or does not run`)
     } catch (error) {
@@ -157,7 +154,7 @@ async function publish(root: string, folder: string, log: Logger): Promise<void>
   try {
     await rename(root, folder)
   } catch {
-    if (await unpacked(folder, log)) return // another start was faster
+    if (await unpacked(folder, log)) return // a parallel start was faster
     await rm(folder, { recursive: true, force: true })
     await rename(root, folder)
   }
@@ -176,7 +173,7 @@ function isAllowed(file: string, mode: number): Promise<boolean> {
   )
 }
 
-/** What a failed program said last, on one line. */
+/** Returns the last output of a failed program, on one line. */
 function reason(error: unknown): string {
   const { stderr, message } = error as { stderr?: string; message: string }
   return (stderr?.trim() || message).split('\n').slice(-3).join(' ')

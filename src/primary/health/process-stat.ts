@@ -1,31 +1,31 @@
 import { readFileSync } from 'node:fs'
 
-/** What the kernel says of a process at one moment; its main thread is the one that runs the event loop. */
+/** The kernel's account of a process at one moment. The main thread is the one that runs the event loop. */
 export interface ProcessStat {
   /** When it was read, in ms of `performance.now()`. */
   at: number
   /** CPU time of the main thread since its start, in ms. */
   cpuMs: number
-  /** For how long the main thread could have run and had no CPU, in ms; a CPU quota used up counts as such. */
+  /** How long the main thread was runnable without a CPU, in ms, including the time in which a CPU quota was used up. */
   waitMs?: number
-  /** The main thread: R runs or could, S sleeps, D sleeps uninterruptibly, T and t are stopped, Z is dead; proc(5). */
+  /** State of the main thread: R running or runnable, S asleep, D in uninterruptible sleep, T and t stopped, Z dead; proc(5). */
   state: string
   rssBytes: number
 }
 
-/** What /proc counts CPU time in: sysconf(_SC_CLK_TCK) is 100 on every Linux platform of node. */
+/** The unit of CPU time in /proc: sysconf(_SC_CLK_TCK) is 100 on every Linux platform of Node. */
 const TICK_MS = 10
 
-/** Linux only, from /proc. Undefined elsewhere, and when there is no such process. */
+/** Reads /proc. @returns undefined if there is no such process, or no /proc */
 export function readProcessStat(pid: number): ProcessStat | undefined {
   const thread = `/proc/${pid}/task/${pid}`
   const stat = readText(`${thread}/stat`)
   const status = readText(`/proc/${pid}/status`)
   if (stat === undefined || status === undefined) return undefined
-  // The name of the program comes second, in parentheses, and may have any character in it.
+  // The program's name is the second field, in parentheses. It may contain any character.
   const [state = '', ...fields] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   const ticks = Number(fields[10]) + Number(fields[11])
-  // In ns, exact; all zero where the kernel keeps no such account.
+  // In ns and exact; all zero if the kernel does not keep this account.
   const [run = 0, wait = 0] = (readText(`${thread}/schedstat`) ?? '').split(' ').map(Number)
   return {
     at: performance.now(),
@@ -36,7 +36,7 @@ export function readProcessStat(pid: number): ProcessStat | undefined {
   }
 }
 
-/** Where in the kernel the main thread sleeps, as far as it may be read: a function's name, a system call's number. */
+/** Returns where in the kernel the main thread sleeps: the name of a function and the number of a system call, if they are readable. */
 export function readSleep(pid: number): { wchan?: string; syscall?: string } {
   const wchan = readText(`/proc/${pid}/wchan`)
   const [syscall] = (readText(`/proc/${pid}/syscall`) ?? '').trim().split(' ')

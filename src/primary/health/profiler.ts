@@ -4,10 +4,10 @@ import type { DiagnosticFile } from '../../admin/command-context.ts'
 import { CommandError } from '../../admin/command-error.ts'
 import type { WorkerPeer } from '../workers/broadcast-to-workers.ts'
 
-/** Files of each kind that are kept in RUN_DIR, the newest. */
-const KEPT = 10
+/** Number of files of each kind that are kept in RUN_DIR. */
+const MAX_FILES = 10
 
-/** Takes profiles and snapshots of workers, one at a time: each costs its worker something. */
+/** Takes profiles, reports and heap snapshots of workers, one at a time because each slows its worker down. */
 export class Profiler {
   readonly #runDir: string
   readonly #requestTimeoutMs: number
@@ -30,7 +30,7 @@ export class Profiler {
     )
   }
 
-  /** @param replace has another worker serve, and resolves when this one has written the snapshot */
+  /** @param replace replaces the worker, and resolves when the old one has written the snapshot to the given path */
   heap(worker: WorkerPeer, replace: (path: string) => Promise<unknown>): Promise<DiagnosticFile> {
     return this.#write(worker, 'heap', 'heapsnapshot', replace)
   }
@@ -49,7 +49,7 @@ export class Profiler {
       await work(path)
       const written = statSync(path, { throwIfNoEntry: false })
       if (!written) throw new CommandError(`slot ${slot}: its ${kind} could not be written; the log says why`, 500)
-      keepNewest(this.#runDir, new RegExp(`^${kind}-.*\\.${extension}$`), KEPT)
+      keepNewest(this.#runDir, new RegExp(`^${kind}-.*\\.${extension}$`), MAX_FILES)
       return { slot, pid, path, bytes: written.size }
     } finally {
       this.#busy = false
@@ -57,11 +57,11 @@ export class Profiler {
   }
 }
 
-/** Of the files of a folder with such names, only so many stay. */
-export function keepNewest(folder: string, names: RegExp, kept: number): void {
+/** Deletes all but the newest files of a folder whose names match. @param count the number of files that are kept */
+export function keepNewest(folder: string, names: RegExp, count: number): void {
   const files = readdirSync(folder)
     .filter((name) => names.test(name))
     .map((name) => ({ path: join(folder, name), time: statSync(join(folder, name)).mtimeMs }))
     .sort((a, b) => b.time - a.time)
-  for (const { path } of files.slice(kept)) rmSync(path, { force: true })
+  for (const { path } of files.slice(count)) rmSync(path, { force: true })
 }

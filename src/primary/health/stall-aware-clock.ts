@@ -1,17 +1,18 @@
-/** How often the clock is looked at, so that a standstill is seen. */
+/** How often the clock is read, so that a stall is noticed. */
 const TICK_MS = 250
-/** A gap between two looks that is longer was none of the workers' doing. */
+/** A longer gap between two reads means that this process did not run. */
 const STALL_MS = 4 * TICK_MS
 
 /**
- * Milliseconds that stand still while this process does: stopped and continued, starved of CPU, or in a long turn. So no
- * deadline of a worker runs out while nobody could have heard it. Monotonic: the wall clock may jump.
+ * A monotonic clock in ms that stops while this process does not run: stopped by a signal, starved of CPU, or in a long turn of
+ * the event loop. So no deadline of a worker passes while the primary could not have received its messages.
  */
 export class StallAwareClock {
-  #seenAt = performance.now()
-  #stoodMs = 0
+  #readAt = performance.now()
+  #stalledMs = 0
   readonly #onStall: (ms: number) => void
 
+  /** @param onStall called after each stall with its length */
   constructor(onStall: (ms: number) => void = () => {}) {
     this.#onStall = onStall
     setInterval(() => this.now(), TICK_MS).unref()
@@ -19,12 +20,12 @@ export class StallAwareClock {
 
   now(): number {
     const real = performance.now()
-    const gap = real - this.#seenAt
-    this.#seenAt = real
+    const gap = real - this.#readAt
+    this.#readAt = real
     if (gap > STALL_MS) {
-      this.#stoodMs += gap
+      this.#stalledMs += gap
       this.#onStall(gap)
     }
-    return real - this.#stoodMs
+    return real - this.#stalledMs
   }
 }

@@ -2,10 +2,10 @@ import { spawn } from 'node:child_process'
 import type { Logger } from '../../common/log.ts'
 
 /**
- * One small shell that outlives a killed primary, for half a MB. It reads which processes live from a pipe whose other
- * end only the primary has; at its end, after the time that workers have to finish, it ends what is left: a worker in
- * an endless loop never notices that its primary is gone, and the embedded Redis would stay for ever.
- * Nothing is left to do when the primary ended in order.
+ * A small shell (half a MB) that outlives a killed primary. It reads the list of live processes from a pipe whose other end only
+ * the primary has. When the pipe closes, workers get 3 s to finish; then it kills the remaining ones and stops the embedded
+ * Redis. A worker in an endless loop never notices that its primary is gone, and the embedded Redis would run for ever.
+ * After an orderly exit of the primary the list is empty.
  */
 const SCRIPT = `
 workers=' ' servers=' '
@@ -29,16 +29,18 @@ for pid in $servers; do kill -TERM $pid 2>/dev/null; done
 `
 
 export interface OrphanReaper {
+  /** Adds a process to the list, or removes it. */
   note(kind: 'worker' | 'server', pid: number, alive: boolean): void
 }
 
+/** Starts the shell. A failure is logged: the service runs without a reaper. */
 export function startOrphanReaper(log: Logger): OrphanReaper {
-  // Detached: a signal to the primary's whole group must not end it first.
+  // Detached, so that a signal to the primary's process group does not end it first.
   const shell = spawn('/bin/sh', ['-c', SCRIPT], { stdio: ['pipe', 'ignore', 'ignore'], detached: true })
   shell.unref()
-  shell.on('error', (error) => log.warn({ err: error }, 'no shell to watch over a killed primary'))
-  shell.stdin.on('error', (error) => log.warn({ err: error }, 'the shell that watches over a killed primary is gone'))
-  // Its pipe must not keep the primary alive.
+  shell.on('error', (error) => log.warn({ err: error }, 'orphan reaper failed to start'))
+  shell.stdin.on('error', (error) => log.warn({ err: error }, 'orphan reaper exited'))
+  // The pipe must not keep the primary alive.
   ;(shell.stdin as unknown as { unref(): void }).unref()
   return {
     note: (kind, pid, alive) => void shell.stdin.write(`${alive ? '+' : '-'}${kind} ${pid}\n`)

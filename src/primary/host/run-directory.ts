@@ -22,16 +22,16 @@ const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW } = constants
 const ROOT_UID = 0
 
 /**
- * Makes the folder and takes it for this primary: one primary per folder. The pid file tells people who it is; that it
- * lives is seen at its admin socket, since a number may be somebody else's by now (in a container it always is 1).
- * @returns gives the folder back
- * @throws StartupError when another primary has it, it cannot be written, or another user could have put something in it
+ * Creates the folder and claims it for this primary: one primary per folder. The pid file is for people. A primary is alive if
+ * its admin socket answers, because a pid may belong to another process by now (in a container it is always 1).
+ * @returns a function that releases the folder
+ * @throws StartupError when another primary runs on it, it cannot be written, or another user could have written to it
  */
 export async function claimRunDirectory(runDir: string, adminSocket: string): Promise<() => void> {
   const pidFile = join(runDir, 'muster.pid')
   try {
     makeFolder(runDir)
-    takeForThisUser(runDir)
+    secureForThisUser(runDir)
     if (await answers(adminSocket)) {
       const pid = readIfThere(pidFile).trim()
       throw new StartupError(
@@ -51,8 +51,8 @@ export async function claimRunDirectory(runDir: string, adminSocket: string): Pr
 }
 
 /**
- * Makes a folder (0700) and those above it. The `recursive` option of Node's mkdirSync never returns where a file system
- * refuses a new folder with ENOENT, as /proc does.
+ * Creates a folder (0700) and its parents. The `recursive` option of Node's mkdirSync never returns on a file system that
+ * refuses new folders with ENOENT, such as /proc.
  */
 export function makeFolder(path: string): void {
   if (statSync(path, { throwIfNoEntry: false })) return
@@ -65,12 +65,12 @@ export function makeFolder(path: string): void {
 }
 
 /**
- * Whoever could write to the folder could have put a session secret, data of Redis or a link there. So the folder and
- * everything directly in it must belong to this user, and nothing in it may be a symbolic link. RUN_DIR itself may be
- * one that root or this user made: systemd's StateDirectory with DynamicUser is.
+ * Checks that no other user could have put a session secret, Redis data or a link into the folder, and sets its mode to 0700.
+ * The folder and everything directly in it must belong to this user, and nothing in it may be a symbolic link. RUN_DIR itself
+ * may be a link that root or this user made, as systemd's StateDirectory with DynamicUser is.
  * @throws StartupError
  */
-function takeForThisUser(runDir: string): void {
+function secureForThisUser(runDir: string): void {
   const uid = process.geteuid?.()
   const refuse = (path: string, why: string) => {
     throw new StartupError(`RUN_DIR ${runDir} is not safe: ${path} ${why}. Set RUN_DIR to a folder of this user's own.`)
@@ -89,14 +89,14 @@ function takeForThisUser(runDir: string): void {
   }
   for (const name of readdirSync(runDir)) {
     const path = join(runDir, name)
-    // A primary that runs on the folder may remove a file of its own meanwhile.
+    // A primary that runs on the folder may delete its files meanwhile.
     const entry = lstatSync(path, { throwIfNoEntry: false })
     if (entry?.isSymbolicLink()) refuse(path, 'is a symbolic link')
     if (entry) checkOwner(path, entry.uid)
   }
 }
 
-/** The file of the secret that signs session cookies when none was given; made once, beside the embedded Redis. */
+/** Returns the file of the generated secret that signs session cookies. It is created once, beside the data of the embedded Redis. */
 export function sessionSecretFile(runDir: string): string {
   const file = join(runDir, 'session-secret')
   try {

@@ -7,62 +7,63 @@ import type { Supervisor } from '../workers/supervisor.ts'
 
 const run = promisify(execFile)
 
-/** Assignments that go together, as sd_notify(3) names them: "READY=1", "STATUS=running: …". */
+/** Assignments of one notification, as in sd_notify(3): "READY=1", "STATUS=running: …". */
 export type Message = readonly string[]
 
 export interface SystemdOptions {
   /** $NOTIFY_SOCKET. */
   socket: string
-  /** A PATH to find `systemd-notify` on. */
+  /** Where `systemd-notify` is searched, in the form of the PATH variable. */
   searchPath: string
-  /** How long systemd waits for a sign of life, in ms; undefined: it waits for none. */
+  /** systemd restarts the service after this many ms without a keep-alive; undefined: no watchdog. */
   watchdogMs: number | undefined
-  /** Whether a sign of life may be given: a primary whose workers do not come up is worth a restart. */
+  /** Whether a keep-alive may be sent. A primary whose workers do not become ready is worth a restart. */
   healthy: () => boolean
   log: Logger
 }
 
-/** systemd-notify waits 5 s at most until its message was read. */
-const PATIENCE_MS = 10_000
+/** systemd-notify itself waits up to 5 s until its message was read. */
+const TIMEOUT_MS = 10_000
 const MAX_STATUS = 500
 const MAX_TIMER_MS = 2 ** 31 - 1
 
 /**
- * Tells systemd how the service is: READY, RELOADING, STOPPING, STATUS and, in half of its time, WATCHDOG. Node has no
- * Unix datagrams, so each message is a run of `systemd-notify`; the unit needs NotifyAccess=all for that.
+ * Notifies systemd about the state of the service: READY, RELOADING, STOPPING, STATUS and, twice per watchdog interval,
+ * WATCHDOG. Node has no Unix datagram sockets, so each notification is a run of `systemd-notify`, for which the unit needs
+ * NotifyAccess=all.
  */
-export function tellSystemd(supervisor: Supervisor, options: SystemdOptions): void {
-  const bulletin = new Bulletin()
+export function notifySystemd(supervisor: Supervisor, options: SystemdOptions): void {
+  const messages = new SystemdMessages()
   const notifier = new Notifier(options)
-  supervisor.on('change', (view) => notifier.send(...bulletin.changed(view, process.hrtime.bigint() / 1000n)))
-  supervisor.on('rollout', (outcome) => notifier.send(...bulletin.rolled(outcome, supervisor.view())))
+  supervisor.on('change', (view) => notifier.send(...messages.changed(view, process.hrtime.bigint() / 1000n)))
+  supervisor.on('rollout', (outcome) => notifier.send(...messages.rolloutEnded(outcome, supervisor.view())))
   if (options.watchdogMs === undefined) return
   let due = false
-  const beat = () => {
-    // Once it drains, workers are supposed to leave.
+  const sendKeepAlive = () => {
+    // A draining service has fewer and fewer workers.
     if (!due || (supervisor.state.phase === 'running' && !options.healthy())) return
     due = false
     notifier.send(['WATCHDOG=1'])
   }
-  // A sign that was due when the service was not healthy is given as soon as it is, not half a time later.
-  supervisor.on('change', beat)
+  // A keep-alive that was due while the service was not healthy is sent as soon as it is healthy again.
+  supervisor.on('change', sendKeepAlive)
   const tick = () => {
     supervisor.reconcile()
     due = true
-    beat()
+    sendKeepAlive()
   }
   setInterval(tick, Math.min(options.watchdogMs / 2, MAX_TIMER_MS)).unref()
 }
 
-/** What to say after what was said already; pure. */
-export class Bulletin {
+/** Computes the notifications that follow from the state and from those sent before. Pure. */
+export class SystemdMessages {
   #ready = false
   #reloading = false
   #stopping = false
   #failure = ''
   #status = ''
 
-  /** @param monotonicMicros CLOCK_MONOTONIC: systemd takes only a reload that began after its own SIGHUP for the answer to it */
+  /** @param monotonicMicros CLOCK_MONOTONIC in µs. systemd ignores a reload that began before its own SIGHUP */
   changed(view: ServiceView, monotonicMicros: bigint): Message[] {
     const messages: string[][] = []
     if (view.state === 'draining') {
@@ -80,8 +81,8 @@ export class Bulletin {
     return this.#withStatus(messages, view)
   }
 
-  /** A roll has ended. One that follows at once is a reload of its own: a SIGHUP that came during the first waits for it. */
-  rolled({ outcome, why = '' }: Pick<RolloutOutcome, 'outcome' | 'why'>, view: ServiceView): Message[] {
+  /** A rollout has ended. One that follows at once is a new reload: a SIGHUP that came during the first one waits for it. */
+  rolloutEnded({ outcome, why = '' }: Pick<RolloutOutcome, 'outcome' | 'why'>, view: ServiceView): Message[] {
     this.#failure = outcome === 'failed' ? why : ''
     if (!this.#reloading || view.state === 'draining') return []
     this.#reloading = false
@@ -96,12 +97,12 @@ export class Bulletin {
   }
 }
 
-/** Wanted slots that a ready worker serves. */
+/** Returns the number of wanted slots that a ready worker serves. */
 export function readySlots({ workers, desired }: ServiceView): number {
   return new Set(workers.flatMap(({ slot, status }) => (status === 'ready' && slot < desired ? slot : []))).size
 }
 
-/** One line for people. @param failure why the last reload failed, or "" */
+/** Returns one line for people. @param failure why the last reload failed, or "" */
 function statusText(view: ServiceView, failure: string): string {
   const ready = view.workers.filter(({ status }) => status === 'ready')
   const generations = [...new Set(ready.map(({ generation }) => generation))].sort((a, b) => a - b)
@@ -109,11 +110,11 @@ function statusText(view: ServiceView, failure: string): string {
   if (generations.length > 0) parts.push(`generation ${generations.join(' and ')}`)
   if (ready.length > 0 && !view.redis) parts.push('Redis away')
   const text = parts.join(', ') + (failure && `; the last reload failed: ${failure}`)
-  // A line end would begin another assignment.
+  // A line end would start another assignment.
   return text.replace(/[\s\p{Cc}]+/gu, ' ').slice(0, MAX_STATUS)
 }
 
-/** Puts a message behind those that wait: of several texts only the newest counts, of several signs of life one. */
+/** Adds a message to the queue. It replaces queued STATUS and WATCHDOG assignments of the same kind. */
 export function enqueue(waiting: readonly Message[], message: Message): Message[] {
   const kinds = new Set(message.map(kindOf))
   const replaced = (assignment: string) => /^(STATUS|WATCHDOG)=/.test(assignment) && kinds.has(kindOf(assignment))
@@ -123,7 +124,7 @@ export function enqueue(waiting: readonly Message[], message: Message): Message[
 
 const kindOf = (assignment: string) => assignment.split('=', 1)[0]
 
-/** One message after the other. That systemd cannot be told is said once, and changes nothing else. */
+/** Sends one message after another. The first failure is logged; failures change nothing else. */
 class Notifier {
   readonly #options: SystemdOptions
   #waiting: Message[] = []
@@ -149,9 +150,9 @@ class Notifier {
     const { socket, searchPath, log } = this.#options
     const env = { NOTIFY_SOCKET: socket, PATH: searchPath }
     try {
-      await run('systemd-notify', [`--pid=${process.pid}`, ...message], { env, timeout: PATIENCE_MS })
+      await run('systemd-notify', [`--pid=${process.pid}`, ...message], { env, timeout: TIMEOUT_MS })
     } catch (error) {
-      if (!this.#warned) log.warn({ err: error }, 'systemd cannot be told how the service is')
+      if (!this.#warned) log.warn({ err: error }, 'systemd notification failed')
       this.#warned = true
     }
   }

@@ -1,65 +1,66 @@
-/** Which worker gets a connection, pure: none while every one has as many unanswered as it may have. */
+/** Chooses a worker for a connection. Pure. There is none while every worker has as many unanswered connections as it may have. */
 
 export interface Candidate {
   readonly id: number
   readonly slot: number
-  /** How many more connections it can take beside those that it has answered; undefined: plenty. */
+  /** How many more connections the worker can take beside those that it has accepted; undefined: enough. */
   readonly room?: number | undefined
 }
 
-/** What is known of the workers at the moment of a choice. */
+/** The load of the workers at the moment of a choice. */
 export interface Load {
-  /** By worker id: connections that it was given and has not answered yet. */
+  /** By worker id: connections that it was offered and has not accepted yet. */
   readonly unanswered: ReadonlyMap<number, number>
-  /** Ids of workers that have left a connection unanswered for long, and so far the question after it too. */
+  /** Ids of workers that left a connection unanswered for long and have not answered the ping after it. */
   readonly silent: ReadonlySet<number>
-  /** One more at every choice. */
+  /** Increases by one with every choice. */
   readonly turn: number
 }
 
 export interface RoutingHint {
-  /** The client's address, where it decides. */
+  /** The client's address, for sticky scheduling. */
   readonly client?: string | undefined
-  /** The slot that the connection was at before. */
+  /** The slot of the worker that transferred the connection. */
   readonly slot?: number | undefined
-  /** A worker that could not be reached with it. */
+  /** Id of a worker that could not be reached with this connection. */
   readonly avoid?: number | undefined
 }
 
 export type BalancingPolicy = <T extends Candidate>(
   targets: readonly T[],
   load: Load,
-  wish: RoutingHint
+  hint: RoutingHint
 ) => T | undefined
 
-/** How many connections may be unanswered at one worker: one that hangs is passed over instead of piling them up. */
+/** How many connections may be unanswered at one worker. A hung worker is skipped instead of collecting connections. */
 const WINDOW = 4
-/** A client that opens hundreds at once is to get the same worker for all; one that hangs is known by its silence. */
+/** One client may open hundreds of connections at once, all for the same worker. A hung worker is recognized by its silence. */
 const STICKY_WINDOW = 1024
 
-/** The worker with the fewest unanswered connections; in turn among equals. */
-export const roundRobin: BalancingPolicy = (targets, load, wish) => fewest(targets, load, wish, WINDOW)
+/** Chooses the worker with the fewest unanswered connections, in turn among equals. */
+export const roundRobin: BalancingPolicy = (targets, load, hint) => fewest(targets, load, hint, WINDOW)
 
 /**
- * The best worker by rendezvous hash of client and slot number: a slot that comes or goes moves only the clients that
- * it gains or had, and who serves the slot does not matter. Of two workers of a slot the newest. Where the best slot
- * has none that can take it, the next best. A connection that changes hands stays with its slot while that is served.
+ * Chooses a worker by the rendezvous hash of the client and the slot number. A slot that is added or removed moves only the
+ * clients that it gains or had; which worker serves the slot does not matter. Of two workers of one slot, the newer one is
+ * chosen. If the best slot has no worker that can take the connection, the next best is chosen. A transferred connection
+ * stays with its slot while that is served.
  */
-export const sticky: BalancingPolicy = (targets, load, wish) => {
-  const { client, slot, avoid } = wish
+export const sticky: BalancingPolicy = (targets, load, hint) => {
+  const { client, slot, avoid } = hint
   if (client === undefined && !targets.some((target) => target.slot === slot)) {
-    return fewest(targets, load, wish, STICKY_WINDOW)
+    return fewest(targets, load, hint, STICKY_WINDOW)
   }
   const seed = hash(client ?? '')
   let best: (typeof targets)[number] | undefined
-  let most = -1
+  let bestScore = -1
   for (const target of targets) {
     const { id } = target
     const unanswered = load.unanswered.get(id) ?? 0
     if (id === avoid || load.silent.has(id) || unanswered >= STICKY_WINDOW || !hasRoom(target, unanswered)) continue
     const score = target.slot === slot ? Number.POSITIVE_INFINITY : scoreOf(seed, target.slot)
-    if (score > most || (score === most && best !== undefined && id > best.id)) {
-      most = score
+    if (score > bestScore || (score === bestScore && best !== undefined && id > best.id)) {
+      bestScore = score
       best = target
     }
   }
@@ -71,7 +72,7 @@ const hasRoom = ({ room }: Candidate, unanswered: number) => room === undefined 
 function fewest<T extends Candidate>(
   targets: readonly T[],
   load: Load,
-  wish: RoutingHint,
+  hint: RoutingHint,
   window: number
 ): T | undefined {
   let best: T | undefined
@@ -79,7 +80,7 @@ function fewest<T extends Candidate>(
   for (let i = 0; i < targets.length; i++) {
     const target = targets[(load.turn + i) % targets.length]!
     const unanswered = load.unanswered.get(target.id) ?? 0
-    if (unanswered < least && hasRoom(target, unanswered) && target.id !== wish.avoid) {
+    if (unanswered < least && hasRoom(target, unanswered) && target.id !== hint.avoid) {
       least = unanswered
       best = target
     }
@@ -94,7 +95,7 @@ function hash(text: string): number {
   return hashed
 }
 
-/** The last steps of MurmurHash3, which let no two slots score the same for one client. */
+/** The last steps of MurmurHash3: a bijection, so no two slots have the same score for one client. */
 function scoreOf(seed: number, slot: number): number {
   let mixed = seed ^ Math.imul(slot + 1, 0x9e3779b1)
   mixed = Math.imul(mixed ^ (mixed >>> 16), 0x85ebca6b)

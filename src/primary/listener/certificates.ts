@@ -7,20 +7,23 @@ interface Paths {
 }
 
 /**
- * The certificate and key of each generation of workers. They are read anew with each reload. A worker that is replaced gets
- * those of its generation, whatever is on disk by then.
+ * The certificate and key of each generation of workers. They are read again for each reload. A replacement within a
+ * generation gets the pair of its generation, whatever is on disk by then.
  */
 export class Certificates {
   readonly #paths: Paths
   readonly #byGeneration = new Map<number, CertificatePair>()
 
-  /** @param paths of the files, by the names of their settings @param first what was read at the start */
+  /**
+   * @param paths of the files, by the names of their settings
+   * @param first the pair that was read at the start
+   */
   constructor(paths: Paths, first: CertificatePair) {
     this.#paths = paths
     this.#byGeneration.set(1, { cert: first.cert, key: first.key })
   }
 
-  /** Reads the files for a new generation. @throws Error that says what is wrong with them; nothing of the key is in it */
+  /** Reads the files for a new generation. @throws Error that describes the problem without any part of the key */
   take(generation: number): void {
     const issues: string[] = []
     const pair = readTls({ ...this.#paths }, issues)

@@ -3,25 +3,25 @@ import { canonicalPeer, Proxies, type ProxyOptions } from '../../net/forwarded-h
 import { parseProxyHeader } from '../../net/proxy-protocol.ts'
 import { peekRequestHead, type ReadableHandle } from './request-head.ts'
 
-/** Node's TCP handle, the part that tells who is at the other end. */
+/** The part of Node's TCP handle that knows the address of the peer. */
 export interface ClientHandle extends ReadableHandle {
   /** Undefined for a Unix socket. */
   getpeername?(out: { address?: string }): number
 }
 
-/** Who is behind a fresh connection. */
+/** The client of a new connection. */
 export interface IdentifiedClient {
   client: string
-  /** What the client has sent and was read to find it out, in base64; it is gone from the connection. */
+  /** Bytes that were read from the connection to identify the client, in base64. The worker must get them separately. */
   head?: string
-  /** Closes this process' copy, in place of the handle's own `close`. */
+  /** Closes this process' copy of the descriptor; replaces the handle's own `close`. */
   release?: () => void
 }
 
-/** Header lines that may name the client. */
+/** Matches the header lines that may name the client. */
 const FORWARDED_HEADER = /^(x-forwarded-for|forwarded):[ \t]*(.*?)[ \t]*$/gim
 
-/** The addresses of clients: the peer's, or what a trusted proxy says. */
+/** Finds the addresses of clients: the peer's address, or the one that a trusted proxy names. */
 export class ClientAddresses {
   readonly #proxies: Proxies
   readonly #sendsProxyHeader: (address: string) => boolean
@@ -33,8 +33,9 @@ export class ClientAddresses {
   }
 
   /**
-   * The client of a connection that says nothing: undefined behind a proxy.
+   * Returns the client of an idle connection.
    * @param named the client that a PROXY header named
+   * @returns undefined behind a proxy, whose next request may be another client's
    */
   of(handle: ClientHandle, named?: string): string | undefined {
     const peer = named ?? peerOf(handle)
@@ -42,8 +43,8 @@ export class ClientAddresses {
   }
 
   /**
-   * Calls back at once, or, when the peer is a trusted proxy, with the head of its first request; with undefined when
-   * it has gone meanwhile.
+   * Identifies the client of a new connection. Calls back at once, unless the peer is a trusted proxy: then after the head of
+   * its first request was read, or with undefined if it has disconnected.
    */
   find(handle: ClientHandle, done: (found: IdentifiedClient | undefined) => void): void {
     const peer = peerOf(handle)
@@ -60,7 +61,7 @@ export class ClientAddresses {
     })
   }
 
-  /** Who the client is by what was read, and whether more would tell more. */
+  /** Identifies the client by the bytes that were read. `isKnown`: further bytes would not change the result. */
   #client(read: Buffer, peer: string, proxied: boolean): { client: string; isKnown: boolean } {
     let client = peer
     let http = read
@@ -71,7 +72,8 @@ export class ClientAddresses {
         client = header.client?.address ?? peer
         http = read.subarray(header.length)
       } catch {
-        return { client, isKnown: true } // The worker closes it.
+        // The worker closes a connection with an invalid header.
+        return { client, isKnown: true }
       }
     }
     if (!this.#proxies.trusts(client)) return { client, isKnown: true }
@@ -79,9 +81,9 @@ export class ClientAddresses {
   }
 
   /**
-   * The address that a worker will have as `request.ip`.
+   * Returns the address that a worker will see as `request.ip`.
    * @param peer the address of the connection
-   * @param text the head of the first request; where it is not whole, the peer counts
+   * @param text the head of the first request; if it is incomplete, the peer is the client
    */
   forwarded(peer: string, text: string): string {
     const end = text.indexOf('\r\n\r\n')
@@ -96,7 +98,7 @@ export class ClientAddresses {
 }
 
 function peerOf(handle: ClientHandle): string {
-  // Clients of a Unix socket are processes of this machine, and count as coming from loopback.
+  // Clients of a Unix socket are processes of this machine. They count as loopback.
   if (!handle.getpeername) return '127.0.0.1'
   const peer: { address?: string } = {}
   handle.getpeername(peer)

@@ -5,7 +5,7 @@ import type { ClientHandle } from './client-address.ts'
 /** What a worker learns about a connection. */
 export interface ConnectionOffer {
   id: number
-  /** What is left of the keep-alive time of a transferred connection, in ms; undefined for a new connection. */
+  /** The rest of a transferred connection's keep-alive time, in ms; undefined for a new connection. */
   idleMs?: number
   /** Bytes that the primary has read from the connection, in base64. */
   head?: string
@@ -31,7 +31,7 @@ export interface Transfer {
   handle: TcpHandle
   /** The slot of the leaving worker. */
   slot: number
-  /** What is left of its keep-alive time, in ms. */
+  /** The rest of its keep-alive time, in ms. */
   idleMs: number
   origin?: Origin | undefined
 }

@@ -3,23 +3,24 @@ import { type Family, parseFamilies } from '../../ipc/series.ts'
 import type { WorkerProcess } from '../workers/worker-process.ts'
 import type { RetainedCounters } from './retained-counters.ts'
 
-const DEADLINE_MS = 1000
+/** How long a worker may take to answer. */
+const TIMEOUT_MS = 1000
 
 export interface CollectorOptions {
-  /** Workers to be asked, the newest first. */
+  /** The workers to ask, the newest first. */
   live: () => WorkerProcess[]
   counters: RetainedCounters
-  /** The primary's own series; `answered` are the ids of the workers that did. */
+  /** Returns the primary's own series. `answered` holds the ids of the workers that answered in time. */
   primary: (answered: ReadonlySet<number>) => Family[]
 }
 
-/** Metrics of every process that answers in time. One collection at a time: who asks meanwhile shares it. */
+/** Creates a function that collects the metrics of every process. Concurrent calls share one collection. */
 export function createMetricsCollector({ live, counters, primary }: CollectorOptions): () => Promise<Collection> {
   let running: Promise<Collection> | undefined
   const ask = async ({ id, slot, pid, channel }: WorkerProcess) => {
     try {
-      const { counts: said, others } = listed(await channel.request('metrics', {}, DEADLINE_MS))
-      counters.update(id, said)
+      const { counts, others } = parseMetrics(await channel.request('metrics', {}, TIMEOUT_MS))
+      counters.update(id, counts)
       return { id, others }
     } catch (error) {
       return { id, missing: [{ slot, pid, why: (error as Error).message }] }
@@ -27,13 +28,13 @@ export function createMetricsCollector({ live, counters, primary }: CollectorOpt
   }
   const collect = async (): Promise<Collection> => {
     const answers = await Promise.all(live().map(ask))
-    // All counts are read at one moment: a worker that has ended meanwhile is either among the live or among the gone.
+    // Counters are read at one moment, so a worker that has exited meanwhile is either among the live or among the exited.
     const others = new Map(
       answers.flatMap((answer) => ('others' in answer ? [[answer.id, answer.others] as const] : []))
     )
     const workers = live().map(({ id, slot }) => ({ slot, counts: counters.of(id), others: others.get(id) ?? [] }))
     return {
-      workers: [...workers, ...counters.ofExited().map((gone) => ({ ...gone, others: [] }))],
+      workers: [...workers, ...counters.ofExited().map((exited) => ({ ...exited, others: [] }))],
       missing: answers.flatMap((answer) => ('missing' in answer ? answer.missing : [])),
       primary: primary(new Set(others.keys()))
     }
@@ -46,7 +47,7 @@ export function createMetricsCollector({ live, counters, primary }: CollectorOpt
   }
 }
 
-/** A worker runs anybody's code. */
-function listed({ counts, others }: Partial<Metrics>): Metrics {
+/** Checks an answer, since a worker runs the application's code. @throws TypeError */
+function parseMetrics({ counts, others }: Partial<Metrics>): Metrics {
   return { counts: parseFamilies(counts), others: parseFamilies(others) }
 }

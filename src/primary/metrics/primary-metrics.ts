@@ -8,14 +8,13 @@ import type { WorkerProcess } from '../workers/worker-process.ts'
 const RELOAD_SECONDS = [1, 2.5, 5, 10, 30, 60, 120, 300]
 const STATES = ['starting', 'running', 'reloading', 'degraded', 'draining'] as const
 
-/** The primary's own series, in the form that the workers give theirs: it loads no metrics library. */
+/** The primary's own series, in the format in which workers report theirs. The primary loads no metrics library. */
 export class PrimaryMetrics {
   readonly #version: string
   readonly #reloads = { done: 0, failed: 0, stopped: 0 }
-  /** What each bucket and all below it hold, then the count, then the sum. */
+  /** The cumulative buckets, then the count, then the sum. */
   readonly #reloadSeconds = [...RELOAD_SECONDS, 0, 0].fill(0)
   readonly #drained = { handedOver: 0, answered: 0, idle: 0, left: 0, cut: 0, lost: 0, waiting: 0 }
-
   readonly #errors: InternalErrors
 
   constructor(version: string, errors: InternalErrors) {
@@ -23,7 +22,7 @@ export class PrimaryMetrics {
     this.#errors = errors
   }
 
-  /** Counts what has no count in the state. */
+  /** Counts events that the state does not count. */
   watch(supervisor: Supervisor): void {
     supervisor.on('rollout', ({ outcome, durationMs }) => {
       this.#reloads[outcome]++
@@ -38,10 +37,10 @@ export class PrimaryMetrics {
 
   /** @param answered ids of the workers that answered this scrape */
   read(supervisor: Supervisor, answered: ReadonlySet<number>): Family[] {
-    return [...this.#ofService(supervisor), ...ofSlots(supervisor, answered), ...ofProcess()]
+    return [...this.#serviceFamilies(supervisor), ...slotFamilies(supervisor, answered), ...processFamilies()]
   }
 
-  #ofService(supervisor: Supervisor): Family[] {
+  #serviceFamilies(supervisor: Supervisor): Family[] {
     const { state, router } = supervisor
     const now = supervisor.view().state
     const ofStatus = (status: string) => state.workers.filter((worker) => worker.status === status).length
@@ -110,8 +109,8 @@ export class PrimaryMetrics {
   }
 }
 
-/** Of each slot, what its newest worker said of itself, which is known also when it says nothing any more. */
-function ofSlots(supervisor: Supervisor, answered: ReadonlySet<number>): Family[] {
+/** What the newest worker of each slot reported last. It is known even if the worker does not answer any more. */
+function slotFamilies(supervisor: Supervisor, answered: ReadonlySet<number>): Family[] {
   const { state } = supervisor
   const newest = new Map<number, WorkerProcess>()
   for (const worker of supervisor.pool.live()) if (!newest.has(worker.slot)) newest.set(worker.slot, worker)
@@ -168,7 +167,7 @@ function ofSlots(supervisor: Supervisor, answered: ReadonlySet<number>): Family[
   ]
 }
 
-function ofProcess(): Family[] {
+function processFamilies(): Family[] {
   const { user, system } = process.cpuUsage()
   return [
     family('counter', 'process_cpu_seconds_total', 'Total user and system CPU time spent in seconds.', [
@@ -196,5 +195,5 @@ function family(type: Family['type'], name: string, help: string, values: Labell
 const by = <T extends string>(label: string, names: readonly T[], value: (name: T) => number): Labelled[] =>
   names.map((name) => [value(name), { [label]: name }])
 
-const counts = (label: string, of: Readonly<Record<string, number>>): Labelled[] =>
-  Object.entries(of).map(([name, count]) => [count, { [label]: name }])
+const counts = (label: string, countsByName: Readonly<Record<string, number>>): Labelled[] =>
+  Object.entries(countsByName).map(([name, count]) => [count, { [label]: name }])

@@ -1,31 +1,31 @@
 import { type Family, SeriesStore } from '../../ipc/series.ts'
 
-/** A worker that has more series than this is listened to no further. */
-const MOST_SERIES = 10_000
+/** Series of one worker beyond this number are ignored. */
+const MAX_SERIES = 10_000
 
-/** Counters and histograms of all the workers there ever were: those of a slot go on when its worker ends. */
+/** Counters and histograms of all workers since the start. Those of a slot continue when its worker exits. */
 export class RetainedCounters {
-  /** Of workers that live, by their ids. */
+  /** Of running workers, by id. */
   readonly #live = new Map<number, SeriesStore>()
-  /** Of workers that are gone, by slot. A slot that is no longer wanted keeps them: a sum over all slots must not fall. */
-  readonly #gone = new Map<number, SeriesStore>()
+  /** Of exited workers, by slot. A slot that is no longer wanted keeps them: a sum over all slots must not decrease. */
+  readonly #exited = new Map<number, SeriesStore>()
 
-  /** What a worker last said of its counts, all or some of them. */
+  /** Stores the latest counters of a worker: all of them, or those that changed. */
   update(id: number, families: readonly Family[]): void {
-    let book = this.#live.get(id)
-    if (!book) this.#live.set(id, (book = new SeriesStore(MOST_SERIES)))
-    book.renew(families)
+    let store = this.#live.get(id)
+    if (!store) this.#live.set(id, (store = new SeriesStore(MAX_SERIES)))
+    store.renew(families)
   }
 
-  /** A worker will say no more. */
+  /** Adds the counters of a worker that has exited to those of its slot. */
   retain(id: number, slot: number): void {
     const last = this.#live.get(id)
     if (!last) return
     this.#live.delete(id)
-    const before = this.#gone.get(slot)
-    // The newer release says what a family is.
+    const before = this.#exited.get(slot)
+    // The newer release defines each family.
     if (before) last.add(before.read())
-    this.#gone.set(slot, last)
+    this.#exited.set(slot, last)
   }
 
   of(id: number): Family[] {
@@ -33,6 +33,6 @@ export class RetainedCounters {
   }
 
   ofExited(): { slot: number; counts: Family[] }[] {
-    return [...this.#gone].map(([slot, book]) => ({ slot, counts: book.read() }))
+    return [...this.#exited].map(([slot, store]) => ({ slot, counts: store.read() }))
   }
 }

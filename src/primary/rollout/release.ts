@@ -4,62 +4,64 @@ import { dirname, extname, join, relative } from 'node:path'
 
 /** The code that a generation of workers runs. */
 export interface Release {
-  /** For people: the version of the nearest package.json, and the beginning of the hash. */
+  /** For people: the version of the nearest package.json and the first 8 digits of the hash. */
   readonly id: string
   /** Real path of the module that a worker process starts with. */
   readonly exec: string
   /** Real path of the user's module. */
   readonly app?: string
-  /** SHA-256 over the code beside and below these modules, and over package.json and package-lock.json above them. */
+  /** SHA-256 of the code beside and below these modules, and of package.json and package-lock.json above them. */
   readonly hash: string
 }
 
-/** What is code in a folder; and of a folder that holds more files than anybody's, only the first ones. */
+/** File name extensions that count as code. */
 const CODE = new Set(['.js', '.mjs', '.cjs', '.json', '.node', '.wasm', '.ts', '.mts', '.cts', '.html', '.css'])
+/** Further files of a folder are ignored. */
 const MAX_FILES = 5000
 const PACKAGE_FILES = ['package.json', 'package-lock.json']
 
 /**
- * Which code there is, and whether it is still the code that a generation started from. A path that leads over a symlink
- * is followed anew each time, so a deploy that swaps the link leaves the old release where it was; one that overwrites
- * files changes the hash.
+ * Remembers the release of each generation, and finds out whether it is still on disk. Symbolic links are resolved again each
+ * time: a deploy that swaps a link leaves the old release in place, and one that overwrites files changes the hash.
  */
 export class Releases {
   readonly #exec: string
   readonly #app: string | undefined
   readonly #byGeneration = new Map<number, Release>()
-  /** Hashes of files as they were when they were read last; a file whose stat is the same is not read again. */
-  readonly #known = new Map<string, { stamp: string; hash: string }>()
-
-  /** What was on disk when it was looked at last, and since when. */
+  /** Hashes of files by path. A file whose stat has not changed is not read again. */
+  readonly #hashes = new Map<string, { stamp: string; hash: string }>()
+  /** The hash of the code on disk at the last check, and since when it has been the same. */
   #last = { hash: '', at: 0 }
 
-  /** @param exec @param app the modules as they were named, links unresolved */
+  /**
+   * @param exec path of the module that a worker process starts with, links unresolved
+   * @param app path of the user's module, links unresolved
+   */
   constructor(exec: string, app: string | undefined) {
     this.#exec = exec
     this.#app = app
   }
 
-  /** Remembers what is on disk now as the release of a generation. @throws Error when a module is not there */
+  /** Remembers the code on disk as the release of a generation. @throws Error when a module does not exist */
   take(generation: number): Release {
     const release = this.now()
     this.#byGeneration.set(generation, release)
     return release
   }
 
-  /** What is on disk now. @throws Error when a module is not there */
+  /** Reads the release that is on disk. @throws Error when a module does not exist */
   now(): Release {
     return this.#read(realpathSync(this.#exec), this.#app && realpathSync(this.#app))
   }
 
-  /** @throws Error when that generation was never taken, which would be a fault of ours */
+  /** @throws Error when the release of this generation was never taken, which is a bug */
   of(generation: number): Release {
     const release = this.#byGeneration.get(generation)
     if (!release) throw new Error(`generation ${generation} has no release`)
     return release
   }
 
-  /** A worker that is forked now would run just this release; where that cannot be read now, it is taken for granted. */
+  /** Returns whether a worker forked now would run this release. Assumed to be true while the code cannot be read. */
   isOnDisk({ exec, app, hash }: Release): boolean {
     try {
       return this.#read(exec, app).hash === hash
@@ -68,7 +70,7 @@ export class Releases {
     }
   }
 
-  /** The code on disk has been the same for so long: nobody is in the middle of copying it. */
+  /** Returns whether the code on disk has not changed for `ms`, so that no deploy is copying it. */
   isSettled(ms: number): boolean {
     try {
       const { hash } = this.now()
@@ -81,7 +83,9 @@ export class Releases {
 
   /** Forgets the releases of generations before this one. */
   forgetBefore(generation: number): void {
-    for (const known of this.#byGeneration.keys()) if (known < generation) this.#byGeneration.delete(known)
+    for (const known of this.#byGeneration.keys()) {
+      if (known < generation) this.#byGeneration.delete(known)
+    }
   }
 
   #read(exec: string, app: string | undefined): Release {
@@ -101,31 +105,35 @@ export class Releases {
   #hashOf(file: string): string {
     const { size, mtimeMs, ctimeMs, ino } = statSync(file)
     const stamp = `${size} ${mtimeMs} ${ctimeMs} ${ino}`
-    const known = this.#known.get(file)
+    const known = this.#hashes.get(file)
     if (known?.stamp === stamp) return known.hash
     const hash = createHash('sha256').update(readFileSync(file)).digest('hex')
-    this.#known.set(file, { stamp, hash })
+    this.#hashes.set(file, { stamp, hash })
     return hash
   }
 }
 
-/** Code files of a folder, in an order that does not depend on the file system; none of dependencies or hidden folders. */
+/** Lists the code files of a folder and below, without dependencies and hidden folders, in an order that does not depend on the file system. */
 function codeIn(folder: string): string[] {
   const found: string[] = []
   const folders = [folder]
   for (let next = folders.shift(); next !== undefined && found.length < MAX_FILES; next = folders.shift()) {
-    const at = next
-    const entries = readdirSync(at, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1))
-    const is = (entry: Dirent) => !entry.name.startsWith('.') && entry.name !== 'node_modules'
-    folders.push(...entries.filter((entry) => entry.isDirectory() && is(entry)).map(({ name }) => join(at, name)))
+    const folderPath = next
+    const entries = readdirSync(folderPath, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1))
+    const isIncluded = (entry: Dirent) => !entry.name.startsWith('.') && entry.name !== 'node_modules'
+    folders.push(
+      ...entries.filter((entry) => entry.isDirectory() && isIncluded(entry)).map(({ name }) => join(folderPath, name))
+    )
     found.push(
-      ...entries.filter((entry) => entry.isFile() && CODE.has(extname(entry.name))).map(({ name }) => join(at, name))
+      ...entries
+        .filter((entry) => entry.isFile() && CODE.has(extname(entry.name)))
+        .map(({ name }) => join(folderPath, name))
     )
   }
   return found.slice(0, MAX_FILES)
 }
 
-/** package.json and the lock file of the package that a folder belongs to. */
+/** Returns package.json and the lock file of the package that a folder belongs to. */
 function packageFilesOf(folder: string): string[] {
   for (let at = folder; ; at = dirname(at)) {
     const found = PACKAGE_FILES.map((name) => join(at, name)).filter((file) =>

@@ -2,7 +2,7 @@ import { hostname } from 'node:os'
 import type { Broadcast, DeliveryReport } from '../../ipc/messages.ts'
 import type { WorkerChannel } from './fork.ts'
 
-/** A worker, for what is asked of it. */
+/** A worker as the target of requests. */
 export interface WorkerPeer {
   slot: number
   pid: number
@@ -10,12 +10,12 @@ export interface WorkerPeer {
   channel: WorkerChannel
 }
 
-/** A worker that is well answers a ping at once; in ms. */
+/** How long a worker may take to answer a ping, in ms. A healthy one answers at once. */
 export const PING_MS = 1000
 
 /**
- * Brings a broadcast to every worker. Accounted for are those that are ready: one that starts hears it as soon as it has
- * its handlers, one that drains may be gone before it answers.
+ * Sends a broadcast to every worker. The report covers the ready ones: a starting worker handles the broadcast as soon as its
+ * handlers exist, and a draining one may exit before it answers.
  */
 export async function broadcastToWorkers(
   peers: WorkerPeer[],
@@ -30,11 +30,14 @@ export async function broadcastToWorkers(
     )
     return status === 'ready' ? answer : undefined
   })
-  const told = (await Promise.all(answers)).filter((answer) => answer !== undefined)
-  return { acks: told.filter((answer) => !('why' in answer)), missing: told.filter((answer) => 'why' in answer) }
+  const results = (await Promise.all(answers)).filter((answer) => answer !== undefined)
+  return {
+    acks: results.filter((result) => !('why' in result)),
+    missing: results.filter((result) => 'why' in result)
+  }
 }
 
-/** The ready worker that answers first, for what any of them can do. @returns undefined when none does */
+/** Finds the ready worker that answers a ping first. @returns undefined when none answers */
 export function firstToAnswer(peers: WorkerPeer[]): Promise<WorkerPeer | undefined> {
   const answers = peers
     .filter(({ status }) => status === 'ready')

@@ -15,32 +15,35 @@ import { LineSink, StderrTail } from './stderr-tail.ts'
 export type WorkerChannel = Channel<ToWorker, ToPrimary, WorkerRequests, PrimaryRequests>
 
 /**
- * How large V8's young generation may grow in a worker: three times so much, in MiB. Of its own it grows to twice that, for
- * what a server never has so much of: objects of requests under way. A hit costs 1 to 3 % more CPU with it, and 4 % more with
- * half of it, as docs/explanation/performance.md has it.
+ * Size of a semi-space of V8's young generation, in MiB; the young generation has three. V8's default is twice as much, for
+ * more objects of pending requests than a server has. A hit costs 1 to 3 % more CPU with this size, and 4 % more with half of
+ * it (docs/explanation/performance.md).
  */
 const SEMI_SPACE_MIB = 8
 const NAMES_SEMI_SPACE = /--(max|min)[-_]semi[-_]space[-_]size/
 
 /**
- * V8 does not guess what lives long. By itself it counts which lines of code make objects that outlive a small collection,
- * and then has those made among the old ones. Requests that wait for Redis may outlive one while the heap is small, and
- * from then on each keeps all it refers to up to the next collection of the whole heap. That befell some workers and not
- * others, and took a fifth to a third of their hits, as docs/explanation/performance.md has it.
+ * Workers disable V8's allocation-site pretenuring. V8 counts which allocation sites create objects that survive a scavenge, and
+ * then allocates these objects in the old generation. Requests that wait for Redis may survive a scavenge while the heap is
+ * small; from then on each of them retains everything it refers to until the next full collection. This happened in some
+ * workers and not in others, and cost them a fifth to a third of their throughput (docs/explanation/performance.md).
  */
 const NO_PRETENURING = '--no-allocation-site-pretenuring'
 const NAMES_PRETENURING = /--(no[-_]?)?allocation[-_]site[-_]pretenuring/
 
 /**
- * How workers are forked. Their standard error comes through the primary, which keeps the end of it ({@link StderrTail}).
- * On SIGUSR1 each opens an inspector on a free port of 127.0.0.1, and none before: node:cluster would give workers ports
- * counted up from 9229, which others may have. To an `--inspect-port` that it finds it appends one of its own, the
- * `inspectPort`. Who runs the primary with `--inspect` gets node's own: every worker's inspector on a counted port.
+ * Returns the settings of node:cluster for forking workers. Standard error is piped through the primary, which keeps its end
+ * ({@link StderrTail}). On SIGUSR1, and not before, a worker opens an inspector on a free port of 127.0.0.1: node:cluster would
+ * give workers ports counted up from 9229, which other processes may use. If it finds an `--inspect-port`, it appends the
+ * `inspectPort` instead.
+ * @param given the primary's own flags of Node
+ * @param debugged the primary has an inspector: node:cluster gives every worker one on a counted port
+ * @param nodeOptions value of NODE_OPTIONS
  */
 export function workerSettings(given: readonly string[], debugged: boolean, nodeOptions = ''): ClusterSettings {
   const stdio: ClusterSettings['stdio'] = ['ignore', 'inherit', 'pipe', 'ipc']
   const execArgv = [...given]
-  // On the command line it would count for more than in NODE_OPTIONS.
+  // A flag on the command line would override the one in NODE_OPTIONS.
   if (!NAMES_SEMI_SPACE.test([...given, nodeOptions].join(' ')))
     execArgv.push(`--max-semi-space-size=${SEMI_SPACE_MIB}`)
   if (!given.some((flag) => NAMES_PRETENURING.test(flag))) execArgv.push(NO_PRETENURING)
@@ -48,29 +51,30 @@ export function workerSettings(given: readonly string[], debugged: boolean, node
   return { stdio, execArgv: [...execArgv, '--inspect-port=127.0.0.1:0'], inspectPort: 0 }
 }
 
-/** True when the primary runs with an inspector: a worker at a breakpoint is silent, and not wedged. */
+/** Returns whether the primary has an inspector. Then a worker may stand at a breakpoint, silent but not hung. */
 export const isDebugged = (): boolean => inspectorUrl() !== undefined
 
-/** To be called once, before the first fork. @param nodeOptions as in NODE_OPTIONS: workers get them by themselves */
+/** Prepares forking. Must be called once, before the first fork. @param nodeOptions value of NODE_OPTIONS, which workers inherit */
 export function setupWorkers(nodeOptions: string): void {
   cluster.setupPrimary(workerSettings(process.execArgv, isDebugged(), nodeOptions))
-  // Nobody may be reading it any more; what workers write then is lost, and that is all.
+  // The reader of standard error may be gone. Then only what workers write to it is lost.
   process.stderr.on('error', () => {})
 }
 
 export interface ForkEvents {
-  /** Garbage or a flood on its channel, where nothing is heard of it any more: it is to be killed. Called once. */
+  /** The worker wrote garbage to its channel, or flooded it. Its messages are ignored from now on. Called once. */
   onProtocolViolation(why: string): void
-  /** A line of its standard error; on a terminal that is shown as it comes instead. */
+  /** The worker wrote a line to standard error. Not called on a terminal, which shows standard error unchanged. */
   onStderr(line: string): void
-  /** A message that was dropped, since it is not understood; newer code may mean something. Called once. */
+  /** A message was dropped because this version does not know it, or its fields are wrong. Called once. */
   onUnknownMessage(name: string): void
 }
 
 /**
  * Forks a worker whose channel cannot harm this process.
- * @param exec the module it starts with @param environment beside the primary's own
- * @throws Error when no process can be made; for other reasons for that, the worker emits `error` and never `exit`
+ * @param exec path of the module that it starts with
+ * @param environment variables in addition to the primary's own
+ * @throws Error when no process can be created. For some reasons the worker emits `error` instead, and never `exit`
  */
 export function forkWorker(
   exec: string,

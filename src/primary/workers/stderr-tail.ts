@@ -2,22 +2,22 @@ import type { Readable } from 'node:stream'
 import { StringDecoder } from 'node:string_decoder'
 
 const TAIL_BYTES = 8 * 1024
-/** One read of node's: where it is full, there is more. One that writes without end is slowed down, not this process. */
+/** Size of one read of Node. After a full read there is a pause, so that a worker that writes without end is slowed down. */
 const FULL_BYTES = 64 * 1024
 const PAUSE_MS = 5
-/** A longer line becomes several, in characters: a line of the log that has more than 4 KiB may be mixed with others. */
+/** In characters. A longer line is split, since log lines of more than 4 KiB may be mixed with lines of other processes. */
 const MAX_LINE = 2000
 /** Matches no text. */
 const NOTHING = /(?!)/
 
-/** Where standard error goes. */
+/** A destination of standard error. */
 export interface Sink {
   write(chunk: Buffer): unknown
-  /** No more will come. */
+  /** Called at the end of the stream. */
   flush?(): void
 }
 
-/** Calls `onLine` for each line of a stream, without its end. Empty lines are left out, long ones become several. */
+/** Calls `onLine` for each line of a stream. Empty lines are skipped, long ones are split. */
 export class LineSink implements Sink {
   readonly #onLine: (line: string) => void
   readonly #decoder = new StringDecoder()
@@ -30,25 +30,25 @@ export class LineSink implements Sink {
   write(chunk: Buffer): void {
     const lines = (this.#rest + this.#decoder.write(chunk)).split('\n')
     this.#rest = lines.pop() ?? ''
-    for (const line of lines) this.#tell(line.replace(/\r$/, ''))
+    for (const line of lines) this.#emitLine(line.replace(/\r$/, ''))
     if (this.#rest.length < MAX_LINE) return
-    this.#tell(this.#rest)
+    this.#emitLine(this.#rest)
     this.#rest = ''
   }
 
   flush(): void {
-    this.#tell(this.#rest + this.#decoder.end())
+    this.#emitLine(this.#rest + this.#decoder.end())
     this.#rest = ''
   }
 
-  #tell(line: string): void {
+  #emitLine(line: string): void {
     for (let at = 0; at < line.length; at += MAX_LINE) this.#onLine(line.slice(at, at + MAX_LINE))
   }
 }
 
 /**
- * A worker's standard error: passed on, and its end kept, where a process says why it dies. It is read
- * whatever happens to `out`: a worker whose standard error nobody reads blocks in the middle of a write.
+ * Passes on a worker's standard error and keeps its end, which says why a process died. It reads on whatever happens to `out`:
+ * a worker whose standard error is not read blocks in a write.
  */
 export class StderrTail {
   readonly #stream: Readable
@@ -69,18 +69,18 @@ export class StderrTail {
     stream.on('error', () => {}) // Its end, 'close', follows.
   }
 
-  /** Passes on a last line that has no end. */
+  /** Passes on the last line if it has no line end. */
   flush(): void {
     this.#out.flush?.()
   }
 
-  /** The last 8 KiB that came. */
+  /** Returns the last 8 KiB. */
   tail(): string {
     return this.#tail.toString()
   }
 
-  /** Looks for the pattern in the tail, now and whenever more comes. Undefined at the deadline, or when no more will come. */
-  waitFor(pattern: RegExp, deadlineMs: number): Promise<RegExpExecArray | undefined> {
+  /** Waits until the tail matches. @returns undefined after `timeoutMs`, or when the stream has ended */
+  waitFor(pattern: RegExp, timeoutMs: number): Promise<RegExpExecArray | undefined> {
     return new Promise((resolve) => {
       const look = () => {
         const found = pattern.exec(this.tail()) ?? undefined
@@ -91,18 +91,18 @@ export class StderrTail {
         this.#stream.off('data', look).off('close', look)
         resolve(found)
       }
-      const timer = setTimeout(settle, deadlineMs)
+      const timer = setTimeout(settle, timeoutMs)
       this.#stream.on('data', look).on('close', look)
       look()
     })
   }
 
   /**
-   * The tail when the stream has ended: a process' exit is often heard of before its last words. At the latest after
-   * `deadlineMs`, since a process that it started may hold the stream open.
+   * Returns the tail at the end of the stream, which often comes after the exit of the process. Waits for at most `timeoutMs`,
+   * since a child of the process may keep the stream open.
    */
-  async lastOutput(deadlineMs = 200): Promise<string> {
-    await this.waitFor(NOTHING, deadlineMs)
+  async lastOutput(timeoutMs = 200): Promise<string> {
+    await this.waitFor(NOTHING, timeoutMs)
     return this.tail()
   }
 }

@@ -5,33 +5,33 @@ import { isAnsweringAdminRequest, liveIn, type State, serves, slotsOf } from '..
 import { firstToAnswer, PING_MS, type WorkerPeer } from './broadcast-to-workers.ts'
 import type { Supervisor } from './supervisor.ts'
 
-/** The workers as commands see them: who serves which slot, who answers, and when the state is as it was asked for. */
+/** Questions of admin commands about workers: which one serves a slot, which ones answer, and when a state is reached. */
 export class WorkerQueries {
   readonly #supervisor: Supervisor
-  #rolling: Promise<DeliveryReport> | undefined
-  #choosing: Promise<WorkerPeer | undefined> | undefined
+  #pinging: Promise<DeliveryReport> | undefined
+  #searching: Promise<WorkerPeer | undefined> | undefined
 
   constructor(supervisor: Supervisor) {
     this.#supervisor = supervisor
   }
 
-  /** Who of the ready workers answers. Who asks at once shares one roll. */
+  /** Pings every ready worker. Concurrent calls share one round. */
   ping(): Promise<DeliveryReport> {
-    return (this.#rolling ??= this.#roll().finally(() => {
-      this.#rolling = undefined
+    return (this.#pinging ??= this.#pingReady().finally(() => {
+      this.#pinging = undefined
     }))
   }
 
-  /** The ready worker that answers first, for what any of them can do. @throws CommandError 503 when none does */
+  /** Finds a ready worker that answers. @throws CommandError 503 when none does */
   async any(): Promise<WorkerPeer> {
-    const worker = await (this.#choosing ??= firstToAnswer(this.#supervisor.pool.peers()).finally(() => {
-      this.#choosing = undefined
+    const worker = await (this.#searching ??= firstToAnswer(this.#supervisor.pool.peers()).finally(() => {
+      this.#searching = undefined
     }))
     if (!worker) throw new CommandError('no worker is ready to do it', 503)
     return worker
   }
 
-  async #roll(): Promise<DeliveryReport> {
+  async #pingReady(): Promise<DeliveryReport> {
     const answers = this.#supervisor.pool
       .peers()
       .filter(({ status }) => status === 'ready')
@@ -41,11 +41,14 @@ export class WorkerQueries {
           (error: Error) => ({ ...ackOf(peer), why: error.message })
         )
       )
-    const told = await Promise.all(answers)
-    return { acks: told.filter((one) => !('why' in one)), missing: told.filter((one) => 'why' in one) }
+    const results = await Promise.all(answers)
+    return {
+      acks: results.filter((result) => !('why' in result)),
+      missing: results.filter((result) => 'why' in result)
+    }
   }
 
-  /** The worker of each slot that is wanted, and the slots that have none. */
+  /** Lists the worker that serves each wanted slot, and the slots without one. */
   serving(): DeliveryReport {
     const { state } = this.#supervisor
     const slots = slotsOf(state).map((slot) => ({ slot, worker: liveIn(state, slot).find(serves) }))
@@ -60,7 +63,7 @@ export class WorkerQueries {
     }
   }
 
-  /** The worker that serves a slot. @throws CommandError 404 where none does */
+  /** Finds the worker that serves a slot. @throws CommandError 404 when none does */
   inSlot(slot: number): WorkerPeer & { id: number } {
     const { state } = this.#supervisor
     const worker = liveIn(state, slot).find(serves)
@@ -70,8 +73,9 @@ export class WorkerQueries {
   }
 
   /**
-   * Has a new worker serve in place of this one, and resolves when the old one has left.
-   * @param snapshot the file for a heap snapshot that it writes before @returns the new one
+   * Replaces a worker. Resolves when the new one serves and the old one has exited.
+   * @param snapshot path of a heap snapshot that the old one writes before it exits
+   * @returns the new worker
    */
   async replace({ id, slot }: { id: number; slot: number }, snapshot?: string): Promise<Ack> {
     this.#supervisor.handle({ type: 'recycle', id, ...(snapshot && { snapshot }) })
@@ -83,24 +87,24 @@ export class WorkerQueries {
     return ackOf(next)
   }
 
-  /** Resolves when the state is so, or after `deadlineMs`. Rejects with what `isSo` throws. */
-  until(isSo: (state: State) => boolean, deadlineMs?: number): Promise<void> {
+  /** Resolves when the state satisfies `condition`, or after `timeoutMs`. Rejects with what `condition` throws. */
+  until(condition: (state: State) => boolean, timeoutMs?: number): Promise<void> {
     return new Promise((resolve, reject) => {
       const settle = (end: () => void) => {
         clearTimeout(timer)
-        this.#supervisor.off('reconciled', look)
+        this.#supervisor.off('reconciled', check)
         end()
       }
-      const look = () => {
+      const check = () => {
         try {
-          if (isSo(this.#supervisor.state)) settle(resolve)
+          if (condition(this.#supervisor.state)) settle(resolve)
         } catch (error) {
           settle(() => reject(error))
         }
       }
-      const timer = deadlineMs === undefined ? undefined : setTimeout(() => settle(resolve), deadlineMs)
-      this.#supervisor.on('reconciled', look)
-      look()
+      const timer = timeoutMs === undefined ? undefined : setTimeout(() => settle(resolve), timeoutMs)
+      this.#supervisor.on('reconciled', check)
+      check()
     })
   }
 }
