@@ -1,49 +1,49 @@
-/** What a metric is and its series, in a form that adds up: what crosses the channel and what a page is made of. */
+/** A metric with its series, in a form that can be added up. It crosses the channel, and /metrics is rendered from it. */
 export interface Family {
   name: string
   help: string
   type: 'counter' | 'gauge' | 'histogram' | 'summary'
-  /** Upper bounds of a histogram's buckets, without +Inf; the quantiles of a summary. Ascending. */
+  /** Ascending: the upper bounds of a histogram's buckets, without +Inf; the quantiles of a summary. */
   bounds?: number[]
   series: Series[]
 }
 
 /**
- * The labels as the text format has them (`method="GET",route="/"`), sorted by name; and the values: one of a counter or a
- * gauge; of a histogram what each bucket and all below it hold, then the count, then the sum; of a summary likewise.
+ * The labels as in the text format (`method="GET",route="/"`), sorted by name, and the values: one for a counter or a gauge;
+ * the cumulative buckets, the count and the sum for a histogram; the quantiles, the count and the sum for a summary.
  */
 export type Series = [labels: string, values: Sample[]]
-/** JSON has no number for these words. */
+/** A value. JSON has no numbers for the words. */
 export type Sample = number | 'NaN' | 'Infinity' | '-Infinity'
 
-type Head = Omit<Family, 'series'>
+type FamilyHead = Omit<Family, 'series'>
 
-/** Series by name and labels. Where two families have one name and are not of one type, the first one is what counts. */
+/** Merges series by name and labels. When two families of one name differ in type, the first one wins. */
 export class SeriesStore {
-  readonly #families = new Map<string, { head: Head; series: Map<string, Sample[]> }>()
-  readonly #most: number
+  readonly #families = new Map<string, { head: FamilyHead; series: Map<string, Sample[]> }>()
+  readonly #maxSeries: number
   #size = 0
 
-  /** @param most series beyond this are not taken in */
-  constructor(most = Number.POSITIVE_INFINITY) {
-    this.#most = most
+  /** @param maxSeries further series are ignored */
+  constructor(maxSeries = Number.POSITIVE_INFINITY) {
+    this.#maxSeries = maxSeries
   }
 
-  /** Notes newer values of the same counts; those that are less than what is known are older. */
-  renew(families: readonly Family[]): void {
+  /** Replaces values by newer ones of the same process. A lower count is older: it is ignored. */
+  update(families: readonly Family[]): void {
     this.#merge(families, (known, values) => (countOf(values) < countOf(known) ? known : values))
   }
 
-  /** Adds those of others. Quantiles cannot be added: what is known stays. */
+  /** Adds the values of another process. Quantiles cannot be added: the known ones stay. */
   add(families: readonly Family[]): void {
     this.#merge(families, (known, values, { type, bounds = [] }) => {
-      const kept = type === 'summary' ? bounds.length : 0
-      return known.map((value, i) => (i < kept ? value : sampleOf(Number(value) + Number(values[i]))))
+      const quantiles = type === 'summary' ? bounds.length : 0
+      return known.map((value, i) => (i < quantiles ? value : sampleOf(Number(value) + Number(values[i]))))
     })
   }
 
-  /** Notes series that are not known yet. */
-  complete(families: readonly Family[]): void {
+  /** Adds series that are not known yet. */
+  addMissing(families: readonly Family[]): void {
     this.#merge(families, (known) => known)
   }
 
@@ -51,59 +51,64 @@ export class SeriesStore {
     return [...this.#families.values()].map(({ head, series }) => ({ ...head, series: [...series] }))
   }
 
-  #merge(families: readonly Family[], both: (known: Sample[], values: Sample[], head: Head) => Sample[]): void {
+  #merge(
+    families: readonly Family[],
+    combine: (known: Sample[], values: Sample[], head: FamilyHead) => Sample[]
+  ): void {
     for (const { series, ...head } of families) {
       let family = this.#families.get(head.name)
-      // A histogram without series knows no buckets.
-      if (!family?.series.size) this.#families.set(head.name, (family = { head, series: new Map() }))
+      // A histogram without series has no bounds: the first one with series decides.
+      if (!family?.series.size) {
+        family = { head, series: new Map() }
+        this.#families.set(head.name, family)
+      }
       if (family.head.type !== head.type) continue
       for (const [labels, values] of series) {
         const known = family.series.get(labels)
-        if (!known && this.#size >= this.#most) continue
+        if (!known && this.#size >= this.#maxSeries) continue
         if (!known) this.#size++
-        const fitting = fit(values, head.bounds ?? [], family.head.bounds ?? [])
-        family.series.set(labels, known ? both(known, fitting, family.head) : fitting)
+        const fitted = fitToBounds(values, head.bounds ?? [], family.head.bounds ?? [])
+        family.series.set(labels, known ? combine(known, fitted, family.head) : fitted)
       }
     }
   }
 }
 
-/** A value as JSON can have it. */
+/** A number as a value that JSON can hold. */
 export const sampleOf = (value: number): Sample => (Number.isFinite(value) ? value : (String(value) as Sample))
 
-/** The count of a histogram is the last but one. */
+/** The value of a counter, or the count of a histogram, which is the last but one. */
 const countOf = (values: Sample[]): number => Number(values.at(-2) ?? values[0])
 
-/** Buckets of another release: an observation goes to the next bound that is not below its own. */
-function fit(values: Sample[], from: readonly number[], to: readonly number[]): Sample[] {
+/** Converts a histogram of another release to other bounds: an observation moves to the next bound that is not lower. */
+function fitToBounds(values: Sample[], from: readonly number[], to: readonly number[]): Sample[] {
   if (from.length === to.length && from.every((bound, i) => bound === to[i])) return values
-  const below = to.map((bound) => values[from.findLastIndex((one) => one <= bound)] ?? 0)
-  return [...below, ...values.slice(from.length)]
+  const buckets = to.map((bound) => values[from.findLastIndex((lower) => lower <= bound)] ?? 0)
+  return [...buckets, ...values.slice(from.length)]
 }
 
 const TYPES: readonly unknown[] = ['counter', 'gauge', 'histogram', 'summary']
 const WORDS: readonly unknown[] = ['NaN', 'Infinity', '-Infinity']
 
-/** What a worker says, which runs anybody's code, as families. @throws TypeError when it is something else */
-export function parseFamilies(said: unknown): Family[] {
-  if (!Array.isArray(said) || !said.every(isFamily)) throw new TypeError('its answer is no list of metrics')
-  return said
+/** Checks the metrics from a worker, which may run any code. @throws TypeError when they are no list of families */
+export function parseFamilies(value: unknown): Family[] {
+  if (!Array.isArray(value) || !value.every(isFamily)) throw new TypeError('the answer is not a list of metrics')
+  return value
 }
 
-function isFamily(said: unknown): said is Family {
-  const { name, help, type, bounds, series } = (said ?? {}) as Record<string, unknown>
+function isFamily(value: unknown): value is Family {
+  const { name, help, type, bounds, series } = (value ?? {}) as Record<string, unknown>
   if (typeof name !== 'string' || typeof help !== 'string' || !TYPES.includes(type)) return false
   if (bounds !== undefined && !(Array.isArray(bounds) && bounds.every(Number.isFinite))) return false
-  const length = type === 'counter' || type === 'gauge' ? 1 : ((bounds as number[] | undefined)?.length ?? 0) + 2
-  return (
-    Array.isArray(series) &&
-    series.every(
-      (one) =>
-        Array.isArray(one) &&
-        typeof one[0] === 'string' &&
-        Array.isArray(one[1]) &&
-        one[1].length === length &&
-        one[1].every((value: unknown) => Number.isFinite(value) || WORDS.includes(value))
-    )
-  )
+  const isSingle = type === 'counter' || type === 'gauge'
+  const length = isSingle ? 1 : ((bounds as number[] | undefined)?.length ?? 0) + 2
+  return Array.isArray(series) && series.every((one) => isSeries(one, length))
+}
+
+/** @param length the number of values that a series of this family has */
+function isSeries(value: unknown, length: number): value is Series {
+  if (!Array.isArray(value) || typeof value[0] !== 'string') return false
+  const samples: unknown = value[1]
+  if (!Array.isArray(samples) || samples.length !== length) return false
+  return samples.every((sample) => Number.isFinite(sample) || WORDS.includes(sample))
 }

@@ -57,8 +57,8 @@ function table(families: Family[], labels: (family: Family) => readonly string[]
 
 test('docs/reference/metrics.md lists every metric with its type, labels and help', async (t) => {
   const { app } = await startApp(t)
-  const { counts, others } = await readRegistry(app.metrics)
-  const ofWorkers = table([...counts, ...others], ({ name }) => {
+  const { counters, others } = await readRegistry(app.metrics)
+  const ofWorkers = table([...counters, ...others], ({ name }) => {
     const { labelNames = [] } = app.metrics.getSingleMetric(name) as unknown as { labelNames?: string[] }
     return labelNames
   })

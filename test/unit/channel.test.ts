@@ -7,7 +7,7 @@ import { type Channel, createChannel, RpcError } from '../../src/ipc/channel.ts'
 import { GARBAGE, type PeerRequests, type TestRequests, type ToPeer, type ToTest } from '../fixtures/channel-peer.ts'
 
 const PEER = new URL('../fixtures/channel-peer.js', import.meta.url)
-/** Never waited for when all is well. */
+/** A timeout that no passing test reaches. */
 const LONG_MS = 30_000
 
 interface Ends {
@@ -17,7 +17,7 @@ interface Ends {
   next<T extends ToTest['type']>(type: T): Promise<Extract<ToTest, { type: T }>>
 }
 
-/** A channel to a process of its own, which is gone after the test. */
+/** Opens a channel to a child process, which is killed after the test. */
 function openChannel(t: TestContext, accepts?: (message: Record<string, unknown>) => boolean): Ends {
   const child = fork(PEER)
   t.after(async () => {
@@ -31,7 +31,7 @@ function openChannel(t: TestContext, accepts?: (message: Record<string, unknown>
 
 const waitingTimers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length
 
-test('what is told arrives, in order', async (t) => {
+test('notifications arrive in order', async (t) => {
   const { channel } = openChannel(t)
   const heard: string[] = []
   const all = new Promise<void>((resolve) => {
@@ -39,14 +39,14 @@ test('what is told arrives, in order', async (t) => {
       if (heard.push(text) === 100) resolve()
     })
   })
-  const said = Array.from({ length: 100 }, (_, i) => `word ${i}`)
-  const told = await Promise.all(said.map((text) => channel.notify({ type: 'say', text })))
-  assert.deepEqual(new Set(told), new Set([true]))
+  const sent = Array.from({ length: 100 }, (_, i) => `word ${i}`)
+  const results = await Promise.all(sent.map((text) => channel.notify({ type: 'say', text })))
+  assert.deepEqual(new Set(results), new Set([true]))
   await all
-  assert.deepEqual(heard, said)
+  assert.deepEqual(heard, sent)
 })
 
-test('a question is answered, in both directions, and no timer is left behind', async (t) => {
+test('a request is answered, in both directions, and leaves no timer behind', async (t) => {
   const { channel, next } = openChannel(t)
   const before = waitingTimers()
   assert.equal(await channel.request('double', { n: 21 }, LONG_MS), 42)
@@ -58,9 +58,9 @@ test('a question is answered, in both directions, and no timer is left behind', 
   assert.equal((await answered).result, 42)
 })
 
-test('every question gets its own answer, in whatever order they come', async (t) => {
+test('every request gets its own response, in whatever order they come', async (t) => {
   const { channel } = openChannel(t)
-  const names = Array.from({ length: 20 }, (_, i) => `question ${i}`)
+  const names = Array.from({ length: 20 }, (_, i) => `request ${i}`)
   const order: string[] = []
   const answers = names.map(async (name) => {
     const answer = await channel.request('held', { name }, LONG_MS)
@@ -72,10 +72,10 @@ test('every question gets its own answer, in whatever order they come', async (t
     await Promise.all(answers),
     names.map((name) => `answer to ${name}`)
   )
-  assert.deepEqual(order, names.toReversed(), 'the peer answers the last one first')
+  assert.deepEqual(order, names.toReversed(), 'the peer answers the last request first')
 })
 
-test('a question that is not answered in time is rejected then, and its late answer disturbs nothing', async (t) => {
+test('a request without a response is rejected at its timeout, and a late response is ignored', async (t) => {
   const { channel, next } = openChannel(t)
   await channel.request('double', { n: 1 }, LONG_MS)
   const asked = performance.now()
@@ -92,40 +92,40 @@ test('a question that is not answered in time is rejected then, and its late ans
   assert.equal(await channel.request('double', { n: 21 }, LONG_MS), 42)
 })
 
-test('who asks a process that goes is told at once, not at the deadline', async (t) => {
+test('requests to a process that exits are rejected at once, not at their timeout', async (t) => {
   const { child, channel } = openChannel(t)
   const before = waitingTimers()
   const pending = [channel.request('held', { name: 'a' }, LONG_MS), channel.request('held', { name: 'b' }, LONG_MS)]
   const leaving = channel.request('leave', null, LONG_MS)
-  for (const question of [...pending, leaving]) {
-    await assert.rejects(question, { name: 'RpcError', message: 'the other process is gone' })
+  for (const request of [...pending, leaving]) {
+    await assert.rejects(request, { name: 'RpcError', message: 'the other process is gone' })
   }
   assert.equal(waitingTimers(), before)
   assert.equal(child.connected, false)
-  assert.equal(await channel.notify({ type: 'say', text: 'anybody there?' }), false)
+  assert.equal(await channel.notify({ type: 'say', text: 'hello?' }), false)
   await assert.rejects(channel.request('double', { n: 1 }, LONG_MS), { message: 'the other process is gone' })
 })
 
-test('telling a process that is being killed never throws', async (t) => {
+test('notifying a process that is being killed never throws', async (t) => {
   const { child, channel } = openChannel(t)
   await channel.request('double', { n: 1 }, LONG_MS)
   const gone = once(child, 'exit')
   child.kill('SIGKILL')
-  let told = true
-  while (told) told = await channel.notify({ type: 'say', text: 'x'.repeat(100_000) })
+  let isSent = true
+  while (isSent) isSent = await channel.notify({ type: 'say', text: 'x'.repeat(100_000) })
   await gone
 })
 
-test('garbage and messages of a type that is not known are passed to nobody', async (t) => {
+test('garbage and messages of an unknown type reach no listener', async (t) => {
   const { child, channel, next } = openChannel(t)
   const heard = next('heard')
   await channel.notify({ type: 'send-garbage' })
-  assert.equal((await heard).text, 'garbage', 'what came after the garbage')
+  assert.equal((await heard).text, 'garbage', 'the message after the garbage')
   for (const garbage of GARBAGE) child.send(garbage as object)
   assert.equal(await channel.request('double', { n: 21 }, LONG_MS), 42, 'the peer after the garbage')
 })
 
-test('an answer that is an error is one for who asked, and for nobody else', async (t) => {
+test('an error of a handler rejects its request, and no other one', async (t) => {
   const { channel, next } = openChannel(t)
   const errors: Record<'error' | 'rejection' | 'text', string> = {
     error: 'an error',
@@ -144,7 +144,7 @@ test('an answer that is an error is one for who asked, and for nobody else', asy
   assert.equal((await answered).result, 'not today')
 })
 
-test('a question that newer code asks and older code does not know is refused at once', async (t) => {
+test('a request of newer code that older code does not know is refused at once', async (t) => {
   const { channel, next } = openChannel(t)
   await assert.rejects(channel.request('unknown', null, LONG_MS), { message: 'unknown request "unknown"' })
   const answered = next('answered')
@@ -152,12 +152,12 @@ test('a question that newer code asks and older code does not know is refused at
   assert.equal((await answered).result, 'unknown request "unanswered"')
 })
 
-test('what is not accepted is passed to nobody; such a question is refused', async (t) => {
+test('notifications that are not accepted reach no listener, and such requests are refused', async (t) => {
   const refused: unknown[] = []
   const { channel } = openChannel(t, (message) => {
-    const right = message.type !== 'heard' && message.request !== 'triple'
-    if (!right) refused.push(message.type ?? message.request)
-    return right
+    const isAccepted = message.type !== 'heard' && message.request !== 'triple'
+    if (!isAccepted) refused.push(message.type ?? message.request)
+    return isAccepted
   })
   channel.on('heard', () => assert.fail('not accepted'))
   channel.respond('triple', () => assert.fail('not accepted'))
@@ -168,7 +168,7 @@ test('what is not accepted is passed to nobody; such a question is refused', asy
   assert.deepEqual(refused, ['heard', 'triple'])
 })
 
-test('who asks very many questions at once is refused some', async (t) => {
+test('more than 32 requests at once are refused', async (t) => {
   const { channel } = openChannel(t)
   let release!: () => void
   const released = new Promise<void>((resolve) => {
@@ -192,10 +192,10 @@ test('who asks very many questions at once is refused some', async (t) => {
 })
 
 for (const kind of ['socket', 'handle of a socket'] as const) {
-  test(`a ${kind} that is told along reaches the peer, and the copy here stays open`, (t) => takesAlong(t, kind))
+  test(`a ${kind} that is sent along reaches the peer, and stays open in the sender`, (t) => checkHandle(t, kind))
 }
 
-async function takesAlong(t: TestContext, kind: 'socket' | 'handle of a socket'): Promise<void> {
+async function checkHandle(t: TestContext, kind: 'socket' | 'handle of a socket'): Promise<void> {
   const { child, channel } = openChannel(t)
   const server = createServer({ pauseOnConnect: true }).listen(0, '127.0.0.1')
   t.after(() => server.close())

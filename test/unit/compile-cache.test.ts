@@ -16,7 +16,7 @@ function keptIn(environment: Record<string, string>): string | undefined {
   return execFileSync(process.execPath, ['-e', code], { encoding: 'utf8', env }).trim() || undefined
 }
 
-test('compiled code is kept in the cache folder where node can, and not under coverage', (t) => {
+test('compiled code is kept in the cache folder where Node supports it, except under coverage', (t) => {
   const folder = temporaryFolder(t)
   const can = 'enableCompileCache' in module
   assert.equal(keptIn({ XDG_CACHE_HOME: folder })?.startsWith(`${folder}/muster/compiled`) ?? false, can)

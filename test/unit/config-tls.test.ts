@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { loadConfig } from '../../src/config/load.ts'
 import { Authority } from '../helpers/certificates.ts'
 
-test('TLS_CERT and TLS_KEY are read; what is shown of them is where they are', (t) => {
+test('TLS_CERT and TLS_KEY are read, and only their paths are shown', (t) => {
   const { cert, key } = new Authority(t).sign('service')
   const { tls, variables } = loadConfig({ TLS_CERT: cert, TLS_KEY: key })
   assert.equal(tls?.cert, readFileSync(cert, 'utf8'))
@@ -13,13 +13,13 @@ test('TLS_CERT and TLS_KEY are read; what is shown of them is where they are', (
   assert.deepEqual([variables.TLS_CERT, variables.TLS_KEY], [cert, key])
 })
 
-test('whatever is wrong with them is said, beside all else, and nothing of a key', (t) => {
+test('every issue of TLS_CERT and TLS_KEY is reported, without any part of a key', (t) => {
   const authority = new Authority(t)
   const { cert, key } = authority.sign('one')
   const other = authority.sign('other')
   const broken = authority.sign('broken')
   appendFileSync(broken.cert, '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n')
-  const faults: [environment: Record<string, string>, fault: RegExp][] = [
+  const cases: [environment: Record<string, string>, issue: RegExp][] = [
     [{ TLS_CERT: cert }, /^TLS_KEY: must be set, since TLS_CERT is$/],
     [{ TLS_KEY: key }, /^TLS_CERT: must be set, since TLS_KEY is$/],
     [{ TLS_CERT: '/no/such.pem', TLS_KEY: key }, /^TLS_CERT: cannot be read: ENOENT.*\/no\/such\.pem/],
@@ -42,13 +42,13 @@ test('whatever is wrong with them is said, beside all else, and nothing of a key
     [{ TLS_CERT: cert, TLS_KEY: readFileSync(key, 'utf8') }, /^TLS_KEY: must be the path of a file, not its content$/]
   ]
   const secret = readFileSync(key, 'utf8').split('\n')[1]!
-  for (const [environment, fault] of faults) {
+  for (const [environment, issue] of cases) {
     assert.throws(
       () => loadConfig({ ...environment, PORT: 'x' }),
       ({ message }: Error) => {
-        const [, ...said] = message.split('\n  - ')
+        const [, ...issues] = message.split('\n  - ')
         assert.deepEqual(
-          said.map((one) => fault.test(one) || /^PORT: /.test(one)),
+          issues.map((one) => issue.test(one) || /^PORT: /.test(one)),
           [true, true],
           message
         )

@@ -22,7 +22,7 @@ describe('cgroup v2', () => {
     assert.equal(cpuQuota(root), 1.5)
   })
 
-  test('of a nested slice the smallest quota counts, wherever it is', (t) => {
+  test('the smallest quota of nested slices counts, on whatever level', (t) => {
     const files = {
       'proc/self/cgroup': '0::/system.slice/web.slice/muster.service',
       'sys/fs/cgroup/system.slice/cpu.max': '400000 100000',
@@ -63,7 +63,7 @@ describe('cgroup v1', () => {
     assert.equal(cpuQuota(root), 0.5)
   })
 
-  test('cpuset and cpuacct alone say nothing of a quota', (t) => {
+  test('cpuset and cpuacct alone set no quota', (t) => {
     const root = rootWith(t, {
       'proc/self/cgroup': '3:cpuset:/\n2:cpuacct:/',
       'sys/fs/cgroup/cpu/cpu.cfs_quota_us': '50000',
@@ -73,12 +73,12 @@ describe('cgroup v1', () => {
   })
 })
 
-test('no cgroups, as on other systems than Linux: no limit', (t) => {
+test('without cgroups, as on other systems than Linux, there is no limit', (t) => {
   assert.equal(cpuQuota(temporaryFolder(t)), undefined)
   assert.equal(usableCpus(temporaryFolder(t)), availableParallelism())
 })
 
-test('what cpu.max may say', () => {
+test('every form of cpu.max is understood', () => {
   const cases: [text: string, cores: number | undefined][] = [
     ['max 100000', undefined],
     ['50000 100000', 0.5],
@@ -91,7 +91,7 @@ test('what cpu.max may say', () => {
   for (const [text, cores] of cases) assert.equal(parseCpuMax(text), cores, text)
 })
 
-test('processes: a part of a core counts as one, never more than there are cores, never none', (t) => {
+test('the number of processes is rounded up, at least 1 and at most the number of cores', (t) => {
   const quota = (cpuMax: string) =>
     usableCpus(rootWith(t, { 'proc/self/cgroup': '0::/', 'sys/fs/cgroup/cpu.max': cpuMax }))
   assert.equal(quota('1000 100000'), 1)

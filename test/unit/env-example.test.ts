@@ -29,7 +29,7 @@ test('.env.example describes each variable as the schema does, and may add a pag
   }
 })
 
-test('.env.example sets nothing: copied as it is, it changes nothing', () => {
+test('.env.example sets nothing: a copy of it changes nothing', () => {
   assert.deepEqual(
     lines.filter((line) => line !== '' && !line.startsWith('#')),
     []

@@ -15,31 +15,37 @@ const file = (name: string, content: string) => {
   return join(folder, name)
 }
 
-describe('what systemd says', () => {
-  test('is taken out of the environment for every child', () => {
-    const said = { NOTIFY_SOCKET: '/n', WATCHDOG_USEC: '1', WATCHDOG_PID: String(process.pid) }
-    const environment = { PORT: '1', ...said, LISTEN_FDS: '1', LISTEN_PID: String(process.pid), LISTEN_FDNAMES: 'a' }
+describe('the variables of systemd', () => {
+  test('are removed from the environment that children inherit', () => {
+    const variables = { NOTIFY_SOCKET: '/n', WATCHDOG_USEC: '1', WATCHDOG_PID: String(process.pid) }
+    const environment = {
+      PORT: '1',
+      ...variables,
+      LISTEN_FDS: '1',
+      LISTEN_PID: String(process.pid),
+      LISTEN_FDNAMES: 'a'
+    }
     withholdFromChildren(environment)
     assert.deepEqual(environment, { PORT: '1' })
   })
 })
 
-describe('what the primary gives a worker', () => {
+describe('the environment of a worker', () => {
   const identity = { slot: 3, generation: 7, instance: 'a-primary', ticketKeys: Buffer.alloc(48, 'k') }
 
-  test('says who it is', () => {
+  test('contains its identity', () => {
     assert.deepEqual(loadIdentity(workerEnvironment(identity)), identity)
   })
 
-  test('carries the Redis and the secret that the primary has settled', () => {
-    const sessionSecretFile = file('settled', SECRET)
-    const settled = workerEnvironment({ ...identity, redisUrl: 'unix:///run/redis.sock', sessionSecretFile })
-    const config = loadConfig({ REDIS_URL_FILE: file('url', 'redis://a'), ...settled })
+  test('contains the Redis and the secret that the primary has chosen', () => {
+    const sessionSecretFile = file('chosen', SECRET)
+    const chosen = workerEnvironment({ ...identity, redisUrl: 'unix:///run/redis.sock', sessionSecretFile })
+    const config = loadConfig({ REDIS_URL_FILE: file('url', 'redis://a'), ...chosen })
     assert.equal(config.redis.url, 'unix:///run/redis.sock')
     assert.deepEqual(config.session.secrets, [SECRET])
   })
 
-  test('leaves alone what it has not', () => {
+  test('keeps the REDIS_URL that the primary has not chosen', () => {
     const environment = { REDIS_URL: 'redis://a', ...workerEnvironment(identity) }
     assert.equal(loadConfig(environment).redis.url, 'redis://a')
   })

@@ -14,15 +14,15 @@ const STATUS = {
   restarts: {}
 }
 
-describe('what the command line shows', () => {
-  test('the status: the service, then its workers, one a line', () => {
+describe('the output of the command line', () => {
+  test('shows the status as a line for the service and one for each worker', () => {
     assert.equal(
       format('status', STATUS, false),
       'version  state\n1.0.0    running\n\nslot  status    rssBytes\n0     ready\n1     draining  7\n'
     )
   })
 
-  test('colours are for terminals, and move nothing', () => {
+  test('has colours on terminals only, and the same columns', () => {
     const coloured = format('status', STATUS, true)
     assert.ok(coloured.includes(`${styleText('green', 'ready   ', { validateStream: false })}`), coloured)
     assert.ok(coloured.includes(styleText('yellow', 'draining', { validateStream: false })), coloured)
@@ -42,7 +42,7 @@ describe('what the command line shows', () => {
     test(`${command}: ${JSON.stringify(result)}`, () => assert.equal(format(command, result, false), shown))
   }
 
-  test('what a terminal would obey is escaped, in tables, lines and JSON', () => {
+  test('escapes characters that a terminal would obey, in tables, lines and JSON', () => {
     const evil = 'a\u001b[2Jb\nc\u007f\u009b1mä\u202e€'
     const shown = 'a\\u001b[2Jb\\nc\\u007f\\u009b1mä\\u202e€'
     assert.equal(
@@ -55,7 +55,7 @@ describe('what the command line shows', () => {
     assert.equal(formatEntry({ at: '2026', event: evil, command: 'x', who: evil }).includes('\u009b'), false)
   })
 
-  test('an entry of the journal is one line, whatever is in it', () => {
+  test('shows a journal entry as one line, whatever text it contains', () => {
     const entry = { at: '2026-01-01T00:00:00.000Z', event: 'killed', slot: 1, pid: 42, why: 'it\nhung \u001b[2J' }
     assert.equal(formatEntry(entry), '2026-01-01T00:00:00.000Z  killed  slot 1  pid 42  it hung [2J\n')
     assert.equal(

@@ -9,22 +9,21 @@ import { environmentSchema } from '../../src/config/environment-schema.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { OPENMETRICS, render, TEXT } from '../../src/http/plugins/metrics/metrics-page.ts'
 import { type ChannelPeer, createChannel } from '../../src/ipc/channel.ts'
-import { isToPrimary } from '../../src/ipc/messages.ts'
+import { isMessageToPrimary } from '../../src/ipc/messages.ts'
 import { type Family, parseFamilies, SeriesStore } from '../../src/ipc/series.ts'
 import { anyJson, fuzz, mutated } from '../helpers/fuzz.ts'
 
 const command = fc.constantFrom(...registry.commands)
 
-test('arguments of admin commands: taken as their schema says, or refused in words', async (t) => {
+test('arguments of admin commands are accepted as their schema says, or refused with a message', async (t) => {
   const names = [...new Set(registry.commands.flatMap((one) => Object.keys(one.args.properties)))]
   const args = fc.dictionary(fc.oneof(fc.constantFrom(...names), fc.string()), anyJson, { maxKeys: 3 })
   const runs = await fuzz(0.1, fc.tuple(command, fc.oneof(args, anyJson)), ([of, given]) => {
     assert.equal(argumentIssues(of, given) === undefined, issueOf(of.args, given) === undefined)
   })
   const typed = await fuzz(0.05, fc.tuple(command, fc.array(fc.string(), { maxLength: 4 })), ([of, given]) => {
-    const said = argumentsFromWords(of, given)
-    const faults = argumentIssues(of, said)
-    assert.ok(given.length <= of.positional.length || faults !== undefined, 'an argument too many')
+    const issues = argumentIssues(of, argumentsFromWords(of, given))
+    assert.ok(given.length <= of.positional.length || issues !== undefined, 'an argument too many')
   })
   await fuzz(0.05, fc.string(), (name) =>
     assert.equal(registry.find(name) === undefined, !registry.names.includes(name))
@@ -45,9 +44,9 @@ const messages = fc.constantFrom<object>(
   { response: 1, result: 1 }
 )
 
-test('IPC messages: the primary takes none with fields of another type, and dies of none', async (t) => {
+test('the primary accepts no IPC message with fields of a wrong type, and survives all of them', async (t) => {
   let receive: (message: unknown, handle?: unknown) => void = () => {}
-  let taken: Record<string, unknown> | undefined
+  let accepted: Record<string, unknown> | undefined
   const peer: ChannelPeer = {
     connected: true,
     send: (_message, _handle, _options, done) => {
@@ -59,15 +58,15 @@ test('IPC messages: the primary takes none with fields of another type, and dies
   }
   const channel = createChannel<{ type: string }, { type: string; id?: unknown; why?: unknown; up?: unknown }>(
     peer,
-    isToPrimary
+    isMessageToPrimary
   )
   for (const type of ['boot-failed', 'redis', 'transfer', 'from-the-future']) {
-    channel.on(type, (message) => (taken = message))
+    channel.on(type, (message) => (accepted = message))
   }
   const runs = await fuzz(0.1, fc.oneof(mutated(messages), anyJson), (message) => {
-    taken = undefined
+    accepted = undefined
     receive(message)
-    const { type, id, idleMs, why, up } = (taken ?? {}) as Record<string, unknown>
+    const { type, id, idleMs, why, up } = (accepted ?? {}) as Record<string, unknown>
     assert.ok(type !== 'boot-failed' || typeof why === 'string')
     assert.ok(type !== 'redis' || typeof up === 'boolean')
     assert.ok(type !== 'transfer' || ((id as number) >= 0 && (idleMs as number) >= 0))
@@ -85,35 +84,35 @@ const family = fc.record({
   series: fc.array(fc.tuple(fc.string(), fc.array(sample, { maxLength: 5 })), { maxLength: 3 })
 })
 
-test("a worker's metrics: refused with a TypeError, or added up and shown", async (t) => {
-  const [book, counts] = [new SeriesStore(1000), new SeriesStore(1000)]
+test("a worker's metrics are refused with a TypeError, or added up and rendered", async (t) => {
+  const [total, latest] = [new SeriesStore(1000), new SeriesStore(1000)]
   let accepted = 0
   const families = fc.array(fc.oneof(family, mutated(family)), { maxLength: 3 })
   const runs = await fuzz(
     0.1,
     fc.oneof({ weight: 9, arbitrary: families }, { weight: 1, arbitrary: anyJson }),
-    (said) => {
+    (reported) => {
       let known: Family[]
       try {
-        known = parseFamilies(said)
+        known = parseFamilies(reported)
       } catch (error) {
         assert.ok(error instanceof TypeError)
         return
       }
       accepted++
-      counts.renew(known)
-      book.add(known)
+      latest.update(known)
+      total.add(known)
       for (const type of [TEXT, OPENMETRICS] as const) {
-        const worker = { slot: 0, counts: known, others: book.read() }
-        assert.equal(typeof render({ workers: [worker], primary: counts.read(), missing: [] }, type), 'string')
+        const worker = { slot: 0, counters: known, others: total.read() }
+        assert.equal(typeof render({ workers: [worker], primary: latest.read(), missing: [] }, type), 'string')
       }
     }
   )
-  t.diagnostic(`${runs} inputs, ${accepted} of them taken`)
+  t.diagnostic(`${runs} inputs, ${accepted} of them accepted`)
   assert.ok(accepted > 0)
 })
 
-test('the environment: a configuration, or faults in words that show no secret', async (t) => {
+test('an environment becomes a configuration, or issues that show no secret', async (t) => {
   const names = Object.keys(environmentSchema.properties).filter((name) => !name.endsWith('_FILE'))
   const text = fc.string({ unit: 'binary' }).map((value) => value.replaceAll('\0', ''))
   const url = fc.webUrl({ withQueryParameters: true }).map((value) => value.replace(/^https?/, 'redis'))
@@ -122,7 +121,7 @@ test('the environment: a configuration, or faults in words that show no secret',
   const runs = await fuzz(0.1, environment, (given) => {
     const secret = `<${'secret'.repeat(2)}>`
     try {
-      assert.ok(Object.isFrozen(loadConfig({ ...given, ADMIN_TOKEN: secret })), 'a short token is no token')
+      assert.ok(Object.isFrozen(loadConfig({ ...given, ADMIN_TOKEN: secret })), 'a short token is accepted')
     } catch (error) {
       assert.ok(error instanceof StartupError, String(error))
       assert.ok(!error.message.includes(secret), error.message)

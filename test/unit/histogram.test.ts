@@ -37,7 +37,7 @@ test('without labels it is there from the start', async () => {
     buckets: [1, 5],
     registers: [registry]
   }).labels()
-  const series = async () => (await readRegistry(registry)).counts[0]?.series
+  const series = async () => (await readRegistry(registry)).counters[0]?.series
   assert.deepEqual(await series(), [['', [0, 0, 0, 0]]])
   sizes.observe(4)
   sizes.observe(9)

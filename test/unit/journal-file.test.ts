@@ -9,8 +9,8 @@ import { temporaryFolder } from '../helpers/service.ts'
 const pathIn = (t: TestContext) => join(temporaryFolder(t), 'journal.jsonl')
 const whys = (journal: JournalFile, filter = {}) => journal.read(filter).map((entry) => entry.why)
 
-describe('the journal', () => {
-  test('keeps what is recorded, with its time, the newest last, for its user alone', (t) => {
+describe('the journal file', () => {
+  test('keeps entries with their time, the newest last, readable by its owner only', (t) => {
     const path = pathIn(t)
     const before = Date.now()
     const journal = new JournalFile(path)
@@ -25,7 +25,7 @@ describe('the journal', () => {
     assert.deepEqual(new JournalFile(path).read(), journal.read(), 'the next primary reads it too')
   })
 
-  test('tells of one slot, and the last few', (t) => {
+  test('reads the entries of one slot, and the newest few', (t) => {
     const journal = new JournalFile(pathIn(t))
     for (let i = 0; i < 6; i++) journal.record({ event: 'fork', slot: i % 2, why: `${i}` })
     assert.deepEqual(whys(journal, { slot: 1 }), ['1', '3', '5'])
@@ -34,7 +34,7 @@ describe('the journal', () => {
     assert.deepEqual(new JournalFile(pathIn(t)).read(), [], 'nothing recorded, nothing to tell')
   })
 
-  test('is bounded: a full file becomes the older one, and reading goes over both', (t) => {
+  test('is bounded: a full file becomes the older one, and both are read', (t) => {
     const path = pathIn(t)
     const journal = new JournalFile(path, 1000)
     for (let i = 0; i < 100; i++) journal.record({ event: 'fork', why: `${i}` })
@@ -48,7 +48,7 @@ describe('the journal', () => {
     )
   })
 
-  test('a line torn by a crash is skipped, and costs the next one nothing', (t) => {
+  test('skips a line torn by a crash, and keeps the next one', (t) => {
     const path = pathIn(t)
     new JournalFile(path).record({ event: 'fork', why: 'before' })
     appendFileSync(path, '{"at":"2026-01-01T00:00:00.000Z","event":"fo')
@@ -60,7 +60,7 @@ describe('the journal', () => {
     assert.equal(readFileSync(path, 'utf8').split('\n').length, 5, 'a line each, and an empty rest')
   })
 
-  test('lines of another kind are skipped', (t) => {
+  test('skips lines that are no entries', (t) => {
     const path = pathIn(t)
     writeFileSync(path, 'null\n42\n{"at":1,"event":"fork"}\n{"at":"2026"}\n{"at":"2026","event":"kept"}\n')
     assert.deepEqual(
@@ -69,7 +69,7 @@ describe('the journal', () => {
     )
   })
 
-  test('a full disk is said once, never thrown, and it goes on when there is room', (t) => {
+  test('logs a full disk once, never throws, and continues when there is space', (t) => {
     const folder = join(temporaryFolder(t), 'folder')
     symlinkSync('/dev', folder)
     const path = join(folder, 'full')
@@ -85,7 +85,7 @@ describe('the journal', () => {
     assert.deepEqual(whys(journal), ['kept'])
   })
 
-  test('a symbolic link in its place is not followed', (t) => {
+  test('does not follow a symbolic link in its place', (t) => {
     const path = pathIn(t)
     const other = join(temporaryFolder(t), 'other')
     writeFileSync(other, 'as it was')
@@ -97,7 +97,7 @@ describe('the journal', () => {
     assert.equal(readFileSync(other, 'utf8'), 'as it was')
   })
 
-  test('nor does an entry that is no JSON throw', (t) => {
+  test('does not throw for an entry that is not JSON', (t) => {
     const journal = new JournalFile(pathIn(t))
     journal.record({ event: 'fork', count: 1n })
     journal.record({ event: 'fork', why: 'kept' })
@@ -105,8 +105,8 @@ describe('the journal', () => {
   })
 })
 
-describe('what may be asked of it', () => {
-  test('the last 50, unless another limit is given', (t) => {
+describe('the latest entries', () => {
+  test('are 50, unless another limit is given', (t) => {
     const journal = new JournalFile(pathIn(t))
     for (let i = 0; i < 60; i++) journal.record({ event: 'fork', slot: 0 })
     assert.equal(journal.latest().length, 50)

@@ -11,7 +11,7 @@ import { cleanEnvironment } from '../helpers/service.ts'
 const PROGRAM = fileURLToPath(new URL('../fixtures/log-and-end.js', import.meta.url))
 const LINES = 2000
 
-/** Runs it in a shell, with standard output as `redirect` says. */
+/** Runs the program in a shell that redirects its standard output. */
 function run(how: string, redirect: string, lines = LINES): Promise<{ code: number; stdout: string }> {
   return new Promise((resolve) => {
     const command = `"${process.execPath}" "${PROGRAM}" ${how} ${lines} 2>/dev/null ${redirect}; exit \${PIPESTATUS[0]}`
@@ -39,12 +39,12 @@ describe('the last lines of a process are written', { concurrency: true }, () =>
 
   test('to a socket', async () => assert.deepEqual(numbers((await run('exit', '')).stdout), ALL))
 
-  test('also when it is killed, but for those of requests in that turn of the event loop', async () => {
+  test('also when it is killed, except batched lines of the same turn of the event loop', async () => {
     const { stdout } = await run('kill', '| cat', 10)
     assert.deepEqual(numbers(stdout), [...ALL.slice(0, 11), undefined])
   })
 
-  test('and one that nobody reads is not waited for', async (t) => {
+  test('but a process does not wait for a pipe that is not read', async (t) => {
     const child = spawn(process.execPath, [PROGRAM, 'exit', '20000'], { stdio: ['ignore', 'pipe', 'ignore'] })
     t.after(() => child.kill('SIGKILL'))
     assert.equal(
@@ -54,9 +54,9 @@ describe('the last lines of a process are written', { concurrency: true }, () =>
   })
 })
 
-describe('what is secret is not in the log', () => {
+describe('the log contains no secret', () => {
   const secret = 'x"y\\z+0123456789012345678901234567'
-  const hide = createRedactor([secret])
+  const redact = createRedactor([secret])
   const shown: Record<string, string> = {
     'a secret of the configuration, wherever it is': JSON.stringify({ a: `it is ${secret}!` }),
     'the cookie of a session': JSON.stringify({ text: 'cookies: a=1; sid=HUSH.HUSH; b=2' }),
@@ -73,24 +73,24 @@ describe('what is secret is not in the log', () => {
   }
   for (const [what, line] of Object.entries(shown)) {
     test(what, () => {
-      const hidden = hide(line)
+      const hidden = redact(line)
       assert.match(hidden, /\[hidden\]/)
       assert.doesNotMatch(hidden, /HUSH|0123456789/)
       if (line.startsWith('{')) assert.doesNotThrow(() => JSON.parse(hidden), hidden)
     })
   }
 
-  test('what is not stays as it is', () => {
+  test('and leaves other text as it is', () => {
     const line = JSON.stringify({
       url: '/session',
       port: 'http://a:80/b',
       basic: 'basically',
       text: 'sid of the session: 3'
     })
-    assert.equal(hide(line), line)
+    assert.equal(redact(line), line)
   })
 
-  test('of a Redis command that failed, only its name is told', async () => {
+  test('and only the name of a failed Redis command', async () => {
     const { stdout } = await run('errors', '', 0)
     const line = JSON.parse(stdout.split('\n')[1]!) as { err: { message: string; command: object } }
     assert.deepEqual(line.err.command, { name: 'get' })
@@ -99,7 +99,7 @@ describe('what is secret is not in the log', () => {
   })
 })
 
-test('on a terminal the log is for people', { skip: missing('script') }, async () => {
+test('on a terminal the log is readable text', { skip: missing('script') }, async () => {
   const { stdout } = await new Promise<{ stdout: string }>((resolve) =>
     execFile('script', ['-qec', `"${process.execPath}" "${PROGRAM}" exit 1`, '/dev/null'], (_, out) =>
       resolve({ stdout: out })

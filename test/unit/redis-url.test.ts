@@ -4,7 +4,7 @@ import { parseRedisUrl, type RedisTarget } from '../../src/config/redis-url.ts'
 
 const node = (host: string, port: number) => ({ host, port })
 
-describe('a REDIS_URL names', () => {
+describe('a valid REDIS_URL is parsed', () => {
   const forms: [url: string, target: RedisTarget][] = [
     ['unix:///run/redis.sock', { kind: 'socket', path: '/run/redis.sock' }],
     ['redis://a', { kind: 'server', ...node('a', 6379), db: 0, tls: false }],
@@ -53,8 +53,8 @@ describe('a REDIS_URL names', () => {
   for (const [url, target] of forms) test(url, () => assert.deepEqual(parseRedisUrl(url), target))
 })
 
-describe('what is no such URL is refused, and nothing of it is shown', () => {
-  const faults: [url: string, fault: RegExp][] = [
+describe('an invalid REDIS_URL is refused, and no part of it is shown', () => {
+  const cases: [url: string, issue: RegExp][] = [
     ['localhost:6379', /^must be redis:\/\//],
     ['http://u:hunter2@a', /^must be redis:\/\//],
     ['redis://', /^must be redis:\/\//],
@@ -83,11 +83,11 @@ describe('what is no such URL is refused, and nothing of it is shown', () => {
     ['redis+cluster://a/1', /Cluster has only number 0/],
     ['redis+cluster://a?x=1', /no \?options/]
   ]
-  for (const [url, fault] of faults) {
+  for (const [url, issue] of cases) {
     test(url, () => {
       assert.throws(
         () => parseRedisUrl(url),
-        (error: Error) => fault.test(error.message) && !error.message.includes('hunter2')
+        (error: Error) => issue.test(error.message) && !error.message.includes('hunter2')
       )
     })
   }

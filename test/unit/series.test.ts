@@ -17,8 +17,8 @@ const histogram = (bounds: number[], values: number[]): Family => ({
   series: [['', values]]
 })
 
-describe('counts', () => {
-  test('go on when a worker ends, by slot, and stay when the slot is not wanted any more', () => {
+describe('retained counters', () => {
+  test('continue by slot when a worker exits, and stay when the slot is no longer wanted', () => {
     const counts = new RetainedCounters()
     counts.update(1, [counter({ 'a="1"': 5, 'a="2"': 1 })])
     counts.update(2, [counter({ 'a="1"': 7 })])
@@ -30,55 +30,55 @@ describe('counts', () => {
     counts.retain(3, 0)
     counts.retain(2, 1)
     assert.deepEqual(counts.ofExited(), [
-      { slot: 0, counts: [counter({ 'a="2"': 2, 'a="1"': 6 })] },
-      { slot: 1, counts: [counter({ 'a="1"': 7 })] }
+      { slot: 0, counters: [counter({ 'a="2"': 2, 'a="1"': 6 })] },
+      { slot: 1, counters: [counter({ 'a="1"': 7 })] }
     ])
   })
 
-  test('of a worker never fall: what is heard late is older', () => {
+  test('never fall: a late report is older', () => {
     const counts = new RetainedCounters()
     counts.update(1, [counter({ '': 9 }), histogram([1], [4, 5, 50])])
     counts.update(1, [counter({ '': 8 }), histogram([1], [4, 4, 40])])
     assert.deepEqual(counts.of(1), [counter({ '': 9 }), histogram([1], [4, 5, 50])])
   })
 
-  test('of more series than a worker can have are not kept', () => {
+  test('ignore series beyond the limit of a worker', () => {
     const counts = new RetainedCounters()
     const series = Object.fromEntries(Array.from({ length: 10_001 }, (_, i) => [`i="${i}"`, 1]))
     counts.update(1, [counter(series)])
     assert.equal(counts.of(1)[0]!.series.length, 10_000)
   })
 
-  test('of a worker that said nothing are none', () => {
+  test('are empty for a worker that reported nothing', () => {
     const counts = new RetainedCounters()
     counts.retain(1, 0)
     assert.deepEqual(counts.ofExited(), [])
   })
 })
 
-describe('what has one name', () => {
-  test('and other buckets, of another release: nothing is said to be faster than it was', () => {
-    const book = new SeriesStore()
-    book.add([histogram([0.5, 1, 5], [1, 2, 3, 4, 20])])
-    book.add([histogram([0.1, 1, 2], [10, 20, 30, 40, 100])])
-    assert.deepEqual(book.read(), [histogram([0.5, 1, 5], [11, 22, 33, 44, 120])])
+describe('families of one name', () => {
+  test('with other buckets, of another release, never show an observation as faster than it was', () => {
+    const store = new SeriesStore()
+    store.add([histogram([0.5, 1, 5], [1, 2, 3, 4, 20])])
+    store.add([histogram([0.1, 1, 2], [10, 20, 30, 40, 100])])
+    assert.deepEqual(store.read(), [histogram([0.5, 1, 5], [11, 22, 33, 44, 120])])
   })
 
-  test('and no series yet has no buckets: those of another are taken', () => {
-    const book = new SeriesStore()
-    book.add([{ ...histogram([], []), series: [] }])
-    book.add([histogram([0.5], [1, 2, 3])])
-    assert.deepEqual(book.read(), [histogram([0.5], [1, 2, 3])])
+  test('take their buckets from the first one that has series', () => {
+    const store = new SeriesStore()
+    store.add([{ ...histogram([], []), series: [] }])
+    store.add([histogram([0.5], [1, 2, 3])])
+    assert.deepEqual(store.read(), [histogram([0.5], [1, 2, 3])])
   })
 
-  test('and another type counts as the first says', () => {
-    const book = new SeriesStore()
-    book.add([counter({ '': 1 })])
-    book.add([{ ...counter({ '': 5 }), type: 'gauge' }])
-    assert.deepEqual(book.read(), [counter({ '': 1 })])
+  test('of different types keep the first type', () => {
+    const store = new SeriesStore()
+    store.add([counter({ '': 1 })])
+    store.add([{ ...counter({ '': 5 }), type: 'gauge' }])
+    assert.deepEqual(store.read(), [counter({ '': 1 })])
   })
 
-  test('and is a summary: counts are added, quantiles are those of the first', () => {
+  test('that are summaries add counts and sums, and keep the first quantiles', () => {
     const summary = (values: Family['series'][number][1]): Family => ({
       name: 's',
       help: 'S.',
@@ -86,21 +86,21 @@ describe('what has one name', () => {
       bounds: [0.5],
       series: [['', values]]
     })
-    const book = new SeriesStore()
-    book.add([summary([7, 2, 10])])
-    book.add([summary(['NaN', 3, 5])])
-    assert.deepEqual(book.read(), [summary([7, 5, 15])])
+    const store = new SeriesStore()
+    store.add([summary([7, 2, 10])])
+    store.add([summary(['NaN', 3, 5])])
+    assert.deepEqual(store.read(), [summary([7, 5, 15])])
   })
 })
 
-test('what is no list of metrics is refused', () => {
-  const right = [
+test('a value that is not a list of metrics is refused', () => {
+  const valid = [
     counter({ '': 1 }),
     histogram([1], [1, 2, 3]),
     { ...counter({}), type: 'gauge', series: [['', ['NaN']]] }
   ]
-  assert.deepEqual(parseFamilies(right), right)
-  const wrong = [
+  assert.deepEqual(parseFamilies(valid), valid)
+  const invalid = [
     undefined,
     null,
     {},
@@ -116,5 +116,5 @@ test('what is no list of metrics is refused', () => {
     [histogram([1], [1, 2])],
     [{ ...histogram([1], [1, 2, 3]), bounds: ['1'] }]
   ]
-  for (const said of wrong) assert.throws(() => parseFamilies(said), TypeError, JSON.stringify(said))
+  for (const value of invalid) assert.throws(() => parseFamilies(value), TypeError, JSON.stringify(value))
 })

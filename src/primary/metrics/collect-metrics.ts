@@ -19,9 +19,9 @@ export function createMetricsCollector({ live, counters, primary }: CollectorOpt
   let running: Promise<Collection> | undefined
   const ask = async ({ id, slot, pid, channel }: WorkerProcess) => {
     try {
-      const { counts, others } = parseMetrics(await channel.request('metrics', {}, TIMEOUT_MS))
-      counters.update(id, counts)
-      return { id, others }
+      const answer = parseMetrics(await channel.request('metrics', {}, TIMEOUT_MS))
+      counters.update(id, answer.counters)
+      return { id, others: answer.others }
     } catch (error) {
       return { id, missing: [{ slot, pid, why: (error as Error).message }] }
     }
@@ -32,7 +32,7 @@ export function createMetricsCollector({ live, counters, primary }: CollectorOpt
     const others = new Map(
       answers.flatMap((answer) => ('others' in answer ? [[answer.id, answer.others] as const] : []))
     )
-    const workers = live().map(({ id, slot }) => ({ slot, counts: counters.of(id), others: others.get(id) ?? [] }))
+    const workers = live().map(({ id, slot }) => ({ slot, counters: counters.of(id), others: others.get(id) ?? [] }))
     return {
       workers: [...workers, ...counters.ofExited().map((exited) => ({ ...exited, others: [] }))],
       missing: answers.flatMap((answer) => ('missing' in answer ? answer.missing : [])),
@@ -48,6 +48,6 @@ export function createMetricsCollector({ live, counters, primary }: CollectorOpt
 }
 
 /** Checks an answer, since a worker runs the application's code. @throws TypeError */
-function parseMetrics({ counts, others }: Partial<Metrics>): Metrics {
-  return { counts: parseFamilies(counts), others: parseFamilies(others) }
+function parseMetrics({ counters, others }: Partial<Metrics>): Metrics {
+  return { counters: parseFamilies(counters), others: parseFamilies(others) }
 }

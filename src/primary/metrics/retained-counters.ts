@@ -14,7 +14,7 @@ export class RetainedCounters {
   update(id: number, families: readonly Family[]): void {
     let store = this.#live.get(id)
     if (!store) this.#live.set(id, (store = new SeriesStore(MAX_SERIES)))
-    store.renew(families)
+    store.update(families)
   }
 
   /** Adds the counters of a worker that has exited to those of its slot. */
@@ -32,7 +32,7 @@ export class RetainedCounters {
     return this.#live.get(id)?.read() ?? []
   }
 
-  ofExited(): { slot: number; counts: Family[] }[] {
-    return [...this.#exited].map(([slot, store]) => ({ slot, counts: store.read() }))
+  ofExited(): { slot: number; counters: Family[] }[] {
+    return [...this.#exited].map(([slot, store]) => ({ slot, counters: store.read() }))
   }
 }

@@ -3,7 +3,7 @@ import { url as inspectorUrl } from 'node:inspector'
 import { Readable } from 'node:stream'
 import { type Channel, createChannel } from '../../ipc/channel.ts'
 import {
-  isToPrimary,
+  isMessageToPrimary,
   type PrimaryRequests,
   type ToPrimary,
   type ToWorker,
@@ -89,7 +89,7 @@ export function forkWorker(
   })
   let unknown = 0
   const channel: WorkerChannel = createChannel(worker.process, (message) => {
-    if (isToPrimary(message)) return true
+    if (isMessageToPrimary(message)) return true
     if (++unknown === 1) onUnknownMessage(String(message.request ?? message.type))
     return false
   })

@@ -29,7 +29,7 @@ export function createRegistry(): Registry {
 /** Reads all metrics. Metrics that fail or time out are left out. Counts are read last, so that they are the newest. */
 export async function readRegistry(registry: Registry): Promise<Metrics> {
   const others = await read(registry, (metric) => !isCount(metric))
-  return { counts: await readCounts(registry), others }
+  return { counters: await readCounts(registry), others }
 }
 
 /** Reads the counters, histograms and summaries of the application. */

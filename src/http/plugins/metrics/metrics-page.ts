@@ -15,11 +15,11 @@ export function render({ workers, primary, missing }: Collection, type: typeof T
   const store = new SeriesStore()
   store.add(withWorkerLabel(primary, 'primary'))
   store.add(withWorkerLabel([workersMissing(missing.length)], 'primary'))
-  for (const { slot, counts, others } of workers) {
-    store.add(withWorkerLabel(counts, String(slot)))
+  for (const { slot, counters, others } of workers) {
+    store.add(withWorkerLabel(counters, String(slot)))
     for (const family of withWorkerLabel(others, String(slot))) {
       if (SUMMED_GAUGES.has(family.name)) store.add([family])
-      else store.complete([family])
+      else store.addMissing([family])
     }
   }
   const isOpenMetrics = type === OPENMETRICS
