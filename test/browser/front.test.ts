@@ -15,12 +15,12 @@ test('the front page, in a real browser', { skip: missing('chromium') }, async (
   const { page } = tab
   const pids = new Set<string>()
 
-  /** The visit that the page shows, and by which worker. */
+  /** Returns the visit number on the page, and records the worker. */
   const visit = async () => {
     pids.add(await tab.text('#pid'))
     return Number(await tab.text('#visits'))
   }
-  /** The worker that feeds the page: when it is there, the page is live. */
+  /** Returns the pid of the worker that streams to the page, when the page is live. */
   const feeder = async () => {
     await page.locator('#connection[data-state=live]').waitFor()
     return Number(await page.locator('#workers [data-here]').getAttribute('data-pid'))

@@ -38,7 +38,7 @@ describe('tokens over HTTP', () => {
       assert.equal(body, answers[0]!.body)
     }
     assert.equal((await app.inject({ ...RELOAD, headers: bearer(TOKENS.ADMIN_READ_TOKEN) })).statusCode, 403)
-    // Nobody supervises this app: who is let in hears that.
+    // This app has no primary: an accepted client gets 503.
     for (const [request, token] of [
       [STATUS, TOKENS.ADMIN_READ_TOKEN],
       [STATUS, TOKENS.ADMIN_TOKEN],
@@ -96,7 +96,7 @@ describe('tokens over HTTP', () => {
     assert.equal(audit[39].statusCode, 429)
     assert.equal(lines.join().includes('39xxx'), false, 'no guess is in the log')
 
-    // Many addresses are one attack.
+    // Many addresses count as one attack.
     const many = Array.from({ length: MAX_ATTEMPTS.all }, (_, i) => guess(`198.51.100.${i}`, 'x'.repeat(32)))
     await Promise.all(many)
     assert.equal((await guess('192.0.2.2', 'x'.repeat(32))).statusCode, 429)

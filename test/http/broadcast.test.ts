@@ -5,11 +5,11 @@ import { RedisProxy } from '../helpers/proxy.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { until } from '../helpers/until.ts'
 
-/** Patient with Redis: on a machine that is busy enough, an answer may take longer than the second of the default. */
+/** A long REDIS_TIMEOUT: on a busy machine an answer may take longer than the default of one second. */
 const startApp = (t: TestContext, options: AppOptions = {}) =>
   startAnyApp(t, { env: { REDIS_TIMEOUT: '30000' }, ...options })
 
-/** Two hosts of one worker each, on one Redis, and what each has heard. */
+/** Two hosts with one worker each on one Redis, and the messages that each received. */
 async function startHosts(t: TestContext) {
   const redis = await startRedis(t)
   const heard: [slot: number, payload: unknown][] = []

@@ -4,7 +4,7 @@ import { startApp } from '../helpers/app.ts'
 import { once } from '../helpers/http.ts'
 
 const PROXY = '127.0.0.1'
-/** No test sees the end of its window. */
+/** The window is so long that no test sees its end. */
 const LIMITED = { RATE_WINDOW: String(2 ** 31 - 1), RATE_LIMIT: '10', RATE_EXEMPT: '192.0.2.0/24,2001:db8:ffff::/48' }
 
 interface Seen {
@@ -14,7 +14,7 @@ interface Seen {
   protocol: string
 }
 
-/** A worker's server with routes that tell what they know of their client. */
+/** A worker's server with routes that return what they know about their client. */
 async function start(t: TestContext, env: Record<string, string> = {}) {
   const lines: { msg: string; ip?: string }[] = []
   const { port } = await startApp(t, {

@@ -26,7 +26,7 @@ describe('routes without a session set no cookie and send no session command to 
           const response = await who.request({ method, path })
           assert.equal(response.headers['set-cookie'], undefined)
         })
-        // A script is one command, whatever it does inside.
+        // A script counts as one command.
         assert.deepEqual(commands.evalsha ? { evalsha: commands.evalsha } : commands, expected)
       }
       assert.equal((await redis.keys('*session:*')).length, 1, 'sessions: the one of GET /')
@@ -71,7 +71,7 @@ describe('an unchanged session is not stored', () => {
     const { app, redis } = await startApp(t)
     const visitor = new Visitor(app)
     await visitor.post('/session', { name: 'ada' })
-    // The first time that the cookie comes back, each worker notes whose session it is.
+    // When the cookie first comes back, each worker records the user of the session.
     await visitor.get('/session')
     for (let i = 0; i < 2; i++) {
       const commands = await commandsDuring(redis, async () => {
@@ -79,7 +79,7 @@ describe('an unchanged session is not stored', () => {
         assert.equal(response.json().name, 'ada')
         assert.equal(setCookieOf(response), undefined)
       })
-      // The script that reads sessions has the GETEX and the TIME in it; the GET is for the counter of visits.
+      // The script that reads sessions contains GETEX and TIME; GET reads the counter of visits.
       assert.deepEqual(commands, { evalsha: 1, time: 1, getex: 1, get: 1 })
     }
   })

@@ -9,7 +9,7 @@ import { RedisProxy } from '../helpers/proxy.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { until } from '../helpers/until.ts'
 
-/** A counter on a connection of its own, as every worker has one. */
+/** A counter with its own connection, as in every worker. */
 async function openCounter(t: TestContext, url: string, timeoutMs = 1000): Promise<Counter> {
   const link = new RedisConnection(url, timeoutMs, pino({ level: 'silent' }))
   t.after(() => link.stop())
@@ -61,7 +61,7 @@ test('callers that increment again right after an answer share one batch', async
   const [clients, rounds] = [32, 30]
   await Promise.all(
     times(clients, async () => {
-      // Not all at once at first, and then each with one request after the other, as clients of HTTP do.
+      // Starts at different times; then each client sends one request after the other, as HTTP clients do.
       for (let turns = Math.random() * 5; turns > 0; turns--) await new Promise(setImmediate)
       for (let round = 0; round < rounds; round++) {
         await counter.increment()
@@ -140,7 +140,7 @@ test('a batch that reaches Redis after later batches is not counted', async (t) 
   proxy.strand()
   const stranded = await Promise.allSettled(times(4, () => counter.increment()))
   assert.deepEqual(new Set(stranded.map((outcome) => outcome.status)), new Set(['rejected']))
-  // The connection that hangs is given up; on the next one the count goes on.
+  // The hanging connection is closed, and counting continues on the next one.
   await retryUntilAnswered(counter, numbers)
   assert.equal(await client.get('muster:hits'), '2')
   await proxy.flow()
@@ -230,7 +230,7 @@ test('a full Redis that evicts all keys with a TTL does not make a batch count t
   proxy.mute()
   const number = counter.increment()
   await until(async () => (await client.get('muster:hits')) === '2', 'Redis has counted it')
-  // Its answer is lost. Before it is asked for again, keys without a TTL fill Redis: it evicts whatever it may.
+  // The answer is lost. Before the batch is sent again, keys without a TTL fill Redis, which evicts all other keys.
   await client.config('SET', 'maxmemory', '8mb')
   const isFull = async (): Promise<boolean> => {
     const fill = Array.from({ length: 100 }, () => client.set(`other:${Math.random()}`, 'x'.repeat(10_000)))
@@ -278,7 +278,7 @@ test('a counter stops before 2^53, where numbers would repeat', async (t) => {
   assert.equal(await hits.increment(), 1)
 })
 
-/** Asks until there is an answer. @returns how many errors came before it */
+/** Repeats a request until it succeeds. @returns the number of errors before that */
 async function retryUntilAnswered(counter: Counter, numbers: number[]): Promise<number> {
   for (let errors = 0; ; errors++) {
     try {

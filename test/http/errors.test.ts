@@ -4,7 +4,7 @@ import type { FastifyPluginAsync, InjectOptions, LightMyRequestResponse } from '
 import { HttpError } from '../../src/common/errors.ts'
 import { startApp } from '../helpers/app.ts'
 
-/** Every refusal: Fastify's shape, and not a word more. */
+/** Every refusal has Fastify's shape and no further field. */
 function assertRefused(response: LightMyRequestResponse, statusCode: number, code: string | RegExp): void {
   assert.equal(response.statusCode, statusCode, response.body)
   assert.match(response.headers['content-type'] as string, /^application\/json/)

@@ -13,7 +13,7 @@ interface Frame {
   [field: string]: unknown
 }
 
-/** Reads a stream of events, one after the other. */
+/** Reads the events of a stream one by one. */
 class Events {
   readonly #stream: Readable
   #text = ''
@@ -25,7 +25,7 @@ class Events {
     })
   }
 
-  /** The next event, as its fields. */
+  /** Returns the fields of the next event. */
   async next(): Promise<Record<string, string>> {
     while (!this.#text.includes('\n\n')) await once(this.#stream, 'data')
     const end = this.#text.indexOf('\n\n')
@@ -34,7 +34,7 @@ class Events {
     return Object.fromEntries(lines.map((line) => line.split(/: (.*)/s, 2)))
   }
 
-  /** The next frame, or the next of which something is true. */
+  /** Returns the next snapshot that fulfils a condition. */
   async frame(matches: (frame: Frame) => boolean = () => true): Promise<Frame> {
     for (;;) {
       const frame = JSON.parse((await this.next()).data!) as Frame
@@ -123,7 +123,7 @@ test('streams of a worker share one read of the counter per second, and without 
   const commands = await commandsDuring(redis, async () => {
     for (let i = 0; i < frames; i++) await Promise.all(all.map((one) => one.frame()))
   })
-  // One look each would be ten times as many.
+  // One read per client would be ten times as many.
   assert.ok((commands.get ?? 0) <= 2 * frames, JSON.stringify(commands))
   for (const one of [response, ...others.map((other) => other.response)]) one.destroy()
   await until(() => timers() < watching, 'the timer is gone')

@@ -6,7 +6,7 @@ import { startApp, Visitor } from '../helpers/app.ts'
 import { anyJson, fuzz } from '../helpers/fuzz.ts'
 
 const TOKEN = 'c'.repeat(40)
-/** Nothing here takes so long. */
+/** Longer than any answer takes. */
 const HANG_MS = 3000
 
 const latin1 = (first: number, last: number) =>
@@ -91,13 +91,13 @@ test('any request is answered in time, and never with 500', async (t) => {
       const asked = request({ port, host: '127.0.0.1', agent, method, path, headers: all, timeout: HANG_MS })
       asked.on('timeout', () => asked.destroy(new Error(`no answer in ${HANG_MS} ms`)))
       asked.on('error', (error: NodeJS.ErrnoException) => {
-        // What the parser refuses has no method: a HEAD gets the body, too, at the end of its connection.
+        // The parser refuses before it knows the method: a HEAD gets the body too, at the end of its connection.
         if (method === 'HEAD' && error.code === 'HPE_CLOSED_CONNECTION')
           resolve(Object.assign(Object.create(null), { statusCode: 400, text: '' }))
         else reject(error)
       })
       asked.on('response', (response) => {
-        // A stream has no end.
+        // A stream does not end by itself.
         if (/event-stream/.test(response.headers['content-type'] ?? '')) response.destroy()
         let text = ''
         response.on('data', (chunk: Buffer) => (text += chunk.toString('latin1')))
@@ -111,7 +111,7 @@ test('any request is answered in time, and never with 500', async (t) => {
   const runs = await fuzz(0.35, ask, async (asked) => {
     const { statusCode = 0, text } = await send(asked)
     statuses.set(statusCode, (statuses.get(statusCode) ?? 0) + 1)
-    // No primary is behind this app: what an operator may ask comes so far.
+    // This app has no primary: accepted commands get 503.
     const away = /"code":"PRIMARY_AWAY"/.test(text)
     const expected = asked.method === 'PROPFIND' ? statusCode === 501 : statusCode === 503 && away
     assert.ok((statusCode >= 200 && statusCode < 500) || expected, `${statusCode} ${text}`)
@@ -131,7 +131,7 @@ test('any request is answered in time, and never with 500', async (t) => {
     const headers = { cookie: `sid=${other}` }
     const { statusCode, text } = await send({ method: 'GET', path: '/session', headers, body: '' })
     assert.equal(statusCode, 200)
-    // "%2f" is "%2F": what is signed is what they stand for.
+    // "%2f" equals "%2F": the signature covers the decoded characters.
     if (decoded(other) !== decoded(cookie)) assert.equal((JSON.parse(text) as { name: unknown }).name, null, other)
   })
   const [tooDeep] = fc.sample(

@@ -7,7 +7,7 @@ import { startApp } from '../helpers/app.ts'
 
 const DATA = new URL('../../../test/data/http-requests/', import.meta.url)
 
-/** Bytes of a file of the collection: its line feeds are layout, the escapes are what is meant. */
+/** Bytes of a file of the collection: its line feeds are layout, only the escapes count. */
 function requestOf(file: string): Buffer {
   const escapes: Record<string, string> = { r: '\r', n: '\n', t: '\t', '0': '\0' }
   const text = readFileSync(new URL(file, DATA), 'latin1')
@@ -18,14 +18,14 @@ function requestOf(file: string): Buffer {
   return Buffer.from(text, 'latin1')
 }
 
-/** A Host for requests that have none: all but the fault that is meant is then right. */
+/** Adds a Host to requests without one, so that only the intended fault remains. */
 function withHost(request: Buffer): Buffer {
   const text = request.toString('latin1')
   if (/\nhost:/i.test(text)) return request
   return Buffer.from(text.replaceAll(' HTTP/1.1\r\n', ' HTTP/1.1\r\nHost: localhost\r\n'), 'latin1')
 }
 
-/** All that comes back until the server closes. */
+/** Returns everything that the server sends until it closes. */
 function send(port: number, bytes: Buffer): Promise<string> {
   return new Promise((resolve, reject) => {
     let text = ''
@@ -39,7 +39,7 @@ function send(port: number, bytes: Buffer): Promise<string> {
 
 const statusesOf = (text: string) => [...text.matchAll(/HTTP\/1\.1 (\d+) /g)].map((match) => Number(match[1]))
 
-/** Of those in `invalid` what is answered all the same, and why. */
+/** Exceptions in `invalid`: requests that are answered, with the reason. */
 const ACCEPTED: Record<string, string> = {
   '006.http': 'longer than a limit set in that test; ours is 8 KiB',
   '007.http': 'longer than a limit set in that test; ours is 16 KiB for the whole head',
@@ -54,7 +54,7 @@ const ACCEPTED: Record<string, string> = {
   'rfc9110_trailer_forbidden_host_01.http': 'trailers are dropped unread: no name in them can mean anything'
 }
 
-/** Of those in `valid` what is not 200 for every request in it, and why that is what the standards say, or allow. */
+/** Exceptions in `valid`: requests with another status than 200, with the reason in the standards. */
 const ANSWERED: Record<string, [statuses: number[], why: string]> = {
   '009.http': [
     [400],
@@ -87,7 +87,7 @@ const ANSWERED: Record<string, [statuses: number[], why: string]> = {
   'rfc9112_target_authority_ipv6_01.http': [[405], 'this server is not a proxy']
 }
 
-/** A worker's server with one route that answers 200 to whatever gets through. */
+/** A worker's server with one route that answers 200 to every accepted request. */
 const startOpen = (t: Parameters<typeof startApp>[0]) =>
   startApp(t, {
     listen: true,

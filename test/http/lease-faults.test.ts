@@ -10,7 +10,7 @@ const DAY_MS = 86_400_000
 const UNAVAILABLE = { statusCode: 503, code: 'STATE_UNAVAILABLE' }
 const UNACKNOWLEDGED = /Redis has not acknowledged the end of a lease/
 
-/** Two workers: the first one behind a proxy, whose commands take `timeoutMs` at most. */
+/** Two workers. The first is connected through a proxy, and its commands time out after `timeoutMs`. */
 async function startPair(t: Parameters<typeof startWorkers>[0], timeoutMs?: number) {
   const { url, client, open } = await startWorkers(t)
   const proxy = await RedisProxy.start(t, url)

@@ -12,7 +12,7 @@ import { Connection, head, NoAnswer, once } from '../helpers/http.ts'
 import { timed } from '../helpers/timed.ts'
 import { until } from '../helpers/until.ts'
 
-/** What comes back for these bytes, sent at once, until the server closes. */
+/** Sends these bytes at once. @returns everything that the server sends until it closes */
 function exchange(port: number, text: string): Promise<string> {
   return new Promise((resolve, reject) => {
     let answer = ''
@@ -193,7 +193,7 @@ timed('who takes less of an answer than SEND_MIN_RATE is cut, though it never st
   const sweep = cutSlowClients(connections!.registry.all, config.http)
   t.after(() => clearInterval(sweep))
   let taken = 0
-  // Some 640 KiB a second.
+  // About 640 KiB per second.
   const slow = connect(port, '127.0.0.1', () => slow.write(head('GET', '/much')))
   t.after(() => slow.destroy())
   slow.on('error', () => {})
@@ -240,7 +240,7 @@ timed('while the event loop cannot keep up, requests are refused and probes are 
 test('a request on a connection that was already reset reaches no hook and is not an error', async (t) => {
   const lines: string[] = []
   const { app, port, connections, redis } = await startApp(t, { listen: true, onLog: (line) => lines.push(line) })
-  // The connection is accepted here, as the primary does it, and given to the worker's server once the client has gone.
+  // The test accepts the connection like the primary, and passes it to the worker's server after the client has left.
   const acceptor = createServer({ pauseOnConnect: true }).listen(0, '127.0.0.1')
   t.after(() => acceptor.close())
   await event(acceptor, 'listening')

@@ -57,7 +57,7 @@ describe('callers that wait for a lock', () => {
     await until(() => client.zcard(QUEUE), 'a place in the queue')
     end('done')
     await first
-    // The waiting caller holds the lock by now, or is the next to get it.
+    // The waiting caller holds the lock now, or gets it next.
     await assert.rejects(a.locks.lock('job', 5000, never), HELD)
     await next.begun
     next.end('in turn')

@@ -3,7 +3,7 @@ import { describe, type TestContext, test } from 'node:test'
 import { type AppOptions, commandsDuring, startApp as startAnyApp, Visitor } from '../helpers/app.ts'
 import { timed } from '../helpers/timed.ts'
 
-/** Patient with Redis: on a machine that is busy enough, an answer may take longer than the second of the default. */
+/** A long REDIS_TIMEOUT: on a busy machine an answer may take longer than the default of one second. */
 const startApp = (t: TestContext, options: AppOptions = {}) =>
   startAnyApp(t, { env: { REDIS_TIMEOUT: '30000' }, ...options })
 

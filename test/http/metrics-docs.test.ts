@@ -13,7 +13,7 @@ import { startApp } from '../helpers/app.ts'
 
 const PAGE = new URL('../../../docs/reference/metrics.md', import.meta.url)
 const BEGIN = '<!-- the tables are generated: UPDATE=1 node scripts/test.mjs metrics-docs -->\n'
-/** prom-client's own: they are in its documentation. */
+/** Metrics of prom-client, which its documentation describes. */
 const OF_PROCESS = /^(process|nodejs)_/
 
 function primaryFamilies(): Family[] {

@@ -9,12 +9,12 @@ import { parseMetrics } from '../helpers/metrics.ts'
 import { missing } from '../helpers/programs.ts'
 import { until } from '../helpers/until.ts'
 
-/** The page as it is now. */
+/** Returns the current page. */
 async function page(app: TestApp['app']): Promise<Map<string, number>> {
   return parseMetrics((await app.inject('/metrics')).body)
 }
 
-/** The requests counted so far, by their labels. */
+/** Returns the counted requests by their labels. */
 async function requests(visitor: Visitor): Promise<Record<string, number>> {
   const series = parseMetrics((await visitor.get('/metrics')).body)
   const counts: Record<string, number> = {}
@@ -195,7 +195,7 @@ test('sizes, requests in flight and aborted requests are measured', async (t) =>
   const { port } = app.server.address() as { port: number }
   const aborted = 'http_requests_aborted_total{method="GET",route="/waits",worker="0"}'
   assert.equal(sized.get(aborted), 0)
-  // Two at once on one connection: the second one waits behind the first.
+  // Two requests at once on one connection: the second waits for the first.
   const socket = connect(port, '127.0.0.1')
   socket.write('GET /waits HTTP/1.1\r\nhost: x\r\n\r\nGET /waits HTTP/1.1\r\nhost: x\r\n\r\n')
   const inFlight = async () => (await page(app)).get('http_requests_in_flight{worker="0"}')

@@ -47,7 +47,7 @@ test('the page shows the numbers of its own request', async (t) => {
   assert.doesNotMatch(first.body, /\{\{|undefined/, 'a hole in the page')
 })
 
-/** A page, and every file that it names, or that one of those names. */
+/** A page and all files that it references, directly or through another file. */
 async function filesOf(visitor: Visitor, page: string) {
   const html = await visitor.get(page, { accept: CHROME })
   const files = new Map<string, LightMyRequestResponse>()

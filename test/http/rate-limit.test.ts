@@ -5,7 +5,7 @@ import type { FastifyInstance } from 'fastify'
 import { startApp } from '../helpers/app.ts'
 import { startRedis } from '../helpers/redis.ts'
 
-/** One window that no test sees the end of. */
+/** The window is so long that no test sees its end. */
 const WINDOW = { RATE_WINDOW: String(2 ** 31 - 1), RATE_EXEMPT: '192.0.2.0/24,2001:db8:ffff::/48' }
 
 const start = (t: TestContext, env: Record<string, string>, redis?: Awaited<ReturnType<typeof startRedis>>) =>
@@ -14,7 +14,7 @@ const start = (t: TestContext, env: Record<string, string>, redis?: Awaited<Retu
 const ask = async (app: FastifyInstance, remoteAddress: string, headers: Record<string, string> = {}) =>
   (await app.inject({ url: '/digest/a', remoteAddress, headers })).statusCode
 
-/** How many of so many requests got through. */
+/** Sends a number of requests. @returns how many were accepted */
 async function through(requests: number, request: () => Promise<number>): Promise<number> {
   let passed = 0
   for (let i = 0; i < requests; i++) if ((await request()) === 200) passed++

@@ -14,11 +14,11 @@ const BACK_WITHIN = 3000
 
 interface Away extends TestApp {
   proxy: RedisProxy
-  /** Has a session since before. */
+  /** A visitor who already has a session. */
   known: Visitor
 }
 
-/** An app behind a proxy, with a visitor who is signed in. */
+/** An app that reaches Redis through a proxy, and a visitor who is signed in. */
 async function start(t: TestContext): Promise<Away> {
   const redis = await startRedis(t)
   const proxy = await RedisProxy.start(t, redis.url)
@@ -29,7 +29,7 @@ async function start(t: TestContext): Promise<Away> {
   return { ...started, proxy, known }
 }
 
-/** What needs Redis, by somebody who has a session and by somebody who has none. */
+/** Requests that need Redis, from a visitor with a session and from one without. */
 function everything({ app, known }: Away): (() => Promise<LightMyRequestResponse>)[] {
   const stranger = () => new Visitor(app)
   const again = () => new Visitor(app, known.cookie)
@@ -58,7 +58,7 @@ function assertUnavailable(response: LightMyRequestResponse): void {
   assert.equal(response.headers['set-cookie'], undefined, 'a cookie of a session that is not stored')
 }
 
-/** Asks all of it at once. @returns how long each answer took, in ms */
+/** Sends all requests at once. @returns the duration of each answer in ms */
 function timesOf(asks: (() => Promise<LightMyRequestResponse>)[]): Promise<number[]> {
   return Promise.all(
     asks.map(async (ask) => {
@@ -99,7 +99,7 @@ for (const [how, { leave, back }] of Object.entries(ways)) {
         await until(() => away.link.up, 'Redis is up')
       }
       for (let i = 0; i < 2 * asks.length; i++) {
-        // The best of three, since other processes share the cores.
+        // The best of three, because other processes share the cores.
         const best = Math.min(...rounds.map((times) => times[i]!))
         assert.ok(
           best < REDIS_TIMEOUT + MARGIN,
@@ -134,7 +134,7 @@ for (const [how, { leave, back }] of Object.entries(ways)) {
       const away = await start(t)
       await leave(away)
       await until(async () => (await away.app.inject('/hits')).statusCode === 503, 'a 503')
-      // So long that the client tries again only now and then.
+      // Long enough that the client rarely reconnects.
       const gone = performance.now()
       await until(() => performance.now() - gone > 2000, 'two seconds')
       await back(away)

@@ -17,7 +17,7 @@ interface Line {
 
 const WARN = 40
 
-/** The user `limited` has a right to every key but those of sessions. */
+/** The Redis user `limited` may access every key except those of sessions. */
 async function start(t: TestContext, url: (server: RedisServer) => string = ({ url }) => url) {
   const server = await RedisServer.start(t, {
     user: 'limited on >secret resetkeys ~muster:[^s]* ~{muster:[^s]* ~muster:settings ~muster:session-* allchannels +@all'

@@ -11,7 +11,7 @@ import { timed } from '../helpers/timed.ts'
 import { until } from '../helpers/until.ts'
 
 const REDIS_TIMEOUT = 1000
-/** The promise is the time-out + 100 ms; other processes share the cores. */
+/** The promise is the timeout + 100 ms; the rest allows for other processes on the cores. */
 const ANSWER_WITHIN = 2 * REDIS_TIMEOUT
 const BACK_WITHIN = 3000
 
@@ -19,17 +19,17 @@ interface World extends TestApp {
   redisServer: RedisServer
   proxy: RedisProxy
   log: { level: number; msg: string; cause?: string; awayMs?: number }[]
-  /** Has a session since before. */
+  /** A visitor who already has a session. */
   known: Visitor
 }
 
 interface Failure {
   settings?: Settings
-  /** Where the app finds its Redis, should that not be the server itself. */
+  /** The app's REDIS_URL when it is not the URL of the server. */
   url?: (server: RedisServer, proxy: RedisProxy) => string
   leave: (world: World) => unknown
   back: (world: World) => unknown
-  /** What the log must say, once. */
+  /** The text that the log must contain once. */
   cause: RegExp
 }
 
@@ -55,7 +55,7 @@ const failures: Record<string, Failure> = {
     cause: /no answer within 1000 ms/
   },
   'is busy with a script': {
-    // Silent at first; then it answers that it is busy.
+    // Redis is silent at first, then answers that it is busy.
     settings: { 'lua-time-limit': 1.5 * REDIS_TIMEOUT },
     leave: ({ redisServer }) =>
       void redisServer
@@ -71,7 +71,7 @@ const failures: Record<string, Failure> = {
       for (let i = 0; i < 3000; i++) void redisServer.client.set(`ballast:${i}`, 'x'.repeat(1024))
       await redisServer.client.save()
       await redisServer.end('SIGKILL')
-      // 5 ms a key, and an ear for clients after each.
+      // 5 ms per key; Redis serves clients after each.
       await redisServer.run({ 'key-load-delay': 5000, 'loading-process-events-interval-bytes': 1024 })
     },
     back: ({ redisServer }) => redisServer.client.config('SET', 'key-load-delay', 0),
@@ -157,7 +157,7 @@ async function start(t: TestContext, { settings = {}, url }: Failure): Promise<W
     env: { REDIS_TIMEOUT: `${REDIS_TIMEOUT}` },
     log: pino({ level: 'info' }, { write: (line: string) => void log.push(JSON.parse(line)) })
   })
-  // As the primary does it.
+  // Like the primary.
   started.link.on('change', (up) => {
     started.view.redis = up
   })
@@ -167,7 +167,7 @@ async function start(t: TestContext, { settings = {}, url }: Failure): Promise<W
   return { ...started, redisServer, proxy, log, known }
 }
 
-/** What needs Redis, by somebody who has a session and by somebody who has none. */
+/** Requests that need Redis, from a visitor with a session and from one without. */
 function everything({ app, known }: World): (() => Promise<LightMyRequestResponse>)[] {
   const stranger = () => new Visitor(app)
   const again = () => new Visitor(app, known.cookie)
@@ -182,7 +182,7 @@ function everything({ app, known }: World): (() => Promise<LightMyRequestRespons
   ]
 }
 
-/** Asks all of it, three times over, at once. @returns the longest that an answer took, in ms, and what was answered */
+/** Sends all requests three times at once. @returns the longest duration in ms, and the answers */
 async function ask(world: World): Promise<{ ms: number; answers: LightMyRequestResponse[] }> {
   const began = performance.now()
   const answers = await Promise.all([1, 2, 3].flatMap(() => everything(world)).map((one) => one()))
@@ -210,7 +210,7 @@ describe('a Redis that', { concurrency: 3 }, () => {
 
       const first = await ask(world)
       assert.ok(first.ms < ANSWER_WITHIN, `the first answers took ${first.ms} ms`)
-      // What only reads may still be answered, until the first write has failed.
+      // Requests that only read may still succeed until the first write has failed.
       for (const answer of first.answers) if (answer.statusCode !== 200) assertUnavailable(answer)
       assert.ok(first.answers.some(({ statusCode }) => statusCode === 503))
 

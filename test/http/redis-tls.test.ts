@@ -7,14 +7,14 @@ import { Authority } from '../helpers/certificates.ts'
 import { RedisServer } from '../helpers/redis-server.ts'
 import { until } from '../helpers/until.ts'
 
-/** A Redis that speaks nothing but TLS, with a certificate for these names. */
+/** A Redis that accepts only TLS, with a certificate for these names. */
 async function start(t: TestContext, names = 'IP:127.0.0.1') {
   const authority = new Authority(t)
   const redis = await RedisServer.start(t, authority.certify(names))
   return { authority, redis, url: `rediss://127.0.0.1:${redis.port}` }
 }
 
-/** An app that trusts who it is told to, and what it says of Redis. */
+/** An app with these trusted certificates, and its view of Redis. */
 async function startTrusting(t: TestContext, redis: RedisServer, url: string, ca?: string) {
   const log: { msg: string; cause?: string }[] = []
   const started = await startApp(t, {

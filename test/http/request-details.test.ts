@@ -23,7 +23,7 @@ function open(t: TestContext, port: number) {
 
 const statusesOf = (text: string) => [...text.matchAll(/HTTP\/1\.1 (\d{3}) /g)].map(([, status]) => Number(status))
 
-/** What comes back for these bytes until the server closes, as it does after a refusal. */
+/** Sends these bytes. @returns everything that the server sends until it closes, as it does after a refusal */
 async function refusalOf(t: TestContext, port: number, bytes: string): Promise<{ text: string; statuses: number[] }> {
   const client = open(t, port)
   client.socket.write(bytes, 'latin1')
@@ -69,7 +69,7 @@ test('100 Continue is sent when the body is read, and never before a refusal', a
   for (const [what, [status, text]] of Object.entries(refused)) {
     const answer = await refusalOf(t, port, text)
     assert.deepEqual(answer.statuses, [status], what)
-    // The client may send its body or not: the next request could not be told from it.
+    // The client may or may not send the body, so the start of the next request would be uncertain.
     assert.match(answer.text, /^connection: close\r$/im, what)
   }
 
@@ -153,7 +153,7 @@ test('unknown methods and transfer codings get 501; invalid requests and bare li
     [head('get', '/host'), [501]],
     [head("!#$%&'*+-.^_`|~", '/host'), [501]],
     [head('PROPFIND', '/host'), [501]],
-    // The parsers of older versions of Node do not know it.
+    // Parsers of older Node versions do not support it.
     [head('QUERY', '/host', { connection: 'close' }), [METHODS.includes('QUERY') ? 405 : 501]],
     [`${good}${head('BREW', '/host')}`, [200, 501]],
     [`${good}${head('get', '/host')}`, [200, 501]],

@@ -55,7 +55,7 @@ const routes: FastifyPluginAsync = async (app) => {
   })
 }
 
-/** An app whose log is as a worker's. @param options in addition to its routes */
+/** An app with the log of a worker. @param options in addition to its routes */
 async function start(t: TestContext, logLevel = 'info', options: Pick<AppOptions, 'listen' | 'env'> = {}) {
   const lines: RequestLine[] = []
   const write = (text: string) => void lines.push(JSON.parse(text))
@@ -138,7 +138,7 @@ test("the request id is the client's if it is valid, and appears in log lines an
 
 test('event streams have the request id too', async (t) => {
   const { app, draining } = await startApp(t, { env: TOKENS })
-  // The streams of a worker that leaves end at once.
+  // The streams of a draining worker end at once.
   draining.abort()
   const headers = { authorization: `Bearer ${TOKENS.ADMIN_READ_TOKEN}`, 'x-request-id': 'stream-1' }
   for (const url of ['/events', '/admin/events']) {
@@ -183,7 +183,7 @@ describe('an incomplete upload', () => {
   const half = (path: string, type: string) =>
     `${head('POST', path, { 'content-type': type, 'content-length': '100' })}{"a":`
   const uploads = { '/upload': 'application/json', '/stream': 'application/octet-stream' }
-  /** Every line about requests and their handlers; none of them may come later. */
+  /** Returns every line about requests and their handlers; none may come later. */
   const linesOf = async ({ lines, app }: Awaited<ReturnType<typeof start>>) => {
     await until(() => app.completion.inFlight() === 0 && lines.some(({ msg }) => msg === 'request'), 'the line')
     await new Promise((resolve) => setImmediate(resolve))

@@ -78,7 +78,7 @@ test('no body that a form of another site can send is parsed', async (t) => {
   }
 })
 
-/** Two WebSockets that say who is signed in, wired as @fastify/websocket does it: the request runs through all hooks. */
+/** Two WebSockets that send the name of the user, wired as @fastify/websocket does it: the request runs through all hooks. */
 const webSockets: FastifyPluginAsync = async (app) => {
   const server = new WebSocketServer({ noServer: true })
   app.server.on('upgrade', (request: IncomingMessage, socket: Duplex) => {
@@ -106,7 +106,7 @@ test('a page of another site cannot open a WebSocket with the cookie of a visito
   const { app, port } = await startApp(t, { listen: true, routes })
   const visitor = new Visitor(app)
   await visitor.post('/session', { name: 'ada' })
-  /** What the socket says, or the status of the refusal. */
+  /** The answer of the socket, or the status of the refusal. */
   const open = (path: string, headers: Record<string, string>) =>
     new Promise<string | number | undefined>((resolve, reject) => {
       const socket = new WebSocket(`ws://127.0.0.1:${port}${path}`, {

@@ -13,7 +13,7 @@ declare module 'fastify' {
   }
 }
 
-/** Routes that read the session, wait until they are let go, and then change it. */
+/** Routes that read the session, wait for the test, and then change it. */
 function held() {
   const waiting: (() => void)[] = []
   let arrived = 0
@@ -59,7 +59,7 @@ function held() {
   }
   return {
     routes,
-    /** Resolves when so many requests have their session and wait. */
+    /** Resolves when this number of requests have their session and wait. */
     waits: (count: number) =>
       new Promise<void>((resolve) => {
         const look = () => arrived >= count && resolve()

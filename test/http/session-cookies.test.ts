@@ -9,7 +9,7 @@ const OLD_SECRET = 'tr0ub4dor-and-three-of-its-friends'
 const HTTPS = { 'x-forwarded-proto': 'https' }
 const PROXY = { TRUST_PROXY: '127.0.0.1' }
 
-/** Without what changes from one to the next. */
+/** Removes the parts that differ between answers. */
 const lasting = (attributes: string) =>
   attributes
     .split('; ')
@@ -113,7 +113,7 @@ test('the session id comes from the cookie only', async (t) => {
   assert.equal((await visitor.get('/session')).json().name, 'ada')
 })
 
-/** An app whose secret was changed since a visitor signed in. */
+/** An app whose secret changed after a visitor signed in. */
 async function rotateSecret(t: TestContext) {
   const old = await startApp(t, { env: { SESSION_SECRET: OLD_SECRET } })
   const visitor = new Visitor(old.app)

@@ -85,7 +85,7 @@ test('a handler that throws stores nothing: neither a new session nor a change',
   assert.equal((await visitor.get('/note')).body, 'good')
 })
 
-/** Routes that do to a session what a careless handler does; two of them wait in the middle, until they are let go. */
+/** Routes that treat a session like a careless handler; two of them wait for the test in the middle. */
 function careless() {
   const waiting: (() => void)[] = []
   const pause = () => new Promise<void>((resolve) => waiting.push(resolve))
@@ -120,7 +120,7 @@ function careless() {
       return 'ok'
     })
   }
-  /** Somebody with a session that has two keys; `again` makes a request of the same session. */
+  /** A visitor whose session has two keys; `again` sends another request of the same session. */
   const start = async (t: TestContext, env: Record<string, string> = {}) => {
     const started = await startApp(t, { routes, env })
     const visitor = new Visitor(started.app)
@@ -262,14 +262,14 @@ test('visits during a sign-in get different numbers, and the new session has the
     const signingIn = visitor.post('/session', { name: 'ada' }).then((answer) => {
       signedIn = answer
     })
-    // One in each turn of the event loop, so that some come in the middle of it.
+    // One in each turn of the event loop, so that some arrive in the middle.
     while (!signedIn) {
       visits.push(new Visitor(app, cookie).get('/'))
       await new Promise(setImmediate)
     }
     await signingIn
     const answers = await Promise.all(visits)
-    // A request that was read when the session was gone already is the first visit of a stranger.
+    // A request that found the session gone is the first visit of a new session.
     const counted = answers.map((answer) => answer.json().visits as number).filter((visits) => visits > 1)
     assert.deepEqual(
       counted.sort((a, b) => a - b),

@@ -7,10 +7,10 @@ import { sessionKey, startApp, Visitor } from '../helpers/app.ts'
 
 const MINUTE = 60_000
 const IDLE = 30 * MINUTE
-/** Of a time that runs while the test does. */
+/** Tolerance for times that pass while the test runs. */
 const SLACK = MINUTE
 
-/** So much time passes for everything in Redis that has an end. */
+/** Simulates time: shortens the TTL of every key in Redis. */
 async function passes(redis: Redis, ms: number): Promise<void> {
   for (const key of await redis.keys('*')) {
     const left = await redis.pttl(key)
@@ -95,7 +95,7 @@ test('a session ends SESSION_MAX_AGE after its start, however much it is used', 
   const visitor = new Visitor(app)
   await visitor.post('/session', { name: 'ada' })
   const key = sessionKey(visitor.sessionId)
-  /** As if it had begun so long ago. */
+  /** Makes a session look as if it started earlier. */
   const age = async (ms: number) => {
     const stored = (await redis.get(key))!
     const { createdAt } = JSON.parse(stored)
@@ -126,7 +126,7 @@ test('a session in constant use ends then too, and leaves nothing in Redis', asy
   const { cookie } = visitor
   const key = sessionKey(visitor.sessionId)
   for (let i = 0; ; i++) {
-    // At once, so that they are merged.
+    // Concurrently, so that they are merged.
     const answers = await Promise.all([1, 2].map((n) => new Visitor(app, cookie).post(`/note/${10 * i + n}`)))
     const names = answers.map((answer) => answer.json().name)
     if (!names.includes('ada')) break
@@ -152,7 +152,7 @@ test('a write to a session that has just become too old is not stored', async (t
   await visitor.post('/visits/1/0')
   const key = sessionKey(visitor.sessionId)
   await sleep(500)
-  // Read in time, so that Redis has it until a second after that.
+  // Read in time, so that Redis keeps it for another second.
   const late = await visitor.post('/visits/2/600')
   assert.equal(late.statusCode, 200)
   const kept = await redis.get(key)

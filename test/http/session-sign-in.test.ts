@@ -8,7 +8,7 @@ import { until } from '../helpers/until.ts'
 
 const VISITS = 3
 
-/** An app, with a proxy in front of its Redis, whose handlers fail after a sign-in in the ways that their paths say. */
+/** An app with a proxy in front of Redis. Its handlers fail after a sign-in in the way that their paths name. */
 async function start(t: TestContext) {
   const server = await startRedis(t)
   const proxy = await RedisProxy.start(t, server.url)
@@ -43,13 +43,13 @@ async function start(t: TestContext) {
       })
     }
   })
-  /** Somebody with a session of so many visits. */
+  /** A visitor whose session has this number of visits. */
   const visit = async () => {
     const visitor = new Visitor(app)
     for (let i = 0; i < VISITS; i++) await visitor.get('/')
     return visitor
   }
-  /** Fails unless all of the sign-in has happened. */
+  /** Asserts that the sign-in happened completely. */
   const assertAll = async (visitor: Visitor, oldCookie: string) => {
     assert.notEqual(visitor.cookie, oldCookie)
     const { name, visits } = (await visitor.get('/session')).json()
@@ -59,7 +59,7 @@ async function start(t: TestContext) {
     assert.equal(await redis.exists(sessionKey(new Visitor(app, oldCookie).sessionId)), 0)
     assert.equal((await app.sessions.list('ada')).length, 1)
   }
-  /** Fails unless nothing of it has happened. */
+  /** Asserts that the sign-in did not happen at all. */
   const assertNone = async (visitor: Visitor, oldCookie: string) => {
     assert.equal(visitor.cookie, oldCookie)
     assert.deepEqual(await app.sessions.list('ada'), [], 'a phantom is in the list')
@@ -92,7 +92,7 @@ test('a hook that throws after the sign-in is stored changes nothing: the new co
   await assertAll(visitor, before)
 })
 
-/** What is in the request of each step, and of no other. */
+/** A text that occurs in the request of each step and in no other. */
 const steps = { 'the end of the old session': ':renewed', 'the new session': '"name":"ada"', 'the list': ':user:{' }
 
 for (const [step, text] of Object.entries(steps)) {
@@ -130,7 +130,7 @@ test('a sign-in that reaches Redis after it was answered with 503 changes nothin
   hooks.afterSignIn = () => proxy.strand()
   const response = await visitor.post('/sign-in/ada')
   assert.equal(response.statusCode, 503, response.body)
-  // By another connection, before what the first one holds back.
+  // Over another connection, before the data that the first one holds back.
   await undone()
   await proxy.flow()
   await assertNone(visitor, before)

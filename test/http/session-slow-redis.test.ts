@@ -7,16 +7,16 @@ import { startRedis } from '../helpers/redis.ts'
 import { until } from '../helpers/until.ts'
 
 const REDIS_TIMEOUT = 1000
-/** One round trip is in time, two are not. */
+/** One round trip is fast enough, two are not. */
 const DELAY = 700
-/** The promise is the timeout + 100 ms; other processes share the cores. */
+/** The promise is the timeout + 100 ms; the rest allows for other processes on the cores. */
 const ANSWER_WITHIN = REDIS_TIMEOUT + 300
 
-/** An app whose Redis answers late as soon as the test says so, and a visitor with a session. */
+/** An app whose Redis becomes slow when the test says so, and a visitor with a session. */
 async function start(t: TestContext) {
   const server = await startRedis(t)
   const proxy = await RedisProxy.start(t, server.url)
-  /** When handlers of slow writes had done their work. */
+  /** The times at which handlers of slow writes were done. */
   const began: number[] = []
   const { app, redis } = await startApp(t, {
     redis: server,
@@ -42,7 +42,7 @@ async function start(t: TestContext) {
   return { app, redis, proxy, visitor, began }
 }
 
-/** How often Redis has run a command. */
+/** Returns how often Redis has run a command. */
 async function callsOf(redis: Redis, command: string): Promise<number> {
   const [, calls = '0'] =
     new RegExp(`^cmdstat_${command}:calls=(\\d+)`, 'm').exec(await redis.info('commandstats')) ?? []

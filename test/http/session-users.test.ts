@@ -9,7 +9,7 @@ import { until } from '../helpers/until.ts'
 const MINUTE = 60_000
 const indexKeys = (redis: Redis) => redis.keys('muster:user:*')
 
-/** Signs in, and comes back with the cookie. */
+/** Signs in and sends the cookie again. */
 async function signIn(visitor: Visitor, name: string): Promise<Visitor> {
   await visitor.post('/session', { name })
   await visitor.get('/session')

@@ -7,7 +7,7 @@ import { until } from '../helpers/until.ts'
 const SECRET = 'correct-horse-battery-staple-2026'
 const OLD_SECRET = 'tr0ub4dor-and-three-of-its-friends'
 
-/** A cookie for this id, signed as the app would. */
+/** A cookie for this id with a valid signature. */
 const signed = (id: string, secret = SECRET) => encodeURIComponent(new Signer(secret).sign(id))
 
 test('the cookie is HttpOnly, SameSite=Lax, and lasts as long as a session may', async (t) => {

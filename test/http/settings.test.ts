@@ -10,7 +10,7 @@ import { startRedis } from '../helpers/redis.ts'
 import { timed } from '../helpers/timed.ts'
 import { until } from '../helpers/until.ts'
 
-/** Patient with Redis: on a machine that is busy enough, an answer may take longer than the second of the default. */
+/** A long REDIS_TIMEOUT: on a busy machine an answer may take longer than the default of one second. */
 const startApp = (t: TestContext, options: AppOptions = {}) =>
   startAnyApp(t, { env: { REDIS_TIMEOUT: '30000' }, ...options })
 
@@ -56,7 +56,7 @@ describe('a setting', () => {
     for (const settings of [announced, comparing.app.shared.settings]) {
       await until(() => settings.get('banner') === 'lost', 'the first value')
     }
-    // The replica that takes over never had this write, so that the next one makes the same version again.
+    // The replica that takes over never got this write, so the next write has the same version again.
     await redis.client.del('muster:settings')
     assert.equal(await mine.set('banner', 'kept'), 1)
     await until(() => announced.get('banner') === 'kept', 'the announced value')
