@@ -124,7 +124,7 @@ test('a second signal, another signal and SIGQUIT cut connections at once, exit 
     for (const signal of signals) {
       const from = service.lines.length
       service.child.kill(signal)
-      await service.line((line) => /draining|the service ends/.test(line.msg), from)
+      await service.line((line) => /draining|service ended/.test(line.msg), from)
       // The same signal within half a second is the one that npm forwards.
       if (signals[1] === signal) await sleep(600)
     }

@@ -11,7 +11,7 @@ import {
   type State
 } from '../../src/primary/policy/types.ts'
 
-/** Backoff and attempts as the service has them; short deadlines, since only their order matters; no canary time. */
+/** The service's backoff and attempts, short deadlines (only their order matters), and no canary time. */
 export const limits: Limits = {
   ...LIMITS,
   bootMs: 1000,
@@ -23,12 +23,12 @@ export const limits: Limits = {
   maxAgeMs: 0
 }
 
-/** What a `plan` may never ask for; a scenario that meets it fails. */
+/** A plan that is not empty after this many rounds is an endless loop. */
 const MAX_ROUNDS = 100
 
 /**
- * A supervisor without processes: tells `apply` what happens, performs what `plan` decides by saying that it is done,
- * and returns it in words. A kill or drain of a worker that cannot be killed or drained (any more) throws.
+ * A supervisor without processes. It reduces events, and executes each planned action by reporting it as done and describing it
+ * in words. A kill or drain of a worker in the wrong status throws.
  */
 export class Scenario {
   state: State
@@ -36,12 +36,12 @@ export class Scenario {
   now = 0
   /** Jitter of the workers that are forked. */
   jitter = () => 0
-  /** Silent workers that are found to hang when they are looked at; the others are starved. */
+  /** Silent workers that hang; the other silent ones are starved of CPU. */
   readonly hung = new Set<number>()
-  /** Numbers of workers are given in the order of their forks, from 1. */
+  /** Id of the last worker that was forked; the first one has 1. */
   lastId = 0
   #ended = false
-  /** Called for every action that is performed. */
+  /** Called for every action before it is executed. */
   onAction: (action: Action) => void = () => {}
 
   constructor(desired: number, special: Partial<Limits> = {}) {
@@ -49,13 +49,13 @@ export class Scenario {
     this.limits = { ...limits, ...special }
   }
 
-  /** @returns what is done about it */
-  happens(event: Event): string[] {
+  /** @returns the executed actions, in words */
+  handle(event: Event): string[] {
     this.state = reduce(this.state, event, this.now, this.limits)
     return this.reconcile()
   }
 
-  passes(ms: number): string[] {
+  advance(ms: number): string[] {
     this.now += ms
     return this.reconcile()
   }
@@ -66,9 +66,10 @@ export class Scenario {
     for (let round = 0; ; round++) {
       const actions = plan(this.state, this.limits, this.now)
       if (actions.length === 0) return done
-      if (round === MAX_ROUNDS) throw new Error(`the plan never gets empty, at last: ${JSON.stringify(actions)}`)
+      if (round === MAX_ROUNDS)
+        throw new Error(`the plan never becomes empty; the last one: ${JSON.stringify(actions)}`)
       for (const action of actions) {
-        done.push(this.#perform(action))
+        done.push(this.#execute(action))
         if (action.type === 'exit') {
           this.#ended = true
           return done
@@ -77,7 +78,7 @@ export class Scenario {
     }
   }
 
-  #perform(action: Action): string {
+  #execute(action: Action): string {
     this.onAction(action)
     switch (action.type) {
       case 'fork': {
@@ -121,8 +122,8 @@ export class Scenario {
   }
 }
 
-/** What happens, in words that the type checker knows. */
-export type Happening =
+/** An event in words. */
+export type StepEvent =
   | 'start'
   | `ready ${number}`
   | `dies ${number}`
@@ -147,16 +148,16 @@ export type Happening =
   | `${number} ms pass`
   | `${number} ms pass unnoticed`
 
-/** What happens, and what is done about it: all of it, in this order. */
-export type Step = [what: Happening, ...done: string[]]
+/** An event, and all actions that follow from it, in order. */
+export type Step = [what: StepEvent, ...done: string[]]
 
-/** The jitter of every backoff in a story: the longest, so that the wait is the nominal one. */
+/** The jitter of every backoff: the longest, so that each pause has its nominal length. */
 const JITTER = 1
 
-export function happen(scenario: Scenario, what: Happening): string[] {
+export function applyStep(scenario: Scenario, what: StepEvent): string[] {
   const words = what.split(' ')
   const id = Number(words.at(-1))
-  if (what.endsWith('ms pass')) return scenario.passes(Number(words[0]))
+  if (what.endsWith('ms pass')) return scenario.advance(Number(words[0]))
   if (what.endsWith('unnoticed')) {
     scenario.now += Number(words[0])
     return []
@@ -165,17 +166,17 @@ export function happen(scenario: Scenario, what: Happening): string[] {
     case 'start':
       return scenario.reconcile()
     case 'ready':
-      return scenario.happens({ type: 'ready', id })
+      return scenario.handle({ type: 'ready', id })
     case 'dies':
-      return scenario.happens({ type: 'exit', id, cause: 'exit code 1', random: JITTER })
+      return scenario.handle({ type: 'exit', id, cause: 'exit code 1', random: JITTER })
     case 'left':
-      return scenario.happens({ type: 'exit', id, cause: 'exit code 0', random: JITTER })
+      return scenario.handle({ type: 'exit', id, cause: 'exit code 0', random: JITTER })
     case 'cannot':
-      return scenario.happens({ type: 'boot-failed', id, cause: 'no such APP' })
+      return scenario.handle({ type: 'boot-failed', id, cause: 'no such APP' })
     case 'heartbeat': {
       const [, worker, , unit, amount] = words
       const of = (what: string) => (unit === what ? Number(amount) : 0)
-      return scenario.happens({
+      return scenario.handle({
         type: 'heartbeat',
         id: Number(worker),
         rssBytes: of('MB') * 1e6,
@@ -186,19 +187,19 @@ export function happen(scenario: Scenario, what: Happening): string[] {
       scenario.hung.add(id)
       return []
     case 'hang':
-      return scenario.happens({ type: 'hang-reported', id, cause: 'an endless loop' })
+      return scenario.handle({ type: 'hang-reported', id, cause: 'an endless loop' })
     case 'recycle':
-      return scenario.happens({ type: 'recycle', id })
+      return scenario.handle({ type: 'recycle', id })
     case 'snapshot':
-      return scenario.happens({ type: 'recycle', id, snapshot: '/file' })
+      return scenario.handle({ type: 'recycle', id, snapshot: '/file' })
     case 'admin':
-      return scenario.happens({ type: 'admin-request', id, change: 1 })
+      return scenario.handle({ type: 'admin-request', id, change: 1 })
     case 'answered':
-      return scenario.happens({ type: 'admin-request', id, change: -1 })
+      return scenario.handle({ type: 'admin-request', id, change: -1 })
     case 'drained':
-      return scenario.happens({ type: 'drained', id })
+      return scenario.handle({ type: 'drained', id })
     case 'no':
-      return scenario.happens({
+      return scenario.handle({
         type: 'fork-failed',
         slot: id,
         generation: scenario.state.generation,
@@ -206,23 +207,23 @@ export function happen(scenario: Scenario, what: Happening): string[] {
         random: JITTER
       })
     case 'release':
-      return scenario.happens({ type: 'release-missing' })
+      return scenario.handle({ type: 'release-missing' })
     case 'code':
-      return scenario.happens({ type: 'rollout-failed', cause: 'the code on disk changed' })
+      return scenario.handle({ type: 'rollout-failed', cause: 'the code on disk changed' })
     case 'reload':
-      return scenario.happens({ type: 'reload' })
+      return scenario.handle({ type: 'reload' })
     case 'scale':
-      return scenario.happens({ type: 'scale', desired: id })
+      return scenario.handle({ type: 'scale', desired: id })
     case 'stop':
-      return scenario.happens({ type: 'stop' })
+      return scenario.handle({ type: 'stop' })
     case 'port':
-      return scenario.happens({ type: 'port-closed' })
+      return scenario.handle({ type: 'port-closed' })
     default:
-      throw new Error(`what is "${what}"?`)
+      throw new Error(`unknown event "${what}"`)
   }
 }
 
-/** The first steps of most stories: the service has started and serves, workers #1 to #n in slots 0 to n-1. */
+/** The first steps of most scenarios: workers #1 to #n serve in slots 0 to n-1. */
 export function serving(workers: number): Step[] {
   const numbers = Array.from({ length: workers }, (_, slot) => slot)
   return [
@@ -231,16 +232,16 @@ export function serving(workers: number): Step[] {
   ]
 }
 
-/** One test a story: nothing is done but what it says. */
-export function tell(
-  chapters: Record<string, Record<string, { workers: number; limits?: Partial<Limits>; story: Step[] }>>
+/** Defines one test per scenario: exactly the listed actions follow from each event. */
+export function describeScenarios(
+  chapters: Record<string, Record<string, { workers: number; limits?: Partial<Limits>; steps: Step[] }>>
 ): void {
   for (const [promise, stories] of Object.entries(chapters)) {
     describe(promise, () => {
-      for (const [name, { workers, limits: special, story }] of Object.entries(stories)) {
+      for (const [name, { workers, limits: special, steps }] of Object.entries(stories)) {
         test(name, () => {
           const scenario = new Scenario(workers, special)
-          for (const [what, ...done] of story) assert.deepEqual(happen(scenario, what), done, `after "${what}"`)
+          for (const [what, ...done] of steps) assert.deepEqual(applyStep(scenario, what), done, `after "${what}"`)
         })
       }
     })

@@ -3,27 +3,27 @@ import type { Action, Worker } from '../../src/primary/policy/types.ts'
 import { Scenario } from './policy-scenario.ts'
 import type { Random } from './random.ts'
 
-/** How often what goes wrong goes wrong, from 0 to 1. */
+/** Probabilities of faults, from 0 to 1. */
 export interface FaultRates {
   dieAtBoot: number
   sayCannotBoot: number
   hangAtBoot: number
   dieWhenReady: number
   hangInDrain: number
-  /** No heartbeat comes any more; whether it hangs is found when it is looked at. */
+  /** Heartbeats stop. The worker hangs, or is starved of CPU. */
   fallSilent: number
-  /** A heartbeat says that it has had its requests. */
+  /** A heartbeat reports more requests than allowed. */
   wearOut: number
 }
 
-/** Told of what is done before it is, and of workers that die without having been told to leave. */
+/** Called before each action, and when a worker exits without having been told to. */
 export interface SimulationListener {
   action?(action: Action): void
-  death?(worker: Worker): void
+  crashed?(worker: Worker): void
 }
 
 const HEARTBEAT_MS = 1000
-/** Everything is switched on, at times that meet each other. */
+/** All limits are active, and their deadlines interfere. */
 const LIMITS = { heartbeatMs: 5000, canaryMs: 300, maxRequests: 1000, maxAgeMs: 600_000, slotAttempts: 1e9 }
 
 export const NO_FAULTS: FaultRates = {
@@ -36,14 +36,14 @@ export const NO_FAULTS: FaultRates = {
   wearOut: 0
 }
 
-/** Workers as they behave: what is forked starts, becomes ready or does not, serves, dies, drains, hangs. */
+/** Simulates workers: they start, become ready or fail to, serve, crash, hang and drain. */
 export class Simulation {
   readonly scenario: Scenario
   readonly random: Random
   faultRates = NO_FAULTS
-  /** Workers that said that they cannot boot and have not left yet. */
+  /** Workers that reported that they cannot boot and have not exited yet. */
   readonly bootFailures = new Set<number>()
-  readonly #timers: { at: number; happen: () => void }[] = []
+  readonly #timers: { at: number; run: () => void }[] = []
   readonly #killed = new Map<number, string>()
   readonly #listeners: SimulationListener[] = []
 
@@ -61,7 +61,7 @@ export class Simulation {
     this.#listeners.push(listener)
   }
 
-  /** Goes on to whatever comes next: a happening, or a deadline of the plan. @returns false when nothing ever will */
+  /** Advances to the next event or deadline. @returns false when there is none */
   step(): boolean {
     this.#timers.sort((a, b) => a.at - b.at)
     const next = this.#timers[0]
@@ -70,14 +70,14 @@ export class Simulation {
     this.scenario.now = Math.min(next?.at ?? Number.POSITIVE_INFINITY, wake ?? Number.POSITIVE_INFINITY)
     if (next && next.at <= this.scenario.now) {
       this.#timers.shift()
-      next.happen()
+      next.run()
     }
     this.scenario.reconcile()
     return true
   }
 
-  /** Goes on for so long. @param check is called after every step */
-  runs(ms: number, check: () => void): void {
+  /** Runs for `ms` of simulated time. @param check called after every step */
+  run(ms: number, check: () => void): void {
     for (const end = this.scenario.now + ms; this.scenario.now < end && this.step(); ) check()
   }
 
@@ -88,7 +88,7 @@ export class Simulation {
       this.#later(this.random.between(1, 20), () => this.#exit(action.id, 'SIGKILL'))
     } else if (action.type === 'examine' && this.scenario.hung.has(action.id)) {
       this.#later(this.random.between(0, 1500), () =>
-        this.scenario.happens({ type: 'hang-reported', id: action.id, cause: 'an endless loop' })
+        this.scenario.handle({ type: 'hang-reported', id: action.id, cause: 'an endless loop' })
       )
     } else if (action.type === 'drain' && !this.random.chance(this.faultRates.hangInDrain)) {
       this.#later(this.random.between(0, 1500), () => this.#exit(action.id, 'exit code 0'))
@@ -103,10 +103,10 @@ export class Simulation {
       if (this.random.chance(dieAtBoot)) return this.#exit(id, 'SIGSEGV')
       if (this.random.chance(sayCannotBoot)) {
         this.bootFailures.add(id)
-        this.scenario.happens({ type: 'boot-failed', id, cause: 'a bad release' })
+        this.scenario.handle({ type: 'boot-failed', id, cause: 'a bad release' })
         return this.#later(this.random.between(0, 30), () => this.#exit(id, 'exit code 78'))
       }
-      this.scenario.happens({ type: 'ready', id })
+      this.scenario.handle({ type: 'ready', id })
       this.#heartbeat(id)
       if (this.random.chance(dieWhenReady)) {
         this.#later(this.random.between(0, 15_000), () => this.#exit(id, 'SIGSEGV'))
@@ -123,7 +123,7 @@ export class Simulation {
         return this.#later(this.random.between(0, 20_000), () => this.#heartbeat(id))
       }
       const requests = this.random.chance(wearOut / 50) ? 2000 : 0
-      this.scenario.happens({ type: 'heartbeat', id, requests, rssBytes: 0 })
+      this.scenario.handle({ type: 'heartbeat', id, requests, rssBytes: 0 })
       this.#heartbeat(id)
     })
   }
@@ -133,13 +133,13 @@ export class Simulation {
     if (!worker) return
     const why = this.#killed.get(id)
     if (worker.status !== 'draining' && (why === undefined || /^not ready|^an endless loop/.test(why))) {
-      for (const listener of this.#listeners) listener.death?.(worker)
+      for (const listener of this.#listeners) listener.crashed?.(worker)
     }
     this.bootFailures.delete(id)
-    this.scenario.happens({ type: 'exit', id, cause, random: this.random.next() })
+    this.scenario.handle({ type: 'exit', id, cause, random: this.random.next() })
   }
 
-  #later(ms: number, happen: () => void): void {
-    this.#timers.push({ at: this.scenario.now + ms, happen })
+  #later(ms: number, run: () => void): void {
+    this.#timers.push({ at: this.scenario.now + ms, run })
   }
 }

@@ -24,14 +24,14 @@ const slotsOf = (targets: Candidate[], clients: string[]) => clients.map((client
 describe('round robin', () => {
   const chosen = (over: Partial<Load>, wish: RoutingHint = {}) => roundRobin(workers(3), load(over), wish)?.slot
 
-  test('takes turns among equals', () => {
+  test('takes workers in turn if their load is equal', () => {
     assert.deepEqual(
       [0, 1, 2, 3, 4].map((turn) => chosen({ turn })),
       [0, 1, 2, 0, 1]
     )
   })
 
-  test('prefers the one with the fewest unanswered connections', () => {
+  test('prefers the worker with the fewest unanswered connections', () => {
     for (const turn of [0, 1, 2]) {
       const unanswered = new Map([
         [100, 3],
@@ -42,7 +42,7 @@ describe('round robin', () => {
     }
   })
 
-  test('passes over who has four unanswered, and who could not be reached; none is left when all are full', () => {
+  test('skips workers with four unanswered connections and unreachable ones; chooses none when all are full', () => {
     const hung = new Map([[101, 4]])
     assert.deepEqual(new Set([0, 1, 2].map((turn) => chosen({ turn, unanswered: hung }))), new Set([0, 2]))
     assert.equal(chosen({ turn: 1 }, { avoid: 101 }), 2)
@@ -52,7 +52,7 @@ describe('round robin', () => {
 })
 
 describe('sticky', () => {
-  test('a client is at one slot, whoever serves it and in whatever order the workers are', () => {
+  test('a client stays at one slot, whichever worker serves it and in any order of workers', () => {
     const before = slotsOf(workers(5), IPV4)
     assert.deepEqual(slotsOf(workers(5, 900).reverse(), IPV4), before)
     assert.deepEqual(
@@ -98,7 +98,7 @@ describe('sticky', () => {
     assert.deepEqual(new Set(after.filter((_, i) => before[i] === 2)), new Set([0, 1, 3]))
   })
 
-  test('of two workers of a slot the newest', () => {
+  test('chooses the newest worker of a slot', () => {
     for (const client of IPV4.slice(0, 50)) {
       const slot = slotOf(workers(3), client)
       const chosen = sticky([...workers(3, 200), ...workers(3), ...workers(3, 150)], load(), { client })
@@ -106,7 +106,7 @@ describe('sticky', () => {
     }
   })
 
-  test('who hangs, is full or could not be reached is passed over, for the same other one each time', () => {
+  test('replaces a hung, full or unreachable worker by the same other one each time', () => {
     const client = '10.0.0.1'
     const best = slotOf(workers(4), client)!
     const id = 100 + best
@@ -122,14 +122,14 @@ describe('sticky', () => {
     assert.equal(slotOf([], client), undefined)
   })
 
-  test('a connection that changes hands stays with its slot; where that is gone it goes by its client', () => {
+  test('a transferred connection stays with its slot; without a worker there, its client decides', () => {
     for (const client of IPV4.slice(0, 50)) {
       for (const slot of [0, 1, 2]) assert.equal(sticky(workers(3), load(), { client, slot })?.slot, slot)
       assert.equal(sticky(workers(3), load(), { client, slot: 7 })?.slot, slotOf(workers(3), client))
     }
   })
 
-  test('one that changes hands and whose client is not known stays too, or goes to who has the fewest', () => {
+  test('a transferred connection of an unknown client stays too, or goes to the worker with the fewest connections', () => {
     const unanswered = new Map([
       [100, 5],
       [102, 9]

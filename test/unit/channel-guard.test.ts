@@ -26,7 +26,7 @@ async function watch(
   return { faults, messages }
 }
 
-test('messages pass, and a busy time is no flood', async (t) => {
+test('messages pass, and a busy period is not a flood', async (t) => {
   const script =
     'for (let i = 0; i < 30000; i++) process.send(i); process.send({ last: "ä".repeat(1e6) }, () => process.exit())'
   const { faults, messages } = await watch(t, script)
@@ -35,7 +35,7 @@ test('messages pass, and a busy time is no flood', async (t) => {
   assert.deepEqual(messages.at(-1), { last: 'ä'.repeat(1e6) })
 })
 
-test('garbage is told of once, and what follows is not heard', async (t) => {
+test('garbage is reported once, and later messages are ignored', async (t) => {
   const script =
     'process.send(1); setTimeout(() => { raw("no JSON\\n"); setInterval(() => { process.send(2); raw("{\\n") }, 5) }, 100)'
   const { faults, messages } = await watch(t, script)
@@ -49,7 +49,7 @@ test('a message without an end is garbage', async (t) => {
   assert.deepEqual(faults, ['a message without an end'])
 })
 
-test('messages that are many, or big, are a flood', async (t) => {
+test('too many or too large messages are a flood', async (t) => {
   for (const [text, fewest] of [
     ['""', 19_000],
     ['"x".repeat(1e6)', 19]

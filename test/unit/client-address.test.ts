@@ -12,7 +12,7 @@ const from = (address: string) => ({
   readStop: () => {}
 })
 
-test('an address has one spelling: IPv4 within IPv6, capitals, zeros and ports make no other client', () => {
+test('every spelling of an address is one client: IPv4 within IPv6, capitals, zeros, ports', () => {
   const same: [string, ...string[]][] = [
     [
       '192.0.2.1',
@@ -38,7 +38,7 @@ test('an address has one spelling: IPv4 within IPv6, capitals, zeros and ports m
 describe('the client', () => {
   const clients = new ClientAddresses({ trustProxy: ['10.0.0.0/8', '192.0.2.7', 'fd00::/8'] })
 
-  test('of a connection is its peer, where that is no trusted proxy', () => {
+  test('is the peer unless that is a trusted proxy', () => {
     for (const [address, client] of [
       ['203.0.113.5', '203.0.113.5'],
       ['::ffff:203.0.113.5', '203.0.113.5'],
@@ -53,7 +53,7 @@ describe('the client', () => {
     }
   })
 
-  test('with nobody trusted is always the peer', () => {
+  test('is always the peer if no proxy is trusted', () => {
     for (const address of ['127.0.0.1', '::1', '10.0.0.1'])
       assert.equal(new ClientAddresses().of(from(address)), address)
   })
@@ -65,7 +65,7 @@ describe('the client', () => {
       `GET / HTTP/1.1\r\nHost: a\r\n${values.map((value) => `X-Forwarded-For: ${value}\r\n`).join('')}\r\n`
     )
 
-  test('behind proxies is the right-most address that is none of them', () => {
+  test("behind proxies is the right-most address that is not a proxy's", () => {
     assert.equal(forwarded('203.0.113.5'), '203.0.113.5')
     assert.equal(forwarded('203.0.113.5, 10.1.1.1, 192.0.2.7'), '203.0.113.5')
     assert.equal(forwarded('203.0.113.5 ,10.1.1.1'), '203.0.113.5')
@@ -78,7 +78,7 @@ describe('the client', () => {
     assert.equal(forwarded('6.6.6.6, unknown, 10.2.2.2'), '10.2.2.2', 'a hop without an address ends the way')
   })
 
-  test('is the peer where the head has no such header, or is not whole', () => {
+  test('is the peer if the request head has no such header or is incomplete', () => {
     assert.equal(forwarded(), PEER)
     assert.equal(forwarded(' , '), PEER)
     assert.equal(clients.forwarded(PEER, 'GET / HTTP/1.1\r\nX-Forwarded-For: 203.0.113.5\r\n'), PEER)
@@ -90,7 +90,7 @@ describe('the client', () => {
     )
   })
 
-  test('is the proxy where what it says is no address: nothing that a client writes becomes a name', () => {
+  test('is the proxy if the header has no valid address: text of a client never becomes an address', () => {
     for (const hop of ['%', ':::', '[', '[]:1', '999.1.1.1', '\0', 'x'.repeat(9999), '\u{1f600}', 'x]'.repeat(9999)]) {
       assert.equal(forwarded(`203.0.113.5, ${hop}`), PEER, hop.slice(0, 20))
     }
@@ -98,7 +98,7 @@ describe('the client', () => {
     assert.equal(forwarded('203.0.113.5, fe80::1%eth0'), 'fe80::1')
   })
 
-  test('is read from Forwarded where the proxies set that, and from the peer where that cannot be read', () => {
+  test('is read from Forwarded if the proxies set it, and is the peer if it is invalid', () => {
     const standard = new ClientAddresses({ trustProxy: ['10.0.0.0/8'], proxyHeaders: 'forwarded' })
     const read = (lines: string) =>
       standard.forwarded(PEER, `GET / HTTP/1.1\r\nX-Forwarded-For: 6.6.6.6\r\n${lines}\r\n\r\n`)
@@ -111,7 +111,7 @@ describe('the client', () => {
     assert.equal(read('Host: a'), PEER)
   })
 
-  test('is found whatever the case and the spaces of the header', () => {
+  test('is found with any case and spaces in the header', () => {
     assert.equal(clients.forwarded(PEER, 'GET / HTTP/1.0\r\nx-FORWARDED-for:\t203.0.113.5  \r\n\r\n'), '203.0.113.5')
     assert.equal(clients.forwarded(PEER, 'GET / HTTP/1.0\r\nX-Forwarded-For-Not: 6.6.6.6\r\n\r\n'), PEER)
   })

@@ -9,7 +9,7 @@ import { Connection } from '../helpers/http.ts'
 
 const OPTIONS = { graceMs: 60_000, lingerMs: 100, deadlineMs: 60_000 }
 
-test('a connection that the primary could not pass on is lost in the connections, not handed over, and it balances', async (t) => {
+test('a connection that the primary could not transfer counts as lost, and the statistics balance', async (t) => {
   const { port, connections } = await startApp(t, { listen: true })
   const idle = await Promise.all([1, 2, 3, 4].map(() => Connection.open(port)))
   for (const connection of idle) assert.equal((await connection.request('GET', '/livez')).status, 200)
@@ -25,7 +25,7 @@ test('a connection that the primary could not pass on is lost in the connections
   assert.deepEqual(stats, { total: 4, handedOver: 2, answered: 0, idle: 0, left: 0, cut: 0, lost: 2, waiting: 0 })
 })
 
-test('a connection that nobody took is reported as lost to the worker that handed it over', async () => {
+test('a connection that no worker took is reported as lost to the worker that transferred it', async () => {
   const log = await createLog({ logLevel: 'silent' }, { role: 'primary' })
   const told: boolean[] = []
   const handle = { close: () => {}, readStop: () => {} } as unknown as TcpHandle

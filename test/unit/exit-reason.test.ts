@@ -27,7 +27,7 @@ ${error}
 Node.js v24.21.0
 `
 
-describe('the name of a death', () => {
+describe('the reason of an exit', () => {
   const heapFull = 'out of memory: Reached heap limit Allocation failed - JavaScript heap out of memory'
   const table: [code: number | null, signal: string | null, stderr: string, cause: string, reason: 'crash' | 'oom'][] =
     [
@@ -97,13 +97,13 @@ describe('the name of a death', () => {
     test(cause, () => assert.deepEqual(classifyExit(code, signal, stderr), { cause, reason }))
   }
 
-  test('no more than 200 characters, whatever the error says', () => {
+  test('has at most 200 characters', () => {
     const { cause } = classifyExit(1, null, uncaught(`Error: ${'long '.repeat(100)}`))
     assert.equal(cause.length, 200)
     assert.match(cause, /^exit code 1: Error: long long .*…$/)
   })
 
-  test('a tail that is nothing but the start of what it looks for takes no time', () => {
+  test('an adversarial standard error takes no time', () => {
     const started = process.cpuUsage()
     for (const text of ['\n', ' ', '^', '^\n', ' ^ ', 'Assertion ', 'FATAL '])
       classifyExit(1, null, text.repeat(8192 / text.length))
@@ -112,7 +112,7 @@ describe('the name of a death', () => {
   })
 })
 
-describe('real deaths', () => {
+describe('real exits', () => {
   const real: [name: string, code: string, cause: RegExp, reason: 'crash' | 'oom'][] = [
     [
       'a full heap',

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { workerSettings } from '../../src/primary/workers/fork.ts'
 
-test('workers take what node was given, a small young generation, no guesses, and an inspector port that is free', () => {
+test('workers get the flags of the primary, a small young generation, no pretenuring and a free inspector port', () => {
   assert.deepEqual(workerSettings(['--max-old-space-size=200'], false), {
     stdio: ['ignore', 'inherit', 'pipe', 'ipc'],
     execArgv: [
@@ -15,14 +15,14 @@ test('workers take what node was given, a small young generation, no guesses, an
   })
 })
 
-test('who debugs the primary finds its workers on the ports that node:cluster counts', () => {
+test('workers of a debugged primary have the inspector ports of node:cluster', () => {
   assert.deepEqual(workerSettings(['--inspect=9300'], true), {
     stdio: ['ignore', 'inherit', 'pipe', 'ipc'],
     execArgv: ['--inspect=9300', '--max-semi-space-size=8', '--no-allocation-site-pretenuring']
   })
 })
 
-test('the size of the young generation is that of the command line or of NODE_OPTIONS, where one is named', () => {
+test('a size of the young generation on the command line or in NODE_OPTIONS is kept', () => {
   const sizes = (given: string[], options: string) =>
     workerSettings(given, false, options).execArgv!.filter((flag) => flag.includes('semi'))
   assert.deepEqual(sizes([], '--max-semi-space-size=16'), [])
@@ -31,7 +31,7 @@ test('the size of the young generation is that of the command line or of NODE_OP
   assert.deepEqual(sizes([], '--max-old-space-size=200'), ['--max-semi-space-size=8'])
 })
 
-test('whether V8 guesses what lives long is as the command line says, where it says so', () => {
+test('a pretenuring flag on the command line is kept', () => {
   const guesses = (given: string[]) =>
     workerSettings(given, false).execArgv!.filter((flag) => flag.includes('pretenuring'))
   assert.deepEqual(guesses([]), ['--no-allocation-site-pretenuring'])

@@ -207,7 +207,7 @@ const TABLE: Silence[] = [
   }
 ]
 
-describe('what ails a silent worker', () => {
+describe('the verdict on a silent worker', () => {
   for (const { name, silentMs, cpuMs, waitMs, state, verdict, cause } of TABLE) {
     test(`${name}: ${verdict}`, () => {
       const { waitMs: waitedBefore = 0, ...rest } = BEFORE
@@ -221,7 +221,7 @@ describe('what ails a silent worker', () => {
     })
   }
 
-  test('without a timeout half of the silence counts', () => {
+  test('without a timeout, CPU time for half of the silence means hung', () => {
     const look = (cpuMs: number) =>
       assessLiveness(BEFORE, { ...BEFORE, at: BEFORE.at + 4000, cpuMs: BEFORE.cpuMs + cpuMs, state: 'R' }).verdict
     assert.equal(look(2000), 'hung')

@@ -1,30 +1,29 @@
-import { serving, tell } from '../helpers/policy-scenario.ts'
+import { describeScenarios, serving } from '../helpers/policy-scenario.ts'
 
 const heartbeatMs = 5000
 
-tell({
+describeScenarios({
   'a worker that hangs is found and replaced': {
-    'one that is silent for too long is looked at; found to hang, it counts as gone at once and is killed once its black box is closed':
-      {
-        workers: 2,
-        limits: { heartbeatMs },
-        story: [
-          ...serving(2),
-          ['4000 ms pass'],
-          ['heartbeat 1'],
-          ['silent 2'],
-          ['1000 ms pass', 'examine #2: hung', 'fork #3: slot 1, generation 1'],
-          ['heartbeat 1'],
-          ['heartbeat 2'],
-          ['hang reported 2', 'kill #2: an endless loop'],
-          ['dies 2'],
-          ['ready 3']
-        ]
-      },
-    'one that is only starved is looked at again and again, and never killed for it': {
+    'a silent worker that hangs is replaced at once, and killed after its hang report is written': {
+      workers: 2,
+      limits: { heartbeatMs },
+      steps: [
+        ...serving(2),
+        ['4000 ms pass'],
+        ['heartbeat 1'],
+        ['silent 2'],
+        ['1000 ms pass', 'examine #2: hung', 'fork #3: slot 1, generation 1'],
+        ['heartbeat 1'],
+        ['heartbeat 2'],
+        ['hang reported 2', 'kill #2: an endless loop'],
+        ['dies 2'],
+        ['ready 3']
+      ]
+    },
+    'a silent worker that is starved of CPU is examined repeatedly and never killed': {
       workers: 1,
       limits: { heartbeatMs },
-      story: [
+      steps: [
         ...serving(1),
         ['4999 ms pass'],
         ['1 ms pass', 'examine #1: starved'],
@@ -37,10 +36,10 @@ tell({
         ['1 ms pass', 'examine #1: hung', 'fork #2: slot 0, generation 1']
       ]
     },
-    'one that starts or drains has deadlines of its own': {
+    'a worker that starts or drains is not examined': {
       workers: 2,
       limits: { heartbeatMs: 300 },
-      story: [
+      steps: [
         ['start', 'fork #1: slot 0, generation 1', 'fork #2: slot 1, generation 1'],
         ['400 ms pass'],
         ['ready 1'],
@@ -53,14 +52,14 @@ tell({
         ['left 2']
       ]
     },
-    'with the time-out switched off nobody is ever looked at': {
+    'without a heartbeat timeout no worker is examined': {
       workers: 1,
-      story: [...serving(1), ['3600000 ms pass']]
+      steps: [...serving(1), ['3600000 ms pass']]
     },
-    'a new worker that hangs while it is rolled out ends the roll': {
+    'a hung worker of a new release fails the rollout': {
       workers: 1,
       limits: { heartbeatMs, canaryMs: 10_000 },
-      story: [
+      steps: [
         ...serving(1),
         ['reload', 'fork #2: slot 0, generation 2'],
         ['ready 2'],
@@ -74,11 +73,11 @@ tell({
       ]
     }
   },
-  'a worker that outgrows its limits is replaced, a new one first': {
-    'too much memory, three heartbeats in a row': {
+  'a worker that exceeds a limit is replaced after its successor is ready': {
+    'memory: after three heartbeats in a row above the limit': {
       workers: 2,
       limits: { maxMemoryBytes: 200e6 },
-      story: [
+      steps: [
         ...serving(2),
         ['heartbeat 1 of MB 201'],
         ['heartbeat 1 of MB 201'],
@@ -92,10 +91,10 @@ tell({
         ['3600000 ms pass']
       ]
     },
-    'one at a time': {
+    'only one worker is replaced at a time': {
       workers: 2,
       limits: { maxRequests: 1000 },
-      story: [
+      steps: [
         ...serving(2),
         ['30000 ms pass'],
         ['heartbeat 2 of requests 1000', 'fork #3: slot 1, generation 1'],
@@ -106,10 +105,10 @@ tell({
         ['left 1']
       ]
     },
-    'too old': {
+    'age: at the limit': {
       workers: 1,
       limits: { maxAgeMs: 60_000 },
-      story: [
+      steps: [
         ...serving(1),
         ['59999 ms pass'],
         ['1 ms pass', 'fork #2: slot 0, generation 1'],
@@ -121,9 +120,9 @@ tell({
         ['500 ms pass', 'fork #3: slot 0, generation 1']
       ]
     },
-    'somebody asked for it': {
+    'on request of an operator': {
       workers: 2,
-      story: [
+      steps: [
         ...serving(2),
         ['recycle 2', 'fork #3: slot 1, generation 1'],
         ['ready 3', 'drain #2, transferring'],
@@ -131,10 +130,10 @@ tell({
         ['3600000 ms pass']
       ]
     },
-    'one whose successor outgrows them soon waits longer each time': {
+    'each successor that soon exceeds a limit waits longer': {
       workers: 1,
       limits: { maxRequests: 10 },
-      story: [
+      steps: [
         ...serving(1),
         ['heartbeat 1 of requests 10', 'fork #2: slot 0, generation 1'],
         ['ready 2', 'drain #1, transferring'],
@@ -147,9 +146,9 @@ tell({
         ['1 ms pass', 'fork #4: slot 0, generation 1']
       ]
     },
-    'a successor that does not boot leaves the old one serving': {
+    'the old worker serves until a successor boots': {
       workers: 1,
-      story: [
+      steps: [
         ...serving(1),
         ['recycle 1', 'fork #2: slot 0, generation 1'],
         ['dies 2', 'fork #3: slot 0, generation 1'],
@@ -159,9 +158,9 @@ tell({
         ['left 1']
       ]
     },
-    'a reload that comes meanwhile does it along the way': {
+    'a reload includes workers that are being recycled': {
       workers: 2,
-      story: [
+      steps: [
         ...serving(2),
         ['recycle 2', 'fork #3: slot 1, generation 1'],
         ['reload'],
@@ -174,11 +173,11 @@ tell({
       ]
     }
   },
-  'a crash loop is held, not given up, while any worker serves': {
-    'one slot of two': {
+  'the service does not end in a crash loop while any worker serves': {
+    'one slot of two is tried again with growing pauses': {
       workers: 2,
       limits: { slotAttempts: 3 },
-      story: [
+      steps: [
         ...serving(2),
         ['dies 2', 'fork #3: slot 1, generation 1'],
         ['dies 3'],
@@ -189,10 +188,10 @@ tell({
         ['400 ms pass', 'fork #6: slot 1, generation 1']
       ]
     },
-    'every slot: the service ends, so that who started it sees it': {
+    'the service ends when every slot has failed too often': {
       workers: 1,
       limits: { slotAttempts: 3 },
-      story: [
+      steps: [
         ...serving(1),
         ['dies 1', 'fork #2: slot 0, generation 1'],
         ['ready 2'],
@@ -202,10 +201,10 @@ tell({
         ['dies 3', 'exit crash-loop: every worker failed 3 times in a row']
       ]
     },
-    'every slot, and none of them even boots': {
+    'the exit says cannot-boot when no worker boots any more': {
       workers: 2,
       limits: { slotAttempts: 2 },
-      story: [
+      steps: [
         ...serving(2),
         ['dies 1', 'fork #3: slot 0, generation 1'],
         ['dies 2', 'fork #4: slot 1, generation 1'],
@@ -214,10 +213,10 @@ tell({
       ]
     }
   },
-  'a process that cannot be made is tried again': {
-    'as a worker that did not boot': {
+  'a failed fork is tried again': {
+    'like a worker that did not boot': {
       workers: 2,
-      story: [
+      steps: [
         ...serving(2),
         ['dies 2', 'fork #3: slot 1, generation 1'],
         ['no process for 1'],

@@ -1,6 +1,6 @@
-import { type Step, serving, tell } from '../helpers/policy-scenario.ts'
+import { describeScenarios, type Step, serving } from '../helpers/policy-scenario.ts'
 
-/** Slot 0 of two has been rolled to generation 2 (#3), and the candidate of slot 1 (#4) is starting. */
+/** Slot 0 of two runs generation 2 (#3), and the new worker of slot 1 (#4) is starting. */
 const halfRolled: Step[] = [
   ...serving(2),
   ['reload', 'fork #3: slot 0, generation 2'],
@@ -8,20 +8,20 @@ const halfRolled: Step[] = [
   ['left 1', 'fork #4: slot 1, generation 2']
 ]
 
-tell({
+describeScenarios({
   'a release that cannot boot never replaces one that serves': {
-    'its worker dies: the roll fails, the old one stays, nothing is tried again': {
+    'a worker that exits during boot fails the rollout, and the old worker stays': {
       workers: 2,
-      story: [
+      steps: [
         ...serving(2),
         ['reload', 'fork #3: slot 0, generation 2'],
         ['dies 3', 'rollout 2 failed: worker 0 ended before it was ready (exit code 1)'],
         ['3600000 ms pass']
       ]
     },
-    'its worker says why it cannot boot: that is why the roll failed': {
+    'the outcome has the reason why a worker cannot boot': {
       workers: 2,
-      story: [
+      steps: [
         ...serving(2),
         ['reload', 'fork #3: slot 0, generation 2'],
         ['cannot boot 3'],
@@ -29,9 +29,9 @@ tell({
         ['3600000 ms pass']
       ]
     },
-    'its worker hangs: it alone is killed': {
+    'a worker that is not ready in time is killed, and no other': {
       workers: 2,
-      story: [
+      steps: [
         ...serving(2),
         ['reload', 'fork #3: slot 0, generation 2'],
         ['1000 ms pass', 'kill #3: not ready in 1000 ms'],
@@ -39,9 +39,9 @@ tell({
         ['3600000 ms pass']
       ]
     },
-    'in the middle of a roll: what is rolled already goes back, a new worker first': {
+    'slots that were replaced already are rolled back, each after its successor is ready': {
       workers: 2,
-      story: [
+      steps: [
         ...halfRolled,
         ['dies 4', 'fork #5: slot 0, generation 1'],
         ['ready 5', 'drain #3, transferring'],
@@ -52,9 +52,9 @@ tell({
         ['3600000 ms pass']
       ]
     },
-    'a worker of it that served and died is a failure too': {
+    'a new worker that crashes after it was ready fails the rollout too': {
       workers: 2,
-      story: [
+      steps: [
         ...halfRolled,
         ['dies 3', 'kill #4: its rollout failed', 'fork #5: slot 0, generation 1'],
         ['dies 4', 'rollout 2 failed: worker 0 of it did not last (exit code 1)'],
@@ -62,10 +62,10 @@ tell({
         ['3600000 ms pass']
       ]
     },
-    'the first worker of it serves beside the old one for a moment; one that dies then has replaced nobody': {
+    'the canary serves beside the old worker, which stays if the canary crashes': {
       workers: 2,
       limits: { canaryMs: 1000 },
-      story: [
+      steps: [
         ...serving(2),
         ['1000 ms pass'],
         ['reload', 'fork #3: slot 0, generation 2'],
@@ -80,9 +80,9 @@ tell({
         ['left 2', 'rollout 3 done']
       ]
     },
-    'code that changes on disk while it is rolled out ends the roll': {
+    'the rollout fails when the code on disk changes': {
       workers: 2,
-      story: [
+      steps: [
         ...halfRolled,
         ['code changes', 'kill #4: its rollout failed'],
         ['dies 4', 'fork #5: slot 0, generation 1'],
@@ -90,9 +90,9 @@ tell({
         ['left 3', 'rollout 2 failed: the code on disk changed']
       ]
     },
-    'where the old release is no longer on disk, what is rolled stays, and that is said': {
+    'without the old release on disk, replaced slots stay on the new one, and the outcome says so': {
       workers: 2,
-      story: [
+      steps: [
         ...halfRolled,
         ['release missing'],
         [
@@ -107,9 +107,9 @@ tell({
         ['left 2', 'rollout 3 done']
       ]
     },
-    'where the old release does not boot any more, three tries are enough': {
+    'a rollback gives up after three boot failures of the old release': {
       workers: 2,
-      story: [
+      steps: [
         ...halfRolled,
         ['dies 4', 'fork #5: slot 0, generation 1'],
         ['dies 5', 'fork #6: slot 0, generation 1'],
@@ -121,9 +121,9 @@ tell({
         ['3600000 ms pass']
       ]
     },
-    'the next reload is a roll of its own, even one that was asked for meanwhile': {
+    'a reload requested during a failed rollout starts a new rollout': {
       workers: 1,
-      story: [
+      steps: [
         ...serving(1),
         ['reload', 'fork #2: slot 0, generation 2'],
         ['reload'],
@@ -136,9 +136,9 @@ tell({
         ['left 1', 'rollout 3 done']
       ]
     },
-    'a reload that is asked for on the way back follows when everything is back': {
+    'a reload requested during a rollback starts after it': {
       workers: 2,
-      story: [
+      steps: [
         ...halfRolled,
         ['dies 4', 'fork #5: slot 0, generation 1'],
         ['reload'],
@@ -150,9 +150,9 @@ tell({
         ]
       ]
     },
-    'a stop on the way back ends the roll': {
+    'a stop ends a rollback': {
       workers: 2,
-      story: [
+      steps: [
         ...halfRolled,
         ['dies 4', 'fork #5: slot 0, generation 1'],
         ['stop', 'rollout 2 stopped: the service stops'],

@@ -1,10 +1,10 @@
-import { serving, tell } from '../helpers/policy-scenario.ts'
+import { describeScenarios, serving } from '../helpers/policy-scenario.ts'
 
-tell({
-  'a reload replaces one worker after the other': {
-    'the new one is ready before the old one drains, and the old one gone before the next slot': {
+describeScenarios({
+  'a rollout replaces one worker after another': {
+    'the new worker is ready before the old one drains, and the old one has exited before the next slot': {
       workers: 2,
-      story: [
+      steps: [
         ...serving(2),
         ['reload', 'fork #3: slot 0, generation 2'],
         ['500 ms pass'],
@@ -16,9 +16,9 @@ tell({
         ['3600000 ms pass']
       ]
     },
-    'after it a worker that crashes is replaced by one of the new generation': {
+    'after it, crashed workers are replaced by workers of the new generation': {
       workers: 1,
-      story: [
+      steps: [
         ...serving(1),
         ['reload', 'fork #2: slot 0, generation 2'],
         ['ready 2', 'drain #1, transferring'],
@@ -26,9 +26,9 @@ tell({
         ['dies 2', 'fork #3: slot 0, generation 2']
       ]
     },
-    'an old worker that does not end its drain is killed, and the roll goes on': {
+    'an old worker that exceeds its drain deadline is killed, and the rollout continues': {
       workers: 2,
-      story: [
+      steps: [
         ...serving(2),
         ['reload', 'fork #3: slot 0, generation 2'],
         ['ready 3', 'drain #1, transferring'],
@@ -36,9 +36,9 @@ tell({
         ['dies 1', 'fork #4: slot 1, generation 2']
       ]
     },
-    'a worker through which the reload was asked for does not hold it up, however long it takes': {
+    'the worker with the pending admin request does not delay the rollout': {
       workers: 2,
-      story: [
+      steps: [
         ...serving(2),
         ['admin request 1'],
         ['reload', 'fork #3: slot 0, generation 2'],
@@ -52,9 +52,9 @@ tell({
         ['1 ms pass', 'kill #1: drain deadline']
       ]
     },
-    'without a command under way one that has drained is waited for': {
+    'a drained worker without a pending admin request must exit first': {
       workers: 2,
-      story: [
+      steps: [
         ...serving(2),
         ['reload', 'fork #3: slot 0, generation 2'],
         ['ready 3', 'drain #1, transferring'],
@@ -62,9 +62,9 @@ tell({
         ['2000 ms pass', 'kill #1: drain deadline']
       ]
     },
-    'one that writes a snapshot gets its time': {
+    'a worker that writes a heap snapshot gets more time': {
       workers: 1,
-      story: [
+      steps: [
         ...serving(1),
         ['snapshot 1', 'fork #2: slot 0, generation 1'],
         ['ready 2', 'drain #1, transferring'],
@@ -72,9 +72,9 @@ tell({
         ['1 ms pass', 'kill #1: drain deadline']
       ]
     },
-    'a second and a third reload during one are remembered as one more': {
+    'several reloads during a rollout lead to one more rollout': {
       workers: 1,
-      story: [
+      steps: [
         ...serving(1),
         ['reload', 'fork #2: slot 0, generation 2'],
         ['reload'],
@@ -87,10 +87,10 @@ tell({
       ]
     }
   },
-  'a crash during a roll is made good at once': {
-    'of an old worker in another slot: the old generation again, rolled when its turn comes': {
+  'a crash during a rollout is repaired at once': {
+    'of an old worker in another slot: by the old generation, until its turn comes': {
       workers: 2,
-      story: [
+      steps: [
         ...serving(2),
         ['reload', 'fork #3: slot 0, generation 2'],
         ['dies 2', 'fork #4: slot 1, generation 1'],
@@ -101,9 +101,9 @@ tell({
         ['left 4', 'rollout 2 done']
       ]
     },
-    'of the old worker that is being replaced: the new one is on its way already': {
+    'of the old worker that is being replaced: by the new one that starts already': {
       workers: 1,
-      story: [
+      steps: [
         ...serving(1),
         ['reload', 'fork #2: slot 0, generation 2'],
         ['dies 1'],
@@ -112,9 +112,9 @@ tell({
       ]
     },
 
-    'of a new worker while the one it replaced drains: the old release again, at once': {
+    'of a new worker while its predecessor drains: by the old release': {
       workers: 1,
-      story: [
+      steps: [
         ...serving(1),
         ['reload', 'fork #2: slot 0, generation 2'],
         ['ready 2', 'drain #1, transferring'],
@@ -123,9 +123,9 @@ tell({
         ['left 1']
       ]
     },
-    'of an old worker whose turn is next while another drains: it is not waited for': {
+    'of the next old worker while another one drains: without waiting for the drain': {
       workers: 2,
-      story: [
+      steps: [
         ...serving(2),
         ['reload', 'fork #3: slot 0, generation 2'],
         ['ready 3', 'drain #1, transferring'],
@@ -134,9 +134,9 @@ tell({
         ['left 1', 'rollout 2 done']
       ]
     },
-    'of an old worker whose replacement is slower than the new one: it is not left beside it': {
+    'of an old worker: its late replacement does not stay beside the new worker': {
       workers: 1,
-      story: [
+      steps: [
         ...serving(1),
         ['dies 1', 'fork #2: slot 0, generation 1'],
         ['reload', 'fork #3: slot 0, generation 2'],
@@ -145,9 +145,9 @@ tell({
       ]
     },
 
-    'of candidates, one reload after the other: they wait as others do where no old worker serves': {
+    'of canaries in several rollouts: slots that no worker serves observe pauses': {
       workers: 1,
-      story: [
+      steps: [
         ...serving(1),
         ['dies 1', 'fork #2: slot 0, generation 1'],
         ['reload', 'fork #3: slot 0, generation 2'],

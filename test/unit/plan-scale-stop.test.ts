@@ -1,19 +1,19 @@
-import { serving, tell } from '../helpers/policy-scenario.ts'
+import { describeScenarios, serving } from '../helpers/policy-scenario.ts'
 
-tell({
-  'as many workers as are asked for': {
-    'more: the new slots are filled': {
+describeScenarios({
+  'scaling reaches the requested number of workers': {
+    'up: the new slots are filled': {
       workers: 1,
-      story: [
+      steps: [
         ...serving(1),
         ['scale 3', 'fork #2: slot 1, generation 1', 'fork #3: slot 2, generation 1'],
         ['ready 2'],
         ['ready 3']
       ]
     },
-    'fewer: the last slots hand over and leave': {
+    'down: the workers of the last slots transfer their connections and leave': {
       workers: 3,
-      story: [
+      steps: [
         ...serving(3),
         ['scale 1', 'drain #2, transferring', 'drain #3, transferring'],
         ['left 3'],
@@ -21,18 +21,18 @@ tell({
         ['3600000 ms pass']
       ]
     },
-    'fewer: what has not begun to serve is killed': {
+    'down: a worker that is not ready is killed': {
       workers: 1,
-      story: [
+      steps: [
         ...serving(1),
         ['scale 2', 'fork #2: slot 1, generation 1'],
         ['scale 1', 'kill #2: scaled down'],
         ['dies 2']
       ]
     },
-    'fewer and more again: a slot whose worker leaves gets a new one at once': {
+    'down and up again: a slot whose worker leaves gets a new one at once': {
       workers: 2,
-      story: [
+      steps: [
         ...serving(2),
         ['scale 1', 'drain #2, transferring'],
         ['scale 2', 'fork #3: slot 1, generation 1'],
@@ -40,9 +40,9 @@ tell({
         ['left 2']
       ]
     },
-    'fewer during the start is no failure to boot': {
+    'down during the start: not a boot failure': {
       workers: 4,
-      story: [
+      steps: [
         [
           'start',
           'fork #1: slot 0, generation 1',
@@ -57,9 +57,9 @@ tell({
         ['ready 1']
       ]
     },
-    'a slot that is wanted again after it was scaled away waits for nothing': {
+    'a slot that is wanted again has no pause': {
       workers: 1,
-      story: [
+      steps: [
         ...serving(1),
         ['scale 2', 'fork #2: slot 1, generation 1'],
         ['scale 1', 'kill #2: scaled down'],
@@ -71,10 +71,10 @@ tell({
       ]
     }
   },
-  'a service that stops goes in order': {
-    'it is lame first, then every worker drains, and with the last one it ends': {
+  'a service stops in order': {
+    'lame duck first, then every worker drains, and the service ends with the last one': {
       workers: 2,
-      story: [
+      steps: [
         ...serving(2),
         ['stop'],
         ['60000 ms pass'],
@@ -83,9 +83,9 @@ tell({
         ['left 1', 'exit drained: every worker has left']
       ]
     },
-    'a worker that is not ready yet is killed instead, and is no failure to boot': {
+    'a worker that is not ready is killed, which is not a boot failure': {
       workers: 2,
-      story: [
+      steps: [
         ['start', 'fork #1: slot 0, generation 1', 'fork #2: slot 1, generation 1'],
         ['ready 1'],
         ['stop'],
@@ -94,9 +94,9 @@ tell({
         ['left 1', 'exit drained: every worker has left']
       ]
     },
-    'a worker that becomes ready in the lame time drains like the others': {
+    'a worker that becomes ready during the lame duck time drains like the others': {
       workers: 1,
-      story: [
+      steps: [
         ['start', 'fork #1: slot 0, generation 1'],
         ['stop'],
         ['ready 1'],
@@ -104,9 +104,9 @@ tell({
         ['left 1', 'exit drained: every worker has left']
       ]
     },
-    'nothing is forked, reloaded or scaled up any more': {
+    'nothing is forked, reloaded or scaled up after a stop': {
       workers: 2,
-      story: [
+      steps: [
         ...serving(2),
         ['stop'],
         ['dies 1'],
@@ -117,9 +117,9 @@ tell({
         ['dies 2', 'exit drained: every worker has left']
       ]
     },
-    'to be told twice changes nothing': {
+    'a second stop changes nothing': {
       workers: 1,
-      story: [
+      steps: [
         ...serving(1),
         ['stop'],
         ['stop'],
@@ -129,9 +129,9 @@ tell({
         ['left 1', 'exit drained: every worker has left']
       ]
     },
-    'a worker that does not end its drain is killed, once': {
+    'a worker that exceeds its drain deadline is killed once': {
       workers: 1,
-      story: [
+      steps: [
         ...serving(1),
         ['stop'],
         ['port closed', 'drain #1'],
@@ -141,9 +141,9 @@ tell({
         ['dies 1', 'exit drained: every worker has left']
       ]
     },
-    'a worker that is late when the service stops is killed only once': {
+    'a late worker is killed only once when the service stops': {
       workers: 1,
-      story: [
+      steps: [
         ['start', 'fork #1: slot 0, generation 1'],
         ['stop'],
         ['1000 ms pass unnoticed'],
@@ -151,9 +151,9 @@ tell({
         ['dies 1', 'exit drained: every worker has left']
       ]
     },
-    'a worker that is late when its slot is scaled away is killed only once': {
+    'a late worker is killed only once when its slot is scaled away': {
       workers: 1,
-      story: [
+      steps: [
         ...serving(1),
         ['scale 2', 'fork #2: slot 1, generation 1'],
         ['1000 ms pass unnoticed'],
@@ -162,10 +162,10 @@ tell({
       ]
     }
   },
-  'a stop or a change of the count during a roll': {
-    'a stop ends the roll: everybody drains, what has not begun to serve is killed': {
+  'a stop or a scale during a rollout': {
+    'a stop ends the rollout: ready workers drain, others are killed': {
       workers: 2,
-      story: [
+      steps: [
         ...serving(2),
         ['reload', 'fork #3: slot 0, generation 2'],
         ['stop', 'rollout 2 stopped: the service stops'],
@@ -175,9 +175,9 @@ tell({
         ['left 2', 'exit drained: every worker has left']
       ]
     },
-    'a stop forgets the reload that was to follow': {
+    'a stop cancels the next reload': {
       workers: 1,
-      story: [
+      steps: [
         ...serving(1),
         ['reload', 'fork #2: slot 0, generation 2'],
         ['reload'],
@@ -188,9 +188,9 @@ tell({
         ['left 1', 'exit drained: every worker has left']
       ]
     },
-    'more workers: they are filled at once and rolled in their turn': {
+    'up: new slots are filled at once and replaced in their turn': {
       workers: 1,
-      story: [
+      steps: [
         ...serving(1),
         ['reload', 'fork #2: slot 0, generation 2'],
         ['scale 2', 'fork #3: slot 1, generation 1'],
@@ -201,9 +201,9 @@ tell({
         ['left 3', 'rollout 2 done']
       ]
     },
-    'fewer workers: the roll goes on with those that stay, and has not failed': {
+    'down: the rollout continues with the remaining slots': {
       workers: 2,
-      story: [
+      steps: [
         ...serving(2),
         ['reload', 'fork #3: slot 0, generation 2'],
         ['ready 3', 'drain #1, transferring'],

@@ -10,7 +10,7 @@ const WALKS = 60
 const STEPS = 1000
 
 for (let seed = 1; seed <= WALKS; seed++) {
-  test(`whatever happens, in any order, the rules hold and the service settles (seed ${seed})`, () => walk(seed))
+  test(`any order of events keeps the rules, and the service settles (seed ${seed})`, () => walk(seed))
 }
 
 function walk(seed: number): void {
@@ -26,18 +26,18 @@ function walk(seed: number): void {
   }
   try {
     scenario.reconcile()
-    simulation.runs(10_000, check)
+    simulation.run(10_000, check)
     while (steps < STEPS) {
-      if (random.chance(0.01)) simulation.faultRates = faultRates(random)
-      if (random.chance(0.03)) scenario.happens({ type: 'reload' })
+      if (random.chance(0.01)) simulation.faultRates = randomFaultRates(random)
+      if (random.chance(0.03)) scenario.handle({ type: 'reload' })
       else if (random.chance(0.02)) rules.scale(random.between(1, 6))
-      else if (!simulation.step()) scenario.passes(random.between(0, 20_000))
+      else if (!simulation.step()) scenario.advance(random.between(0, 20_000))
       check()
     }
     simulation.faultRates = NO_FAULTS
-    // Longer than every pause and deadline, and a roll over every slot.
-    simulation.runs(120_000, check)
-    for (let i = 0; rules.isRecycling() && i < 100; i++) simulation.runs(1000, check)
+    // Longer than every pause and deadline, and a rollout over every slot.
+    simulation.run(120_000, check)
+    for (let i = 0; rules.isRecycling() && i < 100; i++) simulation.run(1000, check)
     rules.checkSettled()
     rules.checkStop()
   } catch (error) {
@@ -48,7 +48,7 @@ function walk(seed: number): void {
   }
 }
 
-function faultRates(random: Random) {
+function randomFaultRates(random: Random) {
   const sometimes = () => (random.chance(0.4) ? random.next() ** 2 : 0)
   return {
     dieAtBoot: sometimes(),
@@ -61,11 +61,11 @@ function faultRates(random: Random) {
   }
 }
 
-/** What must be true whatever happens; told of every action and death, and asked after every step. */
+/** Invariants. They follow every action and crash, and are checked after every step. */
 class Rules implements SimulationListener {
   readonly trace: string[] = []
   readonly #simulation: Simulation
-  #deaths = 0
+  #crashes = 0
   readonly #failures = new Map<number, { inARow: number; at: number }>()
   #rollout: { generation: number; undisturbed: boolean } | undefined
   #lastGeneration = 1
@@ -77,13 +77,13 @@ class Rules implements SimulationListener {
 
   scale(desired: number): void {
     this.#scaledDuringRollout = true
-    this.#simulation.scenario.happens({ type: 'scale', desired })
+    this.#simulation.scenario.handle({ type: 'scale', desired })
   }
 
-  death(worker: Worker): void {
+  crashed(worker: Worker): void {
     const { now } = this.#simulation.scenario
     this.trace.push(`${now}: #${worker.id} of slot ${worker.slot} dies, ${worker.status}`)
-    this.#deaths++
+    this.#crashes++
     if (this.#rollout) this.#rollout.undisturbed = false
     this.#failure(worker)
   }
@@ -95,7 +95,7 @@ class Rules implements SimulationListener {
     this.#failures.set(worker.slot, { inARow, at: now })
   }
 
-  /** A worker is to be replaced though it serves: its successor is on its way, or it is not gone yet. */
+  /** Whether a serving worker is being replaced, or an old one has not exited yet. */
   isRecycling(): boolean {
     const { state, limits, now } = this.#simulation.scenario
     return state.workers.some(
@@ -117,7 +117,7 @@ class Rules implements SimulationListener {
       assert.ok(worker.slot >= state.desired || beside, 'a worker drains, and no other one serves its slot')
     }
     if (action.type === 'end-rollout') {
-      assert.equal(action.generation, this.#rollout?.generation ?? state.rollout?.generation, 'another roll ends')
+      assert.equal(action.generation, this.#rollout?.generation ?? state.rollout?.generation, 'another rollout ends')
       this.#rollout = undefined
       this.#lastGeneration = action.generation
     }
@@ -149,33 +149,33 @@ class Rules implements SimulationListener {
       if (empty) assert.ok(now < (state.slots[slot]?.notBefore ?? 0), `slot ${slot} is empty and nothing is done`)
     }
     if (this.#rollout?.undisturbed) {
-      assert.ok(this.#ready().length >= state.desired, 'fewer workers serve because of the roll')
+      assert.ok(this.#ready().length >= state.desired, 'fewer workers serve because of the rollout')
     }
     const failures = ['crash', 'oom', 'hang', 'boot-failure', 'boot-timeout'] as const
     const counted = failures.reduce((sum, reason) => sum + state.restarts[reason], 0)
-    assert.equal(counted, this.#deaths, 'failures counted')
+    assert.equal(counted, this.#crashes, 'failures counted')
     this.#checkWake()
   }
 
-  /** Rolls come one after the other, each of a higher generation. */
+  /** Rollouts follow one another, each with a higher generation. */
   #followRollout(): void {
     const { state } = this.#simulation.scenario
     if (state.rollout && state.rollout.generation !== this.#rollout?.generation) {
-      assert.equal(this.#rollout, undefined, 'a roll begins while another is on')
-      assert.equal(state.rollout.generation, this.#lastGeneration + 1, 'the generation of the roll')
+      assert.equal(this.#rollout, undefined, 'a rollout begins during another one')
+      assert.equal(state.rollout.generation, this.#lastGeneration + 1, 'the generation of the rollout')
       this.#rollout = { generation: state.rollout.generation, undisturbed: this.#ready().length === state.desired }
       this.#scaledDuringRollout = false
     }
     if (this.#rollout && this.#scaledDuringRollout) this.#rollout.undisturbed = false
   }
 
-  /** Nothing becomes due before the time at which the plan is to be asked again. */
+  /** Nothing becomes due before the next deadline. */
   #checkWake(): void {
     const { state, now, limits } = this.#simulation.scenario
     const wake = nextDeadline(state, limits, now) ?? now + 1e9
-    assert.ok(wake > now, 'the next look is in the past')
+    assert.ok(wake > now, 'the next deadline is in the past')
     const before = now + (wake - now) * 0.999
-    assert.deepEqual(plan(state, limits, before), [], `due ${wake - before} ms before the next look`)
+    assert.deepEqual(plan(state, limits, before), [], `due ${wake - before} ms before the next deadline`)
   }
 
   checkSettled(): void {
@@ -185,16 +185,16 @@ class Rules implements SimulationListener {
       slots,
       Array.from({ length: state.desired }, (_, slot) => `${slot} ready`)
     )
-    assert.equal(state.rollout, undefined, 'the roll is over')
+    assert.equal(state.rollout, undefined, 'the rollout is over')
   }
 
   checkStop(): void {
     const { scenario } = this.#simulation
-    assert.deepEqual(scenario.happens({ type: 'stop' }), [])
-    const done = scenario.happens({ type: 'port-closed' })
+    assert.deepEqual(scenario.handle({ type: 'stop' }), [])
+    const done = scenario.handle({ type: 'port-closed' })
     assert.equal(done.length, scenario.state.desired, 'every worker drains')
-    while (scenario.state.workers.length > 0) assert.ok(this.#simulation.step(), 'it never ends')
-    assert.equal(this.trace.filter((line) => line.includes('"drained"')).length, 1, 'it ends once')
+    while (scenario.state.workers.length > 0) assert.ok(this.#simulation.step(), 'the service never ends')
+    assert.equal(this.trace.filter((line) => line.includes('"drained"')).length, 1, 'the service ends once')
   }
 
   #ready(): Worker[] {

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { nextDeadline } from '../../src/primary/policy/plan.ts'
-import { happen, limits, Scenario, type Step, serving, tell } from '../helpers/policy-scenario.ts'
+import { applyStep, describeScenarios, limits, Scenario, type Step, serving } from '../helpers/policy-scenario.ts'
 
-tell({
-  'every wanted slot has a worker that lives': {
-    'at the start every slot is filled': {
+describeScenarios({
+  'every wanted slot has a live worker': {
+    'every slot is filled at the start': {
       workers: 3,
-      story: [
+      steps: [
         ['start', 'fork #1: slot 0, generation 1', 'fork #2: slot 1, generation 1', 'fork #3: slot 2, generation 1'],
         ['ready 2'],
         ['ready 1'],
@@ -17,11 +17,11 @@ tell({
     },
     'a worker that crashes is replaced at once, in its slot': {
       workers: 2,
-      story: [...serving(2), ['dies 2', 'fork #3: slot 1, generation 1'], ['ready 3']]
+      steps: [...serving(2), ['dies 2', 'fork #3: slot 1, generation 1'], ['ready 3']]
     },
-    'one that crashes again is waited for, longer each time, and the other slots are not': {
+    'each further crash of a slot has a longer pause, which does not affect other slots': {
       workers: 2,
-      story: [
+      steps: [
         ...serving(2),
         ['dies 1', 'fork #3: slot 0, generation 1'],
         ['ready 3'],
@@ -34,9 +34,9 @@ tell({
         ['1 ms pass', 'fork #6: slot 0, generation 1']
       ]
     },
-    'a crash after half a minute of service is the first of its slot again': {
+    'a crash after 30 s of service counts as the first one': {
       workers: 1,
-      story: [
+      steps: [
         ...serving(1),
         ['dies 1', 'fork #2: slot 0, generation 1'],
         ['ready 2'],
@@ -51,15 +51,15 @@ tell({
         ['100 ms pass', 'fork #5: slot 0, generation 1']
       ]
     },
-    'news of a worker that is gone changes nothing': {
+    'events about an exited worker change nothing': {
       workers: 1,
-      story: [...serving(1), ['ready 7'], ['dies 7'], ['cannot boot 7'], ['ready 1']]
+      steps: [...serving(1), ['ready 7'], ['dies 7'], ['cannot boot 7'], ['ready 1']]
     }
   },
   'a worker must be ready in time': {
-    'one that is late is killed, once, and replaced when it is gone': {
+    'a late worker is killed once, and replaced after its exit': {
       workers: 1,
-      story: [
+      steps: [
         ['start', 'fork #1: slot 0, generation 1'],
         ['999 ms pass'],
         ['1 ms pass', 'kill #1: not ready in 1000 ms'],
@@ -67,22 +67,22 @@ tell({
         ['dies 1', 'fork #2: slot 0, generation 1']
       ]
     },
-    'one that was ready in time is left alone': {
+    'a worker that was ready in time is not killed': {
       workers: 1,
-      story: [['start', 'fork #1: slot 0, generation 1'], ['999 ms pass'], ['ready 1'], ['5000 ms pass']]
+      steps: [['start', 'fork #1: slot 0, generation 1'], ['999 ms pass'], ['ready 1'], ['5000 ms pass']]
     }
   },
-  'a service that cannot boot says so instead of trying for ever': {
-    'one worker that knows that it cannot boot is enough': {
+  'a service that cannot boot ends with the reason': {
+    'after one worker that reports that it cannot boot': {
       workers: 2,
-      story: [
+      steps: [
         ['start', 'fork #1: slot 0, generation 1', 'fork #2: slot 1, generation 1'],
         ['cannot boot 2', 'exit cannot-boot: no such APP']
       ]
     },
-    'workers that die before they are ready are tried three times': {
+    'after three workers that exit before they are ready': {
       workers: 1,
-      story: [
+      steps: [
         ['start', 'fork #1: slot 0, generation 1'],
         ['dies 1', 'fork #2: slot 0, generation 1'],
         ['dies 2'],
@@ -90,9 +90,9 @@ tell({
         ['dies 3', 'exit cannot-boot: worker 0 ended before it was ready (exit code 1)']
       ]
     },
-    'workers that hang before they are ready are tried three times': {
+    'after three workers that are not ready in time': {
       workers: 1,
-      story: [
+      steps: [
         ['start', 'fork #1: slot 0, generation 1'],
         ['1000 ms pass', 'kill #1: not ready in 1000 ms'],
         ['dies 1', 'fork #2: slot 0, generation 1'],
@@ -103,9 +103,9 @@ tell({
         ['dies 3', 'exit cannot-boot: worker 0 was not ready in 1000 ms']
       ]
     },
-    'a service that has been ready once is tried on': {
+    'but not if a worker was ever ready': {
       workers: 1,
-      story: [
+      steps: [
         ...serving(1),
         ['dies 1', 'fork #2: slot 0, generation 1'],
         ['cannot boot 2'],
@@ -120,16 +120,16 @@ tell({
   }
 })
 
-describe('the wait before another try', () => {
+describe('the pause before the next fork', () => {
   /** Crashes slot 0 `times` times, each as soon as it is forked, and returns the waits in between. */
   const waits = (times: number, random: number) => {
     const scenario = new Scenario(1, { slotAttempts: Number.POSITIVE_INFINITY })
-    for (const step of serving(1)) happen(scenario, step[0])
+    for (const step of serving(1)) applyStep(scenario, step[0])
     return Array.from({ length: times }, () => {
-      const forks = scenario.happens({ type: 'exit', id: scenario.lastId, cause: 'SIGSEGV', random })
+      const forks = scenario.handle({ type: 'exit', id: scenario.lastId, cause: 'SIGSEGV', random })
       if (forks.length > 0) return 0
       const wait = nextDeadline(scenario.state, scenario.limits, scenario.now)! - scenario.now
-      assert.equal(scenario.passes(wait).length, 1, 'one fork when the wait is over')
+      assert.equal(scenario.advance(wait).length, 1, 'one fork when the wait is over')
       return wait
     })
   }
@@ -138,57 +138,57 @@ describe('the wait before another try', () => {
     assert.deepEqual(waits(12, 1), [0, 100, 200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 30_000, 30_000])
   })
 
-  test('is cut by the jitter to half of it at most, so that hosts do not try in step', () => {
+  test('is shortened by the jitter, at most by half, so that hosts do not retry in step', () => {
     assert.deepEqual(waits(12, 0), [0, 50, 100, 200, 400, 800, 1600, 3200, 6400, 12_800, 15_000, 15_000])
     assert.deepEqual(waits(3, 0.5), [0, 75, 150])
   })
 
-  test('stays 30 s however often it happens', () => {
+  test('stays at 30 s after any number of failures', () => {
     assert.equal(waits(2000, 1).at(-1), 30_000)
   })
 })
 
-describe('the next look at the clock', () => {
-  const times: Record<string, { workers: number; story: Step['0'][]; at: number | undefined }> = {
-    'is none while all is well': { workers: 2, story: ['start', 'ready 1', 'ready 2'], at: undefined },
-    'is when a worker that starts is late': { workers: 1, story: ['300 ms pass', 'start'], at: 1300 },
-    'is when a drain is late': {
+describe('the next deadline', () => {
+  const times: Record<string, { workers: number; steps: Step['0'][]; at: number | undefined }> = {
+    'is none while all is well': { workers: 2, steps: ['start', 'ready 1', 'ready 2'], at: undefined },
+    'is the end of a boot timeout': { workers: 1, steps: ['300 ms pass', 'start'], at: 1300 },
+    'is the end of a drain deadline': {
       workers: 2,
-      story: ['start', 'ready 1', 'ready 2', '500 ms pass', 'scale 1'],
+      steps: ['start', 'ready 1', 'ready 2', '500 ms pass', 'scale 1'],
       at: 2500
     },
-    'is when a slot may be tried again': {
+    'is the end of a pause': {
       workers: 1,
-      story: ['start', 'ready 1', 'dies 1', '10 ms pass', 'dies 2'],
+      steps: ['start', 'ready 1', 'dies 1', '10 ms pass', 'dies 2'],
       at: 110
     },
-    'is the first of several': {
+    'is the earliest of several': {
       workers: 2,
-      story: ['start', 'ready 1', 'dies 1', 'dies 3', '50 ms pass', 'scale 3'],
+      steps: ['start', 'ready 1', 'dies 1', 'dies 3', '50 ms pass', 'scale 3'],
       at: 100
     },
-    'is none for a worker that is killed already': { workers: 1, story: ['start', '1000 ms pass'], at: undefined }
+    'does not exist for a killed worker': { workers: 1, steps: ['start', '1000 ms pass'], at: undefined }
   }
-  for (const [name, { workers, story, at }] of Object.entries(times)) {
+  for (const [name, { workers, steps, at }] of Object.entries(times)) {
     test(name, () => {
       const scenario = new Scenario(workers)
-      for (const what of story) happen(scenario, what)
+      for (const what of steps) applyStep(scenario, what)
       assert.equal(nextDeadline(scenario.state, limits, scenario.now), at)
     })
   }
 })
 
-test('restarts are counted by their reason, and a worker that left as it was told is none', () => {
+test('restarts are counted by reason, and planned exits are not counted', () => {
   const scenario = new Scenario(2)
   const restarts = () => Object.fromEntries(Object.entries(scenario.state.restarts).filter(([, count]) => count > 0))
-  for (const step of serving(2)) happen(scenario, step[0])
-  happen(scenario, 'dies 1')
+  for (const step of serving(2)) applyStep(scenario, step[0])
+  applyStep(scenario, 'dies 1')
   assert.deepEqual(restarts(), { crash: 1 })
-  happen(scenario, 'dies 3')
+  applyStep(scenario, 'dies 3')
   assert.deepEqual(restarts(), { crash: 1, 'boot-failure': 1 })
-  for (const what of ['100 ms pass', '1000 ms pass', 'dies 4'] as const) happen(scenario, what)
+  for (const what of ['100 ms pass', '1000 ms pass', 'dies 4'] as const) applyStep(scenario, what)
   const all = { crash: 1, 'boot-failure': 1, 'boot-timeout': 1 }
   assert.deepEqual(restarts(), all)
-  for (const what of ['scale 1', 'left 2', 'scale 3', 'scale 1', 'dies 5', 'dies 6'] as const) happen(scenario, what)
+  for (const what of ['scale 1', 'left 2', 'scale 3', 'scale 1', 'dies 5', 'dies 6'] as const) applyStep(scenario, what)
   assert.deepEqual(restarts(), all, 'workers that were scaled away')
 })

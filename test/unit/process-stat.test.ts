@@ -16,7 +16,7 @@ async function startBlocked(t: TestContext, way: string): Promise<number> {
 
 const cpuOf = (pid: number) => readProcessStat(pid)!.cpuMs
 
-test('this process: its CPU time grows with its work, and its memory is what node says', () => {
+test('CPU time grows with work, and the memory is what Node reports', () => {
   const before = readProcessStat(process.pid)!
   const started = process.cpuUsage()
   while (process.cpuUsage(started).user < 200_000);
@@ -29,7 +29,7 @@ test('this process: its CPU time grows with its work, and its memory is what nod
   assert.ok(ratio > 0.8 && ratio < 1.25, `${ratio}`)
 })
 
-test('there is nothing to say of a process that is gone', async (t) => {
+test('a process that has ended has no stat', async (t) => {
   const child = fork(new URL('../fixtures/blocked.js', import.meta.url), ['turning'])
   t.after(() => child.kill('SIGKILL'))
   child.kill('SIGKILL')
@@ -38,7 +38,7 @@ test('there is nothing to say of a process that is gone', async (t) => {
   assert.deepEqual(readSleep(child.pid!), {})
 })
 
-test('an endless loop is found hung as soon as it has had its CPU', async (t) => {
+test('an endless loop is hung after it has used its CPU time', async (t) => {
   const pid = await startBlocked(t, 'loop')
   const before = readProcessStat(pid)!
   await until(() => cpuOf(pid) - before.cpuMs >= 250, 'CPU time')
@@ -48,7 +48,7 @@ test('an endless loop is found hung as soon as it has had its CPU', async (t) =>
 })
 
 for (const way of ['atomics', 'exec']) {
-  test(`blocked in ${way}: asleep, and the kernel says where`, async (t) => {
+  test(`blocked in ${way}: asleep, and the kernel reports where`, async (t) => {
     const pid = await startBlocked(t, way)
     await until(() => readProcessStat(pid)!.state === 'S' && readSleep(pid).syscall, 'a sleep')
     const before = readProcessStat(pid)!
@@ -58,7 +58,7 @@ for (const way of ['atomics', 'exec']) {
   })
 }
 
-test('a process that was stopped is found so', async (t) => {
+test('a stopped process is recognized', async (t) => {
   const pid = await startBlocked(t, 'loop')
   const before = readProcessStat(pid)!
   process.kill(pid, 'SIGSTOP')

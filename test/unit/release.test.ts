@@ -23,7 +23,7 @@ function setting(t: TestContext) {
   return { at, swap, releases: new Releases(at('current', 'main.js'), undefined) }
 }
 
-test('a release is where a link leads to, and stays there when the link is moved', (t) => {
+test('a release is the target of a link, and stays there when the link changes', (t) => {
   const { at, swap, releases } = setting(t)
   const one = releases.take(1)
   assert.equal(one.exec, at('1', 'main.js'))
@@ -38,7 +38,7 @@ test('a release is where a link leads to, and stays there when the link is moved
   assert.ok(!releases.isOnDisk(one) && releases.isOnDisk(two))
 })
 
-test('code beside and below the module belongs to it, its package too; nothing else does', (t) => {
+test('a release consists of the code beside and below its module, and of its package files', (t) => {
   const { at, releases } = setting(t)
   const release = releases.take(1)
   mkdirSync(at('1', 'node_modules', 'x'), { recursive: true })
@@ -58,7 +58,7 @@ test('code beside and below the module belongs to it, its package too; nothing e
   assert.ok(!releases.isOnDisk(before), 'a file of another name')
 })
 
-test('a release that is not there cannot be taken, and code that just changed has not settled', (t) => {
+test('a missing release cannot be taken, and code that just changed is not settled', (t) => {
   const { at, swap, releases } = setting(t)
   releases.take(1)
   assert.equal(releases.isSettled(60_000), false)

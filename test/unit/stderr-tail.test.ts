@@ -10,7 +10,7 @@ import { StderrTail } from '../../src/primary/workers/stderr-tail.ts'
 /** Never waited for when all is well. */
 const LONG_MS = 30_000
 
-test('everything is passed on unchanged, and the last 8 KiB are kept', async () => {
+test('standard error is passed on unchanged, and its last 8 KiB are kept', async () => {
   const script = 'for (let i = 0; i < 60000; i++) process.stderr.write("line " + i + " äöü\\n")'
   const child = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'ignore', 'pipe'] })
   const out = new PassThrough()
@@ -24,7 +24,7 @@ test('everything is passed on unchanged, and the last 8 KiB are kept', async () 
   assert.ok(expected.endsWith(tail.slice(1)), 'but for half a character at its start')
 })
 
-test('a pattern is found in what came, and in what comes, in whatever pieces', async () => {
+test('a pattern is found in earlier and later output, in any pieces', async () => {
   const stream = new PassThrough()
   const stderr = new StderrTail(stream, new PassThrough().resume())
   stream.write('listening on 1')
@@ -36,7 +36,7 @@ test('a pattern is found in what came, and in what comes, in whatever pieces', a
   assert.equal((await later)?.[1], '23')
 })
 
-test('what does not come is not waited for: until the deadline, or the end', async () => {
+test('waiting ends at the timeout or at the end of the stream', async () => {
   const stream = new PassThrough()
   const stderr = new StderrTail(stream, new PassThrough().resume())
   const listeners = stream.listenerCount('data')
@@ -50,7 +50,7 @@ test('what does not come is not waited for: until the deadline, or the end', asy
   assert.equal(stream.listenerCount('data'), listeners)
 })
 
-test('last words are not waited for where a child of the dead holds the stream open', async () => {
+test('the last output does not wait for a child process that keeps the stream open', async () => {
   const script =
     'require("child_process").spawn("sleep", ["3"], { stdio: "inherit" }); console.error("bye"); process.exit()'
   const child = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'ignore', 'pipe'] })
@@ -61,7 +61,7 @@ test('last words are not waited for where a child of the dead holds the stream o
   assert.equal(child.stderr.closed, false)
 })
 
-test('it is read on when nobody takes it any more', async () => {
+test('the stream is read even if its destination fails', async () => {
   const out = new PassThrough()
   out.on('error', () => {})
   out.destroy(new Error('EPIPE'))
@@ -75,7 +75,7 @@ test('it is read on when nobody takes it any more', async () => {
   assert.match(await stderr.lastOutput(LONG_MS), /xthe end$/)
 })
 
-test('one that writes without end is made to wait', async () => {
+test('a worker that writes without end is slowed down', async () => {
   const stream = new PassThrough({ highWaterMark: 1e6 })
   const stderr = new StderrTail(stream, new PassThrough().resume())
   for (const [bytes, paused] of [
