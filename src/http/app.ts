@@ -97,7 +97,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   const { config, connections, redis, registry, shared } = deps
   const app = createFastify(deps)
   const forwardedOf = identifyClients(app, config.http)
-  const store = new SafeSessionStore({ link: redis, log: app.log, ...config.session })
+  const store = new SafeSessionStore({ connection: redis, log: app.log, ...config.session })
   decorate(app, deps, store)
 
   const refuseOtherMethods = handleErrors(app)

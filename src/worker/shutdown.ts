@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from '../common/log.ts'
 import type { RedisConnection } from '../state/redis/redis-connection.ts'
-import type { SessionSecrets } from '../state/sessions/session-secret.ts'
+import type { SessionSecrets } from '../state/sessions/session-secrets.ts'
 import type { SharedState } from '../state/shared/shared-state.ts'
 import type { Connections } from './connections/connections.ts'
 import { Drain, type DrainOptions } from './connections/drain.ts'

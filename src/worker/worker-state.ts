@@ -3,8 +3,9 @@ import type { Logger } from '../common/log.ts'
 import type { Config } from '../config/load.ts'
 import type { loadIdentity } from '../config/worker-environment.ts'
 import { type AppDeps, buildApp } from '../http/app.ts'
-import { RedisConnection, warnOfEviction } from '../state/redis/redis-connection.ts'
-import { SessionSecrets } from '../state/sessions/session-secret.ts'
+import { warnOfEviction } from '../state/redis/eviction-warning.ts'
+import { RedisConnection } from '../state/redis/redis-connection.ts'
+import { SessionSecrets } from '../state/sessions/session-secrets.ts'
 import type { Settings } from '../state/shared/settings.ts'
 import { SharedState } from '../state/shared/shared-state.ts'
 import { loadApp } from './load-app.ts'
@@ -36,7 +37,7 @@ export function createState(
   if (slot === 0) redis.once('change', () => void warnOfEviction(redis.client, log))
   const sessionSecrets = new SessionSecrets(redis, slot === 0 ? log : undefined, config.session.secrets)
   const shared = new SharedState({
-    link: redis,
+    connection: redis,
     log,
     self: worker,
     instance,

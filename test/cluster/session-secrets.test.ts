@@ -57,7 +57,7 @@ test('hosts with different SESSION_SECRETs log a warning with the remedy', async
     start(t, server, { SESSION_SECRET: ONE }),
     start(t, server, { SESSION_SECRET: `${ONE},${OTHER}` })
   ])
-  const isWarning = ({ msg }: { msg: string }) => msg.includes('Give all hosts the same SESSION_SECRET')
+  const isWarning = ({ msg }: { msg: string }) => msg.includes('give all hosts the same SESSION_SECRET')
   const other = await start(t, server, { SESSION_SECRET: OTHER })
   const [ofOne, ofOther] = await Promise.all([one.line(isWarning), other.line(isWarning)])
   assert.equal(ofOne.level, 40)

@@ -13,7 +13,7 @@ import { createRegistry, readRegistry } from '../../src/http/plugins/metrics/met
 import type { Collection, ServiceView, WorkerRequestCount } from '../../src/ipc/messages.ts'
 import exampleRoutes from '../../src/routes/index.ts'
 import { RedisConnection } from '../../src/state/redis/redis-connection.ts'
-import { SessionSecrets } from '../../src/state/sessions/session-secret.ts'
+import { SessionSecrets } from '../../src/state/sessions/session-secrets.ts'
 import { SharedState } from '../../src/state/shared/shared-state.ts'
 import { Connections } from '../../src/worker/connections/connections.ts'
 import { startRedis } from './redis.ts'
@@ -75,7 +75,7 @@ export async function startApp(t: TestContext, options: AppOptions = {}): Promis
   const self = { ...worker, generation: 1 }
   const draining = new AbortController()
   const shared: SharedState = new SharedState({
-    link,
+    connection: link,
     log,
     self,
     instance: randomUUID(),

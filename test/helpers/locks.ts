@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 import type { Redis } from 'ioredis'
 import { pino } from 'pino'
+import { Locks } from '../../src/state/locks/locks.ts'
 import { RedisConnection } from '../../src/state/redis/redis-connection.ts'
-import { Locks } from '../../src/state/shared/locks.ts'
 import { startRedis } from './redis.ts'
 
 interface Worker {
@@ -28,7 +28,7 @@ export async function startWorkers(t: TestContext) {
     const log = pino({ level: 'info' }, { write: (line) => void lines.push(JSON.parse(line)) })
     const link = new RedisConnection(url, timeoutMs, log)
     const draining = new AbortController()
-    const locks = new Locks({ link, log, draining: draining.signal })
+    const locks = new Locks({ connection: link, log, draining: draining.signal })
     const worker = { locks, link, draining, lines }
     workers.push(worker)
     await link.start(async () => {})

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import type { PeriodicRun } from '../../src/state/shared/locks.ts'
+import type { PeriodicRun } from '../../src/state/locks/lease-runs.ts'
 import { latch, never, setClockBack, startWorkers, storedLease, times } from '../helpers/locks.ts'
 import { RedisProxy } from '../helpers/proxy.ts'
 import { until } from '../helpers/until.ts'

@@ -169,10 +169,13 @@ describe('lock()', () => {
   test('rejects invalid names and times', async (t) => {
     const { open } = await startWorkers(t)
     const { locks } = await open()
-    await assert.rejects(locks.lock('a b', 1000, never), /^TypeError: lock: a name is 1 to 64 characters/)
+    await assert.rejects(
+      locks.lock('a b', 1000, never),
+      /^TypeError: lock: the name "a b" is not valid: use 1 to 64 characters/
+    )
     await assert.rejects(locks.once('{a}', 1000, never), /^TypeError: once: a name/)
     assert.throws(() => locks.every('', 1000, never), /^TypeError: every: a name/)
-    await assert.rejects(locks.lock('a', 99, never), /^RangeError: lock: ttlMs is a whole number of milliseconds/)
+    await assert.rejects(locks.lock('a', 99, never), /^RangeError: lock: ttlMs must be a whole number of milliseconds/)
     await assert.rejects(locks.lock('a', 1000, never, { waitMs: Number.NaN }), /^RangeError: lock: waitMs/)
     await assert.rejects(locks.once('a', 1000.5, never), /^RangeError: once: ttlMs/)
     await assert.rejects(locks.once('a', 1000, never, { leaseMs: 99 }), /^RangeError: once: leaseMs/)

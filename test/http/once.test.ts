@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { PeriodicRun } from '../../src/state/shared/locks.ts'
+import type { PeriodicRun } from '../../src/state/locks/lease-runs.ts'
 import { startApp } from '../helpers/app.ts'
 import { gate, LOST, latch, never, startWorkers, storedLease, times } from '../helpers/locks.ts'
 import { RedisProxy } from '../helpers/proxy.ts'
@@ -107,7 +107,7 @@ describe('every()', () => {
     assert.deepEqual(periods, [...new Set(periods)].toSorted(), 'a period twice')
     assert.equal(most, 1, 'at a time')
     assert.ok(periods.every((period) => period % 50 === 0))
-    const failed = workers.flatMap(({ lines }) => lines.filter((line) => line.msg === 'a run failed'))
+    const failed = workers.flatMap(({ lines }) => lines.filter((line) => line.msg === 'periodic run failed'))
     assert.deepEqual(new Set(failed.map((line) => line.err?.message)), new Set(['this one is broken']))
     await sleep(150)
     assert.equal(periods.length, ran, 'it was stopped')

@@ -42,8 +42,8 @@ test('a key of another type is logged once, with its family, however many reques
   }
   const said = warnings().map(({ msg, command, keys, cause }) => [msg, command, keys, cause?.split(' ')[0]])
   assert.deepEqual(said, [
-    ['a Redis command failed', 'eval', 'muster:hits', 'WRONGTYPE'],
-    ['a Redis command failed', 'get', 'muster:hits', 'WRONGTYPE']
+    ['Redis command failed', 'eval', 'muster:hits', 'WRONGTYPE'],
+    ['Redis command failed', 'get', 'muster:hits', 'WRONGTYPE']
   ])
 })
 
@@ -56,7 +56,7 @@ test('a missing permission for some keys is logged with their family, and Redis 
   const ofSessions = warnings().filter(({ keys }) => keys === 'muster:session')
   assert.ok(ofSessions.length > 0, JSON.stringify(warnings()))
   for (const { msg, cause } of ofSessions) {
-    assert.equal(msg, 'a Redis command failed')
+    assert.equal(msg, 'Redis command failed')
     assert.match(cause!, /NOPERM|No permissions/)
   }
   assert.equal(new Set(ofSessions.map(({ command }) => command)).size, ofSessions.length, 'each kind once')
@@ -72,7 +72,7 @@ test('each kind of error is logged once a minute, with the number of failures si
   const errors = new CommandErrors(log, 1000, 'muster:')
   const wrongType = Object.assign(new Error('WRONGTYPE Operation against a key'), { name: 'ReplyError' })
   const fail = (...keys: string[]) => {
-    for (const key of keys) errors.note(new Command('get', [key]), wrongType)
+    for (const key of keys) errors.record(new Command('get', [key]), wrongType)
   }
   const { now } = performance
   try {

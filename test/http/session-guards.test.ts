@@ -136,7 +136,7 @@ function careless() {
 test('copying a body into the session changes neither its end nor its version', async (t) => {
   const { again, data } = await careless().start(t)
   const before = await data()
-  const forged = { note: 'x', createdAt: 9e15, _v: 0, _base: null, cookie: null, sneaky: { _v: 1 } }
+  const forged = { note: 'x', createdAt: 9e15, _v: 0, _snapshot: null, cookie: null, sneaky: { _v: 1 } }
   assert.equal((await again('/assign', forged)).statusCode, 200)
   const { note, createdAt, _v, cookie } = await data()
   assert.deepEqual({ note, createdAt, _v, cookie }, { note: 'x', createdAt: before.createdAt, _v: 2, cookie: {} })

@@ -246,7 +246,7 @@ test('is seen without a subscription; a Redis that rejects subscriptions is logg
     await redis.client.hset('muster:settings', { banner: `"${version}"`, '@version': version })
     await until(() => shared.settings.get('banner') === `${version}`, 'the change')
   }
-  assert.equal(lines.filter(({ msg }) => msg === 'Redis does not subscribe').length, 1)
+  assert.equal(lines.filter(({ msg }) => msg === 'Redis refuses the subscription').length, 1)
   await assert.rejects(shared.broadcast('news', 1, { scope: 'all' }), { statusCode: 503 })
   await redis.client.acl('SETUSER', 'default', 'allchannels')
   await until(

@@ -2,9 +2,10 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Redis } from 'ioredis'
 import { pino } from 'pino'
-import { RedisConnection, warnOfEviction } from '../../src/state/redis/redis-connection.ts'
+import { Locks } from '../../src/state/locks/locks.ts'
+import { warnOfEviction } from '../../src/state/redis/eviction-warning.ts'
+import { RedisConnection } from '../../src/state/redis/redis-connection.ts'
 import { Counters } from '../../src/state/shared/counters.ts'
-import { Locks } from '../../src/state/shared/locks.ts'
 import { startApp } from '../helpers/app.ts'
 import { freePort } from '../helpers/http.ts'
 import { RedisProxy } from '../helpers/proxy.ts'
@@ -63,7 +64,7 @@ test('in a Redis Cluster all keys of a name are in one slot, so no script is ref
   const log = pino({ level: 'silent' })
   const link = new RedisConnection(url, 5000, log)
   const draining = new AbortController()
-  const locks = new Locks({ link, log, draining: draining.signal })
+  const locks = new Locks({ connection: link, log, draining: draining.signal })
   t.after(() => link.stop())
   await link.start(async () => {})
   const counters = new Counters(link)

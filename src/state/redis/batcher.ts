@@ -1,108 +1,111 @@
-/** After an answer the next batch waits for as many as there were before, for so long at most, in ms. */
+/** How long the next batch waits for callers that ask again right after an answer, in ms. */
 const REGROUP_MS = 4
 
 /** A caller that waits for an answer. */
 export interface Waiter {
-  /** When it stops waiting, in ms of `performance.now()`; never earlier than that of the waiter before it. */
+  /** When the caller stops waiting, in ms of `performance.now()`; never earlier than the deadline of the waiter added before. */
   deadline: number
   /** Called once, if the deadline passes before the answer comes. */
   expire(): void
 }
 
-/** The waiters that one batch is for, in the order in which they came. */
+/** The waiters of one batch, in the order in which they were added. */
 export class Batch<Item extends Waiter> {
   readonly items: readonly Item[]
-  /** How many of them, from the first on, have expired: they get no answer any more. */
+  /** Number of waiters that have expired. They are the first ones of {@link items}, and get no answer. */
   expired = 0
 
   constructor(items: readonly Item[]) {
     this.items = items
   }
 
-  /** Whether nobody waits for an answer any more. */
+  /** Whether every waiter has expired. */
   get isExpired(): boolean {
     return this.expired === this.items.length
   }
 
-  /** Calls `answer` for every waiter that has not expired, with its place in the batch. */
+  /** Calls `answer` for every waiter that has not expired, with its position in the batch. */
   settle(answer: (item: Item, index: number) => void): void {
     for (let i = this.expired; i < this.items.length; i++) answer(this.items[i]!, i)
   }
 }
 
 /**
- * What is asked in one turn of the event loop leaves as one batch. One batch is in flight at a time, and what comes meanwhile
- * is the next, together with those who have just been answered and ask again: so the load of Redis follows round trips, and
- * not requests. A waiter whose deadline passes is expired, whether its batch is in flight or has not left yet; it is then
- * never sent.
+ * Collects callers into batches and keeps one batch in flight at a time.
+ *
+ * All callers of one turn of the event loop form one batch. Callers that arrive while it is in flight form the next one,
+ * together with callers that were just answered and ask again. The load of Redis therefore follows the number of round trips,
+ * not the number of requests. A waiter whose deadline passes is expired, whether its batch is in flight or not; a waiter that
+ * expires before its batch leaves is never sent.
  */
 export class Batcher<Item extends Waiter> {
   readonly #waiting: Item[] = []
   readonly #send: (batch: Batch<Item>) => Promise<() => void>
-  readonly #most: number
+  readonly #maxSize: number
   #inFlight: Batch<Item> | undefined
   #timer: NodeJS.Timeout | undefined
-  #underWay = false
-  /** With so many the next batch is complete, and leaves; 0: it does not wait for anybody. */
-  #expected = 0
-  #leave = () => {}
+  #isRunning = false
+  /** The next batch is complete, and leaves, with this number of waiters; 0: no batch waits to be complete. */
+  #expectedSize = 0
+  #endRegrouping = () => {}
 
   /**
-   * @param send resolves with what settles the batch, and never rejects
-   * @param most of one batch: the others are the next
+   * @param send sends a batch. It resolves with a function that answers the waiters, and never rejects
+   * @param maxSize most waiters of one batch; the rest forms the next one
    */
-  constructor(send: (batch: Batch<Item>) => Promise<() => void>, most = Number.POSITIVE_INFINITY) {
+  constructor(send: (batch: Batch<Item>) => Promise<() => void>, maxSize = Number.POSITIVE_INFINITY) {
     this.#send = send
-    this.#most = most
+    this.#maxSize = maxSize
   }
 
+  /** Adds a waiter to the next batch. */
   add(item: Item): void {
     this.#timer ??= this.#expireAt(item.deadline)
-    if (this.#waiting.push(item) === this.#expected) this.#leave()
-    if (this.#underWay) return
-    this.#underWay = true
-    // One turn: everything that the sockets readable in this turn ask for is one batch.
-    setImmediate(() => void this.#fly())
+    if (this.#waiting.push(item) === this.#expectedSize) this.#endRegrouping()
+    if (this.#isRunning) return
+    this.#isRunning = true
+    // One turn of the event loop: the requests of all sockets that are readable now form one batch.
+    setImmediate(() => void this.#run())
   }
 
-  async #fly(): Promise<void> {
+  async #run(): Promise<void> {
     while (this.#waiting.length > 0) {
-      const batch = new Batch(this.#waiting.splice(0, this.#most))
+      const batch = new Batch(this.#waiting.splice(0, this.#maxSize))
       this.#inFlight = batch
       const settle = await this.#send(batch)
       this.#inFlight = undefined
-      // All who asked during one flight, as far as one batch can take them: nobody waits for more.
-      const expected = Math.min(batch.items.length + this.#waiting.length, this.#most)
+      // The callers that asked during one flight are the callers to expect for the next one.
+      const expectedSize = Math.min(batch.items.length + this.#waiting.length, this.#maxSize)
       settle()
-      await this.#regroup(expected)
-      this.#expected = 0
+      await this.#regroup(expectedSize)
+      this.#expectedSize = 0
     }
-    this.#underWay = false
+    this.#isRunning = false
   }
 
   /**
-   * Who asks without a pause comes back right after the answer. Without this there would be two groups for ever, each of
-   * which waits while the other is in flight: twice the batches for the same requests.
+   * Waits for callers that ask again right after their answer. Without this pause the callers would split into two groups for
+   * ever, each waiting while the other is in flight: twice the batches for the same requests.
    */
-  #regroup(expected: number): Promise<void> {
-    if (this.#waiting.length >= expected) return Promise.resolve()
+  #regroup(expectedSize: number): Promise<void> {
+    if (this.#waiting.length >= expectedSize) return Promise.resolve()
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, REGROUP_MS)
-      this.#expected = expected
-      this.#leave = () => {
+      this.#expectedSize = expectedSize
+      this.#endRegrouping = () => {
         clearTimeout(timer)
-        // The rest of this turn comes along.
+        // The callers of the rest of this turn join the batch.
         setImmediate(resolve)
       }
     })
   }
 
-  /** One timer for all waiters. Each of them keeps a connection or a retry alive, so the timer itself need not. */
+  /** Starts the one timer for all waiters. It is unreferenced: each waiter has a connection or a retry that keeps the process alive. */
   #expireAt(deadline: number): NodeJS.Timeout {
     return setTimeout(() => this.#expire(), Math.max(Math.ceil(deadline - performance.now()), 1)).unref()
   }
 
-  /** Expires the waiters whose deadline has passed: the first ones, since they came in the order of their deadlines. */
+  /** Expires the waiters whose deadline has passed. They are the first ones, since deadlines never decrease. */
   #expire(): void {
     const now = performance.now()
     const batch = this.#inFlight

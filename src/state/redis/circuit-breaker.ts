@@ -1,23 +1,23 @@
 import { EventEmitter } from 'node:events'
 import type { Logger } from '../../common/log.ts'
-import { describe } from './redis-errors.ts'
+import { describeError } from './redis-errors.ts'
 
 /**
- * Whether Redis is up, and if not, since when and why. It starts open. Emits `change` when it closes and when it opens
- * again; the log has every cause of an absence once. What turns it is decided by who extends it.
+ * The state of the connection to Redis: up or down, since when, and why. It starts open (down). A subclass decides when the
+ * circuit opens and closes. Emits `change` when Redis goes up or down, and logs each cause of an outage once.
  */
 export class CircuitBreaker extends EventEmitter<{ change: [up: boolean] }> {
-  /** How long a command may take. */
+  /** The longest time that a command may take, in ms. */
   readonly timeoutMs: number
-  /** How often it went down. */
+  /** Number of times that Redis went from up to down. */
   opened = 0
   readonly #log: Logger
   #state: 'open' | 'half-open' | 'closed' = 'open'
-  /** When it went down, in ms of `performance.now()`. */
+  /** When Redis went down, in ms of `performance.now()`. */
   #downSince = performance.now()
   #cause: Error | undefined
-  /** Causes of this absence that the log has. */
-  readonly #logged = new Set<string>()
+  /** Causes of the current outage that were logged. */
+  readonly #loggedCauses = new Set<string>()
 
   constructor(timeoutMs: number, log: Logger) {
     super()
@@ -25,21 +25,22 @@ export class CircuitBreaker extends EventEmitter<{ change: [up: boolean] }> {
     this.#log = log
   }
 
-  /** `open`: commands fail at once. `half-open`: Redis answers again, and what must be read first is read. */
+  /** `open`: commands fail at once. `half-open`: Redis answers again, and the worker reads what it needs before it serves. */
   get circuit(): 'open' | 'half-open' | 'closed' {
     return this.#state
   }
 
+  /** Whether the circuit is closed: commands reach Redis. */
   get up(): boolean {
     return this.#state === 'closed'
   }
 
-  /** It has been away for longer than a command may take: trying again within one request is of no use. */
+  /** Whether Redis has been down for longer than {@link timeoutMs}, so that retrying within one request is pointless. */
   get away(): boolean {
     return !this.up && performance.now() - this.#downSince > this.timeoutMs
   }
 
-  /** Why it is down. */
+  /** Why Redis is down; undefined while it is up. */
   get cause(): Error | undefined {
     return this.#cause
   }
@@ -51,9 +52,9 @@ export class CircuitBreaker extends EventEmitter<{ change: [up: boolean] }> {
   protected close(): void {
     if (this.up) return
     this.#state = 'closed'
-    const wasAway = this.#logged.size > 0
+    const wasAway = this.#loggedCauses.size > 0
     this.#log.info(wasAway ? { awayMs: Math.round(performance.now() - this.#downSince) } : {}, 'Redis is up')
-    this.#logged.clear()
+    this.#loggedCauses.clear()
     this.#cause = undefined
     this.emit('change', true)
   }
@@ -66,12 +67,16 @@ export class CircuitBreaker extends EventEmitter<{ change: [up: boolean] }> {
       this.opened++
     }
     this.#cause = cause
-    const text = describe(cause, this.timeoutMs)
-    const kind = text.replace(/\d+/g, '')
-    if (!this.#logged.has(kind)) {
-      this.#log.warn({ cause: text }, this.#logged.size === 0 ? 'Redis is away' : 'Redis is still away')
-      this.#logged.add(kind)
-    }
+    this.#logOnce(cause)
     if (wasUp) this.emit('change', false)
+  }
+
+  /** Causes that differ only in numbers, such as ports and durations, count as one. */
+  #logOnce(error: Error): void {
+    const cause = describeError(error, this.timeoutMs)
+    const kind = cause.replace(/\d+/g, '')
+    if (this.#loggedCauses.has(kind)) return
+    this.#log.warn({ cause }, this.#loggedCauses.size === 0 ? 'Redis is away' : 'Redis is still away')
+    this.#loggedCauses.add(kind)
   }
 }

@@ -1,6 +1,6 @@
 import type { Command } from 'ioredis'
 import type { Logger } from '../../common/log.ts'
-import { describe, isOfServer, isUnsent } from './redis-errors.ts'
+import { describeError, isServerError, isUnsent } from './redis-errors.ts'
 
 const MINUTE_MS = 60_000
 /** Kinds of errors that are remembered; there are far fewer. */
@@ -11,23 +11,23 @@ const EXPECTED = /^(NOSCRIPT|MOVED|ASK|TRYAGAIN|STALE)\b/
 interface Failure {
   /** Name of the command; `eval` is a script. */
   command: string
-  /** The family of keys or channels that it was about, such as `muster:session`. */
+  /** The family of the keys or channels, such as `muster:session`. */
   keys: string
   cause: string
 }
 
 /**
- * Logs the errors of single commands on the keys of the service while Redis is up, each kind once a minute. Requests that
- * need such a command get 503, and without this line nothing says why. Errors that speak of the server wait for the next
- * probe: when Redis is away, the log says that instead.
+ * Logs the errors of single commands on keys of the service while Redis is up, each kind once a minute. Requests that need such
+ * a command get 503, and without this line no log says why. An error that may mean that the whole server is unusable waits for
+ * the next probe: if Redis is away, the log says that instead.
  */
 export class CommandErrors {
   readonly #log: Logger
   readonly #timeoutMs: number
   readonly #prefix: string
-  /** What waits for a probe. */
-  readonly #suspected: Failure[] = []
-  /** By kind: when it was last logged, in ms of `performance.now()`, and how often it has failed since. */
+  /** Failures that wait for the next probe. */
+  readonly #unconfirmed: Failure[] = []
+  /** By kind: when it was last logged, in ms of `performance.now()`, and the number of failures since. */
   readonly #kinds = new Map<string, { loggedAt: number; failures: number }>()
 
   constructor(log: Logger, timeoutMs: number, prefix: string) {
@@ -36,29 +36,39 @@ export class CommandErrors {
     this.#prefix = prefix
   }
 
-  /** Takes note of a command that failed. Commands on keys of other prefixes belong to the user's routes, and are left out. */
-  note(command: Command, error: Error): void {
+  /** Records a command that failed. Commands on keys with other prefixes belong to the routes of the app, and are ignored. */
+  record(command: Command, error: Error): void {
     if (EXPECTED.test(error.message) || isUnsent(error)) return
-    const key = command.args.flat().find((arg) => this.#isOurs(arg)) as string | undefined
+    const key = command.args.flat().find((argument) => this.#isOurs(argument)) as string | undefined
     if (key === undefined) return
-    const keys = this.#prefix + key.slice(key.indexOf(this.#prefix) + this.#prefix.length).split(/[:}@]/, 1)[0]
-    const failure = { command: command.name.replace('evalsha', 'eval'), keys, cause: describe(error, this.#timeoutMs) }
-    if (!isOfServer(error)) this.#logOnce(failure)
-    else if (this.#suspected.length < MAX_KINDS) this.#suspected.push(failure)
+    const failure = {
+      command: command.name.replace('evalsha', 'eval'),
+      keys: this.#familyOf(key),
+      cause: describeError(error, this.#timeoutMs)
+    }
+    if (!isServerError(error)) this.#logOnce(failure)
+    else if (this.#unconfirmed.length < MAX_KINDS) this.#unconfirmed.push(failure)
   }
 
-  /** Redis is up: what failed had reasons of its own. */
+  /** A probe has succeeded: the commands failed for reasons of their own, and are logged. */
   confirm(): void {
-    for (const failure of this.#suspected.splice(0)) this.#logOnce(failure)
+    for (const failure of this.#unconfirmed.splice(0)) this.#logOnce(failure)
   }
 
-  /** Redis is away: that is why they failed. */
+  /** A probe has failed: the commands failed because Redis is away, and are not logged. */
   discard(): void {
-    this.#suspected.length = 0
+    this.#unconfirmed.length = 0
   }
 
-  #isOurs(arg: unknown): boolean {
-    return typeof arg === 'string' && (arg.startsWith(this.#prefix) || arg.startsWith(`{${this.#prefix}`))
+  #isOurs(argument: unknown): boolean {
+    return (
+      typeof argument === 'string' && (argument.startsWith(this.#prefix) || argument.startsWith(`{${this.#prefix}`))
+    )
+  }
+
+  #familyOf(key: string): string {
+    const name = key.slice(key.indexOf(this.#prefix) + this.#prefix.length)
+    return this.#prefix + name.split(/[:}@]/, 1)[0]
   }
 
   #logOnce(failure: Failure): void {
@@ -69,7 +79,7 @@ export class CommandErrors {
     known.failures++
     const now = performance.now()
     if (now - known.loggedAt < MINUTE_MS) return
-    this.#log.warn({ ...failure, failures: known.failures }, 'a Redis command failed')
+    this.#log.warn({ ...failure, failures: known.failures }, 'Redis command failed')
     known.loggedAt = now
     known.failures = 0
   }

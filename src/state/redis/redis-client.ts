@@ -1,96 +1,98 @@
 import { Cluster, Redis } from 'ioredis'
-import { parseRedisUrl } from '../../config/redis-url.ts'
+import { parseRedisUrl, type RedisTarget } from '../../config/redis-url.ts'
 
-/** One server, the primary that Sentinels name, or a whole Cluster: commands are the same. */
+/** A client of one server, of the primary that Sentinels name, or of a whole Cluster. Commands are the same for all three. */
 export type RedisClient = Redis | Cluster
 
 export interface ClientOptions {
-  /** How long a command, a connection and a silence with commands outstanding may take, in ms. */
+  /** Longest time of a command, of connecting, and of silence while commands are outstanding, in ms. */
   timeoutMs: number
-  /** Certificates to trust, in PEM; undefined: those that Node trusts. */
+  /** Certificates to trust, in PEM; undefined: the ones that Node trusts. */
   ca?: string | undefined
-  /** It will ask for little else. */
+  /** Whether the client is for subscriptions: no pipelines, and no automatic subscription after a new connection. */
   forSubscriptions?: boolean
 }
 
-/** What {@link Batches} sends: it is a whole batch by itself, and a pipeline around it would cost more than the command. */
-const GATHERED = ['musterIncrementBy', 'musterReadSessions', 'musterCountVisits'] as const
-export type Gathered = (typeof GATHERED)[number]
+/** Commands that carry a whole batch. An automatic pipeline around one would cost more than the command. */
+const BATCH_COMMANDS = ['musterIncrementBy', 'musterReadSessions', 'musterCountVisits'] as const
+export type BatchCommand = (typeof BATCH_COMMANDS)[number]
 
-/** How long to wait before the connection is tried for the nth time, in ms. */
+/** Returns the pause before the nth attempt to connect, in ms. */
 export const retryDelay = (times: number): number => Math.min(50 * 2 ** (times - 1), 1000) + Math.random() * 50
 
 /**
- * A client that has not connected yet. It sends a command at most once (ioredis' defaults count 10 for 5 lost replies),
- * fails fast and clearly, and connects again by itself.
- * @param url as {@link parseRedisUrl} reads it; it throws for others
+ * Creates a client that has not connected yet. It sends a command at most once (with ioredis' defaults, a counter reached 10
+ * after 5 lost replies), rejects at once when there is no connection, and reconnects by itself.
+ * @param url see {@link parseRedisUrl}, which throws for a URL that it does not know
  */
 export function createClient(url: string, { timeoutMs, ca, forSubscriptions = false }: ClientOptions): RedisClient {
   const target = parseRedisUrl(url)
-  const tls = 'tls' in target && target.tls ? { tls: { ...(ca && { ca }) } } : {}
-  /** Of every connection. */
-  const common = {
-    maxRetriesPerRequest: 0,
-    autoResendUnfulfilledCommands: false,
-    commandTimeout: timeoutMs,
-    connectTimeout: timeoutMs,
-    // A connection that is silent is given up with its first command: nobody waits behind those who waited.
-    socketTimeout: timeoutMs,
-    disconnectTimeout: timeoutMs,
-    disableClientInfo: true,
-    // Whether Redis takes commands, the link asks: it wants to know why not.
-    enableReadyCheck: false,
-    ...tls
-  }
+  const tls = target.kind !== 'socket' && target.tls ? { ...(ca && { ca }) } : undefined
+  const common = commonOptions(timeoutMs, tls)
+  if (target.kind === 'cluster') return createCluster(target, common, timeoutMs, tls)
   const single = {
     ...common,
     lazyConnect: true,
     enableOfflineQueue: false,
     enableAutoPipelining: !forSubscriptions,
-    autoPipeliningIgnoredCommands: [...GATHERED],
+    autoPipeliningIgnoredCommands: [...BATCH_COMMANDS],
     autoResubscribe: !forSubscriptions,
     retryStrategy: retryDelay
   }
-  switch (target.kind) {
-    case 'socket':
-      return new Redis({ ...single, path: target.path })
-    case 'server': {
-      const { kind, tls: _, ...place } = target
-      return new Redis({ ...single, ...place })
-    }
-    case 'sentinel': {
-      const { kind, tls: _, ...place } = target
-      return new Redis({
-        ...single,
-        ...place,
-        ...(tls.tls && { sentinelTLS: tls.tls, enableTLSForSentinelMode: true }),
-        sentinelCommandTimeout: timeoutMs,
-        sentinelRetryStrategy: retryDelay,
-        failoverDetector: true,
-        // A Sentinel that was cut off names a primary that is none any more: then the next one is asked.
-        enableReadyCheck: true,
-        maxLoadingRetryTime: 500
-      })
-    }
-    case 'cluster': {
-      const { kind, tls: _, nodes, ...login } = target
-      return new Cluster(nodes, {
-        redisOptions: { ...common, ...login },
-        lazyConnect: true,
-        enableOfflineQueue: false,
-        enableReadyCheck: false,
-        // Of a pipeline that meets a slot on the move, what is not there fails instead of being sent on: measured.
-        enableAutoPipelining: false,
-        clusterRetryStrategy: retryDelay,
-        slotsRefreshTimeout: timeoutMs,
-        retryDelayOnFailover: 0,
-        retryDelayOnClusterDown: 0,
-        retryDelayOnTryAgain: 50,
-        // A certificate is for a name: it must not be replaced by an address.
-        ...(tls.tls && {
-          dnsLookup: (host: string, found: (error: null, address: string) => void) => found(null, host)
-        })
-      })
-    }
+  if (target.kind === 'socket') return new Redis({ ...single, path: target.path })
+  const { kind, tls: _, ...address } = target
+  if (kind === 'server') return new Redis({ ...single, ...address })
+  return new Redis({
+    ...single,
+    ...address,
+    ...(tls && { sentinelTLS: tls, enableTLSForSentinelMode: true }),
+    sentinelCommandTimeout: timeoutMs,
+    sentinelRetryStrategy: retryDelay,
+    failoverDetector: true,
+    // A Sentinel that was cut off may name a former primary. The ready check finds that out, and the next Sentinel is asked.
+    enableReadyCheck: true,
+    maxLoadingRetryTime: 500
+  })
+}
+
+type Tls = { ca?: string } | undefined
+
+/** Options of every connection, also of those to the nodes of a Cluster. */
+function commonOptions(timeoutMs: number, tls: Tls) {
+  return {
+    maxRetriesPerRequest: 0,
+    autoResendUnfulfilledCommands: false,
+    commandTimeout: timeoutMs,
+    connectTimeout: timeoutMs,
+    // A silent connection is closed together with its first command that times out. Later commands do not wait behind it.
+    socketTimeout: timeoutMs,
+    disconnectTimeout: timeoutMs,
+    disableClientInfo: true,
+    // The probe of RedisConnection checks whether Redis takes commands, and learns the reason when it does not.
+    enableReadyCheck: false,
+    ...(tls && { tls })
   }
+}
+
+function createCluster(
+  { kind, tls: _, nodes, ...login }: RedisTarget & { kind: 'cluster' },
+  common: ReturnType<typeof commonOptions>,
+  timeoutMs: number,
+  tls: Tls
+): Cluster {
+  return new Cluster(nodes, {
+    redisOptions: { ...common, ...login },
+    lazyConnect: true,
+    enableOfflineQueue: false,
+    enableReadyCheck: false,
+    // In a pipeline that meets a moving slot, commands on missing keys fail instead of being redirected (measured).
+    enableAutoPipelining: false,
+    clusterRetryStrategy: retryDelay,
+    slotsRefreshTimeout: timeoutMs,
+    retryDelayOnFailover: 0,
+    retryDelayOnClusterDown: 0,
+    retryDelayOnTryAgain: 50,
+    // A certificate names a host, so the host name must not be replaced by its address.
+    ...(tls && { dnsLookup: (host: string, found: (error: null, address: string) => void) => found(null, host) })
+  })
 }

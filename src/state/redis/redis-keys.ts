@@ -2,7 +2,7 @@ import { environmentSchema } from '../../config/environment-schema.ts'
 
 const NAME = /^[a-z0-9._-]{1,64}$/
 
-/** The names of keys and channels in Redis. Services with different prefixes share a Redis and nothing else. */
+/** Names of keys and channels in Redis. Services with different prefixes can share one Redis without sharing data. */
 export class Keys {
   readonly prefix: string
 
@@ -17,14 +17,14 @@ export class Keys {
   }
 
   /**
-   * Returns the key of something that a user named. A name contains no colon and no brace: it never equals a key of the
-   * service itself, and helper keys `{key}:…` are in one hash slot with it.
-   * @throws TypeError when the name is not valid
+   * Returns the key of something that the app named. A name contains no colon and no brace, so it never equals a key of the
+   * service itself, and helper keys `{key}:…` are in the same hash slot.
+   * @throws TypeError when the name is not 1 to 64 characters of a-z, 0-9, ".", "_" and "-"
    */
   named(kind: 'counter' | 'lock' | 'once' | 'every', name: string): string {
     if (typeof name === 'string' && NAME.test(name)) return this.of(`${kind}:${name}`)
     throw new TypeError(
-      `${kind}: a name is 1 to 64 characters of a-z, 0-9, ".", "_" and "-", not ${JSON.stringify(name)}`
+      `${kind}: the name ${JSON.stringify(name)} is not valid: use 1 to 64 characters of a-z, 0-9, ".", "_" and "-"`
     )
   }
 }

@@ -2,41 +2,46 @@ import type { Logger } from '../../common/log.ts'
 import type { RedisClient, RedisConnection } from './redis-connection.ts'
 
 /**
- * What Redis announces to this worker, on a connection of its own: ioredis keeps commands and subscriptions apart. One
- * for all workers of a host would do, but it would be the primary's, and the primary loads no Redis client.
+ * This worker's subscription to Redis channels, on a connection of its own: ioredis does not mix commands and subscriptions. One
+ * connection per host would do, but it would be the primary's, and the primary loads no Redis client.
  */
 export class Subscription {
   readonly #client: RedisClient
   readonly #log: Logger
   readonly #listeners = new Map<string, (message: string) => unknown>()
-  /** Called whenever it has begun (again): what was announced before that was not heard. */
-  onBegin: () => Promise<void> = async () => {}
+  /** Called after each (re)subscription. Messages that were published before are lost. */
+  onSubscribed: () => Promise<void> = async () => {}
   #up = false
   #settle = () => {}
-  #refusal = ''
+  #lastRefusal = ''
 
-  constructor(link: RedisConnection, log: Logger) {
+  constructor(connection: RedisConnection, log: Logger) {
     this.#log = log
-    this.#client = link.subscriber()
-    this.#client.on('message', (channel: string, message: string) => void this.#hear(channel, message))
+    this.#client = connection.createSubscriber()
+    this.#client.on('message', (channel: string, message: string) => void this.#receive(channel, message))
     this.#client.on('ready', () => void this.#subscribe())
     this.#client.on('close', () => {
       this.#up = false
       this.#settle()
     })
-    this.#client.on('error', () => {}) // The link, whose Redis it is too, logs it.
+    // The RedisConnection to the same Redis logs the outage.
+    this.#client.on('error', () => {})
   }
 
+  /** Whether messages arrive. */
   get up(): boolean {
     return this.#up
   }
 
-  /** @param channel as {@link channelOf} names it; before {@link start} */
+  /**
+   * Sets the listener of a channel; to be called before {@link start}.
+   * @param channel see {@link channelOf}
+   */
   on(channel: string, listener: (message: string) => unknown): void {
     this.#listeners.set(channel, listener)
   }
 
-  /** Resolves when it has begun, or cannot for now; it then begins by itself. */
+  /** Resolves when the channels are subscribed, or when that is not possible for now; it then happens later by itself. */
   async start(): Promise<void> {
     const settled = new Promise<void>((resolve) => {
       this.#settle = resolve
@@ -45,8 +50,8 @@ export class Subscription {
     await settled
   }
 
-  /** To be called now and then: a connection that has gone silent is given up with its first unanswered PING. */
-  beat(): void {
+  /** Detects a silent connection, which is closed with its first unanswered PING; to be called at regular intervals. */
+  ping(): void {
     if (this.#client.status !== 'ready') return
     if (this.#up) this.#client.ping().catch(() => {})
     else void this.#subscribe()
@@ -56,11 +61,11 @@ export class Subscription {
     this.#client.disconnect()
   }
 
-  async #hear(channel: string, message: string): Promise<void> {
+  async #receive(channel: string, message: string): Promise<void> {
     try {
       await this.#listeners.get(channel)?.(message)
     } catch (error) {
-      this.#log.warn({ err: error, channel }, 'what came over Redis is not as it should be')
+      this.#log.warn({ err: error, channel }, 'invalid message from a Redis channel')
     }
   }
 
@@ -68,17 +73,22 @@ export class Subscription {
     try {
       await this.#client.subscribe(...this.#listeners.keys())
       this.#up = true
-      await this.onBegin()
+      await this.onSubscribed()
     } catch (error) {
-      const { name, message } = error as Error
-      if (name === 'ReplyError' && message !== this.#refusal) this.#log.warn({ err: error }, 'Redis does not subscribe')
-      this.#refusal = message
+      this.#logRefusal(error as Error)
     }
     this.#settle()
   }
+
+  /** Each refusal is logged once; an error of the connection is logged by RedisConnection. */
+  #logRefusal(error: Error): void {
+    const isNew = error.message !== this.#lastRefusal
+    this.#lastRefusal = error.message
+    if (error.name === 'ReplyError' && isNew) this.#log.warn({ err: error }, 'Redis refuses the subscription')
+  }
 }
 
-/** Returns the name of a channel. Channels belong to a whole server, so the name has the number of the database in it. */
-export function channelOf(link: RedisConnection, name: string): string {
-  return link.keys.of(`${name}@${link.db}`)
+/** Returns the name of a channel. Channels belong to the whole server, so the name contains the number of the database. */
+export function channelOf(connection: RedisConnection, name: string): string {
+  return connection.keys.of(`${name}@${connection.db}`)
 }

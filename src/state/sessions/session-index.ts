@@ -2,10 +2,10 @@ import { createHash } from 'node:crypto'
 import type { RedisClient, RedisConnection } from '../redis/redis-connection.ts'
 
 /**
- * Notes a session for so long, forgets those whose time is over; the key lives as long as its last entry. By the clock of
- * Redis, since those of hosts differ.
+ * Adds a session, ARGV[2], for ARGV[1] ms, and removes the entries that have ended. The key expires with its last entry. Times
+ * are those of Redis' clock, since the clocks of hosts differ.
  */
-const NOTE = `
+const ADD = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
@@ -14,53 +14,56 @@ redis.call('PEXPIREAT', KEYS[1], redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCOR
 
 type Client = RedisClient & { musterNote(key: string, forMs: number, id: string): Promise<null> }
 
-/** Sessions whose time of noting a worker remembers. */
-const MAX_NOTED = 10_000
+/** Sessions for which a worker remembers when it last wrote the entry. */
+const MAX_REMEMBERED = 10_000
 
 /**
- * Which sessions a user has: a sorted set a user, ids by the time of their end. A session lives on with every read, its
- * entry is told of that only now and then, so an entry outlives its session by `slackMs` at most. Entries of sessions
- * that were ended before are left to whoever finds them.
+ * The index of each user's sessions: a sorted set per user, with session ids by the time of their end. Every read prolongs a
+ * session, but its entry is written only now and then, so an entry outlives its session by at most `slackMs`. The entry of a
+ * session that was ended earlier stays until a reader of the index removes it.
  */
 export class SessionIndex {
   readonly #client: Client
-  readonly #link: RedisConnection
+  readonly #connection: RedisConnection
   readonly #slackMs: number
-  /** When this worker last noted a session, in ms of `performance.now()`. */
-  readonly #noted = new Map<string, number>()
+  /** By session id: when this worker last wrote its entry, in ms of `performance.now()`. */
+  readonly #writtenAt = new Map<string, number>()
 
-  constructor(link: RedisConnection, slackMs: number) {
-    link.client.defineCommand('musterNote', { numberOfKeys: 1, lua: NOTE })
-    this.#client = link.client as Client
-    this.#link = link
+  constructor(connection: RedisConnection, slackMs: number) {
+    connection.client.defineCommand('musterNote', { numberOfKeys: 1, lua: ADD })
+    this.#client = connection.client as Client
+    this.#connection = connection
     this.#slackMs = slackMs
   }
 
-  /** @param lifeMs the session ends so long from now if nobody uses it */
-  async note(user: string, id: string, lifeMs: number): Promise<void> {
+  /**
+   * Adds a session, or prolongs its entry.
+   * @param lifeMs the session ends after this time if it is not used
+   */
+  async add(user: string, id: string, lifeMs: number): Promise<void> {
     await this.#client.musterNote(this.#keyOf(user), lifeMs + this.#slackMs, id)
   }
 
-  /** The same for a session that was just read: in the background, and only where the last time is too long ago. */
-  keep(user: string, id: string, lifeMs: number): void {
+  /** Prolongs the entry of a session that was just read, in the background, if the last write is older than `slackMs`. */
+  refresh(user: string, id: string, lifeMs: number): void {
     const now = performance.now()
-    if (now - (this.#noted.get(id) ?? Number.NEGATIVE_INFINITY) < this.#slackMs) return
-    if (this.#noted.size >= MAX_NOTED) this.#noted.clear()
-    this.#noted.set(id, now)
-    this.note(user, id, lifeMs).catch(() => this.#noted.delete(id))
+    if (now - (this.#writtenAt.get(id) ?? Number.NEGATIVE_INFINITY) < this.#slackMs) return
+    if (this.#writtenAt.size >= MAX_REMEMBERED) this.#writtenAt.clear()
+    this.#writtenAt.set(id, now)
+    this.add(user, id, lifeMs).catch(() => this.#writtenAt.delete(id))
   }
 
-  /** Ids of the sessions that were noted, those that end last first. */
+  /** Returns the ids in the index; the session that ends last comes first. Some may have ended. */
   idsOf(user: string): Promise<string[]> {
     return this.#client.zrevrange(this.#keyOf(user), 0, -1)
   }
 
-  async forget(user: string, ids: string[]): Promise<void> {
+  async remove(user: string, ids: string[]): Promise<void> {
     if (ids.length > 0) await this.#client.zrem(this.#keyOf(user), ...ids)
   }
 
-  /** Hashed: a name may be anything. The braces keep all keys of one user in one slot of a cluster. */
+  /** The user name is hashed because it may be any text. The braces keep all keys of one user in one slot of a Cluster. */
   #keyOf(user: string): string {
-    return this.#link.keys.of(`user:{${createHash('sha256').update(user).digest('base64url')}}:sessions`)
+    return this.#connection.keys.of(`user:{${createHash('sha256').update(user).digest('base64url')}}:sessions`)
   }
 }

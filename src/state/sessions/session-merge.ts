@@ -3,18 +3,18 @@ import { createHash } from 'node:crypto'
 /** What handlers keep in a session, by top-level keys. */
 export type SessionData = Record<string, unknown>
 
-/** A session as Redis has it. */
+/** A session as it is stored in Redis. */
 export interface StoredSession {
   data: SessionData
-  /** In ms since 1970, by the clock of Redis. Not part of the data: no handler and no merge moves the end of a session's life. */
+  /** In ms since 1970, by the clock of Redis. It is not part of the data, so no handler and no merge can move a session's end. */
   createdAt: number
-  /** One more with every write; 0 where plain connect-redis wrote it. */
+  /** Grows by one with every write; 0 where plain connect-redis wrote the session. */
   version: number
 }
 
 /**
- * Returns the beginning of a session's JSON, which connect-redis can read. {@link END_OF_SESSION} follows: a script in Redis
- * adds it, whose clock counts.
+ * Returns the beginning of a session's JSON, in the format of connect-redis. A script in Redis appends the rest, see
+ * {@link END_OF_SESSION}, because the clock of Redis counts.
  */
 export function encode(data: SessionData): string {
   const members = JSON.stringify(data).slice(1, -1)
@@ -22,8 +22,8 @@ export function encode(data: SessionData): string {
 }
 
 /**
- * The end of a session's JSON, in Lua: returns what follows {@link encode}, and reads `createdAt` and the version from a
- * whole text. Both are nil where the text does not end so: it is no session.
+ * Lua functions for the end of a session's JSON. `endOfSession` returns what follows {@link encode}. `readEnd` returns
+ * `createdAt` and the version of a whole text, or nil where the text does not end like a session.
  */
 export const END_OF_SESSION = `
 local function endOfSession(createdAt, version)
@@ -40,7 +40,7 @@ local function nowMs()
 end
 `
 
-/** @returns undefined where the text is no session, or one whose version the scripts in Redis do not find at its end */
+/** @returns undefined where the text is not a session, or where the scripts in Redis would read another version at its end */
 export function decode(text: string): StoredSession | undefined {
   const end = /"createdAt":(\d+)(?:,"_v":(\d+))?\}$/.exec(text.slice(-64))
   if (!end) return undefined
@@ -56,25 +56,25 @@ export function decode(text: string): StoredSession | undefined {
   }
 }
 
-/** Returns what a handler has put into `session`: without the members that belong to the store and to @fastify/session. */
+/** Returns the members that handlers have put into `session`, without those of the store and of @fastify/session. */
 export function dataOf(session: object): SessionData {
   const data: SessionData = {}
-  // By name: `...data` would take the symbols of @fastify/session along, four times as slow.
-  for (const name of Object.keys(session)) if (!NO_DATA.has(name)) data[name] = (session as SessionData)[name]
+  // By name: `...data` would also copy the symbols of @fastify/session, which takes four times as long.
+  for (const name of Object.keys(session)) if (!RESERVED.has(name)) data[name] = (session as SessionData)[name]
   return data
 }
 
 /**
- * Keys that are not kept: those of the store, the one that would be another prototype, and those in whose place a session
- * has members of @fastify/session, which handlers and this project call.
+ * Keys that are not stored: those of the store, the one that would set a prototype, and those that would hide members of
+ * @fastify/session, which handlers and this project call.
  */
-const NO_DATA = new Set([
-  ...['cookie', 'createdAt', '_v', '_base', '__proto__'],
+const RESERVED = new Set([
+  ...['cookie', 'createdAt', '_v', '_snapshot', '__proto__'],
   ...['sessionId', 'encryptedSessionId', 'get', 'set', 'options', 'touch', 'save', 'reload', 'regenerate', 'destroy'],
   ...['isModified', 'isSaved']
 ])
 
-/** Three-way, on top-level keys: what `mine` changed against `base` is laid over `theirs`. */
+/** Merges three ways, by top-level keys: applies what `mine` changed compared with `base` to `theirs`. */
 export function merge(base: SessionData, mine: SessionData, theirs: SessionData): SessionData {
   const merged = { ...theirs }
   for (const key of Object.keys(mine)) {
@@ -84,7 +84,7 @@ export function merge(base: SessionData, mine: SessionData, theirs: SessionData)
   return merged
 }
 
-/** A name for a session that people and logs may see: whoever knows it cannot use the session. */
+/** Returns the session handle: a name for people and logs that does not give access to the session. */
 export const handleOf = (id: string): string => createHash('sha256').update(id).digest('hex').slice(0, 12)
 
 const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null

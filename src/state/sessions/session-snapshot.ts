@@ -1,63 +1,35 @@
-import { createRequire } from 'node:module'
 import type { Session } from 'fastify'
 import { dataOf, type StoredSession } from './session-merge.ts'
 
-/** What a request knows of its session in Redis. */
+/** What a request knows about its session in Redis. */
 export class SessionSnapshot {
-  /** Its data as the handler last saw it: what differs from it, the handler has changed. */
+  /** The session's data as the handler got it, as JSON. The handler has changed whatever differs from it. */
   readonly originalJson: string
-  /** As it was last read or written; it has what others wrote meanwhile. */
+  /** The session as it was last read or written, including concurrent changes of other requests. */
   readonly stored: StoredSession
-  /** Its cookie has come back at least once. */
+  /** Whether the client has sent the session's cookie at least once. */
   readonly confirmed: boolean
 
-  constructor(seen: string, stored: StoredSession, confirmed: boolean) {
-    this.originalJson = seen
+  constructor(originalJson: string, stored: StoredSession, confirmed: boolean) {
+    this.originalJson = originalJson
     this.stored = stored
     this.confirmed = confirmed
   }
 }
 
-/** The version of a session that Redis does not have. */
+/** The version of a session that is not in Redis. */
 export const ABSENT = -1
 
-const BASE = Symbol('base')
-type Based = Session & { [BASE]?: SessionSnapshot }
+const SNAPSHOT = Symbol('snapshot')
+type WithSnapshot = Session & { [SNAPSHOT]?: SessionSnapshot }
 
-/** What is known of a session in Redis; undefined: there is none. */
-export const snapshotOf = (session: Session): SessionSnapshot | undefined => (session as Based)[BASE]
+/** Returns what is known about a session; undefined where it was neither read nor written. */
+export const snapshotOf = (session: Session): SessionSnapshot | undefined => (session as WithSnapshot)[SNAPSHOT]
 
-export function setSnapshot(session: Session, base: SessionSnapshot): void {
-  ;(session as Based)[BASE] = base
+export function setSnapshot(session: Session, snapshot: SessionSnapshot): void {
+  ;(session as WithSnapshot)[SNAPSHOT] = snapshot
 }
 
-/** What the store gives @fastify/session: the data, and the base under the one name that its setter below takes. */
-export const withSnapshot = (data: object, base: SessionSnapshot): object => ({ ...data, _base: base })
-
-/** Whether a handler has put anything into the session, or changed what is there. */
+/** Whether a handler has added, changed or removed anything in the session. */
 export const isChanged = (session: Session): boolean =>
   JSON.stringify(dataOf(session)) !== (snapshotOf(session)?.originalJson ?? '{}')
-
-/**
- * @fastify/session has no way to give a session more than data, and hashes all of it with every request, to know later
- * whether it was changed. Its class is not exported, but it is one file; two things are settled on it: what it assigns as
- * `_base` becomes the base and no member, and whether a session was changed is asked of that base.
- */
-function settle(prototype: object): void {
-  const hash = Object.getOwnPropertySymbols(prototype).find(({ description }) => description === 'hash')
-  if (!hash) throw new Error('@fastify/session: its Session has no hash any more; see state/session-base.ts')
-  Object.defineProperties(prototype, {
-    [hash]: { value: () => '' },
-    isModified: {
-      value(this: Session) {
-        return isChanged(this)
-      }
-    },
-    _base: {
-      set(this: Session, base: unknown) {
-        if (base instanceof SessionSnapshot) setSnapshot(this, base)
-      }
-    }
-  })
-}
-settle((createRequire(import.meta.url)('@fastify/session/lib/session.js') as { prototype: object }).prototype)

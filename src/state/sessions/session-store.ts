@@ -1,17 +1,19 @@
 import { RedisStore } from 'connect-redis'
 import type { FastifyBaseLogger, Session } from 'fastify'
-import { HttpError, stateUnavailable } from '../../common/errors.ts'
 import { MultiKeyBatcher } from '../redis/multi-key-batcher.ts'
 import type { RedisClient, RedisConnection } from '../redis/redis-connection.ts'
+import { mapRedisErrors } from '../redis/redis-errors.ts'
+import { adaptSessionClass, withSnapshot } from './session-class.ts'
 import { SessionIndex } from './session-index.ts'
 import { decode, END_OF_SESSION, handleOf } from './session-merge.ts'
-import { counterKey, SessionRenewal } from './session-renewal.ts'
-import { ABSENT, isChanged, SessionSnapshot, setSnapshot, snapshotOf, withSnapshot } from './session-snapshot.ts'
+import { SessionRenewal } from './session-renewal.ts'
+import { ABSENT, SessionSnapshot, setSnapshot, snapshotOf } from './session-snapshot.ts'
+import { counterKey, SessionVisits } from './session-visits.ts'
 import { type SessionCounts, SessionWriter } from './session-writer.ts'
 
 /**
- * Reads sessions and begins their idle time, ARGV[1], anew. Answers the value and how long it has until its longest life,
- * ARGV[2], is over, in ms; one that is over is deleted. '' where a key holds something else than text.
+ * Reads sessions and restarts their idle time, ARGV[1]. Returns the value of each and the time in ms until it reaches its maximum
+ * age, ARGV[2]; a session past it is deleted. The value is '' where a key does not hold text.
  */
 const READ = `${END_OF_SESSION}
 local idleMs, maxAgeMs, now = tonumber(ARGV[1]), tonumber(ARGV[2]), nowMs()
@@ -29,93 +31,85 @@ for i, key in ipairs(KEYS) do
 end
 return found`
 
-/**
- * Counts for sessions, each in a key that lives and dies with it: a session that is gone is not brought back. KEYS are
- * sessions and their counters in turn.
- */
-const COUNT = `
-local counted = {}
-for i = 1, #KEYS, 2 do
-  local value = false
-  if redis.call('EXISTS', KEYS[i]) == 1 then
-    value = redis.call('INCR', KEYS[i + 1])
-    redis.call('PEXPIRE', KEYS[i + 1], ARGV[1])
-  end
-  counted[(i + 1) / 2] = value
-end
-return counted`
-
 type Callback<T> = (error: unknown, result?: T | null) => void
+type IdentifiedSession = Session & { sessionId: string }
 
 declare module 'fastify' {
   interface Session {
-    /** When the session was first stored, in ms since 1970 by the clock of Redis; to be read, what a handler writes there is ignored. */
+    /** When the session was first stored, in ms since 1970 by Redis' clock. Read-only: what a handler writes there is ignored. */
     createdAt?: number
-    /** Who signed in. */
+    /** The user who signed in. */
     name?: string
   }
 }
 
 export interface SessionStoreOptions {
-  link: RedisConnection
+  connection: RedisConnection
   log: FastifyBaseLogger
-  /** A session ends when unused for so long, in ms. */
+  /** A session ends when it was not used for this time, in ms. */
   idleMs: number
-  /** A session ends so long after it began, in ms. */
+  /** A session ends this long after it began, in ms. */
   maxAgeMs: number
-  /** What a handler puts into a session may have so many bytes of JSON. */
+  /** Most bytes of a session's data as JSON. */
   maxBytes: number
 }
 
-/** An entry of a user's index outlives its session by so much at most, in ms. */
+/** An entry of a user's index outlives its session by this time at most, in ms. */
 const INDEX_SLACK_MS = 5 * 60_000
 /** Unreadable sessions that are remembered so that each is logged once. */
 const MAX_UNREADABLE = 1000
 
 /**
- * connect-redis, safe for concurrent requests of one session: one GETEX reads and keeps alive, for all requests of a turn together, and {@link SessionWriter}
- * writes. Of the store, @fastify/session calls get, set and destroy only.
+ * A connect-redis store that is safe for concurrent requests of one session. One GETEX reads a session and prolongs it, in one
+ * batch for all requests of a turn of the event loop; {@link SessionWriter} writes. @fastify/session calls get, set and destroy.
  */
 export class SafeSessionStore extends RedisStore {
   /** Of this worker, since its start. */
   readonly counts: SessionCounts = { created: 0, ended: 0, merged: 0 }
-  /** Whose session is whose. */
+  /** The sessions of each user. */
   readonly index: SessionIndex
+  readonly visits: SessionVisits
   readonly #client: RedisClient
   readonly #options: SessionStoreOptions
   readonly #reads: MultiKeyBatcher<[text: string, leftMs: number] | null>
-  readonly #visits: MultiKeyBatcher<number | null>
   readonly #writer: SessionWriter
   readonly #renewal: SessionRenewal
   readonly #unreadable = new Set<string>()
 
+  /** @throws StartupError when the installed @fastify/session is not supported */
   constructor(options: SessionStoreOptions) {
-    super({ client: options.link.client, prefix: options.link.keys.of('session:') })
-    this.#client = options.link.client
-    this.#reads = new MultiKeyBatcher(options.link, 'musterReadSessions', READ, options.idleMs, options.maxAgeMs)
-    // A counter may outlive its session, whose life is slid by requests that do not count; nothing reads it then.
-    this.#visits = new MultiKeyBatcher(options.link, 'musterCountVisits', COUNT, options.maxAgeMs)
+    const { connection, idleMs, maxAgeMs } = options
+    super({ client: connection.client, prefix: connection.keys.of('session:') })
+    adaptSessionClass()
+    const { prefix, counts } = this
+    this.#client = connection.client
     this.#options = options
-    this.#writer = new SessionWriter({ ...options, prefix: this.prefix, counts: this.counts })
-    this.index = new SessionIndex(options.link, Math.min(INDEX_SLACK_MS, options.idleMs / 2))
-    const { prefix, counts, index } = this
-    this.#renewal = new SessionRenewal({ ...options, prefix, counts, index, writer: this.#writer })
+    this.#reads = new MultiKeyBatcher(connection, 'musterReadSessions', READ, idleMs, maxAgeMs)
+    this.#writer = new SessionWriter({ ...options, prefix, counts })
+    this.index = new SessionIndex(connection, Math.min(INDEX_SLACK_MS, idleMs / 2))
+    this.#renewal = new SessionRenewal({ ...options, prefix, counts, index: this.index, writer: this.#writer })
+    this.visits = new SessionVisits({
+      connection,
+      prefix,
+      maxAgeMs,
+      countReplaced: (id) => this.#renewal.count(id)
+    })
   }
 
   override get(id: string, done: Callback<unknown> = () => {}): Promise<void> {
-    return answer(this.#read(id), done)
+    return callBack(this.#read(id), done)
   }
 
   override set(id: string, session: unknown, done: Callback<unknown> = () => {}): Promise<void> {
-    return answer(this.#writer.write(id, session as Session), done)
+    return callBack(this.#writer.write(id, session as Session), done)
   }
 
   override destroy(id: string, done: Callback<unknown> = () => {}): Promise<void> {
-    return answer(this.#end(id), done)
+    return callBack(this.end(id), done)
   }
 
-  /** Stores what the handler has put in. @throws HttpError 413 when that is too large, 503 when Redis does not say */
-  save(session: Session & { sessionId: string }): Promise<void> {
+  /** Stores what the handler has put into the session. @throws HttpError 413 when it is too large, 503 without Redis */
+  save(session: IdentifiedSession): Promise<void> {
     return mapRedisErrors(this.#writer.write(session.sessionId, session))
   }
 
@@ -124,12 +118,7 @@ export class SafeSessionStore extends RedisStore {
     return (snapshotOf(session)?.stored.version ?? ABSENT) !== ABSENT
   }
 
-  /** Whether the handler has put anything into the session, or changed what is there. */
-  isChanged(session: Session): boolean {
-    return isChanged(session)
-  }
-
-  /** Returns when a session that is stored ends at the latest. */
+  /** Returns when a stored session reaches its maximum age. */
   endOf(session: Session): Date {
     return new Date(snapshotOf(session)!.stored.createdAt + this.#options.maxAgeMs)
   }
@@ -139,38 +128,28 @@ export class SafeSessionStore extends RedisStore {
     return (await mapRedisErrors(this.#client.exists(this.prefix + id))) === 1
   }
 
-  /**
-   * Adds one to the session's counter, or to that of the session that has taken its place meanwhile.
-   * @returns its new value; null when the session is gone @throws HttpError 503
-   */
-  async count(id: string): Promise<number | null> {
+  /** Ends a session. @returns whether there was one, and its final counter of visits @throws HttpError 503 */
+  async end(id: string): Promise<{ ended: boolean; counted: number }> {
     const key = this.prefix + id
-    const counted = await mapRedisErrors(this.#visits.ask([key, counterKey(key)]))
-    return counted ?? mapRedisErrors(this.#renewal.count(id))
+    // In this order, on one connection: no visit is counted after the session has ended.
+    const commands = [this.#client.del(key), this.#client.getdel(counterKey(key))] as const
+    const [ended, counted] = await mapRedisErrors(Promise.all(commands))
+    this.counts.ended += ended
+    return { ended: ended === 1, counted: Number(counted ?? 0) }
   }
 
-  /** The session's counter as it is. @throws HttpError 503 */
-  async counted(id: string): Promise<number> {
-    return Number((await mapRedisErrors(this.#client.get(counterKey(this.prefix + id)))) ?? 0)
-  }
-
-  /** Ends a session. @returns whether there was one, and its counter, which is final @throws HttpError 503 */
-  end(id: string): Promise<{ ended: boolean; counted: number }> {
-    return mapRedisErrors(this.#end(id))
-  }
-
-  /** What Redis has, which is not kept alive by it. @throws HttpError 503 */
-  async look(id: string): Promise<{ createdAt: number; idleLeftMs: number } | undefined> {
+  /** Reads when a session began and how long it may stay idle, without prolonging it. @throws HttpError 503 */
+  async inspect(id: string): Promise<{ createdAt: number; idleLeftMs: number } | undefined> {
     const key = this.prefix + id
-    const reads = [this.#client.get(key).catch(wrongTypeAsText), this.#client.pttl(key)] as const
+    const reads = [this.#client.get(key).catch(emptyIfWrongType), this.#client.pttl(key)] as const
     const [text, idleLeftMs] = await mapRedisErrors(Promise.all(reads))
     const stored = text === null ? undefined : decode(text)
     if (!stored) return undefined
-    // Every read and write gives the key no longer than until the end of the session's longest life.
+    // The TTL of the key never exceeds the session's maximum age.
     return idleLeftMs > 0 ? { createdAt: stored.createdAt, idleLeftMs } : undefined
   }
 
-  /** Lets a session begin now, by the clock of Redis, which is not stored yet. @throws HttpError 503 */
+  /** Makes a session begin now, by Redis' clock. It is not stored yet. @throws HttpError 503 */
   async begin(session: Session): Promise<void> {
     const [seconds, microseconds] = await mapRedisErrors(this.#client.time())
     const createdAt = Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000)
@@ -179,17 +158,16 @@ export class SafeSessionStore extends RedisStore {
   }
 
   /**
-   * Puts a session that {@link begin} was called for in the place of another one, and notes whose it is: all of it, or nothing.
-   * @throws HttpError 413 when it is too large, 503 when Redis does not answer in time
+   * Replaces a session by one that {@link begin} was called for, and adds that to the index of its user: completely, or not at all.
+   * @throws HttpError 413 when the new session is too large, 503 when Redis does not answer in time
    */
-  renew(old: Session & { sessionId: string }, session: Session & { sessionId: string }, user: string): Promise<void> {
+  renew(old: IdentifiedSession, session: IdentifiedSession, user: string): Promise<void> {
     return mapRedisErrors(this.#renewal.renew(this.isStored(old) ? old.sessionId : undefined, session, user))
   }
 
-  /** Nothing where the data is no session of ours, or older than a session may become. */
+  /** @returns null where the value is not a session, or where the session has reached its maximum age */
   async #read(id: string): Promise<object | null> {
-    const { idleMs } = this.#options
-    const found = await this.#reads.ask([this.prefix + id])
+    const found = await this.#reads.query([this.prefix + id])
     if (!found) return null
     const [text, leftMs] = found
     if (leftMs <= 0) {
@@ -202,38 +180,23 @@ export class SafeSessionStore extends RedisStore {
       return null
     }
     const { data, createdAt } = stored
-    if (typeof data.name === 'string') this.index.keep(data.name, id, Math.min(idleMs, leftMs))
+    if (typeof data.name === 'string') this.index.refresh(data.name, id, Math.min(this.#options.idleMs, leftMs))
     return withSnapshot({ ...data, createdAt }, new SessionSnapshot(JSON.stringify(data), stored, true))
-  }
-
-  async #end(id: string): Promise<{ ended: boolean; counted: number }> {
-    const key = this.prefix + id
-    // In this order, on one connection: what is gone is not counted any more.
-    const [ended, counted] = await Promise.all([this.#client.del(key), this.#client.getdel(counterKey(key))])
-    this.counts.ended += ended
-    return { ended: ended === 1, counted: Number(counted ?? 0) }
   }
 
   #logUnreadable(id: string): void {
     if (this.#unreadable.has(id)) return
     if (this.#unreadable.size >= MAX_UNREADABLE) this.#unreadable.clear()
     this.#unreadable.add(id)
-    this.#options.log.warn({ session: handleOf(id) }, 'a session in Redis is not readable and is taken for none')
+    this.#options.log.warn({ session: handleOf(id) }, 'unreadable session in Redis ignored')
   }
 }
 
-/** @throws HttpError as it is, and 503 for whatever Redis says */
-export function mapRedisErrors<T>(work: Promise<T>): Promise<T> {
-  return work.catch((error: unknown) => {
-    throw error instanceof HttpError ? error : stateUnavailable(error)
-  })
-}
-
-const answer = <T>(work: Promise<T>, done: Callback<T>): Promise<void> =>
+const callBack = <T>(work: Promise<T>, done: Callback<T>): Promise<void> =>
   mapRedisErrors(work).then((result) => done(null, result), done)
 
-/** A key that holds something else than text holds no session. */
-function wrongTypeAsText(error: unknown): string {
+/** Treats a key that does not hold text like an empty one: neither is a session. */
+function emptyIfWrongType(error: unknown): string {
   if (/^WRONGTYPE/.test((error as Error).message)) return ''
   throw error
 }

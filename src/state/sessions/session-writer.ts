@@ -2,13 +2,13 @@ import type { Session } from 'fastify'
 import { HttpError } from '../../common/errors.ts'
 import type { RedisClient, RedisConnection } from '../redis/redis-connection.ts'
 import { NO_ANSWER } from '../redis/redis-errors.ts'
-import { dataOf, decode, END_OF_SESSION, encode, merge, type StoredSession } from './session-merge.ts'
+import { dataOf, decode, END_OF_SESSION, encode, merge, type SessionData, type StoredSession } from './session-merge.ts'
 import { ABSENT, SessionSnapshot, setSnapshot, snapshotOf } from './session-snapshot.ts'
 
 /**
- * Writes only over the version that was read: -1 where there was no session, 0 where it had no version (plain
- * connect-redis wrote it). Answers when the session began, the newer value, or nil where there is no session any more.
- * ARGV: version, beginning of the JSON, time of the beginning of a new session ('' is now), idle time, longest life.
+ * Overwrites only the version that was read: -1 where there was no session, 0 where it has no version (plain connect-redis wrote
+ * it). Returns when the session began; or the current value where its version differs; or nil where the session has ended.
+ * ARGV: version, beginning of the JSON, when a new session began ('' is now), idle time, maximum age.
  */
 const COMPARE_AND_SET = `${END_OF_SESSION}
 local current = redis.call('GET', KEYS[1])
@@ -33,66 +33,69 @@ type Client = RedisClient & {
   ): Promise<number | string | null>
 }
 
-/** A session whose cookie has not come back yet: a crowd without cookies must not fill Redis. */
+/** Idle time of a session whose cookie has not come back yet, in ms. Clients without cookies must not fill Redis. */
 export const UNCONFIRMED_MS = 10 * 60_000
 
-/** How many sessions were stored for the first time, ended by somebody, and written while others wrote them. */
+/** Numbers of sessions since the worker started. */
 export interface SessionCounts {
+  /** Stored for the first time. */
   created: number
+  /** Ended by a sign-out, a sign-in, an operator or their maximum age. */
   ended: number
+  /** Writes that were merged with a concurrent write. */
   merged: number
 }
 
 interface Write {
   session: Session
-  /** The session's data as it is to be. */
-  seen: string
-  /** The caller does not wait any more. */
+  /** The session's data as the handler wants it stored, as JSON. */
+  json: string
+  /** Whether the caller has timed out. */
   expired: boolean
   resolve(): void
   reject(error: unknown): void
 }
 
 export interface SessionWriterOptions {
-  link: RedisConnection
-  /** Of the keys. */
+  connection: RedisConnection
+  /** Prefix of the keys of sessions. */
   prefix: string
   counts: SessionCounts
   idleMs: number
   maxAgeMs: number
-  /** What a session's data may have at most, in bytes of JSON. */
+  /** Most bytes of a session's data as JSON. */
   maxBytes: number
 }
 
 /**
- * Writes sessions so that no concurrent request loses anything. A write is a compare and set; when another process wrote
- * first, what was changed here is merged into what that one wrote, key by key; a session that was ended is never brought
- * back. One write of a session is in flight at a time in this process, and what comes meanwhile is the next, as one.
+ * Writes sessions so that concurrent requests lose nothing. A write is a compare-and-set. Where another process wrote first, the
+ * changes of this request are merged into the newer value, key by key. A session that was ended is never brought back. A process
+ * has one write of each session in flight; writes that arrive meanwhile are combined into the next one.
  */
 export class SessionWriter {
   readonly #client: Client
   readonly #options: SessionWriterOptions
-  /** What waits for the write in flight, by session. */
+  /** By session id: the writes that wait for the write in flight. */
   readonly #waiting = new Map<string, Write[]>()
 
   constructor(options: SessionWriterOptions) {
-    options.link.client.defineCommand('musterCompareAndSet', { numberOfKeys: 1, lua: COMPARE_AND_SET })
-    this.#client = options.link.client as Client
+    options.connection.client.defineCommand('musterCompareAndSet', { numberOfKeys: 1, lua: COMPARE_AND_SET })
+    this.#client = options.connection.client as Client
     this.#options = options
   }
 
   /**
-   * Resolves when the session is stored, or when it has ended and is not.
-   * @throws HttpError 413 when it has too many bytes; an error when it was not stored within the timeout of the link
+   * Resolves when the session is stored, or when it has ended and is therefore not stored.
+   * @throws HttpError 413 when it has too many bytes; an error when it was not stored within the timeout of the connection
    */
   write(id: string, session: Session): Promise<void> {
-    const { link } = this.#options
-    const seen = JSON.stringify(dataOf(session))
+    const { connection } = this.#options
+    const json = JSON.stringify(dataOf(session))
     return new Promise((resolve, reject) => {
-      this.#assertSize(seen)
+      this.#assertSize(json)
       const write: Write = {
         session,
-        seen,
+        json,
         expired: false,
         resolve: () => {
           clearTimeout(timer)
@@ -105,11 +108,11 @@ export class SessionWriter {
       }
       const timer = setTimeout(() => {
         write.expired = true
-        reject(link.cause ?? NO_ANSWER)
-      }, link.timeoutMs)
+        reject(connection.cause ?? NO_ANSWER)
+      }, connection.timeoutMs)
       const waiting = this.#waiting.get(id)
       if (waiting) waiting.push(write)
-      else void this.#fly(id, [write])
+      else void this.#writeAll(id, [write])
     })
   }
 
@@ -118,7 +121,8 @@ export class SessionWriter {
     this.#assertSize(JSON.stringify(dataOf(session)))
   }
 
-  async #fly(id: string, first: Write[]): Promise<void> {
+  /** Writes a session until no write of it waits. */
+  async #writeAll(id: string, first: Write[]): Promise<void> {
     const waiting: Write[] = []
     this.#waiting.set(id, waiting)
     let latest: StoredSession | undefined
@@ -129,7 +133,7 @@ export class SessionWriter {
         for (const { resolve } of writes) resolve()
       } catch (error) {
         latest = undefined
-        // Those who wait have waited for the same Redis, unless it is only this session that is too large.
+        // An error of Redis concerns the waiting writes too; an HttpError says that only this session is too large.
         const failed = error instanceof HttpError ? writes : [...writes, ...waiting.splice(0)]
         for (const { reject } of failed) reject(error)
       }
@@ -138,36 +142,46 @@ export class SessionWriter {
     this.#waiting.delete(id)
   }
 
-  /** @param latest what was written last, if that is known @returns what is stored now; nothing: the session has ended */
+  /**
+   * Merges and stores until no other process has written meanwhile.
+   * @param latest what this process wrote last, if it is known
+   * @returns what is stored now; undefined where the session has ended
+   */
   async #store(id: string, writes: Write[], latest: StoredSession | undefined): Promise<StoredSession | undefined> {
-    const { prefix, counts, idleMs, maxAgeMs } = this.#options
-    const changes = writes.map(({ session, seen }) => ({ base: snapshotOf(session), seen }))
-    const confirmed = changes.some(({ base }) => base?.confirmed)
+    const { counts, idleMs } = this.#options
+    const changes = writes.map(({ session, json }) => ({ snapshot: snapshotOf(session), json }))
+    const confirmed = changes.some(({ snapshot }) => snapshot?.confirmed)
     const lifeMs = confirmed ? idleMs : Math.min(idleMs, UNCONFIRMED_MS)
-    let current = latest ?? changes[0]?.base?.stored ?? { data: {}, createdAt: undefined, version: ABSENT }
+    let current = latest ?? changes[0]?.snapshot?.stored ?? { data: {}, createdAt: undefined, version: ABSENT }
     while (writes.some(({ expired }) => !expired)) {
       let { data } = current
-      for (const { base, seen } of changes) data = merge(JSON.parse(base?.originalJson ?? '{}'), JSON.parse(seen), data)
+      for (const { snapshot, json } of changes) {
+        data = merge(JSON.parse(snapshot?.originalJson ?? '{}'), JSON.parse(json), data)
+      }
       const { version, createdAt = '' } = current
-      this.#assertSize(JSON.stringify(data))
-      const key = prefix + id
-      const outcome = await this.#client.musterCompareAndSet(key, version, encode(data), createdAt, lifeMs, maxAgeMs)
+      const outcome = await this.#compareAndSet(id, version, data, createdAt, lifeMs)
       if (typeof outcome === 'number') {
+        const stored = { data, createdAt: outcome, version: Math.max(version, 0) + 1 }
         if (version === ABSENT) counts.created++
         counts.merged += writes.length - 1
-        const stored = { data, createdAt: outcome, version: Math.max(version, 0) + 1 }
-        for (const { session, seen } of writes) {
+        for (const { session, json } of writes) {
           session.createdAt = outcome
-          setSnapshot(session, new SessionSnapshot(seen, stored, confirmed))
+          setSnapshot(session, new SessionSnapshot(json, stored, confirmed))
         }
         return stored
       }
-      const theirs = outcome === null ? undefined : decode(outcome)
-      if (!theirs) return undefined
+      const newer = outcome === null ? undefined : decode(outcome)
+      if (!newer) return undefined
       counts.merged++
-      current = theirs
+      current = newer
     }
     throw NO_ANSWER
+  }
+
+  #compareAndSet(id: string, version: number, data: SessionData, createdAt: number | '', lifeMs: number) {
+    const { prefix, maxAgeMs } = this.#options
+    this.#assertSize(JSON.stringify(data))
+    return this.#client.musterCompareAndSet(prefix + id, version, encode(data), createdAt, lifeMs, maxAgeMs)
   }
 
   #assertSize(json: string): void {

@@ -1,11 +1,12 @@
 import type { SessionView } from '../../ipc/messages.ts'
+import { mapRedisErrors } from '../redis/redis-errors.ts'
 import { handleOf } from './session-merge.ts'
-import { mapRedisErrors, type SafeSessionStore } from './session-store.ts'
+import type { SafeSessionStore } from './session-store.ts'
 
-/** Sessions that a list has at most, and that are ended at once. */
-const MANY = 1000
+/** Most sessions of a list, and most sessions that are ended at the same time. */
+const MAX_SESSIONS = 1000
 
-/** All sessions of one user, on whatever hosts they are used. */
+/** All sessions of each user, on all hosts. */
 export class UserSessions {
   readonly #store: SafeSessionStore
 
@@ -13,30 +14,35 @@ export class UserSessions {
     this.#store = store
   }
 
-  /** Those used last first, a thousand at most. @throws HttpError 503 */
+  /**
+   * Lists the user's sessions, at most 1000; the one that was used last comes first.
+   * @throws HttpError 503 without Redis
+   */
   async list(user: string): Promise<SessionView[]> {
     const { index } = this.#store
-    const ids = (await mapRedisErrors(index.idsOf(user))).slice(0, MANY)
-    const found = await Promise.all(ids.map((id) => this.#store.look(id)))
-    const gone = ids.filter((_, i) => !found[i])
-    await mapRedisErrors(index.forget(user, gone))
+    const ids = (await mapRedisErrors(index.idsOf(user))).slice(0, MAX_SESSIONS)
+    const found = await Promise.all(ids.map((id) => this.#store.inspect(id)))
+    const ended = ids.filter((_, i) => !found[i])
+    await mapRedisErrors(index.remove(user, ended))
     const views = ids.flatMap((id, i) => (found[i] ? { handle: handleOf(id), ...found[i] } : []))
     return views.sort((a, b) => b.idleLeftMs - a.idleLeftMs)
   }
 
   /**
-   * Ends them for good, requests in flight included. @param handle of one of them; none: all
-   * @returns how many there were @throws HttpError 503
+   * Ends all of a user's sessions, or the one with this handle, also for requests in flight.
+   * @param handle as in {@link list}; undefined: all sessions
+   * @returns the number of sessions that were ended
+   * @throws HttpError 503 without Redis
    */
   async end(user: string, handle?: string): Promise<number> {
     const ids = await mapRedisErrors(this.#store.index.idsOf(user))
-    const meant = ids.filter((id) => handle === undefined || handleOf(id) === handle)
+    const selected = ids.filter((id) => handle === undefined || handleOf(id) === handle)
     let ended = 0
-    for (let i = 0; i < meant.length; i += MANY) {
-      const some = meant.slice(i, i + MANY)
-      const ends = await Promise.all(some.map((id) => this.#store.end(id)))
-      ended += ends.filter((end) => end.ended).length
-      await mapRedisErrors(this.#store.index.forget(user, some))
+    for (let i = 0; i < selected.length; i += MAX_SESSIONS) {
+      const group = selected.slice(i, i + MAX_SESSIONS)
+      const outcomes = await Promise.all(group.map((id) => this.#store.end(id)))
+      ended += outcomes.filter((outcome) => outcome.ended).length
+      await mapRedisErrors(this.#store.index.remove(user, group))
     }
     return ended
   }

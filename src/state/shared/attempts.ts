@@ -1,6 +1,6 @@
 import { tooManyAttempts } from '../../common/errors.ts'
 import type { RedisClient, RedisConnection } from '../redis/redis-connection.ts'
-import { mapRedisErrors } from '../sessions/session-store.ts'
+import { mapRedisErrors } from '../redis/redis-errors.ts'
 
 const COUNT = `
 local count = redis.call('INCR', KEYS[1])
@@ -11,22 +11,22 @@ type Client = RedisClient & { musterCountAttempt(key: string, windowMs: number):
 
 /** A window begins with the first wrong secret. */
 const WINDOW_MS = 60_000
-/** Wrong secrets in a window that are answered with 401: from one network, and from all networks together. */
+/** Wrong secrets per window that are answered with 401: from one network (`each`), and from all networks together (`all`). */
 export const MAX_ATTEMPTS = { each: 20, all: 200 }
 
 /**
- * Counts wrong secrets for all workers of all hosts. A valid secret is never looked up here: secrets are too long to be
- * guessed, and a check would let anybody who shares the caller's address, or a crowd, lock out the owner of the secret.
+ * Counts wrong secrets for all workers of all hosts. A valid secret is never looked up here. Secrets are too long to be guessed,
+ * and such a check would let an attacker lock the owner of the secret out, by sharing its network or by using many networks.
  */
 export class Attempts {
   readonly #client: Client
   readonly #prefix: string
 
-  /** @param what names the secret: part of the keys */
-  constructor(link: RedisConnection, what: string) {
-    link.client.defineCommand('musterCountAttempt', { numberOfKeys: 1, lua: COUNT })
-    this.#client = link.client as Client
-    this.#prefix = link.keys.of(`attempts:${what}:`)
+  /** @param secretName part of the keys in Redis */
+  constructor(connection: RedisConnection, secretName: string) {
+    connection.client.defineCommand('musterCountAttempt', { numberOfKeys: 1, lua: COUNT })
+    this.#client = connection.client as Client
+    this.#prefix = connection.keys.of(`attempts:${secretName}:`)
   }
 
   /**

@@ -5,34 +5,35 @@ import { channelOf, type Subscription } from '../redis/subscription.ts'
 import { toJson } from './json-payload.ts'
 
 export interface BroadcastOptions {
-  /** The workers of this host, or of all that use this Redis; default `host`. */
+  /** `host`: the workers of this host. `all`: the workers of every host on this Redis. Default `host`. */
   scope?: 'host' | 'all'
-  /** How long to wait for them, in ms; default 2000. */
+  /** How long to wait for acknowledgements, in ms; 1 to 60,000, default 2000. */
   deadlineMs?: number
 }
 
-/** Who ran its handlers, whose failed or gave no answer. */
+/** The workers whose handlers have run (`acks`), and those whose handlers failed or that did not answer (`missing`). */
 export interface BroadcastResult extends DeliveryReport {
-  /** How many workers of other hosts Redis reached that gave no answer; their names are not known. */
+  /** Number of workers of other hosts that Redis reached and that did not answer. Their names are not known. */
   unanswered: number
 }
 
-/** Throws, or rejects, when it could not do what the broadcast is about. */
+/** Handles a broadcast. It throws, or rejects, when it could not do its work. */
 export type BroadcastHandler = (payload: unknown) => unknown
 
 export interface BroadcastsDeps {
-  link: RedisConnection
+  connection: RedisConnection
   subscription: Subscription
+  /** This worker. */
   self: Ack
-  /** The primary that this worker is of. */
+  /** Identifies the primary of this worker. */
   instance: string
-  /** To the workers of this host. */
+  /** Sends a broadcast to the workers of this host. */
   relay: (message: Broadcast & { deadlineMs: number }) => Promise<DeliveryReport>
 }
 
 /**
- * Publishes, and says how many workers of other hosts that reaches: those of this host are among the receivers, and
- * hear their own answers too. In a script, so that nobody comes or goes between the two counts.
+ * Publishes, and returns the number of workers of other hosts that receive it. The workers of this host receive it too, and
+ * subscribe to their own channel for answers. A script, so that no worker subscribes between the two counts.
  */
 const PUBLISH = `
 local reached = redis.call('PUBLISH', ARGV[1], ARGV[2])
@@ -40,67 +41,71 @@ return reached - redis.call('PUBSUB', 'NUMSUB', ARGV[3])[2]`
 
 type Client = RedisClient & { musterPublish(channel: string, message: string, ours: string): Promise<number> }
 
-/** A request to the workers of other hosts, and one's answer to it. */
+/** A broadcast on its way to the workers of other hosts. `from` identifies the sender's primary. */
 type Request = Broadcast & { id: string; from: string }
+/** A worker's answer. `why`: its handler failed, with this message. */
 type Answer = Ack & { id: string; why?: string }
 
-const DEADLINE_MS = 2000
+const DEFAULT_DEADLINE_MS = 2000
 const MAX_DEADLINE_MS = 60_000
 
 /**
- * Tells every worker something at once and learns who heard it: those of this host over IPC, which is exact, those of
- * others over Redis, as far as they are subscribed.
+ * Sends a message to every worker and learns which ones have handled it. The workers of this host get it over IPC, which is exact;
+ * those of other hosts get it over Redis, as far as they are subscribed.
  */
 export class Broadcasts {
   readonly #deps: BroadcastsDeps
   readonly #client: Client
   readonly #channel: string
   readonly #handlers = new Map<string, Set<BroadcastHandler>>()
-  /** Who waits for answers from other hosts, by the request's id. */
-  readonly #waiting = new Map<string, (answer: Answer) => void>()
+  /** By the id of a request: receives the answers from other hosts. */
+  readonly #pending = new Map<string, (answer: Answer) => void>()
   #lastId = 0
 
   constructor(deps: BroadcastsDeps) {
+    const { connection, subscription, instance } = deps
     this.#deps = deps
-    deps.link.client.defineCommand('musterPublish', { numberOfKeys: 0, lua: PUBLISH })
-    this.#client = deps.link.client as Client
-    this.#channel = channelOf(deps.link, 'broadcast')
-    deps.subscription.on(this.#channel, (text) => this.#hear(JSON.parse(text) as Request))
-    deps.subscription.on(this.#answersTo(deps.instance), (text) => {
+    connection.client.defineCommand('musterPublish', { numberOfKeys: 0, lua: PUBLISH })
+    this.#client = connection.client as Client
+    this.#channel = channelOf(connection, 'broadcast')
+    subscription.on(this.#channel, (text) => this.#answer(JSON.parse(text) as Request))
+    subscription.on(this.#answerChannel(instance), (text) => {
       const answer = JSON.parse(text) as Answer
-      this.#waiting.get(answer.id)?.(answer)
+      this.#pending.get(answer.id)?.(answer)
     })
   }
 
-  /** @returns ends it */
+  /** Adds a handler. @returns a function that removes it */
   on(topic: string, handler: BroadcastHandler): () => void {
     const handlers = this.#handlers.get(topic) ?? new Set()
     this.#handlers.set(topic, handlers.add(handler))
     return () => void handlers.delete(handler)
   }
 
-  /** Runs the handlers of the topic; where there are none, there is nothing to do. Rejects when one fails. */
+  /** Runs the topic's handlers in this worker, if there are any. Rejects when one fails. */
   async deliver({ topic, payload }: Broadcast): Promise<void> {
     const value: unknown = JSON.parse(payload)
     await Promise.all([...(this.#handlers.get(topic) ?? [])].map(async (handler) => handler(value)))
   }
 
   /**
-   * Resolves when all have answered, or at the deadline. This worker is one of them.
-   * @throws HttpError 400 for what cannot be sent, 503 for other hosts while Redis is away
+   * Resolves when every worker has answered, this one included, or at the deadline.
+   * @param payload any JSON, at most 64 KiB
+   * @throws HttpError 400 for invalid arguments; 503 for scope `all` while Redis is away
    */
   async send(topic: string, payload: unknown, options: BroadcastOptions = {}): Promise<BroadcastResult> {
-    const { scope = 'host', deadlineMs = DEADLINE_MS } = options
-    if (typeof topic !== 'string' || topic === '') throw invalid('A broadcast needs a topic: text that is not empty')
-    if (scope !== 'host' && scope !== 'all') throw invalid('The scope of a broadcast is "host" or "all"')
+    const { scope = 'host', deadlineMs = DEFAULT_DEADLINE_MS } = options
+    if (typeof topic !== 'string' || topic === '')
+      throw invalid('The topic of a broadcast must be text that is not empty')
+    if (scope !== 'host' && scope !== 'all') throw invalid('The scope of a broadcast must be "host" or "all"')
     if (!(deadlineMs >= 1 && deadlineMs <= MAX_DEADLINE_MS)) {
-      throw invalid(`The deadline of a broadcast is from 1 to ${MAX_DEADLINE_MS} ms`)
+      throw invalid(`The deadline of a broadcast must be 1 to ${MAX_DEADLINE_MS} ms`)
     }
     const message = { topic, payload: toJson(payload, 'The payload of a broadcast'), deadlineMs }
-    if (scope === 'host') return { ...(await this.#deps.relay(message)), unanswered: 0 }
-    const { link, subscription, relay } = this.#deps
-    if (!link.up || !subscription.up) throw stateUnavailable(link.cause)
-    const [here, elsewhere] = await Promise.all([relay(message), this.#tellOthers(message)])
+    const { connection, subscription, relay } = this.#deps
+    if (scope === 'host') return { ...(await relay(message)), unanswered: 0 }
+    if (!connection.up || !subscription.up) throw stateUnavailable(connection.cause)
+    const [here, elsewhere] = await Promise.all([relay(message), this.#sendToOtherHosts(message)])
     return {
       acks: [...here.acks, ...elsewhere.acks],
       missing: [...here.missing, ...elsewhere.missing],
@@ -108,38 +113,25 @@ export class Broadcasts {
     }
   }
 
-  async #tellOthers({ deadlineMs, ...broadcast }: Broadcast & { deadlineMs: number }): Promise<BroadcastResult> {
+  async #sendToOtherHosts({ deadlineMs, ...broadcast }: Broadcast & { deadlineMs: number }): Promise<BroadcastResult> {
     const from = this.#deps.instance
-    const id = `${process.pid}:${++this.#lastId}`
-    const answers: Answer[] = []
-    let expected = Number.POSITIVE_INFINITY
-    let settle = () => {}
-    const all = new Promise<void>((resolve) => {
-      settle = () => resolve()
-    })
-    const timer = setTimeout(settle, deadlineMs)
-    this.#waiting.set(id, (answer) => {
-      if (answers.push(answer) >= expected) settle()
-    })
+    const request: Request = { ...broadcast, id: `${process.pid}:${++this.#lastId}`, from }
+    const answers = new AnswerCollector(deadlineMs)
+    this.#pending.set(request.id, (answer) => answers.add(answer))
     try {
-      const request: Request = { ...broadcast, id, from }
-      expected = await this.#client.musterPublish(this.#channel, JSON.stringify(request), this.#answersTo(from))
-      if (answers.length < expected) await all
-      return {
-        acks: answers.filter(({ why }) => why === undefined).map(({ host, slot, pid }) => ({ host, slot, pid })),
-        missing: answers.flatMap(({ host, slot, pid, why }) => (why === undefined ? [] : { host, slot, pid, why })),
-        unanswered: Math.max(0, expected - answers.length)
-      }
+      const message = JSON.stringify(request)
+      answers.expect(await this.#client.musterPublish(this.#channel, message, this.#answerChannel(from)))
+      return await answers.report()
     } catch (error) {
       throw stateUnavailable(error)
     } finally {
-      clearTimeout(timer)
-      this.#waiting.delete(id)
+      answers.stop()
+      this.#pending.delete(request.id)
     }
   }
 
-  /** A request of a worker somewhere: of this host's the primary has brought it already. */
-  async #hear({ id, from, ...broadcast }: Request): Promise<void> {
+  /** Answers the request of another host's worker. One of this host has already arrived over IPC. */
+  async #answer({ id, from, ...broadcast }: Request): Promise<void> {
     if (from === this.#deps.instance) return
     const { host, slot, pid } = this.#deps.self
     const answer: Answer = { id, host, slot, pid }
@@ -148,12 +140,50 @@ export class Broadcasts {
     } catch (error) {
       answer.why = error instanceof Error ? error.message : String(error)
     }
-    await this.#client.publish(this.#answersTo(from), JSON.stringify(answer)).catch(() => {})
+    await this.#client.publish(this.#answerChannel(from), JSON.stringify(answer)).catch(() => {})
   }
 
-  /** The channel of what is answered to the workers of a primary. */
-  #answersTo(instance: string): string {
+  /** Returns the channel of the answers to the workers of one primary. */
+  #answerChannel(instance: string): string {
     return `${this.#channel}:${instance}`
+  }
+}
+
+/** Collects the answers to one request until all have come, or until the deadline. */
+class AnswerCollector {
+  readonly #answers: Answer[] = []
+  #expected = Number.POSITIVE_INFINITY
+  #settle = () => {}
+  readonly #settled = new Promise<void>((resolve) => {
+    this.#settle = resolve
+  })
+  readonly #timer: NodeJS.Timeout
+
+  constructor(deadlineMs: number) {
+    this.#timer = setTimeout(this.#settle, deadlineMs)
+  }
+
+  add(answer: Answer): void {
+    if (this.#answers.push(answer) >= this.#expected) this.#settle()
+  }
+
+  expect(count: number): void {
+    this.#expected = count
+    if (this.#answers.length >= count) this.#settle()
+  }
+
+  async report(): Promise<BroadcastResult> {
+    await this.#settled
+    const answers = this.#answers
+    return {
+      acks: answers.filter(({ why }) => why === undefined).map(({ host, slot, pid }) => ({ host, slot, pid })),
+      missing: answers.flatMap(({ host, slot, pid, why }) => (why === undefined ? [] : { host, slot, pid, why })),
+      unanswered: Math.max(0, this.#expected - answers.length)
+    }
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer)
   }
 }
 

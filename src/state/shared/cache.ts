@@ -1,22 +1,23 @@
 interface Entry<V> {
   value: Promise<V>
-  /** In ms of `performance.now()`; Infinity while the value is being made. */
+  /** In ms of `performance.now()`; Infinity while the value is computed. */
   expires: number
 }
 
 export interface CacheOptions {
-  /** Entries at most; the one that was not asked for longest goes first. */
+  /** Most entries; the least recently used one is removed first. */
   max: number
-  /** How long an entry counts, in ms, from the moment on when its value was there. */
+  /** Life of an entry in ms, from the moment when its value was there. */
   ttlMs: number
 }
 
-/** What this worker has computed before. Others have their own; what must be the same for all belongs into Redis. */
+/** A cache in the memory of this worker. Each worker has its own; values that must be the same everywhere belong in Redis. */
 export class Cache<V> {
   readonly #options: CacheOptions
-  /** The one that was asked for last comes last. */
+  /** The least recently used entry is the first one. */
   readonly #entries = new Map<string, Entry<V>>()
 
+  /** @throws Error when an option is not valid */
   constructor(options: CacheOptions) {
     const { max, ttlMs } = options
     if (!(Number.isInteger(max) && max >= 1 && ttlMs > 0)) {
@@ -30,17 +31,17 @@ export class Cache<V> {
   }
 
   /**
-   * What is there, or what `make` gives, which is then kept. Callers that ask while it is being made share it, however long
-   * that takes, and share its error, which is not kept. What was begun before {@link clear} is never kept after it.
+   * Returns the cached value, or calls `compute` and caches its result. Callers that ask during `compute` share its result,
+   * however long it takes, and share its error, which is not cached. A result is not cached if {@link clear} was called meanwhile.
    */
-  get(key: string, make: () => V | Promise<V>): Promise<V> {
+  get(key: string, compute: () => V | Promise<V>): Promise<V> {
     const known = this.#entries.get(key)
     this.#entries.delete(key)
     if (known && known.expires > performance.now()) {
       this.#entries.set(key, known)
       return known.value
     }
-    const entry: Entry<V> = { value: (async () => make())(), expires: Number.POSITIVE_INFINITY }
+    const entry: Entry<V> = { value: (async () => compute())(), expires: Number.POSITIVE_INFINITY }
     entry.value.then(
       () => {
         entry.expires = performance.now() + this.#options.ttlMs
@@ -59,7 +60,7 @@ export class Cache<V> {
     this.#entries.delete(key)
   }
 
-  /** This worker's only; the command `cache-clear` does it everywhere. */
+  /** Removes every entry in this worker. The command `cache-clear` does so in every worker. */
   clear(): void {
     this.#entries.clear()
   }

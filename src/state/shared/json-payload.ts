@@ -1,21 +1,33 @@
 import { HttpError } from '../../common/errors.ts'
 
-/** Longest value that one process may give to all others, in bytes of JSON. */
-export const JSON_LIMIT = 64 * 1024
+/** Longest value that one process may send to all others, in bytes of JSON. */
+export const MAX_JSON_BYTES = 64 * 1024
 
 /**
- * @param what begins the message of the error
- * @throws HttpError 400 when the value has no JSON, or too long a one
+ * @param name of the value; the error message begins with it
+ * @throws HttpError 400 NOT_JSON for a value without JSON, 400 TOO_LARGE for more than {@link MAX_JSON_BYTES}
  */
-export function toJson(value: unknown, what: string): string {
-  let json: string | undefined
-  try {
-    json = JSON.stringify(value)
-  } catch {} // a circle, a bigint
-  if (json === undefined) throw new HttpError(400, 'NOT_JSON', `${what} cannot be written as JSON`)
+export function toJson(value: unknown, name: string): string {
+  const json = stringify(value)
+  if (json === undefined) {
+    throw new HttpError(
+      400,
+      'NOT_JSON',
+      `${name} cannot be written as JSON: use objects, arrays, text, numbers and null`
+    )
+  }
   const length = Buffer.byteLength(json)
-  if (length > JSON_LIMIT) {
-    throw new HttpError(400, 'TOO_LARGE', `${what} has ${length} bytes of JSON, ${JSON_LIMIT} at most may be`)
+  if (length > MAX_JSON_BYTES) {
+    throw new HttpError(400, 'TOO_LARGE', `${name} has ${length} bytes of JSON: at most ${MAX_JSON_BYTES} are allowed`)
   }
   return json
+}
+
+/** @returns undefined where there is no JSON: for undefined, a function, a circular object or a bigint */
+function stringify(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value)
+  } catch {
+    return undefined
+  }
 }

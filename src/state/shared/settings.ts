@@ -1,37 +1,23 @@
 import { randomUUID } from 'node:crypto'
-import { deepFreeze } from '../../common/deep-freeze.ts'
 import { HttpError, stateUnavailable } from '../../common/errors.ts'
-import { object, oneOf, type Schema, type Static } from '../../common/json-schema.ts'
-import { type Issue, issueOf } from '../../common/json-schema-check.ts'
+import type { Schema, Static } from '../../common/json-schema.ts'
 import type { Logger } from '../../common/log.ts'
-import { LOG_LEVELS } from '../../common/log-levels.ts'
 import type { RedisClient, RedisConnection } from '../redis/redis-connection.ts'
 import { channelOf, type Subscription } from '../redis/subscription.ts'
 import { toJson } from './json-payload.ts'
+import { SERVICE_SETTINGS, type ValueOf } from './service-settings.ts'
+import { Setting } from './setting.ts'
 
-/** The settings of the service itself: what each may be, and what it is when it was never set. */
-export const SERVICE_SETTINGS = object({
-  maintenance: { type: 'boolean', default: false, description: 'every route answers 503 MAINTENANCE' },
-  banner: { type: 'string', maxLength: 500, default: '', description: 'text on top of the page' },
-  logLevel: {
-    anyOf: [...oneOf(...LOG_LEVELS).anyOf, { type: 'null' }],
-    default: null,
-    description: 'lowest level that workers log; null: as LOG_LEVEL says'
-  }
-})
-type ServiceSettings = Static<typeof SERVICE_SETTINGS>
-/** Of the service's own settings the type is known, of declared ones it is what {@link Settings.declare} returns. */
-type ValueOf<K extends string> = K extends keyof ServiceSettings ? ServiceSettings[K] : unknown
-
-/** The field of the hash, beside the JSON of each setting by its name, that counts how often anything was ever set. */
+/** The field of the hash that counts all writes. The other fields are the JSON of each setting by its name. */
 const VERSION = '@version'
 /**
- * The field with the random name of the last write. After a failover that lost writes, other writes make the same versions
- * again: what differs then is this.
+ * The field with a random name of the last write. After a failover that lost writes, new writes get the same versions again, but
+ * another name.
  */
 const WRITE = '@write'
 const NAME = /^[a-zA-Z][\w.-]{0,63}$/
 
+/** Stores one setting and announces the new revision. Returns the new version. ARGV: name, JSON, channel, name of the write. */
 const SET = `
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2], '${WRITE}', ARGV[4])
 local version = redis.call('HINCRBY', KEYS[1], '${VERSION}', 1)
@@ -42,93 +28,95 @@ type Client = RedisClient & {
   musterSetSetting(key: string, name: string, json: string, channel: string, write: string): Promise<number>
 }
 
-interface Setting {
-  schema: Schema
-  fallback: unknown
-  /** As it is stored; undefined: it is not. */
-  json: string | undefined
-  value: unknown
-}
-
+/** Is called with the name and the new value of a setting that has changed. Its errors are logged. */
 type Listener = (key: string, value: unknown) => unknown
 
 /**
- * The shared variable: set anywhere, kept in Redis, read in every worker without asking anybody. A change is announced
- * and read at once; an announcement that was missed is made good by {@link check}.
+ * Values that operators change at run time: set anywhere, stored in Redis, and read by every worker from its own copy. A change is
+ * announced, and read at once; {@link check} makes up for announcements that were missed.
  */
 export class Settings {
-  readonly #link: RedisConnection
+  readonly #connection: RedisConnection
   readonly #client: Client
   readonly #key: string
   readonly #channel: string
   readonly #log: Logger
   readonly #settings = new Map<string, Setting>()
   readonly #listeners = new Set<Listener>()
+  /** The hash as it was last read. */
   #stored = new Map<string, string>()
   #version = 0
   #revision = revisionOf()
 
-  constructor(link: RedisConnection, subscription: Subscription, log: Logger) {
-    this.#link = link
+  constructor(connection: RedisConnection, subscription: Subscription, log: Logger) {
+    this.#connection = connection
     this.#log = log
-    this.#key = link.keys.of('settings')
-    this.#channel = channelOf(link, 'settings')
-    link.client.defineCommand('musterSetSetting', { numberOfKeys: 1, lua: SET })
-    this.#client = link.client as Client
+    this.#key = connection.keys.of('settings')
+    this.#channel = channelOf(connection, 'settings')
+    connection.client.defineCommand('musterSetSetting', { numberOfKeys: 1, lua: SET })
+    this.#client = connection.client as Client
     for (const [key, schema] of Object.entries(SERVICE_SETTINGS.properties)) {
-      this.#add(key, schema, schema.default)
+      this.#settings.set(key, new Setting(schema, schema.default))
     }
     subscription.on(this.#channel, async (revision) => {
       if (revision !== this.#revision) await this.read().catch(() => {})
     })
-    subscription.onBegin = () => this.read()
+    subscription.onSubscribed = () => this.read()
   }
 
-  /** Of the values here; 0: nothing was ever set, or Redis was never there. */
+  /** The version of this worker's copy; 0: no setting was ever set, or this worker has never reached Redis. */
   get version(): number {
     return this.#version
   }
 
-  /** Version and last write of the values here: two workers with the same revision have the same values. */
+  /** Version and last write of this worker's copy. Two workers with the same revision have the same values. */
   get revision(): string {
     return this.#revision
   }
 
-  /** The value as this worker knows it: the last one read while Redis is away, its default when there was none. */
+  /**
+   * Returns this worker's copy of a value: the last one that was read, also while Redis is away, or the default.
+   * @throws HttpError 404 for an unknown setting
+   */
   get<K extends string>(key: K): ValueOf<K> {
     return this.#known(key).value as ValueOf<K>
   }
 
+  /** Returns all settings with their values, by name. */
   all(): Record<string, unknown> {
     return Object.fromEntries([...this.#settings].map(([key, { value }]) => [key, value]))
   }
 
   /**
-   * Makes a setting known here. What is stored and does not fit the schema counts as not set.
+   * Declares a setting of the app. A stored value that does not fit the schema counts as not set.
+   * @param key a letter, then at most 63 letters, digits, "_", "." and "-"
    * @param schema any JSON schema; one that is written `as const` gives the setting its type
-   * @returns reads it
+   * @param fallback the value while none is set
+   * @returns a function that reads this worker's copy
+   * @throws Error for an invalid or used name, or a default that does not fit the schema
    */
   declare<const S extends Schema>(key: string, schema: S, fallback: Static<S>): () => Static<S> {
-    if (!NAME.test(key)) throw new Error(`a setting cannot be called "${key}": letters, digits, ".", "_" and "-" only`)
-    if (this.#settings.has(key)) throw new Error(`there is a setting "${key}" already`)
-    if (issueOf(schema, fallback)) throw new Error(`the default of the setting "${key}" does not fit its schema`)
-    const setting = this.#add(key, schema, fallback)
-    this.#take(key, setting)
+    if (!NAME.test(key)) throw new Error(`a setting cannot be called "${key}": use letters, digits, ".", "_" and "-"`)
+    if (this.#settings.has(key)) throw new Error(`there is a setting "${key}" already: use another name`)
+    const setting = new Setting(schema, fallback)
+    if (setting.issueOf(fallback)) throw new Error(`the default of the setting "${key}" does not fit its schema`)
+    this.#settings.set(key, setting)
+    this.#update(key, setting)
     return () => setting.value as Static<S>
   }
 
   /**
-   * Sets it for every worker of every host. This one has it when this resolves.
-   * @returns the version that it made
-   * @throws HttpError 404 for a key that is not known here, 400 for a value that does not fit, 503 while Redis is away
-   * (when that began meanwhile, it may have been set)
+   * Sets a value for every worker of every host. This worker has it when the promise resolves.
+   * @returns the new version
+   * @throws HttpError 404 for an unknown setting, 400 for a value that does not fit, 503 while Redis is away (if it went away during
+   *   the call, the value may have been set)
    */
   async set<K extends string>(key: K, value: ValueOf<K>): Promise<number> {
-    const { schema } = this.#known(key)
+    const setting = this.#known(key)
     const json = toJson(value, `The setting "${key}"`)
-    const fault = issueOf(schema, JSON.parse(json))
-    if (fault) throw new HttpError(400, 'INVALID_SETTING', `The setting "${key}" ${describe(fault, schema)}`)
-    if (!this.#link.up) throw stateUnavailable(this.#link.cause)
+    const issue = setting.issueOf(JSON.parse(json))
+    if (issue) throw new HttpError(400, 'INVALID_SETTING', `The setting "${key}" ${issue}`)
+    if (!this.#connection.up) throw stateUnavailable(this.#connection.cause)
     try {
       const version = await this.#client.musterSetSetting(this.#key, key, json, this.#channel, randomUUID())
       await this.read()
@@ -138,103 +126,82 @@ export class Settings {
     }
   }
 
-  /** What somebody typed: JSON where that fits the schema, else the text as it is. */
+  /**
+   * Parses the text that an operator typed: as JSON where that fits the schema, else as text.
+   * @throws HttpError 404 for an unknown setting
+   */
   parse(key: string, text: string): unknown {
+    const setting = this.#known(key)
     try {
       const value: unknown = JSON.parse(text)
-      if (!issueOf(this.#known(key).schema, value)) return value
-    } catch (error) {
-      if (error instanceof HttpError) throw error
+      return setting.issueOf(value) ? text : value
+    } catch {
+      return text
     }
-    return text
   }
 
-  /** Calls with each change, or with those of one setting; not with what is there already. @returns ends that */
+  /**
+   * Calls the listener after each change of any setting, or of one; not with the current value.
+   * @returns a function that removes the listener
+   * @throws HttpError 404 for an unknown setting
+   */
   onChange(listener: Listener): () => void
   onChange<K extends string>(key: K, listener: (value: ValueOf<K>) => unknown): () => void
   onChange(keyOrListener: string | Listener, listener?: (value: never) => unknown): () => void {
-    const heard: Listener =
-      typeof keyOrListener === 'string'
-        ? (key, value) => (key === keyOrListener ? listener!(value as never) : undefined)
-        : keyOrListener
-    if (typeof keyOrListener === 'string') this.#known(keyOrListener)
-    this.#listeners.add(heard)
-    return () => void this.#listeners.delete(heard)
+    if (typeof keyOrListener !== 'string') return this.#addListener(keyOrListener)
+    this.#known(keyOrListener)
+    return this.#addListener((key, value) => (key === keyOrListener ? listener!(value as never) : undefined))
   }
 
-  /** Reads all of them, at once and with their version. */
+  /** Reads all settings and their version in one command. */
   async read(): Promise<void> {
-    // Answers come in the order of the questions, so an older one never undoes a newer one.
+    // Replies have the order of the commands, so an older one never overwrites a newer one.
     const stored = new Map(Object.entries(await this.#client.hgetall(this.#key)))
     this.#version = Number(stored.get(VERSION) ?? 0)
     this.#revision = revisionOf(stored.get(VERSION), stored.get(WRITE))
     this.#stored = stored
-    const changed = [...this.#settings].filter(([key, setting]) => this.#take(key, setting))
-    for (const [key, { value }] of changed)
-      for (const listener of this.#listeners) void this.#tell(listener, key, value)
+    const changed = [...this.#settings].filter(([key, setting]) => this.#update(key, setting))
+    for (const [key, { value }] of changed) {
+      for (const listener of this.#listeners) void this.#call(listener, key, value)
+    }
   }
 
-  /** Reads them when Redis has other ones, its own loss of data included: one cheap command, and none while it is away. */
+  /** Reads the settings if Redis has another revision, for example after it lost data. One cheap command; none while Redis is away. */
   async check(): Promise<void> {
-    if (!this.#link.up) return
+    if (!this.#connection.up) return
     const [version, write] = await this.#client.hmget(this.#key, VERSION, WRITE)
     if (revisionOf(version, write) !== this.#revision) await this.read()
-  }
-
-  #add(key: string, schema: Schema, given: unknown): Setting {
-    const fallback = deepFreeze(structuredClone(given))
-    const setting: Setting = { schema, fallback, json: undefined, value: fallback }
-    this.#settings.set(key, setting)
-    return setting
   }
 
   #known(key: string): Setting {
     const setting = this.#settings.get(key)
     if (setting) return setting
-    const known = [...this.#settings.keys()].join(', ')
-    throw new HttpError(404, 'UNKNOWN_SETTING', `There is no setting "${key}"; there are ${known}`)
+    const names = [...this.#settings.keys()].join(', ')
+    throw new HttpError(404, 'UNKNOWN_SETTING', `There is no setting "${key}"; there are ${names}`)
   }
 
-  /** @returns whether what is stored changed the value */
-  #take(key: string, setting: Setting): boolean {
-    const json = this.#stored.get(key)
-    if (json === setting.json) return false
-    const before = JSON.stringify(setting.value)
-    setting.json = json
-    setting.value = setting.fallback
-    if (json !== undefined) {
-      const value = parseJson(json)
-      if (!issueOf(setting.schema, value)) setting.value = deepFreeze(value)
-      else this.#log.warn({ setting: key }, 'a stored setting does not fit its schema: its default counts')
-    }
-    return JSON.stringify(setting.value) !== before
+  /** @returns whether the stored JSON has changed the value */
+  #update(key: string, setting: Setting): boolean {
+    const { isChanged, isInvalid } = setting.update(this.#stored.get(key))
+    if (isInvalid) this.#log.warn({ setting: key }, 'stored setting does not fit its schema: using its default')
+    return isChanged
   }
 
-  async #tell(listener: Listener, key: string, value: unknown): Promise<void> {
+  #addListener(listener: Listener): () => void {
+    this.#listeners.add(listener)
+    return () => void this.#listeners.delete(listener)
+  }
+
+  async #call(listener: Listener, key: string, value: unknown): Promise<void> {
     try {
       await listener(key, value)
     } catch (error) {
-      this.#log.error({ err: error, setting: key }, 'a listener of settings failed')
+      this.#log.error({ err: error, setting: key }, 'settings listener failed')
     }
   }
 }
 
-/** As it is announced. Other releases of the service may write no name of the write. */
+/** Returns the revision as it is announced. Other releases of the service may not write a name of the write. */
 function revisionOf(version?: string | null, write?: string | null): string {
   return `${version ?? 0} ${write ?? ''}`
-}
-
-function parseJson(json: string): unknown {
-  try {
-    return JSON.parse(json)
-  } catch {
-    return undefined
-  }
-}
-
-function describe({ message, instancePath }: Issue, schema: Schema): string {
-  const { anyOf } = schema as { anyOf?: { const?: unknown; type?: string }[] }
-  const choices = anyOf?.map((choice) => (choice.type === 'null' ? 'null' : choice.const))
-  if (choices?.every((choice) => choice !== undefined)) return `must be one of ${choices.join(', ')}`
-  return instancePath ? `at ${instancePath} ${message}` : message
 }

@@ -2,6 +2,7 @@ import { fastifySession } from '@fastify/session'
 import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import type { RedisConnection } from '../../../state/redis/redis-connection.ts'
+import { isChanged } from '../../../state/sessions/session-snapshot.ts'
 import type { SafeSessionStore } from '../../../state/sessions/session-store.ts'
 import { addRouteHook } from '../route-hook.ts'
 import type { Sessions } from './app-sessions.ts'
@@ -52,7 +53,7 @@ export const sessions = fp<SessionOptions>(async (app, { redis, sessionSecrets, 
       await store.renew(request.signIn.old, session, request.signIn.user)
       request.signIn = null
     }
-    if (store.isChanged(session)) await store.save(session)
+    if (isChanged(session)) await store.save(session)
     await setCookie(store, request, reply)
   }
 

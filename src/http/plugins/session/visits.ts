@@ -21,7 +21,7 @@ export async function countVisit(request: FastifyRequest): Promise<number> {
     session.visits = 1
     return 1
   }
-  return (session.visits ?? 0) + ((await store.count(counted.sessionId)) ?? 1)
+  return (session.visits ?? 0) + ((await store.visits.count(counted.sessionId)) ?? 1)
 }
 
 /**
@@ -31,7 +31,7 @@ export async function countVisit(request: FastifyRequest): Promise<number> {
 export async function readVisits(request: FastifyRequest): Promise<number> {
   const store = storeOf(request)
   const counted = countedSessionOf(request)
-  const sinceStored = store.isStored(counted) ? await store.counted(counted.sessionId) : 0
+  const sinceStored = store.isStored(counted) ? await store.visits.read(counted.sessionId) : 0
   return (request.session.visits ?? 0) + sinceStored
 }
 

@@ -1,7 +1,8 @@
-export class Waiter {
+/** A caller that waits for a lock. */
+export class LockWaiter {
   #wake: (() => void) | undefined
 
-  /** Resolves after so many ms, or when it is woken. */
+  /** Resolves after this time, or when {@link wake} is called. */
   pause(ms: number): Promise<void> {
     return new Promise((resolve) => {
       const timer = setTimeout(() => this.#wake?.(), ms)
@@ -13,7 +14,7 @@ export class Waiter {
     })
   }
 
-  /** @returns whether it was in a pause */
+  /** Ends the pause. @returns whether there was one */
   wake(): boolean {
     const wake = this.#wake
     wake?.()
@@ -21,26 +22,28 @@ export class Waiter {
   }
 }
 
-/** The callers of this process that wait for locks. Their order is kept in Redis; this only saves the time of a poll. */
+/** The callers of this process that wait for locks. Redis keeps their order; waking them here only saves the time of a poll. */
 export class LockWaiters {
-  readonly #byKey = new Map<string, Set<Waiter>>()
+  readonly #byKey = new Map<string, Set<LockWaiter>>()
 
-  /** Adds a waiter as the last one. */
-  join(key: string): Waiter {
-    const waiter = new Waiter()
+  /** Adds a waiter behind the others. */
+  join(key: string): LockWaiter {
+    const waiter = new LockWaiter()
     const waiters = this.#byKey.get(key) ?? new Set()
     this.#byKey.set(key, waiters.add(waiter))
     return waiter
   }
 
-  leave(key: string, waiter: Waiter): void {
+  leave(key: string, waiter: LockWaiter): void {
     const waiters = this.#byKey.get(key)
     waiters?.delete(waiter)
     if (waiters?.size === 0) this.#byKey.delete(key)
   }
 
-  /** Ends the pause of the waiter that came first: the lock is free. */
+  /** Ends the pause of the first waiter that is in one: the lock is free. */
   wakeFirst(key: string): void {
-    for (const waiter of this.#byKey.get(key) ?? []) if (waiter.wake()) return
+    for (const waiter of this.#byKey.get(key) ?? []) {
+      if (waiter.wake()) return
+    }
   }
 }

@@ -1,16 +1,16 @@
 /**
- * The scripts behind leases. All leases of a service are in one hash, and nothing of it has a TTL of its own, so that no
- * `volatile-` eviction policy removes it:
+ * The Lua scripts of leases. All leases of a service are in one hash without a TTL, so no `volatile-` eviction policy removes
+ * them:
  *
  * - KEYS[1], a hash: by the name of the lease `token ends ttl fence period`, times in ms. The field `@fence` is the highest
- *   fence ever issued. It is never removed, so fences never go backwards.
- * - KEYS[2], a sorted set: the same names by the time from which the field says nothing any more. Every grant removes a few
- *   such fields.
- * - KEYS[3], a sorted set with a TTL: the tokens that wait for this lease, by their tickets.
- * - KEYS[4], a hash with a TTL: when each of them last asked.
+ *   fence ever issued. It is never removed, so fences never decrease.
+ * - KEYS[2], a sorted set: the same names by the time from which the field has no meaning. Every grant removes a few such
+ *   fields.
+ * - KEYS[3], a sorted set with a TTL: the tokens of the callers that wait for this lease, by their tickets.
+ * - KEYS[4], a hash with a TTL: when each of these callers last asked.
  *
- * Times are those of Redis' clock, so the clocks of the hosts do not matter. A lease whose end is further away than its TTL
- * comes from before Redis' clock was set back: it ends a TTL from now.
+ * Times are those of Redis' clock, so the clocks of hosts do not matter. A lease that ends later than its TTL from now was
+ * granted before Redis' clock was set back: it ends a TTL from now.
  */
 const PRELUDE = `
 local time = redis.call('TIME')
@@ -34,18 +34,17 @@ local function leaveQueue(token)
   redis.call('HDEL', KEYS[4], token)
 end`
 
-/** A waiter that has not asked for so long is dead, or has given up: it is taken out of the queue. */
-const WAITER_GONE_MS = 2000
-/** How old the note of a waiter's last question may be before it is written anew: most questions write nothing. */
-const WAITER_NOTED_MS = 500
-/** A period that began at most so far in the future was begun by a Redis whose clock is a little ahead, not before a jump. */
+/** A waiter that has not asked for this time is dead or has given up, and is removed from the queue. */
+const MAX_SILENCE_MS = 2000
+/** A waiter's last question is recorded again when the record is older than this, so most questions write nothing. */
+const RECORD_AGE_MS = 500
+/** A period that began at most this far in the future comes from a Redis whose clock is slightly ahead, not from a clock set back. */
 const CLOCK_TOLERANCE_MS = 1000
 
 /**
- * Grants the lease when it is free, when its period has had no run yet, and when no other waiter is first. To ask again
- * with the same token renews the same lease. ARGV: name, token, ttl, period or 0, ticket: absent for a caller that does not
- * wait, 0 for a waiter without one.
- * Returns { fence, period }, or { 0, ms until it is worth asking again, ticket, how many tickets are ahead at most }.
+ * Grants the lease when it is free, its period has had no run yet, and no other waiter is first. Asking again with the same token
+ * renews the lease. ARGV: name, token, ttl, period or 0, and the ticket: absent for a caller that does not wait, 0 for a waiter
+ * without one. Returns { fence, period }, or { 0, ms until asking again makes sense, ticket, most tickets that are ahead }.
  */
 const TAKE = `${PRELUDE}
 local period, ticket = tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -63,7 +62,7 @@ if holder ~= mine then
     if last >= start then return {0, last + period - now} end
   end
   local head = redis.call('ZRANGE', KEYS[3], 0, 0, 'WITHSCORES')
-  while head[1] and head[1] ~= mine and math.abs(now - (tonumber(redis.call('HGET', KEYS[4], head[1])) or 0)) > ${WAITER_GONE_MS} do
+  while head[1] and head[1] ~= mine and math.abs(now - (tonumber(redis.call('HGET', KEYS[4], head[1])) or 0)) > ${MAX_SILENCE_MS} do
     leaveQueue(head[1])
     head = redis.call('ZRANGE', KEYS[3], 0, 0, 'WITHSCORES')
   end
@@ -72,14 +71,14 @@ if holder ~= mine then
     if ticket then
       if ticket == 0 then ticket = (tonumber(redis.call('ZRANGE', KEYS[3], -1, -1, 'WITHSCORES')[2]) or 0) + 1 end
       redis.call('ZADD', KEYS[3], 'NX', ticket, mine)
-      if math.abs(now - (tonumber(redis.call('HGET', KEYS[4], mine)) or 0)) > ${WAITER_NOTED_MS} then
+      if math.abs(now - (tonumber(redis.call('HGET', KEYS[4], mine)) or 0)) > ${RECORD_AGE_MS} then
         redis.call('HSET', KEYS[4], mine, string.format('%.0f', now))
-        redis.call('PEXPIRE', KEYS[3], ${5 * WAITER_GONE_MS})
-        redis.call('PEXPIRE', KEYS[4], ${5 * WAITER_GONE_MS})
+        redis.call('PEXPIRE', KEYS[3], ${5 * MAX_SILENCE_MS})
+        redis.call('PEXPIRE', KEYS[4], ${5 * MAX_SILENCE_MS})
       end
       ahead = math.max(ticket - (tonumber(head[2]) or ticket), 0)
     end
-    return {0, left > 0 and left or ${WAITER_GONE_MS}, ticket or 0, ahead}
+    return {0, left > 0 and left or ${MAX_SILENCE_MS}, ticket or 0, ahead}
   end
   if head[1] then leaveQueue(mine) end
   fence = math.max(us, (tonumber(redis.call('HGET', KEYS[1], '@fence')) or 0) + 1)
@@ -93,8 +92,8 @@ for _, old in ipairs(redis.call('ZRANGE', KEYS[2], '-inf', string.format('%.0f',
 return {fence, last}`
 
 /**
- * Returns 1, or 0 when the lease is lost. One that has ended is lost even when nobody took it: a renewal that arrives late
- * must not bring it back. ARGV: name, token, period or 0.
+ * Renews the lease. Returns 1, or 0 when the lease is lost. A lease that has ended is lost even when no other caller took it: a
+ * renewal that arrives late must not bring it back. ARGV: name, token, period or 0.
  */
 const RENEW = `${PRELUDE}
 if holder ~= mine or ends <= now then return 0 end
@@ -102,7 +101,7 @@ ends = now + ttl
 save(tonumber(ARGV[3]))
 return 1`
 
-/** Frees the lease and gives up the place in the queue. ARGV: name, token, period or 0, 1 to forget the period as well. */
+/** Frees the lease and gives up the place in the queue. ARGV: name, token, period or 0, 1 to forget the period too. */
 const RELEASE = `${PRELUDE}
 local period = tonumber(ARGV[3])
 leaveQueue(mine)
@@ -115,7 +114,7 @@ else
 end
 return 1`
 
-/** Makes of the lease a record that the work is done. Returns 0 when another worker holds it. ARGV: name, token, how long in ms. */
+/** Turns the lease into a record that the work is done. Returns 0 when another worker holds it. ARGV: name, token, TTL in ms. */
 const DONE = `${PRELUDE}
 if holder and holder ~= mine and ends > now then return holder == 'done' and 1 or 0 end
 holder, ttl, last = 'done', tonumber(ARGV[3]), -1
