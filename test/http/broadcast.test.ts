@@ -89,11 +89,11 @@ describe('messages that cannot be sent are refused', () => {
   const circle: { self?: unknown } = {}
   circle.self = circle
   const wrong: [args: unknown[], message: RegExp][] = [
-    [[''], /needs a topic/],
-    [[undefined], /needs a topic/],
+    [[''], /topic of a broadcast must be text/],
+    [[undefined], /topic of a broadcast must be text/],
     [['news', circle], /cannot be written as JSON/],
     [['news', () => {}], /cannot be written as JSON/],
-    [['news', 'x'.repeat(64 * 1024)], /has 65538 bytes of JSON, 65536 at most/],
+    [['news', 'x'.repeat(64 * 1024)], /has 65538 bytes of JSON: at most 65536 are allowed/],
     [['news', 1, { scope: 'world' }], /scope/],
     [['news', 1, { deadlineMs: 0 }], /deadline/],
     [['news', 1, { deadlineMs: 'soon' }], /deadline/]

@@ -29,7 +29,10 @@ describe('once() under faults', () => {
     await proxy.accept()
     await until(() => b.locks.once('migrate', DAY_MS, () => {}), 'another run')
     assert.equal(a.lines.filter(({ msg }) => UNACKNOWLEDGED.test(msg)).length, 1)
-    await until(() => a.lines.some(({ msg }) => /no end of a lease is unacknowledged/.test(msg)), 'the line of its end')
+    await until(
+      () => a.lines.some(({ msg }) => /all ended leases acknowledged or expired/.test(msg)),
+      'the line of its end'
+    )
   })
 
   test('a claim that Redis executes after the caller got 503 is free again within the lease', async (t) => {
