@@ -33,7 +33,7 @@ test('invalid session data in Redis counts as no session, and is logged once wit
     assert.equal((await visitor.get('/')).json().visits, 1, text)
     assert.notEqual(visitor.sessionId, id, text)
     assert.equal((await visitor.get('/')).json().visits, 2, 'the new session')
-    assert.equal(lines.filter((line) => line.includes('not readable')).length, 1, text)
+    assert.equal(lines.filter((line) => line.includes('unreadable session')).length, 1, text)
     assert.ok(!lines.join('').includes(id), 'its id')
   }
 })
