@@ -8,7 +8,7 @@ import { type Answer, command, overHttp, TOKENS } from '../helpers/admin.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { muster, type Service, startService } from '../helpers/service.ts'
 
-type Door = (name: string, words: string[], args: object) => Promise<Answer>
+type Transport = (name: string, words: string[], args: object) => Promise<Answer>
 
 /** The words of the command line and the same arguments as JSON. `stop` comes last. */
 const CALLS: Record<string, [words: string[], args: object]> = {
@@ -63,7 +63,7 @@ const FAULTS: [name: string, words: string[], args: unknown, status: number, mes
 
 describe('every command over every transport', () => {
   let service: Service
-  let doors: Record<string, Door>
+  let transports: Record<string, Transport>
   /** What the command `heap` answered over HTTP. */
   let heap: { path: string; bytes: number }
   const cleanups: (() => unknown)[] = []
@@ -72,7 +72,7 @@ describe('every command over every transport', () => {
   before(async () => {
     const { url } = await startRedis(context)
     service = await startService(context, { env: { REDIS_URL: url, CANARY_TIME: '0', MAX_WORKERS: '4', ...TOKENS } })
-    doors = {
+    transports = {
       socket: async (name, _words, args) => (await command(service, name, args)).body,
       http: async (name, _words, args) => (await overHttp(service.url, name, args)).body,
       muster: async (name, words) => {
@@ -102,13 +102,13 @@ describe('every command over every transport', () => {
   for (const name of registry.names.filter((name) => name !== 'stop')) {
     test(`${name}: answers the same over the socket, over HTTP and on the command line`, async () => {
       const shapes: Record<string, unknown> = {}
-      for (const [door, call] of Object.entries(doors)) {
+      for (const [transport, call] of Object.entries(transports)) {
         const answer = await call(name, ...CALLS[name]!)
-        assert.equal(answer.ok, true, `${door}: ${JSON.stringify(answer)}`)
+        assert.equal(answer.ok, true, `${transport}: ${JSON.stringify(answer)}`)
         assert.equal(issueOf(registry.get(name).result, answer.result), undefined, JSON.stringify(answer.result))
-        assert.deepEqual(answer.missing, [], door)
-        if (name === 'heap' && door === 'http') heap = answer.result
-        shapes[door] = [Object.keys(answer), keysOf(answer.result), answer.acks?.map(({ slot }) => slot).sort()]
+        assert.deepEqual(answer.missing, [], transport)
+        if (name === 'heap' && transport === 'http') heap = answer.result
+        shapes[transport] = [Object.keys(answer), keysOf(answer.result), answer.acks?.map(({ slot }) => slot).sort()]
       }
       assert.deepEqual(shapes.http, shapes.socket)
       assert.deepEqual(shapes.muster, shapes.socket)
@@ -120,7 +120,7 @@ describe('every command over every transport', () => {
       const refusals = [
         (await command(service, name, args as object)).body,
         (await overHttp(service.url, name, args)).body,
-        await doors.muster!(name, words, {})
+        await transports.muster!(name, words, {})
       ]
       for (const refused of refusals) {
         assert.equal(refused.ok, false)
@@ -179,8 +179,8 @@ describe('every command over every transport', () => {
     await service.line(({ msg }) => msg === 'rollout done', from)
     assert.equal(service.lines.slice(from).filter(({ msg }) => msg === 'rollout done').length, 1)
 
-    const isAnswer = (door: string) => (line: { msg: string }) =>
-      line.msg === 'command answered' && 'transport' in line && line.transport === door
+    const isAnswer = (transport: string) => (line: { msg: string }) =>
+      line.msg === 'command answered' && 'transport' in line && line.transport === transport
     await Promise.all([service.line(isAnswer('socket'), from), service.line(isAnswer('http'), from)])
     const audit = service.lines.slice(from).filter(({ msg }) => msg === 'command answered')
     assert.deepEqual(new Set(audit.map(({ transport }) => transport)), new Set(['socket', 'http']))
