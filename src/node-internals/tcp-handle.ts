@@ -53,8 +53,8 @@ export function stopReading(socket: Socket): void {
 }
 
 /**
- * Starts reading again after {@link stopReading}. When Node has paused the socket as well, for backpressure, reading is left
- * to Node, because its HTTP parser takes no bytes meanwhile.
+ * Starts reading an HTTP socket again after {@link stopReading}. When Node has paused the socket as well, for backpressure,
+ * its HTTP parser takes no bytes; Node's server then starts reading when it resumes the socket.
  */
 export function startReading(socket: Socket): void {
   const handle = handleOf(socket)

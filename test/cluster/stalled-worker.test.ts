@@ -7,8 +7,8 @@ import { startRedis } from '../helpers/redis.ts'
 import { startService } from '../helpers/service.ts'
 import '../helpers/uncounted.ts'
 
-/** Longer than all timeouts together, with the seconds that Node and this service add to them. */
-const STOOD_MS = 7500
+/** Longer than all timeouts together, including the seconds that Node and this service add. */
+const STOPPED_MS = 7500
 const TIMES = {
   KEEP_ALIVE_TIMEOUT: '2000',
   HEADERS_TIMEOUT: '3000',
@@ -27,7 +27,7 @@ test('a worker that was stopped answers requests that arrived meanwhile', async 
   await once(service.port, 'GET', '/livez')
   process.kill(pid, 'SIGSTOP')
   const answers = [fresh, idle].map((connection) => connection.request('GET', '/livez'))
-  await sleep(STOOD_MS)
+  await sleep(STOPPED_MS)
   process.kill(pid, 'SIGCONT')
   for (const answer of answers) assert.equal((await answer).status, 200)
 })
