@@ -33,7 +33,7 @@ export interface Command<Args extends Arguments = Arguments> {
   /** Signals to the primary that give this command, with the arguments that each stands for. */
   readonly signals?: Readonly<Partial<Record<NodeJS.Signals, Static<Args>>>>
   /**
-   * Does it. Returns the result, or a {@link CommandResult} that also tells which workers did it.
+   * Handles the command. Returns the result, or a {@link CommandResult} that also names the workers that did it.
    * @throws CommandError when it cannot be done as asked
    */
   run(context: CommandContext, args: Static<Args>, caller: Caller): unknown

@@ -71,7 +71,7 @@ export interface Peer {
   port: number
 }
 
-/** What is known about a connection besides its descriptor. It stays with the connection when that is transferred. */
+/** The properties of a connection besides its descriptor. They stay with the connection when that is transferred. */
 export interface Origin {
   /** The connection came in at ADMIN_PORT. */
   admin?: boolean
