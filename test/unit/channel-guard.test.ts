@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { type TestContext, test } from 'node:test'
 import { guardChannel } from '../../src/primary/workers/channel-guard.ts'
 
-/** What a guarded process that runs the script does to its channel, descriptor 3, until the first fault, or its end. */
+/** Runs a script in a guarded process, whose channel is descriptor 3. @returns faults and messages until the process ends */
 async function watch(
   t: TestContext,
   script: string,
@@ -17,7 +17,7 @@ async function watch(
   const messages: unknown[] = []
   const faulty = (why: string) => {
     faults.push(why)
-    // Some time to go on in: nothing more is to be heard of it.
+    // The process continues for a moment: nothing more may be heard of it.
     setTimeout(() => child.kill('SIGKILL'), 200)
   }
   guardChannel(child, { onGarbage: ({ message }) => faulty(message), onFlood: faulty }, flood)
