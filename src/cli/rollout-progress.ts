@@ -4,7 +4,7 @@ import { watchEvents } from './admin-client.ts'
 import { printable } from './format.ts'
 
 /** The journal events that are steps of a rollout. */
-const STEPS = new Set(['starts', 'ready', 'drains', 'gone', 'killed', 'cannot boot', 'reload begins'])
+const STEPS = new Set(['starts', 'ready', 'drains', 'exited', 'killed', 'cannot boot', 'reload begins'])
 
 /** Prints each step of a rollout while it goes on. @returns a function that ends this */
 export function showProgress(socketPath: string, out: NodeJS.WriteStream): () => void {

@@ -128,7 +128,7 @@ test('muster why shows the history while the service runs and afterwards', async
   assert.equal(start?.event, 'start')
   assert.equal(start?.pid, service.pid)
   assert.ok(Date.parse(start?.at ?? '') <= Date.now(), start?.at)
-  for (const event of ['starts', 'ready', 'reload begins', 'drains', 'gone']) {
+  for (const event of ['starts', 'ready', 'reload begins', 'drains', 'exited']) {
     assert.ok(
       told.some((entry) => entry.event === event && (event === 'reload begins' || entry.pid)),
       event

@@ -207,7 +207,7 @@ export class WorkerPool extends EventEmitter<WorkerPoolEvents> {
     const { id, pid, slot } = worker
     const expected = worker.status === 'draining' && code === 0
     this.#log[expected ? 'info' : 'error']({ ...worker.logFields, why: cause }, 'worker exited')
-    this.#record('gone', worker, cause)
+    this.#record('exited', worker, cause)
     if (pid) this.#options.onPid(pid, false)
     this.#services?.watch(worker, false)
     this.#workers.delete(id)

@@ -12,7 +12,7 @@ export const why = defineCommand({
   result: array(journalEntry),
   example: {
     args: { slot: 0, limit: 1 },
-    result: [{ at: '2026-01-31T12:00:00.000Z', event: 'gone', slot: 0, pid: 4242, why: 'SIGSEGV' }]
+    result: [{ at: '2026-01-31T12:00:00.000Z', event: 'exited', slot: 0, pid: 4242, why: 'SIGSEGV' }]
   },
   run: ({ journal }, args) => journal.latest(args),
   runOffline: ({ journal }, args) => journal.latest(args)
