@@ -51,7 +51,8 @@ export function findings(root) {
       return readFileSync(join(root, file), 'utf8')
         .split('\n')
         .flatMap((line, i) => {
-          const text = isCode ? proseOf(line) : line.replace(/^\s*([-*#>|]+|\d+\.)\s*/, '')
+          // A quoted name in a document may be an old one that the text renames.
+          const text = isCode ? proseOf(line) : line.replace(/^\s*([-*#>|]+|\d+\.)\s*/, '').replace(/`[^`]*`/g, '')
           return textFaults(text).map((fault) => `${file}:${i + 1}: ${fault}`)
         })
     })
