@@ -18,6 +18,9 @@ import { SharedState } from '../../src/state/shared/shared-state.ts'
 import { Connections } from '../../src/worker/connections/connections.ts'
 import { startRedis } from './redis.ts'
 
+/** Switches off what a busy machine alone would trigger: Redis timeouts and overload protection. Tests of these set them again. */
+const CALM = { REDIS_TIMEOUT: '10000', MAX_LOOP_DELAY: '0' }
+
 type AnyRedis = Pick<Awaited<ReturnType<typeof startRedis>>, 'url' | 'client' | 'pid'>
 
 export interface AppOptions {
@@ -68,7 +71,7 @@ export interface TestApp {
 export async function startApp(t: TestContext, options: AppOptions = {}): Promise<TestApp> {
   const { env = {}, routes = exampleRoutes, slot = 0, beatMs = 0, onLog } = options
   const server = options.redis ?? (await startRedis(t))
-  const config = loadConfig(env)
+  const config = loadConfig({ ...CALM, ...env })
   const log = options.log ?? (onLog ? pino({ level: 'info' }, { write: onLog }) : pino({ level: 'silent' }))
   const link = new RedisConnection(options.url ?? server.url, config.redis.timeoutMs, log, config.redis)
   const worker = { slot, pid: process.pid, host: 'test-host' }

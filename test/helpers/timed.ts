@@ -3,3 +3,19 @@
  * without coverage, which slows down the code under test.
  */
 export { describe as timedDescribe, test as timed } from 'node:test'
+
+const TICK_MS = 10
+let stalledMs = 0
+let last = performance.now()
+
+setInterval(() => {
+  const now = performance.now()
+  stalledMs += Math.max(0, now - last - TICK_MS)
+  last = now
+}, TICK_MS).unref()
+
+/** Starts a stopwatch that leaves out the time in which this process got no CPU time. @returns reads it, in ms */
+export function stopwatch(): () => number {
+  const [startedAt, stalledBefore] = [performance.now(), stalledMs]
+  return () => performance.now() - startedAt - (stalledMs - stalledBefore)
+}
