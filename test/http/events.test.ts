@@ -96,7 +96,7 @@ test('a draining worker says bye and ends its streams, also new ones', async (t)
 })
 
 test('the stream continues while Redis is away, with null for the hits', async (t) => {
-  const { events, server } = await watch(t, { env: { REDIS_TIMEOUT: '100' } })
+  const { events, server } = await watch(t, { env: { REDIS_TIMEOUT: '1000' } })
   await events.next()
   assert.equal((await events.frame()).hits, 0)
   process.kill(server.pid(), 'SIGSTOP')
