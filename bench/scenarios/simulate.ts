@@ -95,14 +95,14 @@ async function measureFleet(table: string, subject: string, settings: FleetSetti
   const { workers, delayMs } = settings
   const network = delayMs > 0 ? await startNetwork(settings.url, delayMs) : undefined
   const log = pino({ level: 'silent' })
-  const links = Array.from(
+  const connections = Array.from(
     { length: workers },
     () => new RedisConnection(network?.url ?? settings.url, TIMEOUT_MS, log)
   )
   try {
-    await Promise.all(links.map((link) => link.start(async () => {})))
-    await sendAtRandom(links, { ...settings, seconds: 0.5 })
-    const { answered, refused, batches, batchMs, seconds } = await sendAtRandom(links, settings)
+    await Promise.all(connections.map((connection) => connection.start(async () => {})))
+    await sendAtRandom(connections, { ...settings, seconds: 0.5 })
+    const { answered, refused, batches, batchMs, seconds } = await sendAtRandom(connections, settings)
     const rate = answered / seconds / workers
     const each = batches / seconds / workers
     const formula = batchesPerSecond(rate, batchMs / batches / 1000 + REGROUP)
@@ -110,21 +110,21 @@ async function measureFleet(table: string, subject: string, settings: FleetSetti
     const values = { rate, batchMs: batchMs / batches, batches: each, formula, ratio: each / formula }
     return { table, subject, values: { ...values, size: answered / batches }, failures: refused ? { refused } : {} }
   } finally {
-    for (const link of links) link.stop()
+    for (const connection of connections) connection.stop()
     network?.server.close()
   }
 }
 
-async function sendAtRandom(links: RedisConnection[], { rate, seconds }: FleetSettings) {
+async function sendAtRandom(connections: RedisConnection[], { rate, seconds }: FleetSettings) {
   let [sent, answered, refused, batches, batchMs] = [0, 0, 0, 0, 0]
-  const counters = links.map((link) => {
-    link.onCommand = (name, ms) => {
+  const counters = connections.map((connection) => {
+    connection.onCommand = (name, ms) => {
       // Other commands are probes of an idle connection.
       if (!/^(muster|eval)/.test(name)) return
       batches++
       batchMs += ms
     }
-    return new Counters(link).get('simulated')
+    return new Counters(connection).get('simulated')
   })
   const begun = performance.now()
   const end = begun + seconds * 1000
@@ -177,15 +177,15 @@ const UUID = /[0-9a-f]{8}-[0-9a-f-]{27}/
 /** Makes the command of a worker's nth batch, modelled on two commands of the service that MONITOR has shown. */
 async function batchCommand(url: string): Promise<(worker: string, sequence: number) => string[]> {
   const monitor = await Monitor.open(url)
-  const link = new RedisConnection(url, 5000, pino({ level: 'silent' }))
+  const connection = new RedisConnection(url, 5000, pino({ level: 'silent' }))
   try {
     const seen: string[][] = []
     monitor.onCommand = (words) => {
       if (/^evalsha$/i.test(words[0] ?? '')) seen.push(words)
     }
-    await link.start(async () => {})
-    if (!link.up) await once(link, 'change')
-    const counter = new Counters(link).get('ceiling')
+    await connection.start(async () => {})
+    if (!connection.up) await once(connection, 'change')
+    const counter = new Counters(connection).get('ceiling')
     // The first batch may be sent with the text of the script.
     while (seen.length < 2) await counter.increment()
     const [first, second] = seen.slice(-2) as [string[], string[]]
@@ -194,7 +194,7 @@ async function batchCommand(url: string): Promise<(worker: string, sequence: num
     return (worker, sequence) => second.with(sequenceAt, String(sequence)).map((word) => word.replace(UUID, worker))
   } finally {
     monitor.close()
-    link.stop()
+    connection.stop()
   }
 }
 

@@ -23,10 +23,10 @@ const skip = missing('cc', 'redis-server')
 
 /** Counts at once with 16 callers, kills Redis again and again, and expects that no number is given twice. */
 async function expectNothingLost(t: TestContext, url: string, kill: () => Promise<unknown>): Promise<void> {
-  const link = new RedisConnection(url, 20_000, log)
-  t.after(() => link.stop())
-  await link.start(async () => {})
-  const counter = new Counters(link).get('hits')
+  const connection = new RedisConnection(url, 20_000, log)
+  t.after(() => connection.stop())
+  await connection.start(async () => {})
+  const counter = new Counters(connection).get('hits')
   const numbers: number[] = []
   let stopping = false
   const callers = Array.from({ length: 16 }, async () => {

@@ -50,7 +50,7 @@ export interface AppOptions {
 export interface TestApp {
   app: FastifyInstance
   config: Config
-  link: RedisConnection
+  connection: RedisConnection
   server: AnyRedis
   /** A plain client of the same Redis. */
   redis: Redis
@@ -73,12 +73,12 @@ export async function startApp(t: TestContext, options: AppOptions = {}): Promis
   const server = options.redis ?? (await startRedis(t))
   const config = loadConfig({ ...CALM, ...env })
   const log = options.log ?? (onLog ? pino({ level: 'info' }, { write: onLog }) : pino({ level: 'silent' }))
-  const link = new RedisConnection(options.url ?? server.url, config.redis.timeoutMs, log, config.redis)
+  const connection = new RedisConnection(options.url ?? server.url, config.redis.timeoutMs, log, config.redis)
   const worker = { slot, pid: process.pid, host: 'test-host' }
   const self = { ...worker, generation: 1 }
   const draining = new AbortController()
   const shared: SharedState = new SharedState({
-    connection: link,
+    connection,
     log,
     self,
     instance: randomUUID(),
@@ -90,8 +90,8 @@ export async function startApp(t: TestContext, options: AppOptions = {}): Promis
         (error: Error) => ({ acks: [], missing: [{ ...worker, why: error.message }] })
       )
   })
-  const sessionSecrets = new SessionSecrets(link, log, config.session.secrets)
-  await link.start(async () => {
+  const sessionSecrets = new SessionSecrets(connection, log, config.session.secrets)
+  await connection.start(async () => {
     await sessionSecrets.check()
     await shared.settings.read()
   })
@@ -106,7 +106,7 @@ export async function startApp(t: TestContext, options: AppOptions = {}): Promis
     await shared.ended(10_000)
     await close()
     shared.stop()
-    link.stop()
+    connection.stop()
   })
   const connections = options.listen ? new Connections(config.http) : undefined
   const app = await buildApp({
@@ -117,7 +117,7 @@ export async function startApp(t: TestContext, options: AppOptions = {}): Promis
     config,
     log,
     worker: self,
-    redis: link,
+    redis: connection,
     shared,
     sessionSecrets: sessionSecrets.list,
     registry,
@@ -138,7 +138,7 @@ export async function startApp(t: TestContext, options: AppOptions = {}): Promis
   await shared.start(beatMs)
   if (connections) await connections.acceptor.startReusePort(0, '127.0.0.1')
   const port = (app.server.address() as AddressInfo | null)?.port ?? 0
-  return { app, config, link, server, redis: server.client, view, pulse, collected, draining, port, connections }
+  return { app, config, connection, server, redis: server.client, view, pulse, collected, draining, port, connections }
 }
 
 /** A client that keeps its session cookie, as a browser does. */

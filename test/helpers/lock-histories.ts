@@ -9,15 +9,15 @@ import { Random } from './random.ts'
 
 const DAY_MS = 86_400_000
 const WORKERS = 4
-/** Names at a time. */
+/** Names that run at the same time. */
 const CONCURRENCY = 64
-/** Callers that want a lock, and locks that there are. */
+/** Numbers of callers and of locks. */
 const CALLERS = 160
 const LOCKS = 40
-/** Within this every name has run: many times the lease of `once`. */
+/** Every name must have run within this time, which is many times the lease of `once`. */
 const PATIENCE_MS = 120_000
 
-/** Workers, each behind a proxy of its own, and a source of chance whose seed the test prints. */
+/** Workers behind one proxy each, and a random generator whose seed the test prints. */
 async function startBehindProxies(t: TestContext, timeoutMs: number) {
   const seed = Date.now() % 2 ** 31
   t.diagnostic(`seed ${seed}`)
@@ -33,7 +33,7 @@ async function startBehindProxies(t: TestContext, timeoutMs: number) {
   return { random, proxies, workers, open }
 }
 
-/** Runs so many tasks, `concurrency` at a time. */
+/** Runs tasks, `concurrency` at a time. */
 async function runAll(count: number, task: (i: number) => Promise<void>, concurrency = CONCURRENCY): Promise<void> {
   let next = 0
   const run = async () => {
@@ -42,7 +42,7 @@ async function runAll(count: number, task: (i: number) => Promise<void>, concurr
   await Promise.all(Array.from({ length: concurrency }, run))
 }
 
-/** One fault after another, each with a pause after it, until `isOver`. All of them are over then. */
+/** Injects one fault after another, each followed by a pause, until `isOver`. The last one has ended when this resolves. */
 async function disturb(proxy: RedisProxy, random: Random, isOver: () => boolean): Promise<number> {
   const faults = [
     async () => proxy.cut(),
@@ -66,7 +66,7 @@ async function disturb(proxy: RedisProxy, random: Random, isOver: () => boolean)
       proxy.mute()
       await sleep(ms)
       proxy.unmute()
-      // An answer that is missing in the middle would shift all later ones.
+      // A single missing reply would shift all later ones.
       proxy.cut()
     },
     async (ms: number) => {
@@ -85,8 +85,8 @@ async function disturb(proxy: RedisProxy, random: Random, isOver: () => boolean)
 }
 
 /**
- * Every name is asked for by every worker until it has run, while connections are cut, hang, refuse, lose answers and
- * deliver late. A run counts when it has come to its end without its signal being aborted; every seventh fails.
+ * Every worker calls `once` with every name until it has run, while connections are cut, hang, are refused, lose replies and
+ * deliver late. A run counts when it ends without an aborted signal; every seventh one fails.
  */
 export async function onceHistory(t: TestContext, names: number): Promise<void> {
   const { random, proxies, workers, open } = await startBehindProxies(t, 300)
@@ -143,8 +143,8 @@ export async function onceHistory(t: TestContext, names: number): Promise<void> 
 }
 
 /**
- * Callers at every worker want the same few locks, while requests and answers are under way for up to one and a half of the
- * TTL. Two holders of which none is told that its lock is lost must never be there at the same time.
+ * Callers in every worker take the same few locks, while requests and replies are delayed by up to one and a half times the TTL.
+ * There must never be two holders at the same time of which neither has an aborted signal.
  */
 export async function lockHistory(t: TestContext, grants: number): Promise<void> {
   const ttlMs = 1000
@@ -176,7 +176,7 @@ export async function lockHistory(t: TestContext, grants: number): Promise<void>
       await locks.lock(name, ttlMs, hold(name), { waitMs: 5000 }).catch(async (error: { statusCode?: number }) => {
         if (!error.statusCode) throw error
         counts.refused++
-        // While Redis counts as away every call is refused at once.
+        // While Redis is away, every call is refused at once.
         await sleep(random.between(10, 50))
       })
     }

@@ -8,37 +8,37 @@ import { startRedis } from './redis.ts'
 
 interface Worker {
   locks: Locks
-  link: RedisConnection
+  connection: RedisConnection
   draining: AbortController
-  /** What it has logged. */
+  /** The lines that it has logged. */
   lines: { msg: string; level: number; err?: { message: string } }[]
 }
 
-/** A Redis, and workers on it, as much of them as locks need; they leave before it does. */
+/** A Redis, and the parts of workers that locks need. The workers end before Redis does. */
 export async function startWorkers(t: TestContext) {
   const workers: Worker[] = []
   t.after(async () => {
     for (const { draining } of workers) draining.abort()
     await Promise.all(workers.map(({ locks }) => locks.ended(10_000)))
-    for (const { link } of workers) link.stop()
+    for (const { connection } of workers) connection.stop()
   })
   const redis = await startRedis(t)
   const open = async (url = redis.url, timeoutMs = 5000): Promise<Worker> => {
     const lines: Worker['lines'] = []
     const log = pino({ level: 'info' }, { write: (line) => void lines.push(JSON.parse(line)) })
-    const link = new RedisConnection(url, timeoutMs, log)
+    const connection = new RedisConnection(url, timeoutMs, log)
     const draining = new AbortController()
-    const locks = new Locks({ connection: link, log, draining: draining.signal })
-    const worker = { locks, link, draining, lines }
+    const locks = new Locks({ connection, log, draining: draining.signal })
+    const worker = { locks, connection, draining, lines }
     workers.push(worker)
-    await link.start(async () => {})
+    await connection.start(async () => {})
     locks.open()
     return worker
   }
   return { ...redis, open }
 }
 
-/** The lease of this key as Redis has it, or undefined. Times are in ms. */
+/** Reads the lease with this key from Redis; undefined: there is none. Times are in ms. */
 export async function storedLease(client: Redis, key: string) {
   const stored = await client.hget('muster:leases', key)
   if (stored === null) return
@@ -60,16 +60,16 @@ export async function setClockBack(client: Redis, ms: number): Promise<void> {
   await client.eval(script, 2, 'muster:leases', '{muster:leases}:ends', ms)
 }
 
-/** What so many calls return. */
-export const times = <T>(count: number, what: (i: number) => T): T[] => Array.from({ length: count }, (_, i) => what(i))
+/** Calls a function this number of times. @returns the results */
+export const times = <T>(count: number, call: (i: number) => T): T[] => Array.from({ length: count }, (_, i) => call(i))
 
 /** The error of a caller whose lease is lost. */
 export const LOST = { name: 'LeaseLostError', code: 'LEASE_LOST' }
 
-/** Work that must not begin. */
-export const never = (): never => assert.fail('it ran')
+/** A function that must not run. */
+export const never = (): never => assert.fail('the function ran')
 
-/** A promise and what resolves it. */
+/** A promise, and the function that resolves it. */
 export function gate<T = void>() {
   let open!: (value: T) => void
   const opened = new Promise<T>((resolve) => {
@@ -78,12 +78,12 @@ export function gate<T = void>() {
   return { open, opened }
 }
 
-/** A function that runs until it is told to end, and what it was given. */
+/** A function that runs until the test ends it. `begun` resolves with its argument. */
 export function latch<H>() {
   const begin = gate<H>()
   const end = gate<string>()
-  const fn = (held: H) => {
-    begin.open(held)
+  const fn = (grant: H) => {
+    begin.open(grant)
     return end.opened
   }
   return { fn, begun: begin.opened, end: end.open }

@@ -7,18 +7,18 @@ import { temporaryFolder } from './service.ts'
 interface Pair {
   client: Socket
   upstream: Socket
-  /** The next answer to this client is dropped, and the connection cut. */
-  doomed: boolean
-  /** What the client has sent and is held back, even when the client has gone meanwhile. */
-  held: Buffer[] | undefined
-  /** Resolve when the last chunk so far is delivered: chunks keep their order. */
+  /** Whether the next reply to this client is dropped and its connection cut. */
+  losesReply: boolean
+  /** Requests that are held back, also those of a client that has disconnected; undefined: requests pass. */
+  heldBack: Buffer[] | undefined
+  /** Resolve when the last chunk is delivered, because chunks keep their order. */
   requests: Promise<void>
   answers: Promise<void>
 }
 
 /**
- * Stands between an app and its Redis and fails as networks do: it loses answers, cuts, hangs and refuses. It listens on a Unix
- * socket, whose address no other process can take while it refuses.
+ * A proxy between an app and its Redis that fails as networks do: it loses replies, cuts, hangs and refuses connections. It listens
+ * on a Unix socket, because no other process can take that address while the proxy refuses connections.
  */
 export class RedisProxy {
   readonly #socketPath: string
@@ -28,11 +28,11 @@ export class RedisProxy {
   #hanging = false
   #mute = false
   #loseAnswerTo = ''
-  /** How long each chunk of a request, and of an answer, is under way, in ms; undefined: it goes at once. */
+  /** Delay of each chunk of requests and of replies, in ms; undefined: none. */
   latency: { request?: () => number; answer?: () => number } = {}
-  /** Answers that are still to be lost. */
+  /** Number of replies that are still to be lost. */
   toLose = 0
-  /** Connections that were ever accepted. */
+  /** Number of connections so far. */
   accepted = 0
 
   private constructor(socketPath: string, upstreamPath: string) {
@@ -40,7 +40,7 @@ export class RedisProxy {
     this.#upstreamPath = upstreamPath
   }
 
-  /** @param url where Redis is, as `unix:///path` */
+  /** @param url of Redis, as `unix:///path` */
   static async start(t: TestContext, url: string): Promise<RedisProxy> {
     const proxy = new RedisProxy(join(temporaryFolder(t), 'proxy.sock'), url.replace('unix://', ''))
     t.after(() => proxy.refuse())
@@ -52,7 +52,7 @@ export class RedisProxy {
     return `unix://${this.#socketPath}`
   }
 
-  /** Connections are welcome (again). */
+  /** Accepts connections (again). */
   accept(): Promise<void> {
     const server = createServer((client) => this.#pair(client))
     this.#server = server
@@ -71,41 +71,41 @@ export class RedisProxy {
     for (const pair of this.#pairs) end(pair)
   }
 
-  /** Connections stay, but nothing comes through, in neither direction; so it is with new ones. */
+  /** Keeps all connections, also new ones, but passes nothing on in either direction. */
   hang(): void {
     this.#hanging = true
     this.strand()
   }
 
-  /** What clients send comes through, and no answer does. */
+  /** Passes requests on, but drops replies. */
   mute(): void {
     this.#mute = true
   }
 
-  /** Answers come through again, those that come from now on. */
+  /** Passes replies on again, from now on. */
   unmute(): void {
     this.#mute = false
   }
 
-  /** Nothing comes through on the connections that there are; new ones are fine. */
+  /** Passes nothing on over the current connections; new ones work. */
   strand(): void {
     for (const pair of this.#pairs) {
-      pair.held ??= []
+      pair.heldBack ??= []
       pair.upstream.pause()
     }
   }
 
   /**
-   * What was held back comes through now, of clients that have given up as well: networks do deliver late.
-   * Resolves when Redis has dealt with what those had sent.
+   * Delivers what was held back, also for clients that have disconnected, as networks do. Resolves when Redis has executed the
+   * requests of disconnected clients.
    */
   async flow(): Promise<void> {
     this.#hanging = false
     await Promise.all(
       [...this.#pairs].map(async (pair) => {
         const { client, upstream } = pair
-        for (const chunk of pair.held ?? []) upstream.write(chunk)
-        pair.held = undefined
+        for (const chunk of pair.heldBack ?? []) upstream.write(chunk)
+        pair.heldBack = undefined
         upstream.resume()
         if (!client.destroyed || upstream.destroyed) return
         await new Promise((resolve) => upstream.once('close', resolve).end())
@@ -113,7 +113,7 @@ export class RedisProxy {
     )
   }
 
-  /** The next `times` that Redis answers a request with this text in it, the answer is lost and the connection cut. */
+  /** Loses the next `times` replies to requests that contain this text, and cuts their connections. */
   loseAnswers(times: number, request: string): void {
     this.toLose = times
     this.#loseAnswerTo = request
@@ -125,21 +125,21 @@ export class RedisProxy {
     const pair: Pair = {
       client,
       upstream,
-      doomed: false,
-      held: this.#hanging ? [] : undefined,
+      losesReply: false,
+      heldBack: this.#hanging ? [] : undefined,
       requests: DELIVERED,
       answers: DELIVERED
     }
     if (this.#hanging) upstream.pause()
     this.#pairs.add(pair)
     client.on('data', (chunk: Buffer) => {
-      pair.doomed ||= this.toLose > 0 && chunk.includes(this.#loseAnswerTo)
-      if (pair.held) pair.held.push(chunk)
+      pair.losesReply ||= this.toLose > 0 && chunk.includes(this.#loseAnswerTo)
+      if (pair.heldBack) pair.heldBack.push(chunk)
       else pair.requests = inOrder(pair.requests, this.latency.request, () => upstream.write(chunk))
     })
     upstream.on('data', (chunk) => {
       if (this.#mute) return
-      if (!pair.doomed) {
+      if (!pair.losesReply) {
         pair.answers = inOrder(pair.answers, this.latency.answer, () => client.write(chunk))
         return
       }
@@ -148,7 +148,7 @@ export class RedisProxy {
     })
     for (const socket of [client, upstream]) socket.on('error', () => {})
     client.on('close', () => {
-      if (!pair.held) upstream.destroy()
+      if (!pair.heldBack) upstream.destroy()
     })
     upstream.on('close', () => {
       this.#pairs.delete(pair)
@@ -159,7 +159,7 @@ export class RedisProxy {
 
 const DELIVERED = Promise.resolve()
 
-/** Delivers when what was sent before is delivered, and after the latency. Where nothing was ever delayed, it does so at once. */
+/** Delivers after the earlier chunks and after the latency; at once where no chunk was ever delayed. */
 function inOrder(before: Promise<void>, latency: (() => number) | undefined, deliver: () => unknown): Promise<void> {
   if (!latency && before === DELIVERED) {
     deliver()

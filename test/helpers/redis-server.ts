@@ -11,17 +11,17 @@ import { freePort } from './http.ts'
 import { temporaryFolder } from './service.ts'
 import { until } from './until.ts'
 
-/** As in redis.conf. */
+/** Settings as in redis.conf. */
 export type Settings = Record<string, string | number>
 
-/** A redis-server with the settings that a test asks for, on loopback. Ended after the test, however it was left. */
+/** A redis-server on loopback with the settings of a test. It is ended after the test, whatever its state is. */
 export class RedisServer {
   readonly port: number
   readonly folder: string
-  /** A plain client, by Unix socket: whatever becomes of the port, the test gets in. */
+  /** A client over a Unix socket, so that the test can connect whatever happens to the port. */
   readonly client: Redis
   readonly #settings: Settings
-  readonly #more: Redis[] = []
+  readonly #clients: Redis[] = []
   #child: ChildProcess | undefined
   #output = ''
 
@@ -34,7 +34,7 @@ export class RedisServer {
     this.client = new Redis({ path: unixsocket, lazyConnect: true, enableReadyCheck: false, retryStrategy: () => 20 })
     this.client.on('error', () => {})
     t.after(async () => {
-      for (const client of [this.client, ...this.#more]) client.disconnect()
+      for (const client of [this.client, ...this.#clients]) client.disconnect()
       await this.end('SIGKILL')
     })
   }
@@ -49,11 +49,11 @@ export class RedisServer {
     return server
   }
 
-  /** Another client; what becomes of its commands is of no interest. */
+  /** Connects another client; its errors are ignored. */
   connect(): Redis {
     const client = this.client.duplicate({ lazyConnect: false })
     client.on('error', () => {})
-    this.#more.push(client)
+    this.#clients.push(client)
     return client
   }
 
@@ -69,10 +69,10 @@ export class RedisServer {
     return this.#child!.pid!
   }
 
-  /** Starts it (again), with other settings beside those of the first time; resolves when it answers, with whatever. */
-  async run(more: Settings = {}, mode: 'redis' | 'sentinel' = 'redis'): Promise<void> {
+  /** Starts the server (again), with additional settings. Resolves with its first reply, also LOADING or NOAUTH. */
+  async run(additional: Settings = {}, mode: 'redis' | 'sentinel' = 'redis'): Promise<void> {
     const { file, env } = await binary()
-    const lines = Object.entries({ ...this.#settings, ...more }).map(([name, value]) => `${name} ${value}`)
+    const lines = Object.entries({ ...this.#settings, ...additional }).map(([name, value]) => `${name} ${value}`)
     const config = join(this.folder, 'redis.conf')
     writeFileSync(config, `${lines.join('\n')}\n`)
     const child = spawn(file, [config, ...(mode === 'sentinel' ? ['--sentinel'] : [])], { env })
@@ -85,7 +85,7 @@ export class RedisServer {
     }, 'an answer of redis-server')
   }
 
-  /** Resolves when the process is gone. */
+  /** Resolves when the process has exited. */
   async end(signal: NodeJS.Signals): Promise<void> {
     const child = this.#child
     if (!child || child.exitCode !== null || child.signalCode !== null) return
@@ -98,7 +98,7 @@ export class RedisServer {
   }
 }
 
-/** A server and what it needs around it, found once. */
+/** The path and environment of redis-server, looked up once. */
 let found: ReturnType<typeof findRedis> | undefined
 function binary() {
   const cacheDir = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'muster')

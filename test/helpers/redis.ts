@@ -10,19 +10,19 @@ import { type EmbeddedRedis, startEmbeddedRedis } from '../../src/primary/embedd
 import { temporaryFolder } from './service.ts'
 import { until } from './until.ts'
 
-const WHERE = {
+const LOCATION = {
   cacheDir: join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'muster'),
   path: process.env.PATH ?? '',
   log: pino({ level: 'silent' })
 }
 
-/** A real Redis of the test's own, on a Unix socket, and a plain client to look into it. */
+/** Starts a Redis for one test on a Unix socket, as the primary does, and a client for looking into it. */
 export async function startRedis(
   t: TestContext
 ): Promise<{ url: string; client: Redis; server: EmbeddedRedis; pid(): number }> {
   let pid = 0
   const server = await startEmbeddedRedis({
-    ...WHERE,
+    ...LOCATION,
     runDir: temporaryFolder(t),
     onPid: (changed, alive) => {
       if (alive) pid = changed
@@ -36,9 +36,9 @@ export async function startRedis(
   return { url: `unix://${server.socketPath}`, client, server, pid: () => pid }
 }
 
-/** The same with settings of the test's own, and no one who would start it again but the test. */
+/** Starts a Redis for one test with these settings, as in redis.conf. Only the test restarts it. */
 export async function launchRedis(t: TestContext, settings: Record<string, string>) {
-  const { file, env } = await findRedis(WHERE)
+  const { file, env } = await findRedis(LOCATION)
   const dir = temporaryFolder(t)
   const unixsocket = join(dir, 'redis.sock')
   const args = Object.entries({ dir, unixsocket, port: '0', save: '', ...settings })
@@ -54,7 +54,7 @@ export async function launchRedis(t: TestContext, settings: Record<string, strin
     const exited = once(child, 'exit')
     if (child.kill(signal)) await exited
   }
-  const ready = () => until(async () => (await client.ping().catch(() => '')) === 'PONG', 'a Redis that answers')
+  const ready = () => until(async () => (await client.ping().catch(() => '')) === 'PONG', 'an answer of Redis')
   t.after(async () => {
     client.disconnect()
     await end('SIGKILL')
@@ -63,7 +63,7 @@ export async function launchRedis(t: TestContext, settings: Record<string, strin
   return {
     url: `unix://${unixsocket}`,
     client,
-    /** Ends it so, and starts it again on what it has on disk. */
+    /** Ends Redis with a signal and starts it again with its data on disk. */
     restart: async (signal: NodeJS.Signals) => {
       await end(signal)
       child = launch()

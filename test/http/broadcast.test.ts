@@ -121,9 +121,9 @@ test('garbage on the Redis channels is ignored', async (t) => {
 test('while Redis is away broadcasts reach this host but no other', async (t) => {
   const redis = await startRedis(t)
   const proxy = await RedisProxy.start(t, redis.url)
-  const { app, link } = await startApp(t, { redis, url: proxy.url, env: { REDIS_TIMEOUT: '200' } })
+  const { app, connection } = await startApp(t, { redis, url: proxy.url, env: { REDIS_TIMEOUT: '200' } })
   await proxy.refuse()
-  await until(() => !link.up, 'Redis is away')
+  await until(() => !connection.up, 'Redis is away')
   await assert.rejects(app.shared.broadcast('news', 1, TO_ALL), { statusCode: 503 })
   assert.equal((await app.shared.broadcast('news', 1)).acks.length, 1)
 })

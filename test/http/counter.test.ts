@@ -11,10 +11,10 @@ import { until } from '../helpers/until.ts'
 
 /** A counter with its own connection, as in every worker. */
 async function openCounter(t: TestContext, url: string, timeoutMs = 1000): Promise<Counter> {
-  const link = new RedisConnection(url, timeoutMs, pino({ level: 'silent' }))
-  t.after(() => link.stop())
-  await link.start(async () => {})
-  return new Counters(link).get('hits')
+  const connection = new RedisConnection(url, timeoutMs, pino({ level: 'silent' }))
+  t.after(() => connection.stop())
+  await connection.start(async () => {})
+  return new Counters(connection).get('hits')
 }
 
 const times = <T>(count: number, what: () => T): T[] => Array.from({ length: count }, what)

@@ -40,7 +40,7 @@ describe('once() under faults', () => {
     await a.locks.lock('job', 1000, () => {}) // Redis knows the script from now on
     proxy.hang()
     const refused: Promise<void>[] = []
-    while (!a.link.away) {
+    while (!a.connection.away) {
       const call = a.locks.once(`migrate-${refused.length}`, DAY_MS, never, { leaseMs: 1000 })
       refused.push(assert.rejects(call, UNAVAILABLE))
       await sleep(20)
@@ -54,7 +54,7 @@ describe('once() under faults', () => {
   test('callers that get 503 while the circuit is open leave nothing to retry', async (t) => {
     const { proxy, a } = await startPair(t, 1000)
     await proxy.refuse()
-    await until(() => a.link.away, 'Redis is away')
+    await until(() => a.connection.away, 'Redis is away')
     for (let i = 0; i < 100; i++) await assert.rejects(a.locks.once('migrate', DAY_MS, never), UNAVAILABLE)
     assert.deepEqual(
       a.lines.filter(({ msg }) => UNACKNOWLEDGED.test(msg)),

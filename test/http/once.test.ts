@@ -215,12 +215,12 @@ describe('every()', () => {
   test('pauses while Redis is away, then continues by itself', async (t) => {
     const { url, open } = await startWorkers(t)
     const proxy = await RedisProxy.start(t, url)
-    const { locks, link } = await open(proxy.url, 200)
+    const { locks, connection } = await open(proxy.url, 200)
     let runs = 0
     locks.every('tick', 20, () => runs++)
     await until(() => runs > 2, 'some runs')
     await proxy.refuse()
-    await until(() => link.away, 'Redis is away')
+    await until(() => connection.away, 'Redis is away')
     const before = runs
     await sleep(200)
     assert.equal(runs, before)

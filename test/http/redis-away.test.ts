@@ -96,7 +96,7 @@ for (const [how, { leave, back }] of Object.entries(ways)) {
         } finally {
           await back(away)
         }
-        await until(() => away.link.up, 'Redis is up')
+        await until(() => away.connection.up, 'Redis is up')
       }
       for (let i = 0; i < 2 * asks.length; i++) {
         // The best of three, because other processes share the cores.
@@ -124,7 +124,7 @@ for (const [how, { leave, back }] of Object.entries(ways)) {
         } finally {
           await back(away)
         }
-        await until(() => away.link.up, 'Redis is up')
+        await until(() => away.connection.up, 'Redis is up')
       }
       const best = rounds[0]!.map((_, i) => Math.min(...rounds.map((times) => times[i]!)))
       assert.ok(Math.max(...best) < REDIS_TIMEOUT + MARGIN, `${best.map(Math.round)} ms`)
@@ -142,7 +142,7 @@ for (const [how, { leave, back }] of Object.entries(ways)) {
       await until(async () => (await away.app.inject({ method: 'POST', url: '/hits' })).statusCode === 200, 'a 200')
       const ms = elapsed()
       assert.ok(ms < BACK_WITHIN, `${ms} ms`)
-      assert.equal(away.link.up, true)
+      assert.equal(away.connection.up, true)
       assert.equal((await away.known.get('/session')).json().name, 'ada')
     })
   })
@@ -190,13 +190,13 @@ describe('a worker that starts while Redis is away', () => {
     const env = { REDIS_TIMEOUT: `${REDIS_TIMEOUT}` }
     const late: Away = { ...(await startApp(t, { redis, url: proxy.url, env })), proxy, known }
     assert.ok(performance.now() - began < 10_000, 'it waits for Redis')
-    assert.equal(late.link.up, false)
+    assert.equal(late.connection.up, false)
     assert.equal((await late.app.inject('/livez')).statusCode, 200)
     for (const ask of everything(late)) assertUnavailable(await ask())
 
     await proxy.accept()
     const returned = performance.now()
-    await until(() => late.link.up, 'Redis is up')
+    await until(() => late.connection.up, 'Redis is up')
     assert.ok(performance.now() - returned < BACK_WITHIN, `${performance.now() - returned} ms`)
     assert.equal((await new Visitor(late.app, known.cookie).get('/session')).json().name, 'ada')
     assert.equal((await new Visitor(late.app).get('/')).statusCode, 200)
@@ -218,10 +218,10 @@ describe('a worker that starts while Redis is away', () => {
     const redis = await startRedis(t)
     const proxy = await RedisProxy.start(t, redis.url)
     proxy.hang()
-    const { app, link } = await startApp(t, { redis, url: proxy.url, env: { REDIS_TIMEOUT: `${REDIS_TIMEOUT}` } })
-    assert.equal(link.up, false)
+    const { app, connection } = await startApp(t, { redis, url: proxy.url, env: { REDIS_TIMEOUT: `${REDIS_TIMEOUT}` } })
+    assert.equal(connection.up, false)
     assertUnavailable(await app.inject('/hits'))
     await proxy.flow()
-    await until(() => link.up, 'Redis is up')
+    await until(() => connection.up, 'Redis is up')
   })
 })

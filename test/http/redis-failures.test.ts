@@ -163,10 +163,10 @@ async function start(t: TestContext, { settings = {}, url }: Failure): Promise<W
     })
   })
   // Like the primary.
-  started.link.on('change', (up) => {
+  started.connection.on('change', (up) => {
     started.view.redis = up
   })
-  await until(() => started.link.up, 'Redis is up')
+  await until(() => started.connection.up, 'Redis is up')
   const known = new Visitor(started.app)
   const signIn = () => known.post('/session', { name: 'ada' })
   await until(async () => (await signIn()).statusCode === 200, 'a sign-in')
@@ -210,7 +210,7 @@ describe('a Redis that', { concurrency: 3 }, () => {
   for (const [how, failure] of Object.entries(failures)) {
     timed(`${how}: clear 503s in time, then at once; one line in the log; back by itself`, async (t) => {
       const world = await start(t, failure)
-      const { app, link, log } = world
+      const { app, connection, log } = world
       log.length = 0
       await failure.leave(world)
 
@@ -220,7 +220,7 @@ describe('a Redis that', { concurrency: 3 }, () => {
       for (const answer of first.answers) if (answer.statusCode !== 200) assertUnavailable(answer)
       assert.ok(first.answers.some(({ statusCode }) => statusCode === 503))
 
-      await until(() => link.away, 'an open circuit')
+      await until(() => connection.away, 'an open circuit')
       const later = await ask(world)
       assert.ok(later.ms < REDIS_TIMEOUT, `they waited, ${later.ms} ms, though Redis was known to be away`)
       for (const answer of later.answers) assertUnavailable(answer)
@@ -256,7 +256,7 @@ test('while Redis is away only probes reach it, one at a time', async (t) => {
   const { client } = world.redisServer
   await failure.leave(world)
   await ask(world)
-  await until(() => world.link.away, 'an open circuit')
+  await until(() => world.connection.away, 'an open circuit')
   await client.config('RESETSTAT')
   const began = performance.now()
   while (performance.now() - began < 1500) await ask(world)
@@ -273,10 +273,10 @@ test('while Redis is away only probes reach it, one at a time', async (t) => {
 })
 
 test('a client that has given up reconnecting is connected again', async (t) => {
-  const { app, link } = await start(t, failures['is killed']!)
-  link.client.disconnect()
-  await until(() => !link.up, 'the end of the connection')
-  await until(() => link.up, 'a new one')
+  const { app, connection } = await start(t, failures['is killed']!)
+  connection.client.disconnect()
+  await until(() => !connection.up, 'the end of the connection')
+  await until(() => connection.up, 'a new one')
   assert.equal((await app.inject({ method: 'POST', url: '/hits' })).statusCode, 200)
 })
 

@@ -50,11 +50,11 @@ test('a certificate for another host stops the start too', async (t) => {
 
 test('a certificate that becomes invalid later is an outage: 503, one log line, recovery by itself', async (t) => {
   const { authority, redis, url } = await start(t)
-  const { app, link, log } = await startTrusting(t, redis, url, authority.file)
+  const { app, connection, log } = await startTrusting(t, redis, url, authority.file)
   await redis.end('SIGKILL')
   await redis.run(new Authority(t).certify('IP:127.0.0.1'))
   await until(() => log.some(({ cause = '' }) => /certificate that is not trusted/.test(cause)), 'the cause')
-  await until(() => link.away, 'an open circuit')
+  await until(() => connection.away, 'an open circuit')
   for (let i = 0; i < 5; i++) assert.equal((await app.inject('/hits')).statusCode, 503)
   await redis.end('SIGKILL')
   await redis.run()

@@ -269,7 +269,7 @@ describe('while Redis is away', () => {
     const { settings } = far.app.shared
     await until(() => settings.get('banner') === 'before', 'it is there')
     await proxy.refuse()
-    await until(() => !far.link.up, 'Redis is away')
+    await until(() => !far.connection.up, 'Redis is away')
     await near.app.shared.settings.set('banner', 'meanwhile')
     assert.equal(settings.get('banner'), 'before')
     await assert.rejects(settings.set('banner', 'x'), { ...unavailable, retryAfter: 1 })

@@ -7,23 +7,23 @@ interface Numbered extends Waiter {
   item: number
 }
 
-/** Long enough for a batch to leave before, on a machine that is busy. */
+/** Long enough for a batch to leave before this, also on a busy machine. */
 const SOON_MS = 1000
 
-/** Batches of which each is answered when the test says so. */
-function open(most?: number) {
+/** A batcher whose batches are answered when the test calls `answer`. */
+function open(maxSize?: number) {
   const sent: number[][] = []
   const settled: number[] = []
   const expired: number[] = []
   const answers: (() => void)[] = []
-  const queue = new Batcher<Numbered>((batch) => {
+  const batcher = new Batcher<Numbered>((batch) => {
     sent.push(batch.items.map(({ item }) => item))
     const settle = () => batch.settle(({ item }) => settled.push(item))
     return new Promise((resolve) => answers.push(() => resolve(settle)))
-  }, most)
+  }, maxSize)
   const batches = {
     add: (item: number, timeoutMs = 60_000) =>
-      queue.add({ item, deadline: performance.now() + timeoutMs, expire: () => expired.push(item) })
+      batcher.add({ item, deadline: performance.now() + timeoutMs, expire: () => expired.push(item) })
   }
   const answer = async () => {
     answers.shift()?.()
@@ -32,8 +32,8 @@ function open(most?: number) {
   return { batches, sent, settled, expired, answer }
 }
 
-describe('batches', () => {
-  test('what is asked in one turn leaves together, what comes meanwhile is the next', async () => {
+describe('a batcher', () => {
+  test('sends all callers of one turn together, and callers during the flight as the next batch', async () => {
     const { batches, sent, answer } = open()
     for (const item of [1, 2]) batches.add(item)
     assert.deepEqual(sent, [])
@@ -42,7 +42,7 @@ describe('batches', () => {
     await nextTurn()
     assert.deepEqual(sent, [[1, 2]])
     await answer()
-    // Seven had asked during the flight, five of them wait: two are missing, and not waited for without end.
+    // Seven callers have asked so far and five of them wait: the batch waits for two more, but not forever.
     batches.add(8)
     batches.add(9)
     await nextTurn()
@@ -53,7 +53,7 @@ describe('batches', () => {
     ])
   })
 
-  test('who does not come back is waited for, for milliseconds', async () => {
+  test('waits for callers that do not ask again only for milliseconds', async () => {
     const { batches, sent, answer } = open()
     for (const item of [1, 2, 3]) batches.add(item)
     await nextTurn()
@@ -63,7 +63,7 @@ describe('batches', () => {
     assert.deepEqual(sent[1], [4])
   })
 
-  test('who asks alone waits for nobody', async () => {
+  test('lets a single caller wait for no other', async () => {
     const { batches, sent, answer } = open()
     for (const item of [1, 2, 3]) {
       batches.add(item)
@@ -74,7 +74,7 @@ describe('batches', () => {
     }
   })
 
-  test('a batch has a size that it does not pass, and nobody is lost', async () => {
+  test('keeps batches within the maximum size and loses no caller', async () => {
     const { batches, sent, answer } = open(1000)
     for (let item = 0; item < 2500; item++) batches.add(item)
     await nextTurn()
@@ -89,7 +89,7 @@ describe('batches', () => {
     )
   })
 
-  test('a waiter whose deadline passes while its batch is in flight is expired once, and gets no answer', async () => {
+  test('expires a waiter once when its deadline passes during the flight, and gives it no answer', async () => {
     const { batches, sent, settled, expired, answer } = open()
     batches.add(1, SOON_MS)
     batches.add(2)
@@ -99,7 +99,7 @@ describe('batches', () => {
     assert.deepEqual([sent, settled, expired], [[[1, 2]], [2], [1]])
   })
 
-  test('one whose deadline passes before its batch has left is never sent', async () => {
+  test('never sends a waiter whose deadline passes before its batch leaves', async () => {
     const { batches, sent, settled, expired, answer } = open()
     batches.add(1, SOON_MS)
     await nextTurn()
@@ -112,7 +112,7 @@ describe('batches', () => {
     assert.deepEqual([sent, settled, expired], [[[1], [3]], [3], [1, 2]])
   })
 
-  test('a waiter that comes after all others were answered is expired in time as well', async () => {
+  test('expires a waiter in time also when all earlier ones were answered', async () => {
     const { batches, settled, expired, answer } = open()
     batches.add(1, SOON_MS)
     await nextTurn()

@@ -1,20 +1,20 @@
 import assert from 'node:assert/strict'
-import { createRequire } from 'node:module'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
+import { createSession } from '../../src/state/sessions/session-class.ts'
 import { dataOf, decode, encode, merge } from '../../src/state/sessions/session-merge.ts'
 
 type Data = Record<string, unknown>
 
-/** Few keys, so that both sides often mean the same one; any JSON as value. */
+/** Few keys, so that both requests often change the same one. */
 const names = ['name', 'visits', 'cart', 'theme', 'a', 'b', '7', 'cookie']
-/** Names that every object has, and those of a session's methods. */
+/** Names that every object inherits; `members` are those of a session's methods. */
 const inherited = Object.getOwnPropertyNames(Object.prototype).filter((name) => name !== '__proto__')
-const { prototype } = createRequire(import.meta.url)('@fastify/session/lib/session.js') as { prototype: object }
+const prototype: object = Object.getPrototypeOf(createSession({}))
 const members = Object.getOwnPropertyNames(prototype).filter((name) => name !== 'constructor')
 const key = fc.constantFrom(...names, ...inherited, ...members)
 const data = fc.dictionary(key, fc.jsonValue({ maxDepth: 2 }), { noNullPrototype: true })
-/** What one request does to a session: keys it sets, and keys it deletes. */
+/** The changes of one request: keys that it sets, and keys that it deletes. */
 const change = fc.record({ set: data, remove: fc.uniqueArray(key) })
 type Change = { set: Data; remove: string[] }
 
@@ -23,9 +23,9 @@ const changed = (base: Data, { set, remove }: Change): Data => {
   for (const one of remove) delete after[one]
   return after
 }
-/** As it is after a trip through Redis. */
+/** The value after a round trip through Redis. */
 const stored = (value: Data): Data => JSON.parse(JSON.stringify(value)) as Data
-/** What an object has of its own under this name. */
+/** An object's own value of a key, never an inherited one. */
 const ownOf = (value: Data, key: string): unknown => (Object.hasOwn(value, key) ? value[key] : undefined)
 const differs = (a: unknown, b: unknown) => JSON.stringify(a) !== JSON.stringify(b)
 const keysOf = (...all: Data[]) => [...new Set(all.flatMap((one) => Object.keys(one)))]
@@ -36,8 +36,8 @@ const concurrently = (check: (base: Data, mine: Data, theirs: Data) => void) =>
     { numRuns: 500 }
   )
 
-describe('what two concurrent requests did to one session, merged', () => {
-  test('keeps what this one changed, deletions included', () => {
+describe('the merged changes of two concurrent requests', () => {
+  test('contain every change of this request, deletions included', () => {
     concurrently((base, mine, theirs) => {
       const merged = merge(base, mine, theirs)
       for (const key of keysOf(base, mine)) {
@@ -48,7 +48,7 @@ describe('what two concurrent requests did to one session, merged', () => {
     })
   })
 
-  test('keeps what the other one changed, where this one did nothing', () => {
+  test('contain the changes of the other request where this one changed nothing', () => {
     concurrently((base, mine, theirs) => {
       const merged = merge(base, mine, theirs)
       for (const key of keysOf(base, theirs)) {
@@ -59,28 +59,28 @@ describe('what two concurrent requests did to one session, merged', () => {
     })
   })
 
-  test('has no key that neither of them has', () => {
+  test('contain no key that neither request has', () => {
     concurrently((base, mine, theirs) => {
       const known = new Set(keysOf(mine, theirs))
       for (const key of Object.keys(merge(base, mine, theirs))) assert.ok(known.has(key), key)
     })
   })
 
-  test('is the same when it is merged once more', () => {
+  test('do not change when they are merged once more', () => {
     concurrently((base, mine, theirs) => {
       const once = merge(base, mine, theirs)
       assert.deepEqual(merge(base, mine, once), once)
     })
   })
 
-  test('is what this one wrote when the other one did nothing, and the other way round', () => {
+  test('are those of one request when the other changed nothing', () => {
     concurrently((base, mine, theirs) => {
       assert.deepEqual(stored(merge(base, mine, base)), stored(mine))
       assert.deepEqual(merge(base, base, theirs), theirs)
     })
   })
 
-  test('changes none of the three', () => {
+  test('leave the three inputs unchanged', () => {
     concurrently((base, mine, theirs) => {
       const before = JSON.stringify([base, mine, theirs])
       merge(base, mine, theirs)
@@ -88,7 +88,7 @@ describe('what two concurrent requests did to one session, merged', () => {
     })
   })
 
-  test('is the same whoever wrote first, when they changed different keys', () => {
+  test('do not depend on the order of the requests when they changed different keys', () => {
     concurrently((base, mine, theirs) => {
       const both = keysOf(base, mine, theirs).filter((key) => differs(ownOf(mine, key), ownOf(base, key)))
       const apart = { ...theirs, ...Object.fromEntries(both.map((key) => [key, ownOf(base, key)])) }
@@ -97,10 +97,10 @@ describe('what two concurrent requests did to one session, merged', () => {
   })
 })
 
-describe('what any number of concurrent requests did, written one after the other', () => {
+describe('the changes of any number of concurrent requests, written one after the other', () => {
   const writers = fc.array(change, { minLength: 1, maxLength: 8 })
 
-  test('is, key by key, what the last one that changed it made of it', () => {
+  test('have for each key the value of the last request that changed it', () => {
     fc.assert(
       fc.property(data, writers, (base, changes) => {
         const views = changes.map((one) => changed(base, one))
@@ -115,7 +115,7 @@ describe('what any number of concurrent requests did, written one after the othe
     )
   })
 
-  test('holds also for a request that saves several times: what others wrote in between stays', () => {
+  test('stay when a request saves several times and others write in between', () => {
     fc.assert(
       fc.property(data, writers, writers, (base, own, others) => {
         let current: Data = base
@@ -137,13 +137,13 @@ describe('what any number of concurrent requests did, written one after the othe
   })
 })
 
-describe('what Redis holds of a session', () => {
+describe('a stored session', () => {
   const anything = fc.dictionary(fc.oneof(key, fc.string()), fc.jsonValue({ maxDepth: 3 }), { noNullPrototype: true })
-  /** As the script in Redis ends it. */
+  /** The complete JSON, as the script in Redis writes it. */
   const whole = (session: object, createdAt: number, version: number) =>
     `${encode(dataOf(session))},"createdAt":${createdAt},"_v":${version}}`
 
-  test('reads as it was written, whatever a handler has put in', () => {
+  test('is read as it was written, whatever a handler has put in', () => {
     fc.assert(
       fc.property(anything, fc.nat(), fc.nat(), (session, createdAt, version) => {
         const text = whole(session, createdAt, version)
@@ -152,13 +152,13 @@ describe('what Redis holds of a session', () => {
     )
   })
 
-  test('has members that no handler can set: when it began, its version, what the store and @fastify/session keep', () => {
+  test('has members that no handler can set: its start, its version, and those of the store and of @fastify/session', () => {
     const forged = { createdAt: 1, _v: 99, cookie: { maxAge: 1 }, name: 'ada', sessionId: 'x', regenerate: 1, get: 2 }
     assert.deepEqual(decode(whole(forged, 7, 1)), { data: { name: 'ada' }, createdAt: 7, version: 1 })
     for (const name of members) assert.deepEqual(dataOf({ [name]: 'x' }), {}, name)
   })
 
-  test('is no session when its version is not its last member, where the scripts in Redis look for it', () => {
+  test('is invalid when its version is not its last member, where the scripts in Redis look for it', () => {
     const right = whole({ name: 'ada' }, 7, 3)
     assert.equal(decode(right)?.version, 3)
     const wrong = [
@@ -171,7 +171,7 @@ describe('what Redis holds of a session', () => {
     for (const text of wrong) assert.equal(decode(text), undefined, text)
   })
 
-  test('is no session when anything of this is not there or not right', () => {
+  test('is invalid when one of its members is missing or wrong', () => {
     const right = { cookie: {}, createdAt: 7, _v: 1 }
     assert.ok(decode(JSON.stringify(right)))
     const wrong = [{ cookie: null }, { createdAt: '7' }, { createdAt: null }, { _v: 'x' }, { _v: -1 }, { _v: 0.5 }]
@@ -181,7 +181,7 @@ describe('what Redis holds of a session', () => {
   })
 })
 
-test('a key that was set to undefined is one that was deleted, as in JSON', () => {
+test('a key that is set to undefined counts as deleted, as in JSON', () => {
   const merged = merge({ name: 'ada', visits: 1 }, { name: undefined, visits: 1 }, { name: 'ada', visits: 2 })
   assert.deepEqual(stored(merged), { visits: 2 })
 })

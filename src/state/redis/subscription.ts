@@ -9,7 +9,7 @@ export class Subscription {
   readonly #client: RedisClient
   readonly #log: Logger
   readonly #listeners = new Map<string, (message: string) => unknown>()
-  /** Called after each (re)subscription. Messages that were published before are lost. */
+  /** Called after each (re)subscription, because messages that were published before are lost. Its errors are ignored. */
   onSubscribed: () => Promise<void> = async () => {}
   #up = false
   #settle = () => {}
@@ -73,10 +73,10 @@ export class Subscription {
     try {
       await this.#client.subscribe(...this.#listeners.keys())
       this.#up = true
-      await this.onSubscribed()
     } catch (error) {
       this.#logRefusal(error as Error)
     }
+    if (this.#up) await this.onSubscribed().catch(() => {})
     this.#settle()
   }
 

@@ -51,8 +51,8 @@ interface SessionRequest {
 }
 type Decrypt = (cookie: string, request: SessionRequest, done: () => void) => void
 
-/** Lets the plugin make the session that belongs to a stored value, without a server. */
-function createSession(stored: object): NonNullable<SessionRequest['session']> {
+/** Lets the plugin create the session that belongs to a stored value, without a server. */
+export function createSession(stored: object): NonNullable<SessionRequest['session']> {
   const decorators = new Map<string, unknown>()
   const host = {
     decorate: (name: string, value: unknown) => decorators.set(name, value),
