@@ -19,7 +19,8 @@ const noActivation = { skip: missing('systemd-socket-activate') }
 /** As systemd passes a socket: descriptor 3, meant for the process of this pid. */
 const WITH_SOCKET = 'env LISTEN_FDS=1 LISTEN_FDNAMES=muster.socket LISTEN_PID=$$'
 const monotonicMicros = () => process.hrtime.bigint() / 1000n
-const warnings = (lines: { msg: string }[]) => lines.filter((line) => line.msg.startsWith('systemd cannot be told'))
+const warnings = (lines: { msg: string }[]) =>
+  lines.filter((line) => line.msg.startsWith('systemd notification failed'))
 
 /** A release that can be replaced by another. */
 function replaceable(t: TestContext): { app: string; release: (name: string) => void } {
@@ -111,7 +112,10 @@ test('without systemd-notify the service runs and logs once what is missing', as
   symlinkSync('/bin/sh', join(folder, 'sh'))
   const env = { REDIS_URL: url, PATH: folder, NOTIFY_SOCKET: '/nowhere', WATCHDOG_USEC: '20000' }
   const service = await startService(t, { env })
-  assert.match(JSON.stringify((await service.line((line) => /systemd cannot/.test(line.msg))).err), /ENOENT/)
+  assert.match(
+    JSON.stringify((await service.line((line) => /systemd notification failed/.test(line.msg))).err),
+    /ENOENT/
+  )
   assert.equal((await service.reload()).msg, 'rollout done')
   assert.deepEqual(await service.stop(), { code: 0, signal: null })
   assert.equal(warnings(service.lines).length, 1)
@@ -120,7 +124,7 @@ test('without systemd-notify the service runs and logs once what is missing', as
 test('without a listener on NOTIFY_SOCKET the service runs and logs it once', noNotify, async (t) => {
   const { url } = await startRedis(t)
   const service = await startService(t, { env: { REDIS_URL: url, NOTIFY_SOCKET: '/nowhere' } })
-  const { err } = await service.line((line) => /systemd cannot/.test(line.msg))
+  const { err } = await service.line((line) => /systemd notification failed/.test(line.msg))
   assert.match(JSON.stringify(err), /notify/)
   assert.equal((await service.reload()).msg, 'rollout done')
   assert.deepEqual(await service.stop(), { code: 0, signal: null })
