@@ -91,7 +91,7 @@ test('muster reload shows its progress and names the reason of a failure', async
   assert.match(good.stdout, /^outcome +generation/)
   for (const slot of [0, 1]) {
     assert.match(good.stderr, new RegExp(`^\\[${slot + 1}/2\\] slot ${slot}, pid \\d+: ready$`, 'm'), good.stderr)
-    assert.match(good.stderr, new RegExp(`^\\[${slot + 1}/2\\] slot ${slot}, pid \\d+: gone`, 'm'), good.stderr)
+    assert.match(good.stderr, new RegExp(`^\\[${slot + 1}/2\\] slot ${slot}, pid \\d+: exited`, 'm'), good.stderr)
   }
 
   deploys.deploy('3.0.0', "throw new Error('not this one')")
