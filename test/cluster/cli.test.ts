@@ -54,7 +54,7 @@ test('muster status --watch and muster events run until they or the service end'
   let seen = false
   void line.then(() => (seen = true))
   while (!seen) await command(service, 'settings-set', { key: 'banner', value: 'x' })
-  assert.match(String((await line).value), /^\S+Z {2}command (asked|answered) {2}settings-set, uid \d+ \(\S+\)$/)
+  assert.match(String((await line).value), /^\S+Z {2}command (received|answered) {2}settings-set, uid \d+ \(\S+\)$/)
   await service.stop()
   let last = ''
   for await (const text of events) last = text
