@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { LightMyRequestResponse } from 'fastify'
 import { pino } from 'pino'
 import { logOptions } from '../../src/common/log.ts'
@@ -59,11 +60,12 @@ const failures: Record<string, Failure> = {
   'is busy with a script': {
     // Redis is silent at first, then answers that it is busy.
     settings: { 'lua-time-limit': 1.5 * REDIS_TIMEOUT },
-    leave: ({ redisServer }) =>
-      void redisServer
-        .connect()
-        .eval('while true do end', 0)
-        .catch(() => {}),
+    leave: async ({ redisServer }) => {
+      const blocker = redisServer.connect()
+      await blocker.ping()
+      blocker.eval('while true do end', 0).catch(() => {})
+      await until(() => isSilent(redisServer), 'a silent Redis')
+    },
     back: ({ redisServer }) =>
       until(() => redisServer.client.script('KILL').catch(() => false), 'the end of the script'),
     cause: /BUSY/
@@ -142,6 +144,15 @@ const failures: Record<string, Failure> = {
     back: ({ redisServer }) => redisServer.client.config('SET', 'maxclients', 1000),
     cause: /max number of clients/
   }
+}
+
+/** Whether Redis lets a PING wait. */
+async function isSilent({ client }: RedisServer): Promise<boolean> {
+  const ping = client.ping().then(
+    () => false,
+    () => true
+  )
+  return Promise.race([ping, sleep(200, true)])
 }
 
 async function saved({ client }: RedisServer, status: 'ok' | 'err'): Promise<void> {
