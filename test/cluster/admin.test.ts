@@ -243,7 +243,7 @@ describe('every command over every transport', () => {
       assert.ok(
         status === 200
           ? body.ok
-          : status === 503 && /more than \d+ (commands|questions) at once/.test(body.message ?? ''),
+          : status === 503 && /more than \d+ (commands|requests) at once/.test(body.message ?? ''),
         JSON.stringify(body)
       )
     }
