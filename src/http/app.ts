@@ -5,6 +5,7 @@ import Fastify, {
   type FastifyInstance,
   type FastifyPluginAsync,
   type FastifyServerFactory,
+  type FastifyServerOptions,
   LogController
 } from 'fastify'
 import type { Registry } from 'prom-client'
@@ -15,6 +16,7 @@ import type { Collection, ServiceView, WorkerRequestCount } from '../ipc/message
 import type { RedisClient, RedisConnection } from '../state/redis/redis-connection.ts'
 import { SafeSessionStore } from '../state/sessions/session-store.ts'
 import type { SharedState } from '../state/shared/shared-state.ts'
+import type { AppOptions } from './app-options.ts'
 import { answerClientError, type ServerConnections } from './client-errors.ts'
 import { handleErrors } from './error-handling.ts'
 import { consolePage } from './pages/console-page.ts'
@@ -45,6 +47,15 @@ export interface WorkerInfo {
   host: string
 }
 
+/** The app that is served, as its module exports it. */
+export interface ServedApp {
+  plugin: FastifyPluginAsync
+  /** `export const options`: options of the Fastify instance. */
+  serverOptions: FastifyServerOptions
+  /** `export const muster`: what the service adds to the app. */
+  options: AppOptions
+}
+
 /** Everything that an app gets from the process it runs in. */
 export interface AppDeps {
   config: Pick<Config, 'http' | 'session' | 'admin' | 'runDir' | 'metricsTokens' | 'tls' | 'adminPort'>
@@ -66,8 +77,7 @@ export interface AppDeps {
   primary: PrimaryClient
   /** Undefined: all admin commands. */
   commands?: CommandRegistry
-  /** The example's routes, or the plugin that APP names. */
-  routes: FastifyPluginAsync
+  served: ServedApp
   /** Undefined: Fastify's own server. */
   serverFactory?: FastifyServerFactory
   /** Undefined when the server is Fastify's own. */
@@ -114,27 +124,29 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   await app.register(limits, { config, forwardedOf })
   if (config.adminPort && connections) separatePorts(app, (socket) => connections.isAdminSocket(socket))
   await app.register(rateLimit, deps)
-  await app.register(metrics, deps)
   await app.register(openapi)
+  // Before the routes of the service, so that a path of the app wins.
+  await app.register(appScope(deps, store))
+  await app.register(metrics, deps)
   await app.register(health)
   await app.register(admin, deps)
   await app.register(consolePage, deps)
-  await app.register(userScope(deps, store))
   createRouteSeries()
   refuseOtherMethods()
   await app.ready()
   return app
 }
 
-function createFastify({ config, log, serverFactory, connections }: AppDeps): FastifyInstance {
+function createFastify({ config, log, served, serverFactory, connections }: AppDeps): FastifyInstance {
   return Fastify({
+    ...served.serverOptions,
     loggerInstance: log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true }),
     genReqId: requestIdOf,
     bodyLimit: config.http.bodyBytes,
     keepAliveTimeout: config.http.keepAliveMs,
     requestTimeout: config.http.requestMs,
-    routerOptions: { ignoreTrailingSlash: true },
+    routerOptions: { ignoreTrailingSlash: true, ...served.serverOptions.routerOptions },
     ...(serverFactory && { serverFactory }),
     clientErrorHandler: (error, socket) => answerClientError(error, socket, connections)
   })
@@ -153,8 +165,8 @@ function decorate(app: FastifyInstance, deps: AppDeps, store: SafeSessionStore):
   app.decorate('workerRequestCounts', deps.workerRequestCounts)
 }
 
-/** The scope of the user's routes: with sessions, closed in maintenance, and protected from pages of other sites. */
-function userScope({ redis, sessionSecrets, routes }: AppDeps, store: SafeSessionStore): FastifyPluginAsync {
+/** The scope of the app: with sessions, closed in maintenance, and protected from pages of other sites. */
+function appScope({ redis, sessionSecrets, served }: AppDeps, store: SafeSessionStore): FastifyPluginAsync {
   return async (scope) => {
     refuseInMaintenance(scope)
     refuseCrossSite(scope)
@@ -162,6 +174,6 @@ function userScope({ redis, sessionSecrets, routes }: AppDeps, store: SafeSessio
     scope.removeContentTypeParser('text/plain')
     await scope.register(cookie)
     await scope.register(sessions, { redis, sessionSecrets, store })
-    await scope.register(routes)
+    await scope.register(served.plugin)
   }
 }

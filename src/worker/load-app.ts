@@ -1,7 +1,9 @@
 import { execFile } from 'node:child_process'
 import { fileURLToPath, pathToFileURL } from 'node:url'
-import type { FastifyPluginAsync } from 'fastify'
+import type { FastifyPluginAsync, FastifyServerOptions } from 'fastify'
 import { StartupError } from '../common/errors.ts'
+import type { ServedApp } from '../http/app.ts'
+import type { AppOptions } from '../http/app-options.ts'
 
 /** The place of a syntax error as Node prints it: file and line, some source lines, and a caret below the error. */
 const SYNTAX_ERROR_PLACE = /^((?:file:\/\/|\/).+):(\d+)\n(?:.*\n){0,3}?(.*)\n([ \t]*)\^/m
@@ -13,17 +15,20 @@ const FIND_PLACE_TIMEOUT_MS = 5000
  * @param path of the module that APP names; undefined for the example's routes
  * @throws StartupError when the module has a syntax error or its default export is not a function
  */
-export async function loadApp(path: string | undefined): Promise<FastifyPluginAsync> {
-  if (!path) return (await import('../routes/index.ts')).default
+export async function loadApp(path: string | undefined): Promise<ServedApp> {
+  if (!path) return { plugin: (await import('../routes/index.ts')).default, serverOptions: {}, options: {} }
   const url = pathToFileURL(path)
   const module = (await import(url.href).catch(async (error: unknown) => {
     if (!(error instanceof SyntaxError)) throw error
     throw new StartupError(`APP cannot be loaded: ${await describeSyntaxError(error, url)}`)
-  })) as { default?: unknown }
+  })) as { default?: unknown; options?: FastifyServerOptions; muster?: AppOptions }
   // A CommonJS module compiled from `export default` has the plugin one level deeper.
   const plugin =
     typeof module.default === 'function' ? module.default : (module.default as { default?: unknown })?.default
-  if (typeof plugin === 'function') return plugin as FastifyPluginAsync
+  if (typeof plugin === 'function') {
+    const { options: serverOptions = {}, muster: options = {} } = module
+    return { plugin: plugin as FastifyPluginAsync, serverOptions, options }
+  }
   throw new StartupError(`APP: the default export of ${path} is no Fastify plugin, but ${typeof module.default}`)
 }
 

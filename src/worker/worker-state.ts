@@ -50,12 +50,12 @@ export function createState(
   return { worker, redis, sessionSecrets, shared }
 }
 
-export type StartAppDeps = Omit<AppDeps, 'config' | 'log' | 'routes' | 'sessionSecrets'> & WorkerState
+export type StartAppDeps = Omit<AppDeps, 'config' | 'log' | 'served' | 'sessionSecrets'> & WorkerState
 
 /** Loads the app's module while Redis connects, then builds the app. */
 export async function startApp(config: Config, log: Logger, deps: StartAppDeps): ReturnType<typeof buildApp> {
   const { redis, sessionSecrets, shared } = deps
-  const [routes] = await Promise.all([
+  const [served] = await Promise.all([
     loadApp(config.app),
     redis.start(async () => {
       await sessionSecrets.check()
@@ -63,7 +63,7 @@ export async function startApp(config: Config, log: Logger, deps: StartAppDeps):
     })
   ])
   followSettings(log, shared.settings, config.logLevel)
-  return buildApp({ ...deps, config, log, routes, sessionSecrets: sessionSecrets.list })
+  return buildApp({ ...deps, config, log, served, sessionSecrets: sessionSecrets.list })
 }
 
 /** Applies the setting `logLevel`, with LOG_LEVEL as its default, and logs every changed setting. */

@@ -8,6 +8,7 @@ import type { CommandRegistry } from '../../src/admin/registry.ts'
 import { primaryAway } from '../../src/common/errors.ts'
 import { type Config, loadConfig } from '../../src/config/load.ts'
 import { buildApp } from '../../src/http/app.ts'
+import type { AppOptions as ServedAppOptions } from '../../src/http/app-options.ts'
 import type { PrimaryClient } from '../../src/http/plugins/admin/admin-routes.ts'
 import { createRegistry, readRegistry } from '../../src/http/plugins/metrics/metric-registry.ts'
 import type { Collection, ServiceView, WorkerRequestCount } from '../../src/ipc/messages.ts'
@@ -32,6 +33,8 @@ export interface AppOptions {
   env?: Record<string, string>
   /** In place of the example's routes. */
   routes?: FastifyPluginAsync
+  /** What the app says about the service around it. */
+  appOptions?: ServedAppOptions
   slot?: number
   /** The admin commands of its HTTP plane; default: all of them. */
   commands?: CommandRegistry
@@ -127,7 +130,7 @@ export async function startApp(t: TestContext, options: AppOptions = {}): Promis
     draining: draining.signal,
     ...(options.commands && { commands: options.commands }),
     primary: options.primary ?? { command: () => Promise.reject(primaryAway(undefined)), watch: () => () => {} },
-    routes
+    served: { plugin: routes, serverOptions: {}, options: options.appOptions ?? {} }
   })
   close = () => {
     // Fastify knows nothing of a port that it did not open itself.
