@@ -17,6 +17,9 @@ export interface ClientOptions {
 const BATCH_COMMANDS = ['musterIncrementBy', 'musterReadSessions', 'musterCountVisits'] as const
 export type BatchCommand = (typeof BATCH_COMMANDS)[number]
 
+/** How long a connection that the client ends may wait for the FIN of Redis before it is destroyed, in ms. */
+const DISCONNECT_MS = 500
+
 /** Returns the pause before the nth attempt to connect, in ms. */
 export const retryDelay = (times: number): number => Math.min(50 * 2 ** (times - 1), 1000) + Math.random() * 50
 
@@ -66,7 +69,7 @@ function commonOptions(timeoutMs: number, tls: Tls) {
     connectTimeout: timeoutMs,
     // A silent connection is closed together with its first command that times out. Later commands do not wait behind it.
     socketTimeout: timeoutMs,
-    disconnectTimeout: timeoutMs,
+    disconnectTimeout: DISCONNECT_MS,
     disableClientInfo: true,
     // The probe of RedisConnection checks whether Redis takes commands, and learns the reason when it does not.
     enableReadyCheck: false,
