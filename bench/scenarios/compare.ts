@@ -227,7 +227,7 @@ async function readBootTime({ log }: Running): Promise<number> {
   for (const end = Date.now() + 5000; Date.now() < end; await sleep(20)) {
     const lines = readFileSync(log, 'utf8').split('\n')
     const timeOf = (message: RegExp) => Number(/"time":(\d+)/.exec(lines.find((line) => message.test(line)) ?? '')?.[1])
-    const took = timeOf(/"msg":"worker (is )?ready"/) - timeOf(/"msg":"worker (starts|forked)"/)
+    const took = timeOf(/"msg":"worker (is )?ready"/) - timeOf(/"msg":"worker (starts|started)"/)
     if (Number.isFinite(took)) return took
   }
   throw new BenchError('the log does not contain when a worker started and was ready')
