@@ -1,5 +1,4 @@
 import { setMaxListeners } from 'node:events'
-import cookie from '@fastify/cookie'
 import Fastify, {
   type FastifyBaseLogger,
   type FastifyInstance,
@@ -172,8 +171,10 @@ function appScope({ redis, sessionSecrets, served }: AppDeps, store: SafeSession
     refuseCrossSite(scope)
     // Forms of other sites can send text/plain, and no route here expects it.
     scope.removeContentTypeParser('text/plain')
-    await scope.register(cookie)
-    await scope.register(sessions, { redis, sessionSecrets, store })
-    await scope.register(served.plugin)
+    if (served.options.sessions !== false) await scope.register(sessions, { redis, sessionSecrets, store })
+    // In a scope of its own, so that it may have decorators of the same names.
+    await scope.register(async (inner) => {
+      await inner.register(served.plugin)
+    })
   }
 }

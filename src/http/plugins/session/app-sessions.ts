@@ -2,7 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { SessionView } from '../../../ipc/messages.ts'
 import type { SafeSessionStore } from '../../../state/sessions/session-store.ts'
 import { UserSessions } from '../../../state/sessions/user-sessions.ts'
-import { cookieName, cookieOptions } from './session-cookie.ts'
+import { requireSession } from './request-session.ts'
 
 /** `app.sessions`: signs users in and out and manages their sessions. Every method rejects with HttpError 503 when Redis is away. */
 export interface Sessions {
@@ -32,23 +32,26 @@ export function createSessions(store: SafeSessionStore): Sessions {
   const users = new UserSessions(store)
   return {
     signIn: async (request, user) => {
-      const old = request.signIn?.old ?? request.session
-      request.renewSession()
-      const { session } = request
-      request.signIn = { old, user }
-      request.sessionDropped = false
+      const state = requireSession(request)
+      const old = state.signIn?.old ?? state.session
+      // Without a cookie the callback is called synchronously.
+      state.backend.decrypt('', request, () => {})
+      const { session } = state
+      state.signIn = { old, user }
+      state.isDropped = false
       session.name = user
       if (old.visits !== undefined) session.visits = old.visits
       await store.begin(session)
     },
     signOut: async (request, reply) => {
-      const { session } = request
-      const { old } = request.signIn ?? { old: session }
-      request.signIn = null
+      const state = requireSession(request)
+      const { session } = state
+      const old = state.signIn?.old ?? session
+      state.signIn = undefined
       if (store.isStored(old)) await store.end(old.sessionId)
       for (const key of Object.keys(session)) if (key !== 'cookie') delete session[key as keyof typeof session]
-      request.sessionDropped = true
-      void reply.clearCookie(cookieName(request), cookieOptions(request))
+      state.isDropped = true
+      state.clearsCookie = true
       // Not "cookies": that also deletes cookies of neighbouring domains, and maybe the cookie of the next sign-in.
       void reply.header('clear-site-data', '"cache", "storage"')
     },

@@ -28,26 +28,27 @@ export function cachedSigner(secrets: readonly string[], redis: RedisConnection)
     signer = new Signer([...secrets], 'sha256')
     clearCache()
   }
-  const currentSigner = () => {
-    if (!signer) throw stateUnavailable(redis.cause)
-    return signer
-  }
   return {
+    /** @returns why there is no secret yet: without one, nothing can be signed or verified */
+    failure: () => {
+      refresh()
+      return signer ? undefined : stateUnavailable(redis.cause)
+    },
     sign: (id: string) => {
       refresh()
-      return signed.get(id) ?? currentSigner().sign(id)
+      return signed.get(id) ?? signer!.sign(id)
     },
     unsign: (input: string) => {
       if (input === '') return { valid: false, renew: false, value: null }
       refresh()
       const cached = verified.get(input)
       if (cached !== undefined) return { valid: true, renew: false, value: cached }
-      const result = currentSigner().unsign(input)
+      const result = signer!.unsign(input)
       // Only valid cookies are cached: a client cannot fill the cache with guesses.
       if (result.valid && result.value !== null) {
         if (verified.size >= MAX_CACHED) clearCache()
         verified.set(input, result.value)
-        signed.set(result.value, result.renew ? currentSigner().sign(result.value) : input)
+        signed.set(result.value, result.renew ? signer!.sign(result.value) : input)
       }
       return result
     }

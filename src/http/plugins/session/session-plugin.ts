@@ -1,3 +1,4 @@
+import cookie from '@fastify/cookie'
 import { fastifySession } from '@fastify/session'
 import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import fp from 'fastify-plugin'
@@ -7,7 +8,16 @@ import type { SafeSessionStore } from '../../../state/sessions/session-store.ts'
 import { addRouteHook } from '../route-hook.ts'
 import type { Sessions } from './app-sessions.ts'
 import { cachedSigner } from './cookie-signer.ts'
-import { cookieName, cookieOptions } from './session-cookie.ts'
+import {
+  attachSession,
+  declareSession,
+  findSession,
+  isAssigned,
+  isDeclared,
+  isLoaded,
+  type OwnSession
+} from './request-session.ts'
+import { clearCookie, readCookie, setCookie } from './session-cookie.ts'
 
 export interface SessionOptions {
   store: SafeSessionStore
@@ -24,82 +34,101 @@ declare module 'fastify' {
   interface FastifyInstance {
     sessions: Sessions
   }
-  interface FastifyRequest {
-    /** Changes of the session by this request are not stored, because its handler threw or signed out. */
-    sessionDropped: boolean
-    /** During a sign-in: the session that the new one will replace, and the user who signs in. */
-    signIn: { old: FastifyRequest['session']; user: string } | null
-    /** Gives this request a new session, which is not stored yet. */
-    renewSession(): void
-  }
 }
 
 /**
- * Gives a session to every route of the scope whose config does not say `session: false`. A session is stored when a handler
- * has changed it. The cookie is set once, for the longest time that a session may last, and again when an older secret had
- * signed it. Redis expires idle sessions.
+ * Gives a session to every route of the scope whose config does not say `session: false`, unless the app has a session plugin of
+ * its own there. A session is stored when a handler has changed it. The cookie is set once, for the longest time that a session
+ * may last, and again when an older secret had signed it. Redis expires idle sessions.
+ *
+ * When a session cannot be loaded, the request goes on: only code that uses `request.session` gets the error.
  */
 export const sessions = fp<SessionOptions>(async (app, { redis, sessionSecrets, store }) => {
   const signer = cachedSigner(sessionSecrets, redis)
-  const decryptSession = await registerWithoutHooks(app, { secret: signer, store: store as never })
+  const decrypt = await registerWithoutHooks(app, { secret: signer, store: store as never })
+  const backend = { store, decrypt }
 
-  const loadSession = (request: FastifyRequest, _reply: FastifyReply, done: (error?: Error) => void) =>
-    decryptSession(request.cookies[cookieName(request)] ?? '', request, done)
-
-  const storeSession = async (request: FastifyRequest, reply: FastifyReply) => {
-    const { session } = request
-    if (request.sessionDropped || !session) return
-    if (request.signIn) {
-      await store.renew(request.signIn.old, session, request.signIn.user)
-      request.signIn = null
-    }
-    if (isChanged(session)) await store.save(session)
-    await setCookie(store, request, reply)
+  const loadSession = (request: FastifyRequest, done: () => void) => {
+    const state = attachSession(request, backend, readCookie(request))
+    state.failure = signer.failure()
+    if (state.failure) return done()
+    decrypt(state.cookie ?? '', request, (error) => {
+      state.failure = error
+      done()
+    })
   }
 
-  app.decorateRequest('session', null as never)
-  app.decorateRequest('sessionStore', { getter: () => store as never })
-  app.decorateRequest('sessionDropped', false)
-  app.decorateRequest('signIn', null)
-  app.decorateRequest('renewSession', function (this: FastifyRequest) {
-    // Without a cookie the callback is called synchronously.
-    decryptSession('', this, () => {})
-  })
+  declareSession(app)
   app.addHook('onRoute', (route: RouteOptions) => {
     if (route.config?.session === false) return
-    addRouteHook(route, 'onRequest', loadSession, 'first')
+    // Found out at the first request: plugins of the app may register after the route, and its onRoute hooks may set `session`.
+    let hasSession: boolean | undefined
+    const load = (request: FastifyRequest, _reply: FastifyReply, done: () => void) => {
+      hasSession ??= route.config?.session !== false && isDeclared(request)
+      if (hasSession && !isAssigned(request)) loadSession(request, done)
+      else done()
+    }
+    addRouteHook(route, 'onRequest', load, 'first')
     addRouteHook(route, 'onError', dropSession)
     addRouteHook(route, 'onSend', storeSession)
   })
 })
 
-/** Sets the cookie when the browser does not have it, or has it with the signature of an older secret. */
-async function setCookie(store: SafeSessionStore, request: FastifyRequest, reply: FastifyReply): Promise<void> {
-  const { session } = request
-  const sent = request.cookies[cookieName(request)]
-  if (!store.isStored(session) || sent === session.encryptedSessionId) return
-  // The session may have ended meanwhile, and the browser may have the cookie of the next one already.
-  const hasOlderSignature = sent?.startsWith(`${session.sessionId}.`) === true
-  if (hasOlderSignature && !(await store.exists(session.sessionId))) return
-  const options = { ...cookieOptions(request), expires: store.endOf(session) }
-  void reply.setCookie(cookieName(request), session.encryptedSessionId, options)
+type Done = (error?: Error) => void
+
+const storeSession = (request: FastifyRequest, reply: FastifyReply, _payload: unknown, done: Done) => {
+  const state = findSession(request)
+  if (!state) return done()
+  if (isLoaded(state) && !state.isDropped) {
+    // Most requests end here, without a promise.
+    if (!state.signIn && !isChanged(state.session) && !lacksCookie(state)) return done()
+    return void store(request, reply, state).then(() => done(), done)
+  }
+  if (state.clearsCookie) clearCookie(request, reply)
+  state.clearsCookie = false
+  done()
 }
 
+async function store(request: FastifyRequest, reply: FastifyReply, state: OwnSession): Promise<void> {
+  const { session, signIn } = state
+  const { store } = state.backend
+  if (signIn) {
+    await store.renew(signIn.old, session, signIn.user)
+    state.signIn = undefined
+  }
+  if (isChanged(session)) await store.save(session)
+  if (!lacksCookie(state)) return
+  // The session may have ended meanwhile, and the browser may have the cookie of the next one already.
+  const hasOlderSignature = state.cookie?.startsWith(`${session.sessionId}.`) === true
+  if (hasOlderSignature && !(await store.exists(session.sessionId))) return
+  setCookie(request, reply, session.encryptedSessionId, store.endOf(session))
+  state.cookie = session.encryptedSessionId
+}
+
+/** Whether the browser does not have the cookie of a stored session, or has it with the signature of an older secret. */
+const lacksCookie = ({ session, cookie, backend }: OwnSession): boolean =>
+  backend.store.isStored(session) && cookie !== session.encryptedSessionId
+
 const dropSession = (request: FastifyRequest, _reply: FastifyReply, _error: Error, done: () => void) => {
-  request.sessionDropped = true
-  if (request.signIn) request.session = request.signIn.old
-  request.signIn = null
+  const state = findSession(request)
+  if (state) {
+    state.isDropped = true
+    if (state.signIn) state.session = state.signIn.old
+    state.signIn = undefined
+  }
   done()
 }
 
 /**
  * Registers @fastify/session in a scope that has no routes, so that none of its hooks ever runs: they know only one cookie
- * name, store changes of a handler that threw, and delete a cookie that a sign-in has just set.
+ * name, store changes of a handler that threw, and delete a cookie that a sign-in has just set. The app does not get the
+ * decorators either, so it can register both plugins itself.
  * @returns reads the session of a cookie value into `request.session`
  */
 async function registerWithoutHooks(app: FastifyInstance, options: Parameters<typeof fastifySession>[1]) {
   let decryptSession!: FastifyInstance['decryptSession']
   const scopeWithoutRoutes: FastifyPluginAsync = async (scope) => {
+    await scope.register(cookie)
     await scope.register(fastifySession, options)
     decryptSession = scope.decryptSession
   }

@@ -1,5 +1,5 @@
 import type { FastifyRequest } from 'fastify'
-import type { SafeSessionStore } from '../../../state/sessions/session-store.ts'
+import { type OwnSession, requireSession } from './request-session.ts'
 
 declare module 'fastify' {
   interface Session {
@@ -14,9 +14,10 @@ declare module 'fastify' {
  * @throws HttpError 503 when Redis is away
  */
 export async function countVisit(request: FastifyRequest): Promise<number> {
-  const { session } = request
-  const store = storeOf(request)
-  const counted = countedSessionOf(request)
+  const state = requireSession(request)
+  const { session } = state
+  const { store } = state.backend
+  const counted = countedSessionOf(state)
   if (!store.isStored(counted)) {
     session.visits = 1
     return 1
@@ -29,13 +30,12 @@ export async function countVisit(request: FastifyRequest): Promise<number> {
  * @throws HttpError 503 when Redis is away
  */
 export async function readVisits(request: FastifyRequest): Promise<number> {
-  const store = storeOf(request)
-  const counted = countedSessionOf(request)
+  const state = requireSession(request)
+  const { store } = state.backend
+  const counted = countedSessionOf(state)
   const sinceStored = store.isStored(counted) ? await store.visits.read(counted.sessionId) : 0
-  return (request.session.visits ?? 0) + sinceStored
+  return (state.session.visits ?? 0) + sinceStored
 }
 
 /** The session whose counter holds the visits. During a sign-in that is the old session, until the new one replaces it. */
-const countedSessionOf = ({ session, signIn }: FastifyRequest) => signIn?.old ?? session
-
-const storeOf = (request: FastifyRequest) => request.sessionStore as unknown as SafeSessionStore
+const countedSessionOf = ({ session, signIn }: OwnSession) => signIn?.old ?? session
