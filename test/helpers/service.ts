@@ -181,7 +181,7 @@ export interface StartOptions {
 }
 
 /** Switches off what a busy machine alone would trigger: Redis timeouts and overload protection. Tests of these set them again. */
-const CALM = { REDIS_TIMEOUT: '5000', MAX_LOOP_DELAY: '0' }
+const CALM = { REDIS_TIMEOUT: '5000', MAX_LOOP_DELAY: '0', CANARY_TIME: '200' }
 
 /**
  * Collecting coverage costs a process a third more CPU time and a start half as much again, so that only the first service of a test

@@ -9,7 +9,7 @@ import { until } from '../helpers/until.ts'
 const VISITS = 3
 
 /** An app with a proxy in front of Redis. Its handlers fail after a sign-in in the way that their paths name. */
-async function start(t: TestContext) {
+async function start(t: TestContext, env: Record<string, string> = {}) {
   const server = await startRedis(t)
   const proxy = await RedisProxy.start(t, server.url)
   const lines: string[] = []
@@ -17,6 +17,7 @@ async function start(t: TestContext) {
   const { app, redis } = await startApp(t, {
     redis: server,
     url: proxy.url,
+    env,
     onLog: (line) => lines.push(line),
     routes: async (scope) => {
       await scope.register(exampleRoutes)
@@ -108,7 +109,7 @@ for (const [step, text] of Object.entries(steps)) {
   })
 
   test(`a sign-in that loses every answer to ${step} until the timeout is undone completely`, async (t) => {
-    const { proxy, hooks, visit, redis, assertNone, undone } = await start(t)
+    const { proxy, hooks, visit, redis, assertNone, undone } = await start(t, { REDIS_TIMEOUT: '3000' })
     const visitor = await visit()
     const before = visitor.cookie!
     hooks.afterSignIn = () => proxy.loseAnswers(Number.POSITIVE_INFINITY, text)
@@ -124,7 +125,7 @@ for (const [step, text] of Object.entries(steps)) {
 }
 
 test('a sign-in that reaches Redis after it was answered with 503 changes nothing', async (t) => {
-  const { proxy, hooks, visit, assertNone, undone } = await start(t)
+  const { proxy, hooks, visit, assertNone, undone } = await start(t, { REDIS_TIMEOUT: '3000' })
   const visitor = await visit()
   const before = visitor.cookie!
   hooks.afterSignIn = () => proxy.strand()
