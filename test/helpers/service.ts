@@ -180,7 +180,7 @@ export interface StartOptions {
   keeps?: (line: Line) => boolean
 }
 
-/** Switches off what a busy machine alone would trigger: Redis timeouts and overload protection. Tests of these set them again. */
+/** Switches off what a busy machine alone would trigger, and shortens the canary. Tests of these set them again. */
 const CALM = { REDIS_TIMEOUT: '5000', MAX_LOOP_DELAY: '0', CANARY_TIME: '200' }
 
 /**
