@@ -95,7 +95,11 @@ test('PROXY_HEADERS=forwarded reads Forwarded (RFC 7239) instead of X-Forwarded-
     }
     const { ips: _, ...seen } = (await see({ forwarded, ...given })) as Seen
     assert.deepEqual(seen, expected, forwarded)
-    assert.equal(((await see({ forwarded, ...given }, '127.0.0.2')) as Seen).ip, '127.0.0.2', 'nobody else is believed')
+    assert.equal(
+      ((await see({ forwarded, ...given }, '127.0.0.2')) as Seen).ip,
+      '127.0.0.2',
+      'another peer is not believed'
+    )
   }
   for (const malformed of [
     'for="198.51.100.1',
@@ -121,7 +125,7 @@ test('X-Forwarded-Host is ignored unless FORWARDED_HOST=trust, and then accepted
   const named = (host: string) => ({ 'x-forwarded-host': host })
   assert.equal(((await trusting.see(named('a.example:8443'))) as Seen).host, 'a.example:8443')
   assert.equal(((await trusting.see(named('forged, a.example'))) as Seen).host, 'a.example', 'what the proxy appends')
-  assert.equal(((await trusting.see(named('evil.example'), '127.0.0.2')) as Seen).host, 'test', 'from nobody else')
+  assert.equal(((await trusting.see(named('evil.example'), '127.0.0.2')) as Seen).host, 'test', 'from another peer')
   const page = { ...named('a.example'), origin: 'https://a.example' }
   assert.equal((await once(trusting.port, 'POST', '/change', page)).status, 200)
   assert.equal((await once(trusting.port, 'POST', '/change', { origin: 'https://a.example' })).status, 403)

@@ -47,7 +47,7 @@ const ACCEPTED: Record<string, string> = {
   '012.http': 'a larger field than a limit set in that test; ours is 16 KiB for the whole head',
   '017.http': 'a larger field than a limit set in that test; ours is 16 KiB for the whole head',
   '010.http': 'more fields than a limit set in that test: it has one, with the Host that is added here',
-  '019.http': 'X-Forwarded-Proto and X-Forwarded-Ssl disagree: nobody is trusted, so neither is read',
+  '019.http': 'X-Forwarded-Proto and X-Forwarded-Ssl disagree: no proxy is trusted, so neither is read',
   '040.http': 'names with an underscore are names of RFC 9110; nothing here maps them to others',
   'chunked_07.http': 'the same: Transfer_Encoding is a name like any other',
   'limit_header_default_01.http': 'larger than a field may be there; ours is 16 KiB for the whole head',
@@ -60,7 +60,7 @@ const ANSWERED: Record<string, [statuses: number[], why: string]> = {
     [400],
     'RFC 9112 6.1: identity is no transfer coding any more, and beside a Content-Length it is an attack'
   ],
-  '013.http': [[400], "a chunk extension with blanks in it, which nobody sends: node's parser"],
+  '013.http': [[400], "a chunk extension with blanks in it, which no client sends: Node's parser"],
   '019.http': [[200], 'HTTP/1.0: the connection ends with the first answer'],
   '020.http': [[200], 'the second is the body of the first'],
   '021.http': [[200], 'Connection: Close'],

@@ -108,27 +108,30 @@ for (const [how, { leave, back }] of Object.entries(ways)) {
       }
     })
 
-    timed('nobody waits for those who came before: answers to a stream of requests are in time as well', async (t) => {
-      const away = await start(t)
-      const asks = everything(away)
-      const rounds: number[][] = []
-      for (let round = 0; round < 3; round++) {
-        await leave(away)
-        try {
-          const answers: Promise<number[]>[] = []
-          for (let i = 0; i < 3 * asks.length; i++) {
-            answers.push(timesOf([asks[i % asks.length]!]))
-            await sleep(REDIS_TIMEOUT / 100)
+    timed(
+      'a request does not wait for earlier ones: answers to a stream of requests are in time as well',
+      async (t) => {
+        const away = await start(t)
+        const asks = everything(away)
+        const rounds: number[][] = []
+        for (let round = 0; round < 3; round++) {
+          await leave(away)
+          try {
+            const answers: Promise<number[]>[] = []
+            for (let i = 0; i < 3 * asks.length; i++) {
+              answers.push(timesOf([asks[i % asks.length]!]))
+              await sleep(REDIS_TIMEOUT / 100)
+            }
+            rounds.push((await Promise.all(answers)).flat())
+          } finally {
+            await back(away)
           }
-          rounds.push((await Promise.all(answers)).flat())
-        } finally {
-          await back(away)
+          await until(() => away.connection.up, 'Redis is up')
         }
-        await until(() => away.connection.up, 'Redis is up')
+        const best = rounds[0]!.map((_, i) => Math.min(...rounds.map((times) => times[i]!)))
+        assert.ok(Math.max(...best) < REDIS_TIMEOUT + MARGIN, `${best.map(Math.round)} ms`)
       }
-      const best = rounds[0]!.map((_, i) => Math.min(...rounds.map((times) => times[i]!)))
-      assert.ok(Math.max(...best) < REDIS_TIMEOUT + MARGIN, `${best.map(Math.round)} ms`)
-    })
+    )
 
     timed(`service is back within ${BACK_WITHIN} ms of Redis being back, and nothing is forgotten`, async (t) => {
       const away = await start(t)

@@ -60,7 +60,7 @@ test('100 Continue is sent when the body is read, and never before a refusal', a
   const refused: Record<string, [status: number, text: string]> = {
     'a body past the limit': [413, expecting('/echo', 70_000)],
     'no such path': [404, expecting('/nowhere', 2)],
-    'no such path, and a kind of body that nobody reads': [404, expecting('/nowhere', 2, { 'content-type': 'a/b' })],
+    'no such path, and a kind of body that no parser reads': [404, expecting('/nowhere', 2, { 'content-type': 'a/b' })],
     'no such method': [405, expecting('/host', 2)],
     'a kind of body that is not read': [415, expecting('/echo', 2, { 'content-type': 'a/b' })],
     'a page of another site': [403, expecting('/echo', 2, { origin: 'https://evil.example' })],

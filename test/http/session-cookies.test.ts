@@ -23,9 +23,9 @@ describe('the cookie', () => {
     ['over https to a trusted proxy', PROXY, HTTPS, '__Host-sid'],
     ['over https, as some proxies write it', PROXY, { 'x-forwarded-proto': 'HTTPS' }, '__Host-sid'],
     ['over https to the last of several proxies', PROXY, { 'x-forwarded-proto': 'http, https' }, '__Host-sid'],
-    ['of somebody who only says so', {}, HTTPS, 'sid'],
-    ['of somebody who says so where other proxies are trusted', { TRUST_PROXY: '10.0.0.0/8' }, HTTPS, 'sid'],
-    ['of somebody who told a trusted proxy so', PROXY, { 'x-forwarded-proto': 'https, http' }, 'sid']
+    ['of a client that only says so', {}, HTTPS, 'sid'],
+    ['of a client that says so where other proxies are trusted', { TRUST_PROXY: '10.0.0.0/8' }, HTTPS, 'sid'],
+    ['of a client behind a trusted proxy that says so', PROXY, { 'x-forwarded-proto': 'https, http' }, 'sid']
   ]
   for (const [how, env, headers, name] of ways) {
     test(`${how} is ${name}, and signing out clears it with the same attributes`, async (t) => {

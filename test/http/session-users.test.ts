@@ -63,7 +63,7 @@ test('one session is ended by its handle, or all sessions of a user; other users
   const nameOf = async (visitor: Visitor) => (await new Visitor(app, visitor.cookie).get('/session')).json().name
 
   const [{ handle } = { handle: '' }] = await app.sessions.list('ada')
-  assert.equal(await app.sessions.end('grace', handle), 0, 'of somebody else')
+  assert.equal(await app.sessions.end('grace', handle), 0, 'of another user')
   assert.equal(await app.sessions.end('ada', '000000000000'), 0)
   assert.equal(await app.sessions.end('ada', handle), 1)
   assert.equal(await app.sessions.end('ada', handle), 0, 'again')

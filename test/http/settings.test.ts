@@ -130,7 +130,7 @@ describe('a setting of your own', () => {
     assert.equal((await declared()).greeting(), 'moin', 'stored before it was declared')
   })
 
-  test("is nobody's to change but by set", async (t) => {
+  test('changes only by set', async (t) => {
     const { settings } = (await startApp(t)).app.shared
     const fallback = { list: [1] }
     const limits = settings.declare('limits', object({ list: { type: 'array', items: { type: 'integer' } } }), fallback)

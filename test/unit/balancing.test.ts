@@ -78,7 +78,7 @@ describe('sticky', () => {
         const moved = after.filter((slot, i) => slot !== before[i])
         assert.ok(
           moved.every((slot) => slot === count),
-          'nobody moves between slots that were there before'
+          'no client moves between slots that were there before'
         )
         const share = 1 / (count + 1)
         const mean = clients.length * share

@@ -42,7 +42,7 @@ describe('the reason of an exit', () => {
         'SIGTRAP: out of memory: Fatal process out of memory: Zone',
         'oom'
       ],
-      // Somebody else's words, from one that ended otherwise.
+      // The words of another process, which ended in another way.
       [
         1,
         null,

@@ -46,7 +46,7 @@ interface RuleTests {
   }[]
 }
 
-/** What is neither a function, a keyword, nor in braces, brackets, strings or the labels of an aggregation. */
+/** The text that is neither a function nor a keyword, nor in braces, brackets, strings or the labels of an aggregation. */
 function metricsOf(expression: string): string[] {
   const bare = expression
     .replace(/\{[^}]*\}|\[[^\]]*\]/g, ' ')

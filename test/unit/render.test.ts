@@ -63,7 +63,7 @@ describe('the metrics page', () => {
     assert.equal(series.get('cluster_connections_redispatched_total{worker="primary"}'), 3)
     assert.ok(series.get('process_resident_memory_bytes{worker="primary"}')! > 0)
     assert.ok(series.get('process_resident_memory_bytes{worker="0"}')! > 0)
-    for (const name of series.keys()) assert.match(name, /worker="(0|1|primary)"/, "a series that is nobody's")
+    for (const name of series.keys()) assert.match(name, /worker="(0|1|primary)"/, 'a series without an owner')
   })
 
   test('sums counters and histograms of two workers that share a slot, and takes the gauges of the newer one', async () => {
