@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { describe, type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { LightMyRequestResponse } from 'fastify'
+import type { FastifyInstance, FastifyPluginAsync, LightMyRequestResponse } from 'fastify'
+import type { HttpError } from '../../src/common/errors.ts'
+import exampleRoutes from '../../src/routes/index.ts'
 import { startApp, type TestApp, Visitor } from '../helpers/app.ts'
 import { RedisProxy } from '../helpers/proxy.ts'
 import { startRedis } from '../helpers/redis.ts'
@@ -19,10 +21,10 @@ interface Away extends TestApp {
 }
 
 /** An app that reaches Redis through a proxy, and a visitor who is signed in. */
-async function start(t: TestContext): Promise<Away> {
+async function start(t: TestContext, routes = exampleRoutes as FastifyPluginAsync): Promise<Away> {
   const redis = await startRedis(t)
   const proxy = await RedisProxy.start(t, redis.url)
-  const started = await startApp(t, { redis, url: proxy.url, env: { REDIS_TIMEOUT: `${REDIS_TIMEOUT}` } })
+  const started = await startApp(t, { redis, url: proxy.url, routes, env: { REDIS_TIMEOUT: `${REDIS_TIMEOUT}` } })
   const known = new Visitor(started.app)
   await known.post('/session', { name: 'ada' })
   await known.get('/')
@@ -178,6 +180,72 @@ test('a session that cannot be stored gets 503, not a success', async (t) => {
     }
   })
   assertUnavailable(await new Visitor(app).post('/cart'))
+})
+
+/** Routes that say nothing about sessions: some use them, others do not. */
+const mixed: FastifyPluginAsync = async (scope) => {
+  await scope.register(exampleRoutes)
+  scope.get('/style.css', async (_request, reply) => reply.type('text/css').send('body {}'))
+  scope.get('/name', async (request) => request.session.name ?? 'nobody')
+  scope.get('/name-if-known', async (request) => {
+    try {
+      return request.session.name ?? 'nobody'
+    } catch (error) {
+      return `unknown: ${(error as HttpError).code}`
+    }
+  })
+  scope.post('/theme', async (request, reply) => {
+    reply.header('x-before', 'yes')
+    request.session.name = 'grace'
+    return 'stored'
+  })
+}
+
+describe('routes that need no session', () => {
+  /** The answers of an app that cannot load any session. */
+  async function assertServes(app: FastifyInstance, visitor: Visitor): Promise<void> {
+    for (const who of [new Visitor(app, visitor.cookie), new Visitor(app)]) {
+      const file = await who.get('/style.css')
+      assert.deepEqual([file.statusCode, file.body, file.headers['set-cookie']], [200, 'body {}', undefined])
+      assertUnavailable(await who.get('/name'))
+      assertUnavailable(await who.post('/theme'))
+      const handled = await who.get('/name-if-known')
+      assert.deepEqual([handled.statusCode, handled.body], [200, 'unknown: STATE_UNAVAILABLE'])
+      assert.equal(handled.headers['set-cookie'], undefined)
+    }
+  }
+
+  test('are served while Redis is away; those that use the session get 503, and no cookie is set', async (t) => {
+    const away = await start(t, mixed)
+    await away.proxy.refuse()
+    assertUnavailable(await new Visitor(away.app, away.known.cookie).get('/name'))
+    // Without a cookie there is nothing to read: the visitor has a new session.
+    assert.equal((await new Visitor(away.app).get('/name')).body, 'nobody')
+    assertUnavailable(await new Visitor(away.app).post('/theme'))
+    const file = await new Visitor(away.app, away.known.cookie).get('/style.css')
+    assert.deepEqual([file.statusCode, file.headers['set-cookie']], [200, undefined])
+    const handled = await new Visitor(away.app, away.known.cookie).get('/name-if-known')
+    assert.deepEqual([handled.body, handled.headers['set-cookie']], ['unknown: STATE_UNAVAILABLE', undefined])
+    for (const ask of everything(away)) assertUnavailable(await ask())
+    await away.proxy.accept()
+    await until(() => away.connection.up, 'Redis is up')
+    assert.equal((await away.known.get('/name')).body, 'ada')
+  })
+
+  test('are served by a worker that has no secret yet, because Redis was never there', async (t) => {
+    const redis = await startRedis(t)
+    const settled = await startApp(t, { redis, routes: mixed })
+    const known = new Visitor(settled.app)
+    await known.post('/session', { name: 'ada' })
+    const proxy = await RedisProxy.start(t, redis.url)
+    await proxy.refuse()
+    const env = { REDIS_TIMEOUT: `${REDIS_TIMEOUT}` }
+    const { app, connection } = await startApp(t, { redis, url: proxy.url, env, routes: mixed })
+    await assertServes(app, known)
+    await proxy.accept()
+    await until(() => connection.up, 'Redis is up')
+    assert.equal((await new Visitor(app, known.cookie).get('/name')).body, 'ada')
+  })
 })
 
 describe('a worker that starts while Redis is away', () => {
