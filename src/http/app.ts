@@ -168,10 +168,9 @@ function decorate(app: FastifyInstance, deps: AppDeps, store: SafeSessionStore):
 function appScope({ redis, sessionSecrets, served }: AppDeps, store: SafeSessionStore): FastifyPluginAsync {
   return async (scope) => {
     refuseInMaintenance(scope)
-    refuseCrossSite(scope)
-    // Forms of other sites can send text/plain, and no route here expects it.
-    scope.removeContentTypeParser('text/plain')
     if (served.options.sessions !== false) await scope.register(sessions, { redis, sessionSecrets, store })
+    // After the sessions: it runs before a session is loaded.
+    if (served.options.crossSiteCheck !== false) refuseCrossSite(scope)
     // In a scope of its own, so that it may have decorators of the same names.
     await scope.register(async (inner) => {
       await inner.register(served.plugin)

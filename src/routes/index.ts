@@ -10,6 +10,8 @@ import { session } from './session.ts'
  * them.
  */
 const routes: FastifyPluginAsync = async (app) => {
+  // No route here reads text/plain, which forms of any site can send.
+  app.removeContentTypeParser('text/plain')
   await app.register(home)
   await app.register(hits)
   await app.register(session)
