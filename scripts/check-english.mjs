@@ -39,6 +39,9 @@ const TEXT = /\.(ts|js|mjs|md|html|yml|sh|service|socket)$|\.env\.example$/
 /** These files quote what is forbidden. */
 const QUOTING = new Set(['scripts/check-english.mjs', join('test', 'unit', 'english.test.ts')])
 
+/** Code of other people: packages, and starter apps as their authors wrote them. */
+const FOREIGN = [/\/(node_modules|\.next)\//, /^test\/compat\/apps\/starters\//]
+
 /** @returns one line per finding: file, line number, what is wrong */
 export function findings(root) {
   return PLACES.flatMap((place) => filesIn(root, place))
@@ -81,6 +84,7 @@ function filesIn(root, place) {
   if (!stat.isDirectory()) return [place]
   return readdirSync(path, { recursive: true })
     .map((file) => join(place, file))
+    .filter((file) => !FOREIGN.some((pattern) => pattern.test(file)))
     .filter((file) => statSync(join(root, file)).isFile())
 }
 

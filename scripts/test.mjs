@@ -1,4 +1,4 @@
-// Runs compiled tests: all but test/long, or the files whose path contains one of the arguments ("unit/plan", "long/").
+// Runs compiled tests: all but test/long and test/compat, or the files whose path contains one of the arguments ("unit/plan", "long/").
 // Arguments that begin with "--" go to node, for example --test-name-pattern=reload.
 //
 // Files that assert times (they import test/helpers/timed.ts) run first, two at a time and without coverage. All other files follow,
@@ -17,6 +17,7 @@ const LONG_FILE_TIMEOUT_MS = 7_200_000
 const options = process.argv.slice(2).filter((argument) => argument.startsWith('--'))
 const wanted = process.argv.slice(2).filter((argument) => !argument.startsWith('--'))
 const isLong = (file) => file.startsWith(join(TESTS, 'long/'))
+const isCompat = (file) => file.startsWith(join(TESTS, 'compat/'))
 const isTimed = (file) => !isLong(file) && /\bfrom '[./]+\/helpers\/timed\.js'/.test(readFileSync(file, 'utf8'))
 
 const files = readdirSync(TESTS, { recursive: true })
@@ -24,6 +25,7 @@ const files = readdirSync(TESTS, { recursive: true })
   .map((name) => join(TESTS, name))
   .filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)))
   .filter((file) => !isLong(file) || wanted.some((part) => part.startsWith('long/')))
+  .filter((file) => !isCompat(file) || wanted.some((part) => part.startsWith('compat/')))
 
 const durations = readDurations()
 const totals = { pass: 0, fail: 0, cancelled: 0, skipped: 0, todo: 0 }
@@ -65,7 +67,10 @@ async function runFile(file, env) {
   })
   let output = ''
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => (output += text))
-  const timeout = setTimeout(() => child.kill('SIGKILL'), isLong(file) ? LONG_FILE_TIMEOUT_MS : FILE_TIMEOUT_MS)
+  const timeout = setTimeout(
+    () => child.kill('SIGKILL'),
+    isLong(file) || isCompat(file) ? LONG_FILE_TIMEOUT_MS : FILE_TIMEOUT_MS
+  )
   const status = await new Promise((resolve) => child.on('close', resolve))
   clearTimeout(timeout)
   durations[file] = Number(seconds(begin))
