@@ -1,31 +1,62 @@
 /**
  * What an app may say about the service around it: `export const muster` of its module, or the second argument of `defineApp`.
- * Everything that the service adds is on for an app that says nothing.
+ * Everything that the service adds is on for an app that says nothing. docs/reference/app-options.md has an example of each.
  */
 export interface AppOptions {
   /** Sessions for routes that do not say `config: { session: false }`. Default: true. */
   sessions?: boolean
-  /** Headers such as `Content-Security-Policy` in every response. Default: true. */
+  /** The security headers of every response, such as `Content-Security-Policy`, and `Cache-Control: no-store`. Default: true. */
   securityHeaders?: boolean
-  /** `Content-Security-Policy` of HTML for which the app sets none; default: the page may use its own origin only. */
-  contentSecurityPolicy?: string
-  /** Refuses pages of other sites that change something. Default: true. */
+  /**
+   * The `Content-Security-Policy` of HTML for which the app sets none; false: HTML has no policy. Default: the page may use its
+   * own origin, and inline scripts and styles.
+   */
+  contentSecurityPolicy?: string | false
+  /** Refuses requests of pages of other sites that change something. Default: true. */
   crossSiteCheck?: boolean
   /** RATE_LIMIT, and `config.rateLimit` of routes. Default: true. */
   rateLimit?: boolean
-  /** Answers 405 and OPTIONS for paths that have other methods only. Default: true. */
+  /** Answers 405 instead of 404 for methods that a path lacks, and `OPTIONS` with those that it has. Default: true. */
   methodCheck?: boolean
-  /** The limits of JSON bodies: depth, and keys that change prototypes. Default: true. */
-  jsonLimits?: boolean
-  /** The OpenAPI document; false: none. */
-  openapi?: false | { title?: string; version?: string; description?: string }
-  /** Other paths for routes of the service; false: the route does not exist. */
-  paths?: {
-    livez?: string | false
-    readyz?: string | false
-    healthz?: string | false
-    metrics?: string | false
-    /** The OpenAPI document; default: `/docs/json`. */
-    openapi?: string | false
-  }
+  /** Refuses JSON bodies that are nested deeper than 100. Default: true. */
+  jsonDepthCheck?: boolean
+  /** What the OpenAPI document says about the app; false: there is no document and no `/docs`. */
+  openapi?: OpenApiInfo | false
+  /** Other paths for the routes of the service; false: the service does not have the route. */
+  paths?: ServicePaths
 }
+
+/** The OpenAPI document describes the app by these texts. Defaults: name, version and description in the app's package.json. */
+export interface OpenApiInfo {
+  title?: string
+  version?: string
+  description?: string
+}
+
+/** Paths of the service's own routes. Each starts with a slash. */
+export interface ServicePaths {
+  /** Whether this worker responds. Default: `/livez`. */
+  livez?: string | false
+  /** Whether the service takes traffic. Default: `/readyz`. */
+  readyz?: string | false
+  /** The same as `readyz`. Default: `/healthz`. */
+  healthz?: string | false
+  /** Metrics for Prometheus. Default: `/metrics`. */
+  metrics?: string | false
+  /** The OpenAPI document as JSON. Default: `/docs/json`. */
+  openapi?: string | false
+  /** The OpenAPI document as a page; it exists with ADMIN_TOKEN or ADMIN_READ_TOKEN. Default: `/docs`. */
+  docs?: string | false
+  /** The console, and the prefix of the admin plane; both exist with ADMIN_TOKEN or ADMIN_READ_TOKEN. Default: `/admin`. */
+  admin?: string | false
+}
+
+export const DEFAULT_PATHS = {
+  livez: '/livez',
+  readyz: '/readyz',
+  healthz: '/healthz',
+  metrics: '/metrics',
+  openapi: '/docs/json',
+  docs: '/docs',
+  admin: '/admin'
+} as const satisfies Required<ServicePaths>

@@ -16,6 +16,7 @@ import type { RedisClient, RedisConnection } from '../state/redis/redis-connecti
 import { SafeSessionStore } from '../state/sessions/session-store.ts'
 import type { SharedState } from '../state/shared/shared-state.ts'
 import type { AppOptions } from './app-options.ts'
+import { checkServed } from './check-app-options.ts'
 import { answerClientError, type ServerConnections } from './client-errors.ts'
 import { handleErrors } from './error-handling.ts'
 import { consolePage } from './pages/console-page.ts'
@@ -32,11 +33,15 @@ import { measureCertificate, measureRefusals } from './plugins/metrics/connectio
 import { metrics } from './plugins/metrics/metrics-endpoint.ts'
 import { measureRequests } from './plugins/metrics/request-metrics.ts'
 import { measureState } from './plugins/metrics/state-metrics.ts'
-import { openapi } from './plugins/openapi.ts'
+import { createOpenApi, type DescribeRoutes, openapi } from './plugins/openapi.ts'
 import { identifyClients } from './plugins/security/client-identity.ts'
 import { refuseCrossSite } from './plugins/security/same-origin.ts'
 import { createSessions } from './plugins/session/app-sessions.ts'
 import { sessions } from './plugins/session/session-plugin.ts'
+import { answerNotFound } from './routing/not-found.ts'
+import { RouteIndex } from './routing/route-index.ts'
+import { ServiceRoutes } from './routing/service-routes.ts'
+import { passedServerOptions } from './server-options.ts'
 
 /** Identifies a worker. Answers contain it, so that people see which worker served them. */
 export interface WorkerInfo {
@@ -103,13 +108,15 @@ declare module 'fastify' {
 
 /** Builds the app, ready to listen or to inject, from an explicit, ordered list of plugins. It knows nothing of processes. */
 export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
-  const { config, connections, redis, registry, shared } = deps
+  const { config, connections, redis, registry, served, shared } = deps
+  checkServed(served)
   const app = createFastify(deps)
   const forwardedOf = identifyClients(app, config.http)
   const store = new SafeSessionStore({ connection: redis, log: app.log, ...config.session })
   decorate(app, deps, store)
 
-  const refuseOtherMethods = handleErrors(app)
+  const index = new RouteIndex(app)
+  handleErrors(app)
   await app.register(completion)
   await app.register(requestLog)
   await app.register(inFlight)
@@ -121,31 +128,46 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   })
   measureState(registry, { redis, hits: shared.hits, store })
   await app.register(limits, { config, forwardedOf })
-  if (config.adminPort && connections) separatePorts(app, (socket) => connections.isAdminSocket(socket))
+  const isAtPort = config.adminPort && connections && separatePorts(app, (socket) => connections.isAdminSocket(socket))
   await app.register(rateLimit, deps)
-  await app.register(openapi)
+  const describe = createOpenApi(app)
   // Before the routes of the service, so that a path of the app wins.
   await app.register(appScope(deps, store))
-  await app.register(metrics, deps)
-  await app.register(health)
-  await app.register(admin, deps)
-  await app.register(consolePage, deps)
+  const routes = await addServiceRoutes(app, index, describe, deps)
+  await answerNotFound(app, { index, isAtPort, methodCheck: served.options.methodCheck !== false })
   createRouteSeries()
-  refuseOtherMethods()
   await app.ready()
+  if (deps.worker.slot === 0 && routes.leftToApp.length > 0) {
+    app.log.info({ routes: routes.leftToApp }, 'routes of the service left to the app')
+  }
   return app
+}
+
+/** Adds the service's own routes, except those that the app has. */
+async function addServiceRoutes(
+  app: FastifyInstance,
+  index: RouteIndex,
+  describe: DescribeRoutes,
+  deps: AppDeps
+): Promise<ServiceRoutes> {
+  const routes = new ServiceRoutes(index, deps.served.options)
+  await app.register(metrics, { ...deps, routes })
+  await app.register(health, { routes })
+  await app.register(openapi, { describe, routes })
+  await app.register(admin, { ...deps, describe, routes })
+  await app.register(consolePage, { ...deps, routes })
+  return routes
 }
 
 function createFastify({ config, log, served, serverFactory, connections }: AppDeps): FastifyInstance {
   return Fastify({
-    ...served.serverOptions,
+    ...passedServerOptions(served.serverOptions),
     loggerInstance: log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true }),
     genReqId: requestIdOf,
-    bodyLimit: config.http.bodyBytes,
+    bodyLimit: served.serverOptions.bodyLimit ?? config.http.bodyBytes,
     keepAliveTimeout: config.http.keepAliveMs,
     requestTimeout: config.http.requestMs,
-    routerOptions: { ignoreTrailingSlash: true, ...served.serverOptions.routerOptions },
     ...(serverFactory && { serverFactory }),
     clientErrorHandler: (error, socket) => answerClientError(error, socket, connections)
   })

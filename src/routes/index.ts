@@ -1,4 +1,4 @@
-import type { FastifyPluginAsync } from 'fastify'
+import type { FastifyPluginAsync, FastifyServerOptions } from 'fastify'
 import { digest } from './digest.ts'
 import { events } from './events.ts'
 import { hits } from './hits.ts'
@@ -18,5 +18,8 @@ const routes: FastifyPluginAsync = async (app) => {
   await app.register(digest)
   await app.register(events)
 }
+
+/** A trailing slash does not change the path. */
+export const options: FastifyServerOptions = { routerOptions: { ignoreTrailingSlash: true } }
 
 export default routes

@@ -16,7 +16,10 @@ const FIND_PLACE_TIMEOUT_MS = 5000
  * @throws StartupError when the module has a syntax error or its default export is not a function
  */
 export async function loadApp(path: string | undefined): Promise<ServedApp> {
-  if (!path) return { plugin: (await import('../routes/index.ts')).default, serverOptions: {}, options: {} }
+  if (!path) {
+    const example = await import('../routes/index.ts')
+    return { plugin: example.default, serverOptions: example.options, options: {} }
+  }
   const url = pathToFileURL(path)
   const module = (await import(url.href).catch(async (error: unknown) => {
     if (!(error instanceof SyntaxError)) throw error

@@ -1,7 +1,13 @@
 import { randomUUID } from 'node:crypto'
 import type { AddressInfo } from 'node:net'
 import type { TestContext } from 'node:test'
-import type { FastifyInstance, FastifyPluginAsync, InjectOptions, LightMyRequestResponse } from 'fastify'
+import type {
+  FastifyInstance,
+  FastifyPluginAsync,
+  FastifyServerOptions,
+  InjectOptions,
+  LightMyRequestResponse
+} from 'fastify'
 import type { Redis } from 'ioredis'
 import { type Logger, pino } from 'pino'
 import type { CommandRegistry } from '../../src/admin/registry.ts'
@@ -12,7 +18,7 @@ import type { AppOptions as ServedAppOptions } from '../../src/http/app-options.
 import type { PrimaryClient } from '../../src/http/plugins/admin/admin-routes.ts'
 import { createRegistry, readRegistry } from '../../src/http/plugins/metrics/metric-registry.ts'
 import type { Collection, ServiceView, WorkerRequestCount } from '../../src/ipc/messages.ts'
-import exampleRoutes from '../../src/routes/index.ts'
+import exampleRoutes, { options as exampleOptions } from '../../src/routes/index.ts'
 import { RedisConnection } from '../../src/state/redis/redis-connection.ts'
 import { SessionSecrets } from '../../src/state/sessions/session-secrets.ts'
 import { SharedState } from '../../src/state/shared/shared-state.ts'
@@ -33,6 +39,8 @@ export interface AppOptions {
   env?: Record<string, string>
   /** In place of the example's routes. */
   routes?: FastifyPluginAsync
+  /** Options of Fastify that the app exports; default: those of the example, unless there are `routes`. */
+  serverOptions?: FastifyServerOptions
   /** What the app says about the service around it. */
   appOptions?: ServedAppOptions
   slot?: number
@@ -73,6 +81,7 @@ export interface TestApp {
 /** The real app on a real Redis, wired as a worker does it; closed after the test. */
 export async function startApp(t: TestContext, options: AppOptions = {}): Promise<TestApp> {
   const { env = {}, routes = exampleRoutes, slot = 0, beatMs = 0, onLog } = options
+  const { serverOptions = options.routes ? {} : exampleOptions } = options
   const server = options.redis ?? (await startRedis(t))
   const config = loadConfig({ ...CALM, ...env })
   const log = options.log ?? (onLog ? pino({ level: 'info' }, { write: onLog }) : pino({ level: 'silent' }))
@@ -130,7 +139,7 @@ export async function startApp(t: TestContext, options: AppOptions = {}): Promis
     draining: draining.signal,
     ...(options.commands && { commands: options.commands }),
     primary: options.primary ?? { command: () => Promise.reject(primaryAway(undefined)), watch: () => () => {} },
-    served: { plugin: routes, serverOptions: {}, options: options.appOptions ?? {} }
+    served: { plugin: routes, serverOptions, options: options.appOptions ?? {} }
   })
   close = () => {
     // Fastify knows nothing of a port that it did not open itself.

@@ -20,15 +20,20 @@ const FILES = [
  * `GET /admin`: the console for operators. The page itself contains nothing about the service: it asks the admin plane, with
  * the operator's token. Without configured tokens the path does not exist.
  */
-export const consolePage: FastifyPluginAsync<Pick<AdminOptions, 'config'>> = async (app, { config }) => {
+export const consolePage: FastifyPluginAsync<Pick<AdminOptions, 'config' | 'routes'>> = async (
+  app,
+  { config, routes }
+) => {
   const { controlTokens = [], readTokens = [] } = config.admin
   if (controlTokens.length + readTokens.length === 0) return
+  const url = routes.claim('admin')
+  if (!url) return
   onlyAtAdminPort(app)
   const template = readAsset(new URL('console.html', FOLDER))
-  const { console: js, style: css, 'console-icon': icon } = serveAssets(app, FOLDER, FILES, '/admin/assets/')
-  const page = assetFrom(fillTemplate(template.content, { js: js!, css: css!, icon: icon! }), template.type)
+  const { console: js, style: css, 'console-icon': icon } = serveAssets(app, FOLDER, FILES, `${url}/assets/`)
+  const page = assetFrom(fillTemplate(template.content, { js: js!, css: css!, icon: icon!, url }), template.type)
   const schema = { summary: 'The console, a page that asks for a token', tags: ['admin'] }
-  app.get('/admin', { config: { session: false, quiet: true }, schema }, (request, reply) =>
+  app.get(url, { config: { session: false, quiet: true }, schema }, (request, reply) =>
     sendAsset(request, reply.header('content-security-policy', PAGE_POLICY), page, 'no-cache')
   )
 }

@@ -1,15 +1,18 @@
 import type { FastifyPluginAsync } from 'fastify'
 import type { ServiceView } from '../../ipc/messages.ts'
+import type { ServiceRoutes } from '../routing/service-routes.ts'
 
 /**
  * `/livez` answers for this process. `/readyz` and `/healthz` answer for the whole service, the same from every worker;
  * `?verbose` adds the single checks.
  */
-export const health: FastifyPluginAsync = async (app) => {
+export const health: FastifyPluginAsync<{ routes: ServiceRoutes }> = async (app, { routes }) => {
   const config = { quiet: true, bypassLimits: true, port: 'both' } as const
-  app.get('/livez', { config }, async () => ({ status: 'ok' }))
+  const livez = routes.claim('livez')
+  if (livez) app.get(livez, { config }, async () => ({ status: 'ok' }))
 
-  for (const url of ['/readyz', '/healthz']) {
+  for (const url of [routes.claim('readyz'), routes.claim('healthz')]) {
+    if (!url) continue
     app.get<{ Querystring: { verbose?: string } }>(url, { config }, async (request, reply) => {
       const view = app.cluster()
       const verbose = request.query.verbose !== undefined && { checks: checksOf(view) }

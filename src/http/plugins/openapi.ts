@@ -1,31 +1,38 @@
 import { createRequire } from 'node:module'
-import Fastify, { type FastifyInstance, type RouteOptions } from 'fastify'
-import fp from 'fastify-plugin'
+import Fastify, { type FastifyInstance, type FastifyPluginAsync, type RouteOptions } from 'fastify'
+import type { ServiceRoutes } from '../routing/service-routes.ts'
 
-declare module 'fastify' {
-  interface FastifyInstance {
-    /** Describes every route of the service as an OpenAPI document, from the schemas of the routes. */
-    openapi: () => Promise<object>
-  }
-}
+/** Returns the OpenAPI document of all routes. */
+export type DescribeRoutes = () => Promise<object>
 
-/** `GET /docs/json`: the OpenAPI document. It is made at the first request and kept. */
-export const openapi = fp(async (app) => {
+/**
+ * Describes every route as an OpenAPI document, from the schemas of the routes. Call it before the routes are added.
+ * @returns a function that makes the document at its first call, and keeps it
+ */
+export function createOpenApi(app: FastifyInstance): DescribeRoutes {
   const routes: RouteOptions[] = []
   const scopes: FastifyInstance[] = [app]
   app.addHook('onRoute', (route) => void routes.push(route))
   app.addHook('onRegister', (scope) => void scopes.push(scope))
   let document: Promise<object> | undefined
-  app.decorate('openapi', () => {
+  return () => {
     document ??= describeRoutes(routes, scopes).catch((error: unknown) => {
       document = undefined
       throw error
     })
     return document
-  })
+  }
+}
+
+/** `GET /docs/json`: the OpenAPI document. */
+export const openapi: FastifyPluginAsync<{ describe: DescribeRoutes; routes: ServiceRoutes }> = async (
+  app,
+  { describe, routes }
+) => {
+  const url = routes.claim('openapi')
   const schema = { summary: 'The OpenAPI document', tags: ['docs'] }
-  app.get('/docs/json', { config: { port: 'admin' }, schema }, () => app.openapi())
-})
+  if (url) app.get(url, { config: { port: 'admin' }, schema }, describe)
+}
 
 /** Makes the document with a second Fastify app and @fastify/swagger. Both are loaded now: most workers never need them. */
 async function describeRoutes(routes: readonly RouteOptions[], scopes: readonly FastifyInstance[]): Promise<object> {
@@ -61,7 +68,7 @@ function addRoute(app: FastifyInstance, { url, method, schema = {}, config = {} 
 type Operation = { summary?: string; description?: string; requestBody?: unknown }
 
 /** Renders the document as a page that needs no script. */
-export function renderDocsPage({ paths = {} }: { paths?: object }): string {
+export function renderDocsPage({ paths = {} }: { paths?: object }, jsonPath: string | false): string {
   const rows = Object.entries(paths as Record<string, Record<string, Operation>>).flatMap(([path, operations]) =>
     Object.entries(operations).map(([method, { summary = '', description = '', requestBody }]) => {
       const body = requestBody === undefined ? '' : JSON.stringify(requestBody, null, 1)
@@ -72,8 +79,9 @@ export function renderDocsPage({ paths = {} }: { paths?: object }): string {
       return `<tr><td>${cells.join('<td>')}<td><pre>${escapeHtml(body)}</pre>`
     })
   )
+  const link = jsonPath ? `<p>As OpenAPI: <a href="${jsonPath}">${jsonPath}</a>` : ''
   return `<!doctype html><html lang="en"><meta charset="utf-8"><title>muster: routes</title><h1>Routes</h1>
-<p>As OpenAPI: <a href="/docs/json">/docs/json</a><table><tr><th>Route<th>Description<th>Body${rows.join('\n')}</table></html>`
+${link}<table><tr><th>Route<th>Description<th>Body${rows.join('\n')}</table></html>`
 }
 
 const ENTITIES: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' }

@@ -30,7 +30,7 @@ export async function messageOf(response) {
  * @throws Error when the service refused the command
  */
 async function command(name, args) {
-  const response = await fetchWithToken(`/admin/commands/${name}`, {
+  const response = await fetchWithToken(`/commands/${name}`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify(args)
@@ -119,7 +119,7 @@ async function offerFile({ path }, line) {
 }
 
 async function saveFile(name) {
-  const response = await fetchWithToken(`/admin/files/${name}`)
+  const response = await fetchWithToken(`/files/${name}`)
   if (!response.ok) throw new Error(await messageOf(response))
   const link = element('a', { href: URL.createObjectURL(await response.blob()), download: name })
   link.click()

@@ -34,8 +34,13 @@ function storeToken(value) {
   } catch {} // storage may be forbidden
 }
 
+/** @param path below that of the page */
 const fetchWithToken = (path, options = {}) =>
-  fetch(path, { ...options, cache: 'no-store', headers: { ...options.headers, authorization: `Bearer ${token}` } })
+  fetch($('enter').getAttribute('action') + path, {
+    ...options,
+    cache: 'no-store',
+    headers: { ...options.headers, authorization: `Bearer ${token}` }
+  })
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
 
@@ -87,7 +92,7 @@ async function follow() {
   while (!signal.aborted) {
     let pauseMs = RETRY_MS
     try {
-      const response = await fetchWithToken('/admin/events', { signal })
+      const response = await fetchWithToken('/events', { signal })
       if (response.status === 401) return signOut('This token is refused.')
       if (!response.ok) {
         pauseMs = response.headers.get('retry-after') * 1000 || RETRY_MS

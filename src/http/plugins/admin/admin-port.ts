@@ -1,6 +1,5 @@
 import type { Socket } from 'node:net'
-import type { FastifyInstance } from 'fastify'
-import { notFound } from '../../../common/errors.ts'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -17,24 +16,31 @@ export function onlyAtAdminPort(scope: FastifyInstance): void {
 }
 
 /**
- * Answers 404 at the port to which a route does not belong. Call it before the routes are added.
+ * Answers 404 at the port to which a route does not belong, as if there were no such route. Call it before the routes are
+ * added.
  * @param isAdminSocket whether a connection was accepted at ADMIN_PORT
+ * @returns a function that returns whether a route belongs to the port of a request
  */
-export function separatePorts(app: FastifyInstance, isAdminSocket: (socket: Socket) => boolean): void {
+export function separatePorts(
+  app: FastifyInstance,
+  isAdminSocket: (socket: Socket) => boolean
+): (route: { url: string }, request: FastifyRequest) => boolean {
   const routes: { url: string; config?: { port?: 'admin' | 'both' } }[] = []
-  /** By URL, so that the routes that answer 405 for other methods belong to the same port. */
+  /** By URL, so that all methods of a path belong to the same port. */
   const portsByUrl = new Map<string, 'admin' | 'both'>()
   app.addHook('onRoute', (route) => void routes.push(route))
   app.addHook('onReady', async () => {
     // The config is complete only now: hooks of inner scopes change it after the hook above has run.
     for (const { url, config } of routes.splice(0)) if (config?.port) portsByUrl.set(url, config.port)
   })
-  app.addHook('onRequest', (request, _reply, done) => {
-    const { url } = request.routeOptions
-    if (url === undefined) return done()
+  const isAtPort = (url: string, request: FastifyRequest) => {
     const routePort = portsByUrl.get(url) ?? 'service'
-    const requestPort = isAdminSocket(request.raw.socket) ? 'admin' : 'service'
-    if (routePort === 'both' || routePort === requestPort) return done()
-    done(notFound(request.method, request.url.split('?', 1)[0] as string))
+    return routePort === 'both' || routePort === (isAdminSocket(request.raw.socket) ? 'admin' : 'service')
+  }
+  app.addHook('onRequest', (request, reply, done) => {
+    const { url } = request.routeOptions
+    if (url === undefined || isAtPort(url, request)) return done()
+    reply.callNotFound()
   })
+  return ({ url }, request) => isAtPort(url, request)
 }

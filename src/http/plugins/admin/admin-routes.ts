@@ -2,7 +2,14 @@ import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import type { Socket } from 'node:net'
 import { join } from 'node:path'
-import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
+import type {
+  FastifyInstance,
+  FastifyPluginAsync,
+  FastifyReply,
+  FastifyRequest,
+  RouteHandlerMethod,
+  RouteOptions
+} from 'fastify'
 import type { Command } from '../../../admin/command.ts'
 import { errorAnswer } from '../../../admin/command-error.ts'
 import type { CommandRegistry } from '../../../admin/registry.ts'
@@ -13,7 +20,8 @@ import type { AdminEvent, Caller, CommandAnswer } from '../../../ipc/messages.ts
 import type { RedisConnection } from '../../../state/redis/redis-connection.ts'
 import { Attempts } from '../../../state/shared/attempts.ts'
 import { openEventStream } from '../../pages/event-stream.ts'
-import { renderDocsPage } from '../openapi.ts'
+import type { ServiceRoutes } from '../../routing/service-routes.ts'
+import { type DescribeRoutes, renderDocsPage } from '../openapi.ts'
 import { Tokens } from '../security/tokens.ts'
 import { requireToken } from './admin-guard.ts'
 import { onlyAtAdminPort } from './admin-port.ts'
@@ -39,6 +47,8 @@ export interface AdminOptions {
   primary: PrimaryClient
   /** Undefined: all commands. */
   commands?: CommandRegistry
+  routes: ServiceRoutes
+  describe: DescribeRoutes
 }
 
 /** The names of files that commands write. */
@@ -53,7 +63,7 @@ const READABLE = { level: 'read', quiet: true, bypassLimits: true } as const
  * token. Without configured tokens none of these paths exists.
  */
 export const admin: FastifyPluginAsync<AdminOptions> = async (app, options) => {
-  const { config, redis, primary } = options
+  const { config, redis, primary, routes } = options
   const tokens = new Tokens({ control: config.admin.controlTokens, read: config.admin.readTokens })
   if (!tokens.any) return
   // Loading all commands takes 15 ms of CPU (Node 20): workers without an admin plane save it.
@@ -68,59 +78,83 @@ export const admin: FastifyPluginAsync<AdminOptions> = async (app, options) => {
     if (typeof args !== 'object' || args === null) return errorAnswer(400, 'the arguments must be a JSON object')
     return primary.command(name, args, request.operator, request.raw.socket)
   }
-  addCommandRoutes(app, commands, run)
-  addStatusRoute(app, commands, run)
+  addDocsRoute(app, options)
+  const prefix = routes.pathOf('admin')
+  if (prefix === false) return
+  /** Adds a route, unless the app has one there. */
+  const addRoute: AddRoute = (route) => {
+    const url = `${prefix}/${route.url}`
+    if (routes.claimUrl(url)) app.route({ ...route, url })
+  }
+  addCommandRoutes(addRoute, commands, run)
+  addStatusRoute(addRoute, commands, run)
   const eventsSchema = { summary: 'Server-sent events: status every second, journal and audit', tags: ['admin'] }
-  app.get('/admin/events', { config: READABLE, schema: eventsSchema }, (_request, reply) =>
-    streamEvents(app, reply, primary)
-  )
-  addFileRoute(app, config.runDir)
-  const docsSchema = { summary: 'The OpenAPI document as a page', tags: ['docs'] }
-  app.get('/docs', { config: READABLE, schema: docsSchema }, async (_request, reply) =>
-    reply.type('text/html; charset=utf-8').send(renderDocsPage(await app.openapi()))
+  addRoute({
+    method: 'GET',
+    url: 'events',
+    config: READABLE,
+    schema: eventsSchema,
+    handler: (_request, reply) => streamEvents(app, reply, primary)
+  })
+  addFileRoute(addRoute, config.runDir)
+}
+
+function addDocsRoute(app: FastifyInstance, { routes, describe }: AdminOptions): void {
+  const url = routes.claim('docs')
+  const schema = { summary: 'The OpenAPI document as a page', tags: ['docs'] }
+  if (!url) return
+  app.get(url, { config: READABLE, schema }, async (_request, reply) =>
+    reply.type('text/html; charset=utf-8').send(renderDocsPage(await describe(), routes.pathOf('openapi')))
   )
 }
+
+/** @param route its URL is relative to the prefix of the admin plane */
+type AddRoute = (route: RouteOptions) => void
 
 type RunCommand = (name: string, args: unknown, request: FastifyRequest) => Promise<CommandAnswer>
 
-function addCommandRoutes(app: FastifyInstance, { commands }: CommandRegistry, run: RunCommand): void {
+function addCommandRoutes(addRoute: AddRoute, { commands }: CommandRegistry, run: RunCommand): void {
   for (const command of commands) {
     const { name, level } = command
     const config = { level, bypassLimits: true } as const
-    app.post(`/admin/commands/${name}`, { config, schema: schemaOf(command) }, async (request, reply) => {
+    const handler: RouteHandlerMethod = async (request, reply) => {
       const { statusCode, body } = await run(name, request.body === undefined ? {} : request.body, request)
       return reply.code(statusCode).send(body)
-    })
+    }
+    addRoute({ method: 'POST', url: `commands/${name}`, config, schema: schemaOf(command), handler })
   }
   // The primary refuses unknown names, with the message that all transports have.
   const config = { level: 'read', bypassLimits: true } as const
-  app.all('/admin/commands/*', { config, schema: { hide: true } }, async (request, reply) => {
+  const handler: RouteHandlerMethod = async (request, reply) => {
     const name = String((request.params as { '*': string })['*'])
     const { statusCode, body } = await run(name, {}, request)
     return reply.code(statusCode).send(body)
-  })
+  }
+  addRoute({ method: 'POST', url: 'commands/*', config, schema: { hide: true }, handler })
 }
 
-function addStatusRoute(app: FastifyInstance, commands: CommandRegistry, run: RunCommand): void {
+function addStatusRoute(addRoute: AddRoute, commands: CommandRegistry, run: RunCommand): void {
   const schema = { summary: commands.get('status').summary, tags: ['admin'] }
-  app.get('/admin/status', { config: READABLE, schema }, async (request, reply) => {
+  const handler: RouteHandlerMethod = async (request, reply) => {
     const { statusCode, body } = await run('status', {}, request)
     const answer = 'result' in body ? { ...(body.result as object), missing: body.missing } : body
     return reply.code(statusCode).send(answer)
-  })
+  }
+  addRoute({ method: 'GET', url: 'status', config: READABLE, schema, handler })
 }
 
-function addFileRoute(app: FastifyInstance, folder: string): void {
+function addFileRoute(addRoute: AddRoute, folder: string): void {
   const config = { level: 'control', bypassLimits: true } as const
   const schema = { summary: 'A file that profile, heap or report has written', tags: ['admin'] }
-  app.get<{ Params: { file: string } }>('/admin/files/:file', { config, schema }, async (request, reply) => {
-    const { file } = request.params
+  const handler: RouteHandlerMethod = async (request, reply) => {
+    const { file } = request.params as { file: string }
     const path = join(folder, file)
     const found = FILE_NAME.test(file) && (await stat(path).catch(() => undefined))
     if (!found) throw notFound(request.method, request.url)
     void reply.header('content-length', found.size).header('content-disposition', `attachment; filename="${file}"`)
     return reply.type('application/json').send(createReadStream(path))
-  })
+  }
+  addRoute({ method: 'GET', url: 'files/:file', config, schema, handler })
 }
 
 /** Sends events as they happen. A client that does not read misses status events, and is disconnected in the end. */

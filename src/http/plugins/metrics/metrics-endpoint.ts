@@ -1,10 +1,10 @@
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
-import type { FastifyRequest } from 'fastify'
-import fp from 'fastify-plugin'
+import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
 import { HttpError, unauthorized } from '../../../common/errors.ts'
 import type { Config } from '../../../config/load.ts'
 import type { Collection } from '../../../ipc/messages.ts'
+import type { ServiceRoutes } from '../../routing/service-routes.ts'
 import { bearerOf, Tokens } from '../security/tokens.ts'
 import { OPENMETRICS, render, TEXT } from './metrics-page.ts'
 
@@ -12,6 +12,7 @@ export interface MetricsOptions {
   config: Pick<Config, 'metricsTokens'>
   /** Collects the metrics of all processes. Rejects when the primary does not answer. */
   collectMetrics: () => Promise<Collection>
+  routes: ServiceRoutes
 }
 
 /** Matches `Accept-Encoding` unless it gives gzip the quality 0. */
@@ -23,7 +24,9 @@ const compress = promisify(gzip)
  * `GET /metrics`: the series of all workers and of the primary on one page, the same from every worker. Requests that arrive
  * during a collection share it.
  */
-export const metrics = fp<MetricsOptions>(async (app, { config, collectMetrics }) => {
+export const metrics: FastifyPluginAsync<MetricsOptions> = async (app, { config, collectMetrics, routes }) => {
+  const url = routes.claim('metrics')
+  if (!url) return
   const tokens = new Tokens({ read: config.metricsTokens })
   const requireToken = async (request: FastifyRequest) => {
     if (tokens.any && tokens.levelOf(bearerOf(request)) === undefined) throw unauthorized()
@@ -36,7 +39,7 @@ export const metrics = fp<MetricsOptions>(async (app, { config, collectMetrics }
     return running
   }
   app.get(
-    '/metrics',
+    url,
     { config: { quiet: true, bypassLimits: true, port: 'admin' }, onRequest: requireToken },
     async (request, reply) => {
       const collection = await collectShared().catch((cause: unknown) => {
@@ -51,4 +54,4 @@ export const metrics = fp<MetricsOptions>(async (app, { config, collectMetrics }
       return reply.header('content-encoding', 'gzip').send(await compress(page))
     }
   )
-})
+}

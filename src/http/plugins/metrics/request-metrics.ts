@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { Counter, Gauge, type Registry } from 'prom-client'
+import { routeOf } from '../../routing/not-found.ts'
 import { CachedHistogram, type Distribution } from './cached-histogram.ts'
 
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10]
@@ -32,7 +33,7 @@ export function measureRequests(app: FastifyInstance): () => void {
   })
 
   app.completion.observe((request, reply, { ms, aborted }) => {
-    const route = series.of(request.method, request.routeOptions.url ?? '')
+    const route = series.of(request.method, routeOf(request))
     if (aborted) route.aborted.inc()
     else observe(route, request, reply, ms)
   })
