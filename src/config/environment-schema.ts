@@ -176,7 +176,8 @@ export const environmentSchema = {
     SIGN_IN_LIMIT: orOff(60, 'sign-in attempts of one address per RATE_WINDOW'),
     RATE_EXEMPT: string({
       default: '127.0.0.0/8,::1',
-      description: 'comma-separated addresses or CIDR ranges without rate limits; behind a proxy set TRUST_PROXY too'
+      description:
+        'comma-separated addresses or CIDR ranges without RATE_LIMIT and SIGN_IN_LIMIT; behind a proxy set TRUST_PROXY too'
     }),
     DRAIN_TIMEOUT: ms(20_000, 1, 'a draining worker cuts the remaining connections after this time'),
     LAME_DUCK: ms(0, 0, 'time after SIGTERM in which connections are still accepted while /readyz is already 503'),

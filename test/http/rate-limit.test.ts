@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
-import { type TestContext, test } from 'node:test'
+import { describe, type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { FastifyInstance } from 'fastify'
-import { startApp } from '../helpers/app.ts'
+import fastifyRateLimit from '@fastify/rate-limit'
+import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
+import exampleRoutes from '../../src/routes/index.ts'
+import { commandsDuring, startApp } from '../helpers/app.ts'
 import { startRedis } from '../helpers/redis.ts'
 
 /** The window is so long that no test sees its end. */
@@ -94,4 +96,106 @@ test('routes of one URL have separate limits: GET requests do not use up the lim
   assert.equal(await through(7, send('POST')), 5)
   assert.equal(await through(4, send('HEAD')), 2, 'HEAD is GET without a body')
   assert.equal(await through(2, send('GET')), 0)
+})
+
+describe('the limit of a route', () => {
+  const limited: FastifyPluginAsync = async (scope) => {
+    scope.get('/limited', { config: { rateLimit: { max: 3 } } }, async () => 'ok')
+  }
+  const get = (app: FastifyInstance, url: string, remoteAddress: string) => async () =>
+    (await app.inject({ url, remoteAddress })).statusCode
+
+  test('counts requests of addresses in RATE_EXEMPT too, which RATE_LIMIT and SIGN_IN_LIMIT do not', async (t) => {
+    const { app } = await startApp(t, {
+      env: { RATE_WINDOW: WINDOW.RATE_WINDOW, RATE_LIMIT: '2', SIGN_IN_LIMIT: '2' },
+      routes: async (scope) => {
+        await scope.register(exampleRoutes)
+        await scope.register(limited)
+      }
+    })
+    for (const local of ['127.0.0.1', '::1']) {
+      assert.equal(await through(5, get(app, '/limited', local)), 3, local)
+      assert.equal(await through(5, get(app, '/digest/a', local)), 5, local)
+      const signIn = { method: 'POST', url: '/session', payload: { name: 'ada' }, remoteAddress: local } as const
+      assert.equal(await through(5, async () => (await app.inject(signIn)).statusCode), 5, local)
+    }
+  })
+
+  test('may be set by an onRoute hook of the app, by method and phase', async (t) => {
+    const { app } = await startApp(t, {
+      env: WINDOW,
+      routes: async (scope) => {
+        scope.addHook('onRoute', (route) => {
+          if (route.url === '/late') route.config = { ...route.config, rateLimit: { max: 2 } }
+        })
+        scope.get('/late', async () => 'ok')
+        const byName = { max: 2, hook: 'preHandler', keyGenerator: ({ body }: { body: unknown }) => `${body}` } as const
+        scope.post('/names', { config: { rateLimit: byName } }, async () => 'ok')
+      }
+    })
+    assert.equal(await through(5, get(app, '/late', '198.51.100.1')), 2)
+    const post = (payload: string) => async () =>
+      (await app.inject({ method: 'POST', url: '/names', headers: { 'content-type': 'text/plain' }, payload }))
+        .statusCode
+    assert.equal(await through(3, post('ada')), 2)
+    assert.equal(await through(3, post('grace')), 2)
+  })
+})
+
+test('a limit that is no object stops the start, and the message names the route', async (t) => {
+  const routes: FastifyPluginAsync = async (scope) => {
+    scope.get('/limited', { config: { rateLimit: 10 as never } }, async () => 'ok')
+  }
+  await assert.rejects(startApp(t, { routes }), /The rateLimit of GET \/limited is 10: set it to an object/)
+})
+
+describe('@fastify/rate-limit of the app', () => {
+  const counted: FastifyPluginAsync = async (scope) => {
+    assert.equal(scope.hasDecorator('rateLimit'), false, 'none of the service')
+    await scope.register(fastifyRateLimit, { max: 4 })
+    scope.get('/all', async () => 'ok')
+    scope.get('/own', { config: { rateLimit: { max: 2 } } }, async () => 'ok')
+  }
+
+  test('counts the routes of its scope, once and in its own store; RATE_LIMIT holds beside it', async (t) => {
+    const { app, redis } = await startApp(t, {
+      env: { ...WINDOW, RATE_LIMIT: '12' },
+      routes: async (scope) => {
+        await scope.register(counted)
+        scope.get('/ours', { config: { rateLimit: { max: 3 } } }, async () => 'ok')
+      }
+    })
+    const ask = (url: string) => app.inject({ url, remoteAddress: '198.51.100.1' })
+    const passed = (url: string) => through(4, async () => (await ask(url)).statusCode)
+    const commands = await commandsDuring(redis, async () => {
+      assert.equal(await passed('/own'), 2)
+      assert.equal(await passed('/all'), 4)
+    })
+    assert.equal(commands.pexpire ?? 0, 0, 'the count of a route in Redis')
+    const { headers, statusCode } = await ask('/own')
+    assert.deepEqual([statusCode, headers['x-ratelimit-limit']], [429, '2'], 'the answer of the plugin')
+    assert.equal(await passed('/ours'), 3)
+    assert.equal((await ask('/ours')).json().code, 'RATE_LIMITED', 'RATE_LIMIT')
+  })
+
+  test('counts the whole app when it is registered before the routes', async (t) => {
+    const { app } = await startApp(t, { env: { ...WINDOW, RATE_LIMIT: '0' }, routes: counted })
+    const passed = (url: string) =>
+      through(6, async () => (await app.inject({ url, remoteAddress: '198.51.100.1' })).statusCode)
+    assert.deepEqual([await passed('/own'), await passed('/all')], [2, 4])
+  })
+
+  test('is the only one with rateLimit: false', async (t) => {
+    const { app } = await startApp(t, {
+      env: { ...WINDOW, RATE_LIMIT: '1' },
+      appOptions: { rateLimit: false },
+      routes: async (scope) => {
+        scope.get('/free', { config: { rateLimit: { max: 1 } } }, async () => 'ok')
+        await scope.register(counted)
+      }
+    })
+    const passed = (url: string) =>
+      through(6, async () => (await app.inject({ url, remoteAddress: '198.51.100.1' })).statusCode)
+    assert.deepEqual([await passed('/free'), await passed('/all'), await passed('/own')], [6, 4, 2])
+  })
 })

@@ -1,6 +1,6 @@
 import type { RouteOptions } from 'fastify'
 
-type HookName = 'onRequest' | 'onSend' | 'onError' | 'onResponse'
+type HookName = 'onRequest' | 'preParsing' | 'preValidation' | 'preHandler' | 'onSend' | 'onError' | 'onResponse'
 
 /**
  * Adds a hook to a single route, before or after its other hooks. Adding a hook twice has no effect: Fastify derives the HEAD

@@ -18,12 +18,6 @@ interface Entry {
   remote: number
 }
 
-/** The route of a limit; empty for the limit of the whole service. */
-interface RouteInfo {
-  method?: string | string[]
-  url?: string
-}
-
 const SYNC_MS = 500
 /** Below this part of the limit a count stays in the process: most clients never send enough requests to matter. */
 const SYNC_FROM = 1 / 20
@@ -61,11 +55,9 @@ export class RateStore {
     callback(null, { current: entry.local + entry.remote, ttl: (window + 1) * windowMs - now })
   }
 
-  /** Creates the store of a route with its own limit. Other methods of the same URL are counted separately. */
-  child({ routeInfo: { method = '', url = '' } }: { routeInfo: RouteInfo }): ExactRateStore {
-    // Fastify derives the HEAD route from a GET: both share the limit.
-    const methods = [method].flat().map((name) => (name === 'HEAD' ? 'GET' : name))
-    return new ExactRateStore(this.redis, `${methods.join()}:${url}`)
+  /** Creates the store of a route with its own limit. Routes have separate counts. */
+  child({ routeName }: { routeName: string }): ExactRateStore {
+    return new ExactRateStore(this.redis, routeName)
   }
 
   #startWindow(window: number): void {
