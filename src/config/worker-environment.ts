@@ -5,6 +5,8 @@ export function loadIdentity(environment: NodeJS.ProcessEnv = process.env) {
     generation: Number(environment.MUSTER_GENERATION),
     /** Identifies the primary. */
     instance: environment.MUSTER_INSTANCE ?? '',
+    /** The number of the port that is open for the service; undefined for a Unix socket. */
+    port: environment.MUSTER_PORT ? Number(environment.MUSTER_PORT) : undefined,
     /** The keys that TLS sessions are resumed with; empty without TLS. */
     ticketKeys: Buffer.from(environment.MUSTER_TICKET_KEYS ?? '', 'base64')
   }
@@ -18,6 +20,8 @@ export function workerEnvironment(worker: {
   app?: string | undefined
   /** Identifies the primary: no other primary on any host has the same. */
   instance: string
+  /** The number of the port that the primary has opened. */
+  port?: number | undefined
   /** The Redis to use in place of what the environment says. */
   redisUrl?: string | undefined
   sessionSecretFile?: string | undefined
@@ -28,6 +32,7 @@ export function workerEnvironment(worker: {
     MUSTER_GENERATION: String(worker.generation),
     ...(worker.app && { APP: worker.app }),
     MUSTER_INSTANCE: worker.instance,
+    ...(worker.port !== undefined && { MUSTER_PORT: String(worker.port) }),
     // The primary has read REDIS_URL_FILE already: both set would be an error.
     ...(worker.redisUrl && { REDIS_URL: worker.redisUrl, REDIS_URL_FILE: '' }),
     ...(worker.sessionSecretFile && { SESSION_SECRET_FILE: worker.sessionSecretFile }),

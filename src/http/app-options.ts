@@ -3,6 +3,8 @@
  * Everything that the service adds is on for an app that says nothing. docs/reference/app-options.md has an example of each.
  */
 export interface AppOptions {
+  /** What the default export is. Default: a function with parameters `(req, res)` is a listener, others are plugins. */
+  kind?: 'plugin' | 'listener'
   /** Sessions for routes that do not say `config: { session: false }`. Default: true. */
   sessions?: boolean
   /** The security headers of every response, such as `Content-Security-Policy`, and `Cache-Control: no-store`. Default: true. */

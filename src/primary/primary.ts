@@ -106,6 +106,7 @@ function createCore(config: Config, { log, record, errors, reaper }: Base) {
       workerEnvironment({
         ...worker,
         instance,
+        port: ports.numbers.port,
         redisUrl: redis.url,
         sessionSecretFile: redis.sessionSecretFile,
         ticketKeys: ticketKeys?.current

@@ -1,7 +1,9 @@
+import type { FastifyInstance } from 'fastify'
 import { listenError } from '../common/errors.ts'
 import type { Logger } from '../common/log.ts'
 import type { Config } from '../config/load.ts'
 import type { AcceptingHandle } from '../node-internals/listening-handle.ts'
+import { type ListenAddress, pretendToListen } from '../node-internals/pretended-listening.ts'
 import type { Acceptor } from './connections/acceptor.ts'
 import type { PrimaryChannel } from './primary-client.ts'
 
@@ -32,6 +34,24 @@ export async function listen(config: Config, acceptor: Acceptor, channel: PortCh
   } catch (error) {
     throw listenError(error as NodeJS.ErrnoException, host, port)
   }
+}
+
+/**
+ * Lets the app listen, whose server this process does not use to accept: runs its `onListen` hooks, and gives the app the address
+ * of the service.
+ */
+export async function announceListening(app: FastifyInstance, address: ListenAddress): Promise<void> {
+  pretendToListen(app.server, address, false)
+  const { log } = app
+  // Fastify logs the address for every instance; the primary has logged it once.
+  app.log = log.child({}, { level: 'silent' })
+  await new Promise<void>((resolve, reject) => {
+    app.listen({ port: 0, host: '127.0.0.1' }, (error) => {
+      app.log = log
+      if (error) reject(error)
+      else resolve()
+    })
+  })
 }
 
 /** Asks the primary for the bound socket of the port. */

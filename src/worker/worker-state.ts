@@ -1,18 +1,22 @@
+import { isIPv6 } from 'node:net'
 import { hostname } from 'node:os'
 import type { Logger } from '../common/log.ts'
 import type { Config } from '../config/load.ts'
 import type { loadIdentity } from '../config/worker-environment.ts'
 import { type AppDeps, buildApp } from '../http/app.ts'
+import type { ListenAddress } from '../node-internals/pretended-listening.ts'
 import { warnOfEviction } from '../state/redis/eviction-warning.ts'
 import { RedisConnection } from '../state/redis/redis-connection.ts'
 import { SessionSecrets } from '../state/sessions/session-secrets.ts'
 import type { Settings } from '../state/shared/settings.ts'
 import { SharedState } from '../state/shared/shared-state.ts'
-import { loadApp } from './load-app.ts'
+import { loadApp } from './app/load-app.ts'
 import type { PrimaryChannel } from './primary-client.ts'
 
 /** The primary answers at the deadline of a broadcast; this margin only catches a dead primary. */
 const BROADCAST_MARGIN_MS = 1000
+/** An app that tells no server to listen has this share of BOOT_TIMEOUT; the primary ends the worker when all of it is over. */
+const BOOT_SHARE = 0.9
 
 /** What workers share through Redis. Slot 0 alone warns about settings that concern the whole service. */
 export interface WorkerState {
@@ -20,6 +24,8 @@ export interface WorkerState {
   redis: RedisConnection
   sessionSecrets: SessionSecrets
   shared: SharedState
+  /** Where the service is reached, for the app. */
+  address: ListenAddress
 }
 
 /** Creates the state of a worker; it connects in {@link startApp}. */
@@ -47,16 +53,16 @@ export function createState(
   if (slot === 0 && config.tls && config.tls.expiresAt < Date.now()) {
     log.warn({ expired: new Date(config.tls.expiresAt) }, 'the certificate in TLS_CERT has expired')
   }
-  return { worker, redis, sessionSecrets, shared }
+  return { worker, redis, sessionSecrets, shared, address: listenAddress(config, identity.port) }
 }
 
 export type StartAppDeps = Omit<AppDeps, 'config' | 'log' | 'served' | 'sessionSecrets'> & WorkerState
 
 /** Loads the app's module while Redis connects, then builds the app. */
 export async function startApp(config: Config, log: Logger, deps: StartAppDeps): ReturnType<typeof buildApp> {
-  const { redis, sessionSecrets, shared } = deps
+  const { redis, sessionSecrets, shared, address } = deps
   const [served] = await Promise.all([
-    loadApp(config.app),
+    loadApp(config.app, { address, listenMs: remainingBootMs(config) }),
     redis.start(async () => {
       await sessionSecrets.check()
       await shared.settings.read()
@@ -65,6 +71,13 @@ export async function startApp(config: Config, log: Logger, deps: StartAppDeps):
   followSettings(log, shared.settings, config.logLevel)
   return buildApp({ ...deps, config, log, served, sessionSecrets: sessionSecrets.list })
 }
+
+function listenAddress({ host }: Config, port: number | undefined): ListenAddress {
+  return port === undefined ? host : { address: host, port, family: isIPv6(host) ? 'IPv6' : 'IPv4' }
+}
+
+/** The rest of BOOT_TIMEOUT, which began before this process ran, with a margin for what follows the loading of the app. */
+const remainingBootMs = ({ limits }: Config) => Math.max(0, limits.bootMs * BOOT_SHARE - performance.now())
 
 /** Applies the setting `logLevel`, with LOG_LEVEL as its default, and logs every changed setting. */
 function followSettings(log: Logger, settings: Settings, logLevel: string): void {

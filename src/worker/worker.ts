@@ -12,7 +12,9 @@ import { describeMissingInternals } from '../node-internals/check.ts'
 import { probeHttpServer } from '../node-internals/http-server.ts'
 import { probeHttp2 } from '../node-internals/http2-messages.ts'
 import { probeListeningHandle } from '../node-internals/listening-handle.ts'
+import { probePretendedListening } from '../node-internals/pretended-listening.ts'
 import { probeTcpHandle } from '../node-internals/tcp-handle.ts'
+import { stackOf } from './app/import-app.ts'
 import { Connections } from './connections/connections.ts'
 import type { DrainOptions } from './connections/drain.ts'
 import { exposeInFlight } from './connections/list-in-flight.ts'
@@ -20,8 +22,7 @@ import { watchCapacity } from './connections/remaining-capacity.ts'
 import { cutSlowClients } from './connections/slow-clients.ts'
 import { answerDiagnosticRequests } from './diagnostics.ts'
 import { startHeartbeat } from './heartbeat.ts'
-import { listen } from './listen.ts'
-import { stackOf } from './load-app.ts'
+import { announceListening, listen } from './listen.ts'
 import { createPrimaryClient, type PrimaryChannel } from './primary-client.ts'
 import { Shutdown } from './shutdown.ts'
 import { answerSessionRequests, answerStateRequests } from './state-commands.ts'
@@ -57,7 +58,13 @@ export async function runWorker(loadConfig: (pair?: CertificatePair) => Config):
   process.stderr.on('error', () => {})
   channel.on('ticket-keys', ({ keys }) => void (identity.ticketKeys = Buffer.from(keys, 'base64')))
   try {
-    const missing = describeMissingInternals([probeTcpHandle, probeListeningHandle, probeHttpServer, probeHttp2])
+    const missing = describeMissingInternals([
+      probeTcpHandle,
+      probeListeningHandle,
+      probePretendedListening,
+      probeHttpServer,
+      probeHttp2
+    ])
     if (missing) throw new StartupError(missing)
     // A primary of an older version does not know this request; then the files are read.
     const pair = await channel.request('certificates', {}, CERTIFICATES_MS).catch(() => null)
@@ -123,6 +130,7 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
   await state.shared.start()
   state.sessionSecrets.watch()
   await listen(config, connections.acceptor, channel, log)
+  await announceListening(app, state.address)
   startHeartbeat(connections, (heartbeat) => {
     void channel.notify({ type: 'heartbeat', heartbeat: { ...heartbeat, room: capacity() } })
     void sendCounters()

@@ -5,10 +5,18 @@ import { probeHttpServer } from '../../src/node-internals/http-server.ts'
 import { probeHttp2 } from '../../src/node-internals/http2-messages.ts'
 import { probeIpcChannel } from '../../src/node-internals/ipc-channel.ts'
 import { probeListeningHandle } from '../../src/node-internals/listening-handle.ts'
+import { probePretendedListening } from '../../src/node-internals/pretended-listening.ts'
 import { probeTcpHandle } from '../../src/node-internals/tcp-handle.ts'
 
 test('this Node has every private part that muster needs', () => {
-  const probes = [probeTcpHandle, probeListeningHandle, probeHttpServer, probeHttp2, probeIpcChannel]
+  const probes = [
+    probeTcpHandle,
+    probeListeningHandle,
+    probePretendedListening,
+    probeHttpServer,
+    probeHttp2,
+    probeIpcChannel
+  ]
   assert.equal(describeMissingInternals(probes), undefined)
 })
 

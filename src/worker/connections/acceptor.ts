@@ -9,6 +9,7 @@ import {
   listeningHandleOf,
   listenOnHandle
 } from '../../node-internals/listening-handle.ts'
+import { listenForReal } from '../../node-internals/pretended-listening.ts'
 import { isUnixHandle, socketFromHandle } from '../../node-internals/tcp-handle.ts'
 import { readProxyHeader } from '../protocols/proxy-header.ts'
 import { connectionOf, KEEP_ALIVE_BUFFER_MS } from './connection.ts'
@@ -76,7 +77,7 @@ export class Acceptor {
     const handle = await bindReusePort(port, host)
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject)
-      server.listen(handle, BACKLOG, () => {
+      listenForReal(server, handle, BACKLOG, () => {
         server.off('error', reject)
         resolve()
       })

@@ -27,8 +27,12 @@ export const limits = fp<LimitsOptions>(async (app, { config, forwardedOf }) => 
   const { maxLoopDelayMs } = config.http
   const overload = maxLoopDelayMs > 0 ? new OverloadDetector(maxLoopDelayMs) : undefined
   app.addHook('onClose', async () => overload?.stop())
-  const supported = new Set(app.supportedMethods)
-  const isSupported = (method: string) => supported.has(method)
+  let supported: Set<string> | undefined
+  const isSupported = (method: string) => {
+    // At the first request: the app may add methods.
+    supported ??= new Set(app.supportedMethods)
+    return supported.has(method)
+  }
 
   app.addHook('onRequest', (request, reply, done) => {
     setStaticHeaders(reply, securityHeaders(request.protocol === 'https'))

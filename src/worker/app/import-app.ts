@@ -1,9 +1,6 @@
 import { execFile } from 'node:child_process'
 import { fileURLToPath, pathToFileURL } from 'node:url'
-import type { FastifyPluginAsync, FastifyServerOptions } from 'fastify'
-import { StartupError } from '../common/errors.ts'
-import type { ServedApp } from '../http/app.ts'
-import type { AppOptions } from '../http/app-options.ts'
+import { StartupError } from '../../common/errors.ts'
 
 /** The place of a syntax error as Node prints it: file and line, some source lines, and a caret below the error. */
 const SYNTAX_ERROR_PLACE = /^((?:file:\/\/|\/).+):(\d+)\n(?:.*\n){0,3}?(.*)\n([ \t]*)\^/m
@@ -11,28 +8,17 @@ const NODE_FRAME = /^ +at (?:.* \()?node:.*$\n?/gm
 const FIND_PLACE_TIMEOUT_MS = 5000
 
 /**
- * Loads the app that is served.
- * @param path of the module that APP names; undefined for the example's routes
- * @throws StartupError when the module has a syntax error or its default export is not a function
+ * Imports the module of the app, which may be an ES module or CommonJS.
+ * @throws StartupError that shows the place of a syntax error
  */
-export async function loadApp(path: string | undefined): Promise<ServedApp> {
-  if (!path) {
-    const example = await import('../routes/index.ts')
-    return { plugin: example.default, serverOptions: example.options, options: {} }
-  }
+export async function importApp(path: string): Promise<Record<string, unknown>> {
   const url = pathToFileURL(path)
-  const module = (await import(url.href).catch(async (error: unknown) => {
+  try {
+    return (await import(url.href)) as Record<string, unknown>
+  } catch (error) {
     if (!(error instanceof SyntaxError)) throw error
     throw new StartupError(`APP cannot be loaded: ${await describeSyntaxError(error, url)}`)
-  })) as { default?: unknown; options?: FastifyServerOptions; muster?: AppOptions }
-  // A CommonJS module compiled from `export default` has the plugin one level deeper.
-  const plugin =
-    typeof module.default === 'function' ? module.default : (module.default as { default?: unknown })?.default
-  if (typeof plugin === 'function') {
-    const { options: serverOptions = {}, muster: options = {} } = module
-    return { plugin: plugin as FastifyPluginAsync, serverOptions, options }
   }
-  throw new StartupError(`APP: the default export of ${path} is no Fastify plugin, but ${typeof module.default}`)
 }
 
 /** @returns the stack of an error without the frames of Node itself, which do not help to find the cause */
