@@ -39,6 +39,7 @@ const PATHS: Record<keyof ServicePaths, Check> = {
 }
 
 const OPTIONS: Record<keyof AppOptions, Check> = {
+  kind: mustBe('"plugin" or "listener"', (value) => value === 'plugin' || value === 'listener'),
   sessions: TRUE_OR_FALSE,
   securityHeaders: TRUE_OR_FALSE,
   contentSecurityPolicy: POLICY,

@@ -6,6 +6,7 @@ import { checkServed, issuesOfAppOptions } from '../../src/http/check-app-option
 import { issuesOfServerOptions, passedServerOptions } from '../../src/http/server-options.ts'
 
 const all: Required<AppOptions> = {
+  kind: 'plugin',
   sessions: false,
   securityHeaders: true,
   contentSecurityPolicy: "default-src 'self' https://cdn.example",

@@ -40,13 +40,12 @@ export async function loadApp(path: string | undefined, { address, listenMs }: L
   // Programs compare it with the path of their module to see whether they were started or imported.
   process.argv[1] = path
   const { app, serverOptions, options } = await readExports(await importApp(path))
-  const { kind: declared, ...others } = options
-  const kind = declared ?? kindOf(app)
+  const kind = options.kind ?? kindOf(app)
   if (captured.problem) throw captured.problem
   if (kind === 'plugin') {
     if (captured.server) throw new StartupError(TWO_APPS)
     captured.release(() => false)
-    return { plugin: app as FastifyPluginAsync, serverOptions: serverOptions ?? {}, options: others }
+    return { plugin: app as FastifyPluginAsync, serverOptions: serverOptions ?? {}, options }
   }
   if (serverOptions) {
     throw new StartupError(
@@ -56,7 +55,7 @@ export async function loadApp(path: string | undefined, { address, listenMs }: L
   const mounted = kind
     ? await startExported(kind, app, path, captured)
     : await awaitServer(app, path, captured, listenMs)
-  return { plugin: mount(mounted, others), serverOptions: {}, options: { ...LEFT_TO_MOUNTED, ...others } }
+  return { plugin: mount(mounted, options), serverOptions: {}, options: { ...LEFT_TO_MOUNTED, ...options } }
 }
 
 /** Starts the app that a module exports. The module may also have told a server with this app to listen. */
