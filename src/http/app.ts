@@ -132,9 +132,9 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   await app.register(rateLimit, deps)
   const describe = createOpenApi(app)
   // Before the routes of the service, so that a path of the app wins.
-  await app.register(appScope(deps, store))
+  const notFound = answerNotFound({ index, isAtPort, methodCheck: served.options.methodCheck !== false })
+  await app.register(appScope(deps, store, notFound))
   const routes = await addServiceRoutes(app, index, describe, deps)
-  await answerNotFound(app, { index, isAtPort, methodCheck: served.options.methodCheck !== false })
   createRouteSeries()
   await app.ready()
   if (deps.worker.slot === 0 && routes.leftToApp.length > 0) {
@@ -187,7 +187,11 @@ function decorate(app: FastifyInstance, deps: AppDeps, store: SafeSessionStore):
 }
 
 /** The scope of the app: with sessions, closed in maintenance, and protected from pages of other sites. */
-function appScope({ redis, sessionSecrets, served }: AppDeps, store: SafeSessionStore): FastifyPluginAsync {
+function appScope(
+  { redis, sessionSecrets, served }: AppDeps,
+  store: SafeSessionStore,
+  notFound: FastifyPluginAsync
+): FastifyPluginAsync {
   return async (scope) => {
     refuseInMaintenance(scope)
     if (served.options.sessions !== false) await scope.register(sessions, { redis, sessionSecrets, store })
@@ -195,7 +199,15 @@ function appScope({ redis, sessionSecrets, served }: AppDeps, store: SafeSession
     if (served.options.crossSiteCheck !== false) refuseCrossSite(scope)
     // In a scope of its own, so that it may have decorators of the same names.
     await scope.register(async (inner) => {
-      await inner.register(served.plugin)
+      await inner.register(withoutScope(served.plugin))
+      // Among the hooks of the app, which may answer requests that no route matches: middleware does.
+      await inner.register(notFound)
     })
   }
+}
+
+/** @returns the plugin, with no scope of its own: its hooks and decorators are those of the instance that registers it */
+function withoutScope(plugin: FastifyPluginAsync): FastifyPluginAsync {
+  // A copy, because the app may register the same function elsewhere.
+  return Object.assign(plugin.bind(undefined), plugin, { [Symbol.for('skip-override')]: true })
 }

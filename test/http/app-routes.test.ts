@@ -223,3 +223,18 @@ test('405 and Allow of a path consider all of its routes, also with optional par
     'gone'
   )
 })
+
+test('hooks of the app run for paths without a route, so that middleware may answer them', async (t) => {
+  const { app } = await startApp(t, {
+    routes: async (scope) => {
+      scope.addHook('onRequest', async (request, reply) => {
+        void reply.header('x-hook', 'ran')
+        if (request.url === '/by-middleware') return reply.send({ middleware: true })
+      })
+    }
+  })
+  assert.deepEqual((await app.inject('/by-middleware')).json(), { middleware: true })
+  const absent = await app.inject('/absent')
+  assert.deepEqual([absent.statusCode, absent.headers['x-hook']], [404, 'ran'])
+  assert.equal((await app.inject('/livez')).headers['x-hook'], undefined, 'the probes are not part of the app')
+})

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import type { FastifyInstance, FastifyPluginAsync, FastifyRequest } from 'fastify'
+import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
 import { MethodNotAllowedError, notFound } from '../../common/errors.ts'
 import type { IndexedRoute, RouteIndex } from './route-index.ts'
 
@@ -22,11 +22,11 @@ export const routeOf = (request: FastifyRequest): string =>
   request.routeOptions.url ?? (request.raw as MarkedRequest)[ROUTE] ?? ''
 
 /**
- * Answers requests that no route matches, unless the app has a not-found handler of its own. Call it when the app has
- * registered its routes.
+ * Creates a plugin that answers requests that no route matches, unless the app has a not-found handler of its own. Register it
+ * after the app, in the scope of the app: hooks of the app also run for these requests, as in plain Fastify.
  */
-export async function answerNotFound(app: FastifyInstance, options: NotFoundOptions): Promise<void> {
-  const fallback: FastifyPluginAsync = async (scope) => {
+export function answerNotFound(options: NotFoundOptions): FastifyPluginAsync {
+  return async (scope) => {
     try {
       scope.setNotFoundHandler((request, reply) => reply.send(notFoundError(request)))
     } catch {
@@ -46,8 +46,6 @@ export async function answerNotFound(app: FastifyInstance, options: NotFoundOpti
       else done(new MethodNotAllowedError(request.method, pathOf(request), allow))
     })
   }
-  // A scope, so that its hook runs for this handler only.
-  await app.register(fallback)
 }
 
 const pathOf = (request: FastifyRequest) => request.url.split('?', 1)[0] as string
