@@ -26,6 +26,7 @@ import { health } from './plugins/health.ts'
 import { limits } from './plugins/limits/limits.ts'
 import { refuseInMaintenance } from './plugins/limits/maintenance.ts'
 import { rateLimit } from './plugins/limits/rate-limit.ts'
+import { checkRequestTimeouts } from './plugins/limits/request-timeout.ts'
 import { completion } from './plugins/log/completion.ts'
 import { inFlight } from './plugins/log/in-flight.ts'
 import { requestIdOf, requestLog } from './plugins/log/request-log.ts'
@@ -127,6 +128,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
     acceptPauses: () => connections?.acceptPauses() ?? 0
   })
   measureState(registry, { redis, hits: shared.hits, store })
+  checkRequestTimeouts(app)
   await app.register(limits, { config, forwardedOf })
   const isAtPort = config.adminPort && connections && separatePorts(app, (socket) => connections.isAdminSocket(socket))
   await app.register(rateLimit, deps)

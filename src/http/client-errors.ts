@@ -1,7 +1,8 @@
-import type { ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { sendFinalAnswer } from './final-answer.ts'
 import { type ParserError, refusalOfParserError } from './parser-errors.ts'
+import { routeTimeLeft } from './plugins/limits/request-timeout.ts'
 import { markRefusedOnSocket } from './plugins/log/completion.ts'
 
 /** What the app asks the server about its connections. */
@@ -12,6 +13,8 @@ export interface ServerConnections {
   afterPendingInput(socket: Socket, callback: () => void): void
   /** Returns the response of HTTP/1.1 that is being sent, or is the next one; undefined when all requests are answered. */
   currentResponse(socket: Socket): ServerResponse | undefined
+  /** Returns the request of HTTP/1.1 whose body is still arriving. */
+  incompleteRequest(socket: Socket): IncomingMessage | undefined
   /** How often accepting was paused for lack of file descriptors. */
   acceptPauses(): number
   /** Whether the connection was accepted at ADMIN_PORT. */
@@ -26,12 +29,16 @@ export interface ServerConnections {
  */
 export function answerClientError(error: ParserError, socket: Socket, connections?: ServerConnections): void {
   if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && connections) {
-    if (connections.isIdleTransferred(socket)) return
+    if (connections.isIdleTransferred(socket) || isAllowedByRoute(connections.incompleteRequest(socket))) return
     connections.afterPendingInput(socket, () => refuse(error, socket, connections))
     return
   }
   refuse(error, socket, connections)
 }
+
+/** Node reports once that a request is over REQUEST_TIMEOUT. The server ends it at the limit of its route. */
+const isAllowedByRoute = (request: IncomingMessage | undefined) =>
+  request !== undefined && (routeTimeLeft(request) ?? 0) > 0
 
 function refuse(error: ParserError, socket: Socket, connections: ServerConnections | undefined): void {
   // The rest of input that was already refused.

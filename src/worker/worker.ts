@@ -108,7 +108,7 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
   answerStateRequests(channel, state.shared, building)
   const app = await building
   exposeInFlight(connections.registry.all)
-  cutSlowClients(connections.registry.all, config.http)
+  cutSlowClients(connections.registry.all, config.http, (connection) => connections.refuseLate(connection))
   answerSessionRequests(channel, app.sessions)
   answerDiagnosticRequests(channel)
   channel.respond('ping', () => null)

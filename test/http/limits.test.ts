@@ -163,7 +163,7 @@ timed('who takes nothing of an answer is cut after SEND_TIMEOUT, who takes it sl
       app.get('/much', async () => Buffer.alloc(32 << 20))
     }
   })
-  const sweep = cutSlowClients(connections!.registry.all, config.http)
+  const sweep = cutSlowClients(connections!.registry.all, config.http, () => {})
   t.after(() => clearInterval(sweep))
   const started = performance.now()
   const stuck = connect(port, '127.0.0.1', () => stuck.write(head('GET', '/much')))
@@ -190,7 +190,7 @@ timed('who takes less of an answer than SEND_MIN_RATE is cut, though it never st
       app.get('/much', async () => Buffer.alloc(64 << 20))
     }
   })
-  const sweep = cutSlowClients(connections!.registry.all, config.http)
+  const sweep = cutSlowClients(connections!.registry.all, config.http, () => {})
   t.after(() => clearInterval(sweep))
   let taken = 0
   // About 640 KiB per second.
@@ -210,7 +210,7 @@ timed('who takes less of an answer than SEND_MIN_RATE is cut, though it never st
 timed('line feeds between two requests do not keep a connection', async (t) => {
   const env = { KEEP_ALIVE_TIMEOUT: '300', HEADERS_TIMEOUT: '300' }
   const { port, connections, config } = await startApp(t, { listen: true, env })
-  const sweep = cutSlowClients(connections!.registry.all, config.http)
+  const sweep = cutSlowClients(connections!.registry.all, config.http, () => {})
   t.after(() => clearInterval(sweep))
   const started = performance.now()
   const idler = await Connection.open(port)

@@ -98,6 +98,12 @@ export const createConnection = (socket: Socket, origin: Origin | undefined): Co
 /** @returns the last request received that is not answered; only its response may say `Connection: close` */
 export const lastRequestOf = ({ responses }: Connection): IncomingMessage | undefined => responses.at(-1)?.req
 
+/** @returns the request of HTTP/1.1 whose body is still arriving; none can come after it */
+export function incompleteRequestOf(connection: Connection): IncomingMessage | undefined {
+  const request = lastRequestOf(connection)
+  return request?.complete === false ? request : undefined
+}
+
 /** @returns the response that Node is sending, or will send next; the others of a pipeline have no socket yet */
 export const currentResponseOf = ({ responses }: Connection): ServerResponse | undefined =>
   responses.find(({ socket }) => socket !== null)

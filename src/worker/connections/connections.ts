@@ -10,6 +10,7 @@ import {
   type Connection,
   connectionOf,
   currentResponseOf,
+  incompleteRequestOf,
   isQuiescent,
   KEEP_ALIVE_BUFFER_MS,
   resumeReading
@@ -83,10 +84,20 @@ export class Connections {
         const connection = connectionOf(socket)
         return connection && currentResponseOf(connection)
       },
+      incompleteRequest: (socket) => {
+        const connection = connectionOf(socket)
+        return connection && incompleteRequestOf(connection)
+      },
       acceptPauses,
       isAdminSocket: (socket) => registry.isAdmin(socket),
       refusalCounts: () => registry.refused
     }
+  }
+
+  /** Answers 408 to a request that is over the limit of its route, as Node does for REQUEST_TIMEOUT, and ends its connection. */
+  refuseLate({ socket }: Connection): void {
+    const error = Object.assign(new Error('Request timeout'), { code: 'ERR_HTTP_REQUEST_TIMEOUT' })
+    this.server.emit('clientError', error, socket)
   }
 
   /** Open connections, requests not answered yet, and requests received since the start. */

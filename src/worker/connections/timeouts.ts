@@ -1,5 +1,7 @@
+import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
-import { type Connection, currentResponseOf, lastRequestOf } from './connection.ts'
+import { routeTimeLeft } from '../../http/plugins/limits/request-timeout.ts'
+import { type Connection, currentResponseOf, incompleteRequestOf, lastRequestOf } from './connection.ts'
 
 // A process that was stopped, or got no CPU, runs expired timers before it reads what arrived in time. So a timeout first
 // lets the event loop read the pending input.
@@ -29,9 +31,18 @@ export function onSocketTimeout(socket: Socket, connection: Connection | undefin
   if (!response?.listenerCount('timeout') && !request?.listenerCount('timeout')) socket.destroy()
 }
 
+/**
+ * Returns whether a request that is still arriving is over its time, which its route may set.
+ * @param ageMs since the request came
+ * @param requestMs the limit of routes that set none
+ */
+export function isLate(request: IncomingMessage, ageMs: number, requestMs: number): boolean {
+  const left = routeTimeLeft(request)
+  return left === undefined ? ageMs > requestMs : left <= 0
+}
+
 /** @returns how many requests were received to their end */
 function completeRequests(connection: Connection | undefined): number {
   if (!connection) return 0
-  const isIncomplete = lastRequestOf(connection)?.complete === false
-  return connection.requests - (isIncomplete ? 1 : 0)
+  return connection.requests - (incompleteRequestOf(connection) ? 1 : 0)
 }

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Request, Response } from '../../node-internals/http2-messages.ts'
 import { type Connection, type Http2Control, KEEP_ALIVE_BUFFER_MS } from '../connections/connection.ts'
 import { SendProgress, type SlowClientLimits } from '../connections/send-progress.ts'
+import { isLate } from '../connections/timeouts.ts'
 
 /** How long to read on after the end of a session, so that late bytes cause no reset. In ms. */
 const LINGER_MS = 2000
@@ -142,10 +143,11 @@ export class Http2Session implements Http2Control {
     const { keepAliveMs, headersMs, requestMs } = limits
     const maxIdleMs = requests === 0 ? headersMs : keepAliveMs + KEEP_ALIVE_BUFFER_MS
     if (busy === 0 && now - idleSince > maxIdleMs) this.#goAway()
-    for (const [{ stream }, open] of this.#open) {
+    for (const [request, open] of this.#open) {
+      const { stream } = request
       const isComplete = stream.endAfterHeaders || stream.state.remoteClose === 1
-      const isLate = !isComplete && now - open.since > requestMs
-      if (isLate || this.#isTooSlow(open, now, limits)) stream.close(constants.NGHTTP2_CANCEL)
+      const isOver = !isComplete && isLate(request as unknown as IncomingMessage, now - open.since, requestMs)
+      if (isOver || this.#isTooSlow(open, now, limits)) stream.close(constants.NGHTTP2_CANCEL)
     }
   }
 
