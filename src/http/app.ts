@@ -129,7 +129,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   })
   measureState(registry, { redis, hits: shared.hits, store })
   checkRequestTimeouts(app)
-  await app.register(limits, { config, forwardedOf })
+  await app.register(limits, { config, forwardedOf, options: served.options })
   const isAtPort = config.adminPort && connections && separatePorts(app, (socket) => connections.isAdminSocket(socket))
   await app.register(rateLimit, deps)
   const describe = createOpenApi(app)

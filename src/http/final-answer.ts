@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream'
 import { http } from '../common/node-http.ts'
-import { securityHeaders } from './plugins/security/security-headers.ts'
+import { refusalHeaders } from './plugins/security/security-headers.ts'
 
 const LINGER_MS = 500
 
@@ -20,7 +20,7 @@ export function sendFinalAnswer(
 ): void {
   const body = JSON.stringify({ statusCode, code, error: http.STATUS_CODES[statusCode], message })
   const headers = {
-    ...securityHeaders(isSecure(socket)).headers,
+    ...refusalHeaders(isSecure(socket)),
     'content-type': 'application/json; charset=utf-8',
     'content-length': Buffer.byteLength(body),
     ...extraHeaders,

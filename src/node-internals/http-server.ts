@@ -12,7 +12,7 @@ export type GivenHeaders = OutgoingHttpHeaders | OutgoingHttpHeader[] | undefine
 /** Header lines that are written as they are, before all others. */
 export interface HeaderLines {
   /** @returns lines that each end with CRLF, without those that `headers` already has */
-  linesBeside(headers: GivenHeaders): string
+  linesBeside(headers: GivenHeaders, statusCode: number): string
 }
 
 const LINES = Symbol('header lines')
@@ -32,7 +32,7 @@ const { _storeHeader } = http.ServerResponse.prototype as unknown as HeadWriter
 export function createResponseClass(isLast: (request: IncomingMessage) => boolean): typeof ServerResponse {
   function storeHeader(this: HookedResponse, statusLine: string, headers: GivenHeaders): void {
     if (this.shouldKeepAlive && isLast(this.req)) this.shouldKeepAlive = false
-    const lines = this[LINES]?.linesBeside(headers) ?? ''
+    const lines = this[LINES]?.linesBeside(headers, this.statusCode) ?? ''
     _storeHeader.call(this as unknown as HeadWriter, statusLine + lines, headers)
   }
   return class Response<Request extends IncomingMessage = IncomingMessage> extends http.ServerResponse<Request> {

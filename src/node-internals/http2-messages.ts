@@ -90,8 +90,17 @@ export class Response extends Http2ServerResponse<Request> {
   }
 
   /** Leaves out the `connection` header, which HTTP/2 does not have; Node would do so with a warning. */
-  override writeHead(statusCode: number, headers?: OutgoingHttpHeaders | string, more?: OutgoingHttpHeaders): this {
-    const { connection: _, ...sent } = typeof headers === 'object' ? headers : (more ?? {})
+  override writeHead(
+    statusCode: number,
+    headers?: OutgoingHttpHeaders | string[] | string,
+    more?: OutgoingHttpHeaders | string[]
+  ): this {
+    const given = typeof headers === 'object' ? headers : (more ?? {})
+    if (Array.isArray(given)) {
+      const isSent = (i: number) => given[i]!.toLowerCase() !== 'connection'
+      return super.writeHead(statusCode, given.filter((_, i) => isSent(i - (i % 2))) as never)
+    }
+    const { connection: _, ...sent } = given
     return super.writeHead(statusCode, sent)
   }
 

@@ -1,6 +1,7 @@
 import type { FastifyPluginAsync } from 'fastify'
 import { onlyAtAdminPort } from '../plugins/admin/admin-port.ts'
 import type { AdminOptions } from '../plugins/admin/admin-routes.ts'
+import { OWN_PAGE_HEADERS } from '../plugins/security/security-headers.ts'
 import { assetFrom, fillTemplate, PAGE_POLICY, readAsset, sendAsset, serveAssets } from './assets.ts'
 
 const FOLDER = new URL('console/', import.meta.url)
@@ -34,6 +35,6 @@ export const consolePage: FastifyPluginAsync<Pick<AdminOptions, 'config' | 'rout
   const page = assetFrom(fillTemplate(template.content, { js: js!, css: css!, icon: icon!, url }), template.type)
   const schema = { summary: 'The console, a page that asks for a token', tags: ['admin'] }
   app.get(url, { config: { session: false, quiet: true }, schema }, (request, reply) =>
-    sendAsset(request, reply.header('content-security-policy', PAGE_POLICY), page, 'no-cache')
+    sendAsset(request, reply.headers({ ...OWN_PAGE_HEADERS, 'content-security-policy': PAGE_POLICY }), page, 'no-cache')
   )
 }

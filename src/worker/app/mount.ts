@@ -3,24 +3,21 @@ import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest 
 import { HttpError } from '../../common/errors.ts'
 import { http } from '../../common/node-http.ts'
 import type { AppOptions } from '../../http/app-options.ts'
-import { securityHeaders } from '../../http/plugins/security/security-headers.ts'
-import { StaticHeaders } from '../../http/plugins/security/static-headers.ts'
-import { writeLinesFirst } from '../../node-internals/http-server.ts'
+import { createSecurityHeaders } from '../../http/plugins/security/security-headers.ts'
+import { setStaticHeaders } from '../../http/plugins/security/static-headers.ts'
 import { forwardUpgrades, type MountedApp } from './mounted-app.ts'
 
 /** Requests with these methods never reach an app. */
 const NOT_ROUTED = new Set(['CONNECT', 'TRACE'])
 /** These change what a page may do or what is cached, which a mounted app decides itself. */
-const LEFT_TO_APP = new Set([
+const LEFT_TO_APP = [
   'cache-control',
   'content-security-policy',
   'cross-origin-opener-policy',
   'cross-origin-resource-policy',
   'x-frame-options'
-])
-
-const overHttp = withoutThose(securityHeaders(false))
-const overHttps = withoutThose(securityHeaders(true))
+]
+const mountedHeaders = createSecurityHeaders(false, LEFT_TO_APP)
 
 /**
  * Makes a plugin of an app that gets requests as Node made them. One route takes every path that the service does not have.
@@ -29,7 +26,7 @@ const overHttps = withoutThose(securityHeaders(true))
  */
 export function mount(app: MountedApp, options: AppOptions): FastifyPluginAsync {
   return async (scope) => {
-    const setHeaders = options.securityHeaders === undefined ? setMountedHeaders : () => {}
+    const hasFewerHeaders = options.securityHeaders === undefined
     scope.route({
       method: addAllMethods(scope),
       url: '/*',
@@ -38,7 +35,7 @@ export function mount(app: MountedApp, options: AppOptions): FastifyPluginAsync 
       schema: { hide: true } as object,
       // Before the body is parsed. The hook never continues: the app answers.
       onRequest: (request, reply) => {
-        setHeaders(request, reply)
+        if (hasFewerHeaders) setStaticHeaders(reply, mountedHeaders(request.protocol === 'https'))
         give(app.server, request, reply)
       },
       handler: () => {}
@@ -55,17 +52,6 @@ function addAllMethods(scope: FastifyInstance): string[] {
   const methods = http.METHODS.filter((name) => !NOT_ROUTED.has(name))
   for (const name of methods) if (!supported.has(name)) scope.addHttpMethod(name, { hasBody: true })
   return methods
-}
-
-function setMountedHeaders(request: FastifyRequest, reply: FastifyReply): void {
-  const headers = request.protocol === 'https' ? overHttps : overHttp
-  if (writeLinesFirst(reply.raw, headers)) return
-  // HTTP/2: the service has set all of them already.
-  for (const name of LEFT_TO_APP) reply.removeHeader(name)
-}
-
-function withoutThose({ headers }: StaticHeaders): StaticHeaders {
-  return new StaticHeaders(Object.fromEntries(Object.entries(headers).filter(([name]) => !LEFT_TO_APP.has(name))))
 }
 
 /** Gives a request to the listeners of a server, as `server.emit` would, but does not let their errors end the process. */

@@ -22,6 +22,7 @@ import { Attempts } from '../../../state/shared/attempts.ts'
 import { openEventStream } from '../../pages/event-stream.ts'
 import type { ServiceRoutes } from '../../routing/service-routes.ts'
 import { type DescribeRoutes, renderDocsPage } from '../openapi.ts'
+import { OWN_PAGE_HEADERS } from '../security/security-headers.ts'
 import { Tokens } from '../security/tokens.ts'
 import { requireToken } from './admin-guard.ts'
 import { onlyAtAdminPort } from './admin-port.ts'
@@ -104,7 +105,10 @@ function addDocsRoute(app: FastifyInstance, { routes, describe }: AdminOptions):
   const schema = { summary: 'The OpenAPI document as a page', tags: ['docs'] }
   if (!url) return
   app.get(url, { config: READABLE, schema }, async (_request, reply) =>
-    reply.type('text/html; charset=utf-8').send(renderDocsPage(await describe(), routes.pathOf('openapi')))
+    reply
+      .headers(OWN_PAGE_HEADERS)
+      .type('text/html; charset=utf-8')
+      .send(renderDocsPage(await describe(), routes.pathOf('openapi')))
   )
 }
 

@@ -1,6 +1,6 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { isSecure } from '../../final-answer.ts'
-import { securityHeaders } from '../security/security-headers.ts'
+import { refusalHeaders } from '../security/security-headers.ts'
 
 /** RFC 9110 10.1.1: a list of expectations. 100-continue is the only one that is defined. */
 const CONTINUE_ONLY = /^\s*100-continue\s*(?:,\s*100-continue\s*)*$/i
@@ -39,7 +39,5 @@ function refuseExpectation(_request: IncomingMessage, response: ServerResponse):
   const message = 'The only supported expectation is 100-continue'
   const body = JSON.stringify({ statusCode: 417, code: 'EXPECTATION', error: 'Expectation Failed', message })
   const type = { 'content-type': 'application/json; charset=utf-8', 'content-length': Buffer.byteLength(body) }
-  response
-    .writeHead(417, { ...securityHeaders(isSecure(response.req.socket)).headers, ...type, connection: 'close' })
-    .end(body)
+  response.writeHead(417, { ...refusalHeaders(isSecure(response.req.socket)), ...type, connection: 'close' }).end(body)
 }

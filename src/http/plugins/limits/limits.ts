@@ -6,8 +6,9 @@ import { HttpError } from '../../../common/errors.ts'
 import { isTooDeep, MAX_DEPTH } from '../../../common/json-depth.ts'
 import type { Config } from '../../../config/load.ts'
 import type { Forwarded } from '../../../net/forwarded-headers.ts'
+import type { AppOptions } from '../../app-options.ts'
 import { sendFinalAnswer } from '../../final-answer.ts'
-import { securityHeaders } from '../security/security-headers.ts'
+import { createSecurityHeaders } from '../security/security-headers.ts'
 import { setStaticHeaders } from '../security/static-headers.ts'
 import { handleExpectations } from './expectations.ts'
 import { OverloadDetector } from './overload.ts'
@@ -17,16 +18,18 @@ interface LimitsOptions {
   config: Pick<Config, 'http'>
   /** Returns what trusted proxies say about a request; undefined when no proxy is trusted. */
   forwardedOf: ((raw: IncomingMessage) => Forwarded) | undefined
+  options: AppOptions
 }
 
 /**
  * The first checks of every request: sets the security headers, enforces the rules of HTTP, and refuses requests while the
  * event loop is overloaded.
  */
-export const limits = fp<LimitsOptions>(async (app, { config, forwardedOf }) => {
+export const limits = fp<LimitsOptions>(async (app, { config, forwardedOf, options }) => {
   const { maxLoopDelayMs } = config.http
   const overload = maxLoopDelayMs > 0 ? new OverloadDetector(maxLoopDelayMs) : undefined
   app.addHook('onClose', async () => overload?.stop())
+  const headersOf = options.securityHeaders === false ? undefined : createSecurityHeaders(options.contentSecurityPolicy)
   let supported: Set<string> | undefined
   const isSupported = (method: string) => {
     // At the first request: the app may add methods.
@@ -35,7 +38,7 @@ export const limits = fp<LimitsOptions>(async (app, { config, forwardedOf }) => 
   }
 
   app.addHook('onRequest', (request, reply, done) => {
-    setStaticHeaders(reply, securityHeaders(request.protocol === 'https'))
+    if (headersOf) setStaticHeaders(reply, headersOf(request.protocol === 'https'))
     const refusal = checkRequest(request.raw, isSupported) ?? (forwardedOf && checkForwarded(forwardedOf(request.raw)))
     if (refusal) {
       void reply.header('connection', 'close')
