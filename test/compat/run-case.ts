@@ -55,7 +55,11 @@ async function reloadUnderLoad(t: TestContext, { load: wanted = {}, reloads = 1 
 async function browse(one: Case, site: Site, browser: Browser): Promise<void> {
   const tab = await Tab.open(browser, site.url)
   try {
-    await one.browse!({ ...site, page: tab.page })
+    // Chromium asks for it, and most of the apps have none.
+    await tab.context.route('**/favicon.ico', (route) => route.fulfill({ status: 204 }))
+    await one.browse!({ ...site, page: tab.page }).catch((error: Error) => {
+      throw new Error([error.message, 'console of the browser:', ...tab.problems].join('\n'))
+    })
     assert.deepEqual(tab.problems, [], 'errors in the console of the browser')
   } finally {
     await tab.context.close()
