@@ -2,7 +2,8 @@ import mercurius from 'mercurius'
 
 // GraphiQL loads its scripts from a CDN and has styles in its page.
 export const muster = {
-  contentSecurityPolicy: "default-src 'self' https://unpkg.com; style-src 'self' 'unsafe-inline' https://unpkg.com"
+  contentSecurityPolicy:
+    "default-src 'self' https://unpkg.com; style-src 'self' 'unsafe-inline' https://unpkg.com; font-src 'self' data:"
 }
 
 export default async function (app) {

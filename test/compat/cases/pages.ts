@@ -99,7 +99,11 @@ export const pages: Case[] = [
           headers: { 'access-control-allow-origin': '*' }
         })
       })
-      await page.goto('/graphiql?query={add(x:20,y:22)}')
+      await page.goto('/graphiql')
+      await page.locator('.graphiql-query-editor .CodeMirror').waitFor()
+      await page.evaluate(
+        'document.querySelector(".graphiql-query-editor .CodeMirror").CodeMirror.setValue("{ add(x: 20, y: 22) }")'
+      )
       await page.getByRole('button', { name: /Execute query/ }).click()
       await page.locator('.result-window').getByText('42').waitFor()
     }
