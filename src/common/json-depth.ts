@@ -21,3 +21,17 @@ export function isTooDeep(text: string): boolean {
   }
   return false
 }
+
+/**
+ * True when a parsed value is nested deeper than {@link MAX_DEPTH}. Only lists and plain objects count as nesting.
+ * @param levels how many levels the value may have
+ */
+export function isValueTooDeep(value: unknown, levels = MAX_DEPTH): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  if (Array.isArray(value)) return levels === 0 || value.some((item) => isValueTooDeep(item, levels - 1))
+  const prototype = Object.getPrototypeOf(value)
+  if (prototype !== Object.prototype && prototype !== null) return false
+  if (levels === 0) return true
+  for (const key in value) if (isValueTooDeep((value as Record<string, unknown>)[key], levels - 1)) return true
+  return false
+}

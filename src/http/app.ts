@@ -29,7 +29,7 @@ import { rateLimit } from './plugins/limits/rate-limit.ts'
 import { checkRequestTimeouts } from './plugins/limits/request-timeout.ts'
 import { completion } from './plugins/log/completion.ts'
 import { inFlight } from './plugins/log/in-flight.ts'
-import { requestIdOf, requestLog } from './plugins/log/request-log.ts'
+import { createRequestIds, requestLog } from './plugins/log/request-log.ts'
 import { measureCertificate, measureRefusals } from './plugins/metrics/connection-metrics.ts'
 import { metrics } from './plugins/metrics/metrics-endpoint.ts'
 import { measureRequests } from './plugins/metrics/request-metrics.ts'
@@ -63,7 +63,7 @@ export interface ServedApp {
 
 /** Everything that an app gets from the process it runs in. */
 export interface AppDeps {
-  config: Pick<Config, 'http' | 'session' | 'admin' | 'runDir' | 'metricsTokens' | 'tls' | 'adminPort'>
+  config: Pick<Config, 'app' | 'http' | 'session' | 'admin' | 'runDir' | 'metricsTokens' | 'tls' | 'adminPort'>
   log: Logger
   worker: WorkerInfo
   redis: RedisConnection
@@ -132,7 +132,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   await app.register(limits, { config, forwardedOf, options: served.options })
   const isAtPort = config.adminPort && connections && separatePorts(app, (socket) => connections.isAdminSocket(socket))
   await app.register(rateLimit, deps)
-  const describe = createOpenApi(app)
+  const describe = createOpenApi(app, config.app, served.options.openapi || {})
   // Before the routes of the service, so that a path of the app wins.
   const notFound = answerNotFound({ index, isAtPort, methodCheck: served.options.methodCheck !== false })
   await app.register(appScope(deps, store, notFound))
@@ -166,7 +166,8 @@ function createFastify({ config, log, served, serverFactory, connections }: AppD
     ...passedServerOptions(served.serverOptions),
     loggerInstance: log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true }),
-    genReqId: requestIdOf,
+    requestIdHeader: false,
+    genReqId: createRequestIds(served.serverOptions),
     bodyLimit: served.serverOptions.bodyLimit ?? config.http.bodyBytes,
     keepAliveTimeout: config.http.keepAliveMs,
     requestTimeout: config.http.requestMs,

@@ -1,5 +1,7 @@
-import { createRequire } from 'node:module'
-import Fastify, { type FastifyInstance, type FastifyPluginAsync, type RouteOptions } from 'fastify'
+import { readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import Fastify, { type FastifyInstance, type FastifyPluginAsync, type FastifySchema, type RouteOptions } from 'fastify'
+import type { OpenApiInfo } from '../app-options.ts'
 import type { ServiceRoutes } from '../routing/service-routes.ts'
 
 /** Returns the OpenAPI document of all routes. */
@@ -7,16 +9,17 @@ export type DescribeRoutes = () => Promise<object>
 
 /**
  * Describes every route as an OpenAPI document, from the schemas of the routes. Call it before the routes are added.
+ * @param appPath of the app's module, whose package.json gives the title and the version that `info` does not
  * @returns a function that makes the document at its first call, and keeps it
  */
-export function createOpenApi(app: FastifyInstance): DescribeRoutes {
+export function createOpenApi(app: FastifyInstance, appPath: string | undefined, info: OpenApiInfo): DescribeRoutes {
   const routes: RouteOptions[] = []
   const scopes: FastifyInstance[] = [app]
   app.addHook('onRoute', (route) => void routes.push(route))
   app.addHook('onRegister', (scope) => void scopes.push(scope))
   let document: Promise<object> | undefined
   return () => {
-    document ??= describeRoutes(routes, scopes).catch((error: unknown) => {
+    document ??= describeRoutes(routes, scopes, completeInfo(info, appPath)).catch((error: unknown) => {
       document = undefined
       throw error
     })
@@ -35,14 +38,17 @@ export const openapi: FastifyPluginAsync<{ describe: DescribeRoutes; routes: Ser
 }
 
 /** Makes the document with a second Fastify app and @fastify/swagger. Both are loaded now: most workers never need them. */
-async function describeRoutes(routes: readonly RouteOptions[], scopes: readonly FastifyInstance[]): Promise<object> {
-  const { version } = createRequire(import.meta.url)('muster/package.json') as { version: string }
+async function describeRoutes(
+  routes: readonly RouteOptions[],
+  scopes: readonly FastifyInstance[],
+  info: OpenApiInfo
+): Promise<object> {
   const { default: swagger } = await import('@fastify/swagger')
   const copy = Fastify({ exposeHeadRoutes: false })
   await copy.register(swagger, {
     openapi: {
       openapi: '3.1.0',
-      info: { title: 'muster', version, description: 'A clustered web service: its routes and its admin plane.' },
+      info: info as Required<OpenApiInfo>,
       components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } } }
     }
   })
@@ -55,6 +61,39 @@ async function describeRoutes(routes: readonly RouteOptions[], scopes: readonly 
   return copy.swagger()
 }
 
+/** Completes what the app says about itself by its package.json; without one, by that of the service. */
+function completeInfo({ title, version, description }: OpenApiInfo, appPath: string | undefined): OpenApiInfo {
+  const app = (appPath && nearestPackage(appPath)) || nearestPackage(import.meta.filename) || {}
+  return {
+    title: title ?? app.name ?? 'muster',
+    version: version ?? app.version ?? '0.0.0',
+    description: description ?? app.description ?? ''
+  }
+}
+
+interface PackageInfo {
+  name?: string
+  version?: string
+  description?: string
+}
+
+/** Reads the package.json next to a module, or above it. */
+function nearestPackage(path: string): PackageInfo | undefined {
+  for (let folder = dirname(path); ; folder = dirname(folder)) {
+    const found = readPackage(folder)
+    if (found.name) return found
+    if (folder === dirname(folder)) return undefined
+  }
+}
+
+function readPackage(folder: string): PackageInfo {
+  try {
+    return JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
+  } catch {
+    return {}
+  }
+}
+
 /** Of routes that differ only in their constraints, the document contains the first. */
 function addRoute(app: FastifyInstance, { url, method, schema = {}, config = {} }: RouteOptions): void {
   const methods = [method].flat().filter((name) => !app.hasRoute({ method: name, url }))
@@ -62,8 +101,30 @@ function addRoute(app: FastifyInstance, { url, method, schema = {}, config = {} 
   for (const name of methods) {
     if (!app.supportedMethods.includes(name)) app.addHttpMethod(name, { hasBody: true })
   }
-  app.route({ method: Array.isArray(method) ? methods : method, url, schema, config, handler: () => {} })
+  app.route({
+    method: Array.isArray(method) ? methods : method,
+    url,
+    schema: plainSchema(schema),
+    config,
+    handler: () => {}
+  })
 }
+
+/**
+ * Leaves out what is no JSON schema, such as schemas of Zod, which the app compiles itself.
+ * @param schema of a route
+ */
+function plainSchema({ response, ...parts }: FastifySchema): FastifySchema {
+  const isPlain = (value: unknown) => {
+    if (typeof value !== 'object' || value === null) return true
+    const prototype = Object.getPrototypeOf(value)
+    return prototype === Object.prototype || prototype === null || Array.isArray(value) || FLUENT in value
+  }
+  const plain = (object: object) => Object.fromEntries(Object.entries(object).filter(([, value]) => isPlain(value)))
+  return { ...plain(parts), ...(response ? { response: plain(response) } : {}) }
+}
+/** How Fastify recognizes schemas of fluent-json-schema. */
+const FLUENT = Symbol.for('fluent-schema-object')
 
 type Operation = { summary?: string; description?: string; requestBody?: unknown }
 

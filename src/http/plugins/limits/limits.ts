@@ -3,13 +3,13 @@ import type { Duplex } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { HttpError } from '../../../common/errors.ts'
-import { isTooDeep, MAX_DEPTH } from '../../../common/json-depth.ts'
 import type { Config } from '../../../config/load.ts'
 import type { Forwarded } from '../../../net/forwarded-headers.ts'
 import type { AppOptions } from '../../app-options.ts'
 import { sendFinalAnswer } from '../../final-answer.ts'
 import { createSecurityHeaders } from '../security/security-headers.ts'
 import { setStaticHeaders } from '../security/static-headers.ts'
+import { refuseDeepJson } from './deep-json.ts'
 import { handleExpectations } from './expectations.ts'
 import { OverloadDetector } from './overload.ts'
 import { checkForwarded, checkRequest, METHODS, preferTargetHost } from './request-rules.ts'
@@ -50,12 +50,7 @@ export const limits = fp<LimitsOptions>(async (app, { config, forwardedOf, optio
     void reply.header('allow', METHODS.join(', ')).code(204).send()
   })
   handleSpecialRequests(app)
-
-  const parse = app.getDefaultJsonParser('error', 'error')
-  app.addContentTypeParser<string>('application/json', { parseAs: 'string' }, (request, body, done) => {
-    if (isTooDeep(body)) done(new HttpError(400, 'TOO_DEEP', `The JSON is nested deeper than ${MAX_DEPTH} levels`))
-    else void parse(request, body, done)
-  })
+  if (options.jsonDepthCheck !== false) refuseDeepJson(app)
 })
 
 const overloaded = () => new HttpError(503, 'OVERLOADED', 'Server overloaded', { retryAfter: 1 })

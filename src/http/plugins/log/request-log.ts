@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyServerOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import { Counter } from 'prom-client'
 import { DROPPED_LINES, droppedLines, type Logger, logInBatch } from '../../../common/log.ts'
@@ -26,13 +26,28 @@ const TRACEPARENT_LENGTH = 55
 const PROCESS_ID = randomBytes(9).toString('base64url')
 let lastNumber = 0
 
-/** Fastify's `genReqId`: returns the client's `x-request-id` if it is valid, else the process id and a number. */
-export function requestIdOf({ headers }: { headers: IncomingMessage['headers'] }): string {
-  const sent = headers[REQUEST_ID]
-  if (typeof sent === 'string' && VALID_ID.test(sent)) return sent
-  lastNumber++
-  return `${PROCESS_ID}-${lastNumber}`
+/**
+ * Makes Fastify's `genReqId`, by options of the app: the header in which clients send an id, false for none, and a function
+ * that makes ids.
+ * @returns a function that returns the client's id if it is valid, else the app's, else the process id and a number
+ */
+export function createRequestIds({
+  requestIdHeader = REQUEST_ID,
+  genReqId
+}: Pick<FastifyServerOptions, 'requestIdHeader' | 'genReqId'>): (request: IncomingMessage) => string {
+  const header = requestIdHeader === false ? undefined : nameOf(requestIdHeader)
+  return (request) => {
+    const sent = header === undefined ? undefined : request.headers[header]
+    if (typeof sent === 'string' && VALID_ID.test(sent)) return sent
+    const made = genReqId === undefined ? undefined : String(genReqId(request))
+    if (made !== undefined && VALID_ID.test(made)) return made
+    lastNumber++
+    return `${PROCESS_ID}-${lastNumber}`
+  }
 }
+
+/** In Fastify `true` means the header `request-id`. */
+const nameOf = (header: string | true) => (header === true ? 'request-id' : header.toLowerCase())
 
 /**
  * Parses a `traceparent` header into OpenTelemetry's log fields.
@@ -71,7 +86,8 @@ export const requestLog = fp(async (app: FastifyInstance) => {
   app.completion.observe((request, reply, { ms, aborted }) => {
     const status = reply.statusCode
     const level = levelOf(status, request.routeOptions.config.quiet === true)
-    if (!(request.log as Logger).isLevelEnabled(level)) return
+    // A logger that the app makes for a request may have less than pino's.
+    if ((request.log as Partial<Logger>).isLevelEnabled?.(level) === false) return
     const { method, ip } = request
     // Without the query, which may contain secrets.
     const url = request.url.split('?', 1)[0]!.slice(0, MAX_URL)
