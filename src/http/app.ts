@@ -16,6 +16,7 @@ import type { RedisClient, RedisConnection } from '../state/redis/redis-connecti
 import { SafeSessionStore } from '../state/sessions/session-store.ts'
 import type { SharedState } from '../state/shared/shared-state.ts'
 import type { AppOptions } from './app-options.ts'
+import { provideRedis } from './app-redis.ts'
 import { checkServed } from './check-app-options.ts'
 import { answerClientError, type ServerConnections } from './client-errors.ts'
 import { handleErrors } from './error-handling.ts'
@@ -200,7 +201,8 @@ function appScope(
     if (served.options.sessions !== false) await scope.register(sessions, { redis, sessionSecrets, store })
     // After the sessions: it runs before a session is loaded.
     if (served.options.crossSiteCheck !== false) refuseCrossSite(scope)
-    // In a scope of its own, so that it may have decorators of the same names.
+    provideRedis(scope, redis.client)
+    // In a scope of its own: its decorators take the place of those with the same names.
     await scope.register(async (inner) => {
       await inner.register(withoutScope(served.plugin))
       // Among the hooks of the app, which may answer requests that no route matches: middleware does.

@@ -21,11 +21,11 @@ declare module 'fastify' {
       observe(observer: Observer): void
     }
   }
-  interface FastifyReply {
-    /** Whether the observers have been called. */
-    isCompleted: boolean
-  }
 }
+
+/** Set on a reply when the observers have been called. A symbol, because plugins may have any name for theirs. */
+const COMPLETED = Symbol('completed')
+type MarkedReply = FastifyReply & { [COMPLETED]?: boolean }
 
 const REFUSED = Symbol('refused')
 type MarkedResponse = ServerResponse & { [REFUSED]?: true }
@@ -44,9 +44,9 @@ export const completion = fp(async (app) => {
   const observers: Observer[] = []
   let inFlight = 0
   app.decorate('completion', { inFlight: () => inFlight, observe: (observer) => void observers.push(observer) })
-  app.decorateReply('isCompleted', false)
+  app.decorateReply(COMPLETED, false)
   const complete = (request: FastifyRequest, reply: FastifyReply, aborted: boolean) => {
-    reply.isCompleted = true
+    ;(reply as MarkedReply)[COMPLETED] = true
     const ended = { ms: reply.elapsedTime, aborted }
     for (const observer of observers) observer(request, reply, ended)
   }
@@ -54,7 +54,7 @@ export const completion = fp(async (app) => {
     inFlight++
     onClose(request, reply, () => {
       inFlight--
-      if (!reply.isCompleted) complete(request, reply, !(reply.raw as MarkedResponse)[REFUSED])
+      if (!(reply as MarkedReply)[COMPLETED]) complete(request, reply, !(reply.raw as MarkedResponse)[REFUSED])
     })
     done()
   })
