@@ -56,6 +56,9 @@ const OPTIONS: Record<keyof AppOptions, Check> = {
   }
 }
 
+/** The names of all options of the app. */
+export const APP_OPTIONS: readonly string[] = Object.keys(OPTIONS)
+
 /**
  * Checks the options that the app's module exports.
  * @throws StartupError with all issues

@@ -41,6 +41,9 @@ const REFUSED: Record<string, Refusal> = {
   }
 }
 
+/** The names of the options that cannot be honoured. */
+export const REFUSED_OPTIONS: readonly string[] = Object.keys(REFUSED)
+
 /**
  * Checks the options of Fastify that the app's module exports. Options that are not listed are passed to Fastify.
  * @param name of the object, such as `options`
