@@ -60,6 +60,10 @@ export interface ServedApp {
   serverOptions: FastifyServerOptions
   /** `export const muster`: what the service adds to the app. */
   options: AppOptions
+  /** What kind of app the plugin mounts, such as `express`; undefined when the app is a plugin itself. */
+  mounted?: string
+  /** The app may not understand requests of HTTP/2. */
+  needsHttp1?: boolean
 }
 
 /** Everything that an app gets from the process it runs in. */

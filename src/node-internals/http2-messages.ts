@@ -1,6 +1,7 @@
 // Requests and responses of Node's HTTP/2 compatibility layer, made to behave as those of HTTP/1.1. Their classes are
 // documented options of `http2.createServer`; how the layer calls them is not.
 import {
+  constants,
   Http2ServerRequest,
   Http2ServerResponse,
   type OutgoingHttpHeaders,
@@ -104,9 +105,15 @@ export class Response extends Http2ServerResponse<Request> {
     return super.writeHead(statusCode, sent)
   }
 
+  /** Node destroys a stream that both sides have ended before it is `writableFinished`, which a request with a body shows. */
+  #isSent(): boolean {
+    const { writableFinished, writableLength, rstCode } = this.stream
+    return this.writableEnded && (writableFinished || (rstCode === constants.NGHTTP2_NO_ERROR && writableLength === 0))
+  }
+
   /** Suppresses `finish` for a response that was cut off. */
   override emit(event: string | symbol, ...args: unknown[]): boolean {
-    if (event === 'finish' && !(this.writableEnded && this.stream.writableFinished)) return false
+    if (event === 'finish' && !this.#isSent()) return false
     return super.emit(event as string, ...args)
   }
 }

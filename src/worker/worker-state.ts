@@ -11,6 +11,7 @@ import { SessionSecrets } from '../state/sessions/session-secrets.ts'
 import type { Settings } from '../state/shared/settings.ts'
 import { SharedState } from '../state/shared/shared-state.ts'
 import { loadApp } from './app/load-app.ts'
+import { warnOfSocketIo } from './app/socket-io-warning.ts'
 import type { PrimaryChannel } from './primary-client.ts'
 
 /** The primary answers at the deadline of a broadcast; this margin only catches a dead primary. */
@@ -56,11 +57,12 @@ export function createState(
   return { worker, redis, sessionSecrets, shared, address: listenAddress(config, identity.port) }
 }
 
-export type StartAppDeps = Omit<AppDeps, 'config' | 'log' | 'served' | 'sessionSecrets'> & WorkerState
+export type StartAppDeps = Omit<AppDeps, 'config' | 'log' | 'served' | 'sessionSecrets'> &
+  WorkerState & { disableHttp2: () => void }
 
 /** Loads the app's module while Redis connects, then builds the app. */
 export async function startApp(config: Config, log: Logger, deps: StartAppDeps): ReturnType<typeof buildApp> {
-  const { redis, sessionSecrets, shared, address } = deps
+  const { redis, sessionSecrets, shared, address, worker, disableHttp2 } = deps
   const [served] = await Promise.all([
     loadApp(config.app, { address, listenMs: remainingBootMs(config) }),
     redis.start(async () => {
@@ -68,8 +70,15 @@ export async function startApp(config: Config, log: Logger, deps: StartAppDeps):
       await shared.settings.read()
     })
   ])
+  if (served.needsHttp1) disableHttp2()
   followSettings(log, shared.settings, config.logLevel)
-  return buildApp({ ...deps, config, log, served, sessionSecrets: sessionSecrets.list })
+  const app = await buildApp({ ...deps, config, log, served, sessionSecrets: sessionSecrets.list })
+  if (worker.slot === 0) {
+    if (served.mounted)
+      log.info({ kind: served.mounted, ...(config.tls && { http2: !served.needsHttp1 }) }, 'app mounted')
+    warnOfSocketIo(config, log)
+  }
+  return app
 }
 
 function listenAddress({ host }: Config, port: number | undefined): ListenAddress {

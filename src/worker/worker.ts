@@ -102,6 +102,7 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
     collectMetrics: () => channel.request('collect-metrics', {}, COLLECT_METRICS_MS),
     workerRequestCounts: () => channel.request('request-counts', {}, REQUEST_COUNTS_MS),
     serverFactory: (handler) => connections.serve(handler),
+    disableHttp2: () => connections.disableHttp2(),
     connections: connections.forApp(() => gate.pauses),
     primary: createPrimaryClient(channel, (socket) => connections.registry.holdForAdminRequest(socket))
   })

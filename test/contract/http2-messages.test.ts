@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { type ClientHttp2Session, connect, createServer } from 'node:http2'
+import { type ClientHttp2Session, connect, constants, createServer } from 'node:http2'
 import { type AddressInfo, connect as connectTcp, type Socket } from 'node:net'
 import { type TestContext, test } from 'node:test'
 import { Request, Response, setSessionSocket } from '../../src/node-internals/http2-messages.ts'
@@ -68,15 +68,30 @@ test('only a response that was sent completely emits finish', async (t) => {
   const { client } = await serve(t, ({ url }, response) => {
     response.on('finish', () => events.push(`${url} finish`)).on('close', () => events.push(`${url} close`))
     if (url === '/cut') response.write('a')
+    else if (url === '/large') response.end(Buffer.alloc(512 * 1024))
     else response.end('ok')
   })
   const complete = client.request({ ':path': '/complete' }).resume()
   await once(complete, 'close')
+  const sent = client.request({ ':path': '/with-body', ':method': 'POST' }).resume()
+  sent.end('a body')
+  await once(sent, 'close')
+  const large = client.request({ ':path': '/large' })
+  await once(large, 'data')
+  large.pause().close(constants.NGHTTP2_CANCEL)
+  await until(() => events.includes('/large close'), 'the end')
   const cut = client.request({ ':path': '/cut' })
   await once(cut, 'data')
   cut.close()
   await until(() => events.includes('/cut close'), 'the end')
-  assert.deepEqual(events, ['/complete finish', '/complete close', '/cut close'])
+  assert.deepEqual(events, [
+    '/complete finish',
+    '/complete close',
+    '/with-body finish',
+    '/with-body close',
+    '/large close',
+    '/cut close'
+  ])
 })
 
 test('a request has its socket after the session has ended, and a connection header is left out', async (t) => {

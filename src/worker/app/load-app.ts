@@ -23,6 +23,8 @@ type MountedKind = Exclude<AppKind, 'plugin'>
 const LEFT_TO_MOUNTED: AppOptions = { sessions: false, crossSiteCheck: false, methodCheck: false }
 /** An app of these kinds has a server of its own. */
 const WITH_SERVER: readonly AppKind[] = ['fastify', 'nest', 'server']
+/** Frameworks that understand the requests of Node's HTTP/2. Express does not: such a request would end the worker. */
+const WITH_HTTP2: readonly AppKind[] = ['fastify', 'koa', 'fetch']
 const USABLE =
   'a Fastify plugin, an instance of Fastify, an app of Express, Koa, Hono or Nest, a listener (req, res), or an http.Server'
 
@@ -55,7 +57,13 @@ export async function loadApp(path: string | undefined, { address, listenMs }: L
   const mounted = kind
     ? await startExported(kind, app, path, captured)
     : await awaitServer(app, path, captured, listenMs)
-  return { plugin: mount(mounted, options), serverOptions: {}, options: { ...LEFT_TO_MOUNTED, ...options } }
+  return {
+    plugin: mount(mounted, options),
+    serverOptions: {},
+    options: { ...LEFT_TO_MOUNTED, ...options },
+    mounted: mounted.kind,
+    needsHttp1: !WITH_HTTP2.includes(mounted.kind)
+  }
 }
 
 /** Starts the app that a module exports. The module may also have told a server with this app to listen. */

@@ -5,7 +5,8 @@ import { http } from '../../common/node-http.ts'
 import type { AppOptions } from '../../http/app-options.ts'
 import { createSecurityHeaders } from '../../http/plugins/security/security-headers.ts'
 import { setStaticHeaders } from '../../http/plugins/security/static-headers.ts'
-import { forwardUpgrades, type MountedApp } from './mounted-app.ts'
+import { forwardUpgrades } from '../protocols/upgrades.ts'
+import type { MountedApp } from './mounted-app.ts'
 
 /** Requests with these methods never reach an app. */
 const NOT_ROUTED = new Set(['CONNECT', 'TRACE'])

@@ -5,6 +5,7 @@ import type { FastifyInstance } from 'fastify'
 import { StartupError } from '../../common/errors.ts'
 import { http } from '../../common/node-http.ts'
 import { stopPretending } from '../../node-internals/pretended-listening.ts'
+import { forwardUpgrades } from '../protocols/upgrades.ts'
 import type { AppKind } from './recognise.ts'
 
 /** An app that gets requests as Node made them. */
@@ -58,23 +59,6 @@ export function replaceServer(from: Server, to: Server): void {
   from.removeAllListeners('request')
   from.on('request', (request, response) => to.emit('request', request, response))
   forwardUpgrades(from, to)
-}
-
-/**
- * Gives upgrades to another server as soon as it listens to them. Before that, Node must not see a listener: it would treat
- * every request with an `Upgrade` header as one.
- */
-export function forwardUpgrades(from: Server, to: Server): void {
-  const start = () => {
-    from.on('upgrade', (request, socket, head) => to.emit('upgrade', request, socket, head))
-  }
-  const watch = (name: string | symbol) => {
-    if (name !== 'upgrade') return
-    to.off('newListener', watch)
-    start()
-  }
-  if (to.listenerCount('upgrade') > 0) start()
-  else to.on('newListener', watch)
 }
 
 async function mountFastify(instance: FastifyInstance): Promise<MountedApp> {

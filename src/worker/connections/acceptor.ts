@@ -12,6 +12,7 @@ import {
 import { listenForReal } from '../../node-internals/pretended-listening.ts'
 import { isUnixHandle, socketFromHandle } from '../../node-internals/tcp-handle.ts'
 import { readProxyHeader } from '../protocols/proxy-header.ts'
+import { markUpgrades } from '../protocols/upgrades.ts'
 import { connectionOf, KEEP_ALIVE_BUFFER_MS } from './connection.ts'
 import { type ConnectionDetails, type ConnectionRegistry, setDetails } from './connection-registry.ts'
 import { LOCAL_PEER, setPeer } from './peer-address.ts'
@@ -53,7 +54,7 @@ export class Acceptor {
 
   /** Starts without a port: connections come from the primary. */
   startInjected(): void {
-    this.#markUpgrades()
+    markUpgrades(this.#http1)
     startTimeouts(this.#http1)
   }
 
@@ -71,7 +72,7 @@ export class Acceptor {
 
   /** Starts to accept on a socket of this worker's own, beside those of other workers on the same port. */
   async startReusePort(port: number, host: string): Promise<void> {
-    this.#markUpgrades()
+    markUpgrades(this.#http1)
     const server = this.#usesProxyProtocol ? this.#createProxiedServer() : this.#listener
     this.#ownServer = server
     const handle = await bindReusePort(port, host)
@@ -150,14 +151,5 @@ export class Acceptor {
     connection.transferred = true
     connection.idleSince = performance.now() - (this.#options.keepAliveMs + KEEP_ALIVE_BUFFER_MS - idleMs)
     socket.setTimeout(idleMs)
-  }
-
-  /** Only when the app listens to `upgrade`: a listener of ours alone would make Node treat every Upgrade header as one. */
-  #markUpgrades(): void {
-    if (this.#http1.listenerCount('upgrade') === 0) return
-    this.#http1.prependListener('upgrade', (_request, socket) => {
-      const connection = connectionOf(socket as Socket)
-      if (connection) connection.upgraded = true
-    })
   }
 }

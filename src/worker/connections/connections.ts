@@ -112,6 +112,11 @@ export class Connections {
     this.#tls?.setTicketKeys(keys)
   }
 
+  /** Lets clients of new connections choose HTTP/1.1 only. */
+  disableHttp2(): void {
+    this.#tls?.disableHttp2()
+  }
+
   /** Announces the end of every connection: in its last response, or at once for HTTP/2. */
   announceClose(): void {
     this.requests.closing = true

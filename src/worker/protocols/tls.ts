@@ -15,7 +15,7 @@ export interface TlsOptions {
   handshakeMs: number
 }
 
-/** Offered by ALPN, preferred first. */
+/** What ALPN may choose, preferred first. */
 const PROTOCOLS = ['h2', 'http/1.1']
 /** Node disables TLS 1.3 when the list has no suite of it. */
 const TLS_1_3 = 'TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256'
@@ -24,6 +24,8 @@ export interface Tls {
   /** Starts the handshake of a connection. A connection whose handshake fails or takes too long is closed. */
   begin(raw: Socket): void
   setTicketKeys(keys: Buffer): void
+  /** Lets clients of new connections choose HTTP/1.1 only. */
+  disableHttp2(): void
 }
 
 /**
@@ -32,6 +34,7 @@ export interface Tls {
  */
 export function createTls(options: TlsOptions, onSecure: (socket: TLSSocket, raw: Socket) => void): Tls {
   const { cert, key, minVersion, ciphers, ticketKeys, handshakeMs } = options
+  let protocols = PROTOCOLS
   const server = createServer({
     cert,
     key,
@@ -39,7 +42,7 @@ export function createTls(options: TlsOptions, onSecure: (socket: TLSSocket, raw
     minVersion,
     ciphers: `${TLS_1_3}:${ciphers}`,
     handshakeTimeout: handshakeMs,
-    ALPNProtocols: PROTOCOLS,
+    ALPNCallback: ({ protocols: offered }) => protocols.find((name) => offered.includes(name)),
     // The default is a hash of the command line, which differs between releases.
     sessionIdContext: 'muster'
   })
@@ -51,6 +54,9 @@ export function createTls(options: TlsOptions, onSecure: (socket: TLSSocket, raw
       raw.on('error', () => {})
       server.emit('connection', raw)
     },
-    setTicketKeys: (keys) => server.setTicketKeys(keys)
+    setTicketKeys: (keys) => server.setTicketKeys(keys),
+    disableHttp2: () => {
+      protocols = PROTOCOLS.filter((name) => name !== 'h2')
+    }
   }
 }
