@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict'
-import { writeFileSync } from 'node:fs'
+import { once } from 'node:events'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { connect } from 'node:tls'
 import type { DrainStats } from '../../src/ipc/messages.ts'
+import { Authority } from '../helpers/certificates.ts'
 import { Connection, freePort } from '../helpers/http.ts'
 import { fixture, Load } from '../helpers/load.ts'
 import { startRedis } from '../helpers/redis.ts'
@@ -230,4 +233,39 @@ test('the hooks of a plugin run when the worker listens, and Fastify logs no add
   await service.stop()
   assert.equal(service.workerStderr, 'onReady\nonListen\npreClose\nonClose\n')
   assert.ok(service.lines.every(({ msg }) => !msg.startsWith('Server listening')))
+})
+
+test('HTTP/2 is offered to apps that understand it only', async (t) => {
+  const authority = new Authority(t)
+  const { cert, key } = authority.sign('service')
+  const ca = readFileSync(authority.file, 'utf8')
+  const negotiated = async (source: string) => {
+    const service = await startModule(t, 'app.mjs', source, { TLS_CERT: cert, TLS_KEY: key })
+    const socket = connect({ port: service.port, host: '127.0.0.1', ca, ALPNProtocols: ['h2', 'http/1.1'] })
+    t.after(() => socket.destroy())
+    await once(socket, 'secureConnect')
+    const { http2 } = await service.line(({ msg }) => msg === 'app mounted')
+    return [socket.alpnProtocol, http2]
+  }
+  assert.deepEqual(await negotiated(`export default (request, response) => { ${REPLY} }`), ['http/1.1', false])
+  assert.deepEqual(await negotiated(`import Fastify from ${FASTIFY}; export default Fastify()`), ['h2', true])
+})
+
+test('socket.io without sticky scheduling is warned of once, and so is no other app', async (t) => {
+  const folder = temporaryFolder(t)
+  const engine = join(folder, 'node_modules', 'engine.io')
+  mkdirSync(engine, { recursive: true })
+  writeFileSync(join(engine, 'index.js'), '')
+  const app = join(folder, 'app.cjs')
+  writeFileSync(app, `require('engine.io'); module.exports = (request, response) => { ${REPLY} }`)
+  const { url } = await startRedis(t)
+  const warnings = async (env: Record<string, string>, workers = 2) => {
+    const service = await startService(t, { env: { REDIS_URL: url, ...env }, workers })
+    await service.stop()
+    return service.lines.filter(({ msg }) => msg === 'socket.io clients may reach different workers').length
+  }
+  assert.equal(await warnings({ APP: app }), 1)
+  assert.equal(await warnings({ APP: app }, 1), 0)
+  assert.equal(await warnings({ APP: app, SCHEDULING: 'sticky' }), 0)
+  assert.equal(await warnings({ APP: fixture('listening-server') }), 0)
 })
