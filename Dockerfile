@@ -28,4 +28,4 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=5s --timeout=3s --start-period=30s --retries=3 \
   CMD ["node", "-e", "(process.env.TLS_CERT ? https : http).get({ host: '127.0.0.1', port: process.env.PORT || 8080, path: '/livez', timeout: 2000, rejectUnauthorized: false }, (answer) => process.exit(answer.statusCode < 500 ? 0 : 1)).on('timeout', () => process.exit(1))"]
 # The primary is process 1: it receives the signals and reaps its workers.
-CMD ["node", "dist/src/main.js"]
+CMD ["node", "dist/src/cli/muster.js", "start", "dist/src/routes/index.js"]

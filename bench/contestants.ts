@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { Row } from './load/load.ts'
 import { BenchError } from './scenario.ts'
-import { type Program, type Running, type ServerSettings, startProgram } from './servers.ts'
+import { muster, type Program, type Running, type ServerSettings, startProgram } from './servers.ts'
 
 /** A server that is compared with others. */
 export interface Contestant {
@@ -15,8 +15,6 @@ export interface Contestant {
   /** The kinds of load that it is measured with; all by default. */
   readonly rows?: readonly Row[]
 }
-
-const MUSTER = '../src/main.js'
 
 /** The servers of this checkout, in the order of the tables. Ratios refer to the first. */
 export const own = {
@@ -38,10 +36,10 @@ export const own = {
     program: { file: './apps/by-the-book.js' },
     shared: true
   },
-  muster: { about: 'this service with its defaults', program: { file: MUSTER }, shared: true },
+  muster: { about: 'this service with its defaults', program: muster(), shared: true },
   'muster-shared': {
     about: 'this service with `SCHEDULING=shared`',
-    program: { file: MUSTER, env: { SCHEDULING: 'shared' } },
+    program: muster({ SCHEDULING: 'shared' }),
     shared: true,
     rows: ['connect']
   }

@@ -31,6 +31,14 @@ export interface Program {
   readonly env?: Readonly<Record<string, string>>
 }
 
+/** This service. @param app file of the app, relative to the compiled files of this folder */
+export function muster(
+  env: Readonly<Record<string, string>> = {},
+  app = '../src/routes/index.js'
+): Omit<Program, 'name'> {
+  return { file: '../src/cli/muster.js', args: ['start', fileURLToPath(new URL(app, import.meta.url))], env }
+}
+
 /** A program that was started and answers. */
 export interface Running {
   readonly name: string

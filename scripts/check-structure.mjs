@@ -11,13 +11,14 @@ export const MAX_FILES_PER_FOLDER = 14
  * than the rest of `primary`. An import inside a layer is always allowed.
  */
 export const MAY_IMPORT = {
-  main: ['primary', 'worker', 'config', 'common'],
-  cli: ['admin', 'ipc', 'config', 'common'],
+  main: ['worker', 'config'],
+  start: ['primary', 'http', 'config'],
+  cli: ['start', 'admin', 'ipc', 'config', 'common'],
   primary: ['primary/policy', 'admin', 'net', 'ipc', 'config', 'common', 'node-internals'],
   'primary/policy': ['ipc'],
-  worker: ['http', 'state', 'routes', 'net', 'ipc', 'config', 'common', 'node-internals'],
+  worker: ['http', 'state', 'net', 'ipc', 'config', 'common', 'node-internals'],
   routes: ['index'],
-  index: ['http', 'state', 'ipc', 'common'],
+  index: ['start', 'http', 'state', 'ipc', 'common'],
   http: ['state', 'admin', 'net', 'ipc', 'config', 'common', 'node-internals'],
   state: ['ipc', 'config', 'common'],
   admin: ['ipc', 'common'],

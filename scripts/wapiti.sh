@@ -9,7 +9,7 @@ token=$(node -p 'crypto.randomBytes(32).toString("hex")')
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost \
   -addext subjectAltName=IP:127.0.0.1 -keyout "$folder/key.pem" -out "$folder/cert.pem" 2>/dev/null
 export TLS_CERT=$folder/cert.pem TLS_KEY=$folder/key.pem
-PORT=$port RUN_DIR=$folder/run ADMIN_TOKEN=$token LOG_LEVEL=error node dist/src/main.js >"$folder/log" &
+PORT=$port RUN_DIR=$folder/run ADMIN_TOKEN=$token LOG_LEVEL=error node dist/src/cli/muster.js start dist/src/routes/index.js >"$folder/log" &
 service=$!
 trap 'kill $service; wait $service || true; rm -rf "$folder"' EXIT
 url=https://127.0.0.1:$port

@@ -9,6 +9,7 @@ import type {} from './http/app.ts'
 export { HttpError } from './common/errors.ts'
 export { array, object, oneOf, type Static } from './common/json-schema.ts'
 export type { WorkerInfo } from './http/app.ts'
+export { type AppOptions, defineApp } from './http/app-options.ts'
 export {
   type Asset,
   assetFrom,
@@ -23,3 +24,4 @@ export { SnapshotStream } from './http/pages/snapshot-stream.ts'
 export type { Sessions } from './http/plugins/session/app-sessions.ts'
 export { countVisit, readVisits } from './http/plugins/session/visits.ts'
 export type { TypedRoutes } from './http/typed-routes.ts'
+export { defineConfig, type StartOptions, start } from './start.ts'

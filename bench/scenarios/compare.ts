@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { mkdtempSync, readFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -114,12 +114,15 @@ export const compare: Scenario = {
   }
 }
 
-/** The service of another checkout. */
-const musterOf = (folder: string): Contestant => ({
-  about: `the service in ${folder}`,
-  program: { file: join(resolve(folder), 'dist/src/main.js') },
-  shared: true
-})
+/** The service of another checkout. Before there was `muster start`, main.js served the example. */
+function musterOf(folder: string): Contestant {
+  const dist = join(resolve(folder), 'dist/src')
+  const hasStart = existsSync(join(dist, 'start.js'))
+  const program = hasStart
+    ? { file: join(dist, 'cli/muster.js'), args: ['start', join(dist, 'routes/index.js')] }
+    : { file: join(dist, 'main.js') }
+  return { about: `the service in ${folder}`, program, shared: true }
+}
 const isMuster = (name: string) => name === 'muster' || name === 'before'
 
 /** With all servers running: rates and CPU in interleaved rounds, and Redis commands at the end of each round. */

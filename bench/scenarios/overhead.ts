@@ -3,11 +3,12 @@ import { rowTitles } from '../load/load.ts'
 import { howMeasured, legend, rateColumns, sampleTable } from '../report.ts'
 import { measureRounds } from '../rounds.ts'
 import type { Scenario } from '../scenario.ts'
+import { muster } from '../servers.ts'
 
 const preload = `--import ${new URL('../apps/unmeasured.js', import.meta.url).href}`
 const NODE_OPTIONS = [process.env.NODE_OPTIONS, preload].filter(Boolean).join(' ')
 const variant = (about: string, env: Record<string, string>): Contestant => {
-  return { about, shared: true, program: { file: '../src/main.js', env } }
+  return { about, shared: true, program: muster(env) }
 }
 /** The same service with more and more observation. */
 const VARIANTS = {

@@ -7,7 +7,7 @@ import { writeImage } from '../draw/svg.ts'
 import { Load, type Row, rows, rowTitles } from '../load/load.ts'
 import { fixed, table } from '../report.ts'
 import { BenchError, type Sample, type Scenario, type Settings } from '../scenario.ts'
-import { type Running, startProgram } from '../servers.ts'
+import { muster, type Running, startProgram } from '../servers.ts'
 
 const FUNCTIONS = 25
 
@@ -21,7 +21,7 @@ export const profile: Scenario = {
     const reports: string[] = []
     const samples: Sample[] = []
     for (const row of context.select(rows)) {
-      const program = { name: 'muster', file: '../src/main.js' }
+      const program = { name: 'muster', ...muster() }
       const running = await startProgram(program, { workers: settings.workers, redisUrl, folder })
       const root = frames(await profileUnderLoad(running, row, settings))
       await running.stop()

@@ -1,10 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { Load } from '../load/load.ts'
 import { fixed, table } from '../report.ts'
 import { BenchError, type Context, type Sample, type Scenario } from '../scenario.ts'
-import { type Program, type Running, startProgram } from '../servers.ts'
+import { muster, type Program, type Running, startProgram } from '../servers.ts'
 
 const MIX = { tight: 8, fresh: 4, slow: 8, pipelined: 4, idle: 40, streams: 4 }
 const BOOT_MS = 20_000
@@ -17,9 +16,8 @@ const rolling = (way: string, about: string): Way => ({ file: './apps/rolling.js
 /** The ways to replace a worker that are compared. */
 const WAYS: Readonly<Record<string, Way>> = {
   muster: {
-    file: '../src/main.js',
     // The log shows when a restart has ended. The routes of the load write no line at this level.
-    env: { APP: fileURLToPath(new URL('../apps/mixed.js', import.meta.url)), LOG_LEVEL: 'info' },
+    ...muster({ LOG_LEVEL: 'info' }, './apps/mixed.js'),
     about: 'this service: idle connections are transferred to another worker, busy ones after their last response'
   },
   'server.close': rolling('server.close', "node:cluster; the old worker calls Node's `server.close()`"),

@@ -3,6 +3,7 @@ import { rowTitles } from '../load/load.ts'
 import { howMeasured, rateColumns, sampleTable } from '../report.ts'
 import { measureRounds } from '../rounds.ts'
 import type { Sample, Scenario } from '../scenario.ts'
+import { muster } from '../servers.ts'
 
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
 const hasReusePort = major > 22 || (major === 22 && minor >= 12)
@@ -21,7 +22,7 @@ export const scheduling: Scenario = {
     // Connections are lost only in a reload, which is not measured here.
     const contestantOf = (mode: string): Contestant => {
       const env = { SCHEDULING: mode, REUSEPORT_LOSS: 'allow' }
-      return { about: mode, shared: true, program: { file: '../src/main.js', env } }
+      return { about: mode, shared: true, program: muster(env) }
     }
     const contestants = Object.fromEntries(context.select(MODES).map((mode) => [mode, contestantOf(mode)]))
     const balances: Sample[] = []

@@ -1,7 +1,6 @@
-import { fileURLToPath } from 'node:url'
 import { sampleTable, table } from '../report.ts'
 import type { Sample, Scenario } from '../scenario.ts'
-import { startProgram } from '../servers.ts'
+import { muster, startProgram } from '../servers.ts'
 
 /** At most half of what an IPC channel allows at once. */
 const AT_A_TIME = 16
@@ -28,9 +27,11 @@ export const state: Scenario = {
   summary: 'the cost of one operation on a state, by where the state is kept',
   defaults: { seconds: 2, workers: 1 },
   async run({ settings: { rounds, seconds, workers }, redis, folder }) {
-    const env = { APP: fileURLToPath(new URL('../apps/state.js', import.meta.url)), MAX_LOOP_DELAY: '0' }
     const { url: redisUrl } = await redis()
-    const server = await startProgram({ name: 'state', file: '../src/main.js', env }, { workers, redisUrl, folder })
+    const server = await startProgram(
+      { name: 'state', ...muster({ MAX_LOOP_DELAY: '0' }, './apps/state.js') },
+      { workers, redisUrl, folder }
+    )
     const measure = async (way: string, concurrency: number) => {
       const response = await fetch(`${server.url}/measure?way=${way}&seconds=${seconds}&concurrency=${concurrency}`)
       return (await response.json()) as Record<string, number>

@@ -3,6 +3,7 @@ import { type CommandRegistry, registry } from '../admin/registry.ts'
 
 /** Commands that the command line runs itself, without the service. */
 const LOCAL = [
+  { usage: 'start [APP]', summary: 'starts the service in this terminal: `muster start --help`' },
   { usage: 'events', summary: 'prints what happens in the service, line by line, until it ends' },
   { usage: 'completion SHELL', summary: 'prints a script that completes commands in bash or zsh' }
 ]
@@ -17,6 +18,7 @@ Controls the service that runs on RUN_DIR (default: .run).
 
 ${entries.map(({ usage, summary }) => `  ${usage.padEnd(width)}  ${summary}`).join('\n')}
 
+  --run-dir DIR, --config FILE, --env-file FILE  find the service, as for start
   --json      prints the answer as JSON
   --watch     with status: prints it again every second
   -h, --help  prints this text, or the details of a command

@@ -7,6 +7,7 @@ import { usableCpus } from './cpu-quota.ts'
 import { environmentSchema, isHidden, type Variables } from './environment-schema.ts'
 import type { SystemdEnvironment } from './systemd-environment.ts'
 import type { TlsFiles } from './tls-files.ts'
+import { findLoader } from './typescript.ts'
 
 interface Sources {
   variables: Variables
@@ -21,6 +22,7 @@ export type Config = ReturnType<typeof toConfig>
 /** Groups variables by the part of the service that needs them, and converts units, lists and paths. */
 export function toConfig({ variables, environment, systemd, tls }: Sources) {
   const runDir = resolve(variables.RUN_DIR)
+  const app = variables.APP && locateModule(variables.APP)
   return {
     production: variables.NODE_ENV === 'production',
     port: variables.PORT,
@@ -31,7 +33,9 @@ export function toConfig({ variables, environment, systemd, tls }: Sources) {
     scheduling: variables.SCHEDULING as 'rr' | 'shared' | 'reuseport' | 'sticky',
     reusePortLoss: variables.REUSEPORT_LOSS as 'refuse' | 'allow',
     /** The absolute path of the user's module, or the value as given when there is none. */
-    app: variables.APP && locateModule(variables.APP),
+    app,
+    /** How workers load `app`. */
+    loader: findLoader(app ?? ''),
     runDir,
     adminSocket: join(runDir, 'admin.sock'),
     admin: {

@@ -62,7 +62,7 @@ export const environmentSchema = {
       description:
         'with reuseport on a kernel that does not move connections (net.ipv4.tcp_migrate_req): refuse to start, or allow the loss'
     },
-    APP: optional({ description: 'module whose default export is a Fastify plugin; replaces src/routes/' }),
+    APP: optional({ description: 'module of the app; the argument of `muster start`' }),
     REDIS_URL: optional({ description: `${REDIS_URL_FORMS}; unset: the embedded Redis` }),
     REDIS_URL_FILE: optional({ description: 'file that contains REDIS_URL' }),
     REDIS_CA: optional({
@@ -207,7 +207,7 @@ export const environmentSchema = {
 /** The variables by name, after defaults. Variables without a default may be undefined. */
 export type Variables = Static<typeof environmentSchema>
 
-const SECRETS = ['SESSION_SECRET', 'ADMIN_TOKEN', 'ADMIN_READ_TOKEN', 'METRICS_TOKEN'] as const
+export const SECRETS = ['SESSION_SECRET', 'ADMIN_TOKEN', 'ADMIN_READ_TOKEN', 'METRICS_TOKEN'] as const
 /** Variables that may be in a file instead, which the variable `<NAME>_FILE` names. */
 export const FROM_FILES = [...SECRETS, 'REDIS_URL'] as const
 const HIDDEN = new Set<string>([...SECRETS, 'REDIS_URL', 'REDIS_CA'])

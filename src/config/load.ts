@@ -4,6 +4,7 @@ import { coerceTo, type Issue } from '../common/json-schema-check.ts'
 import type { CertificatePair } from '../ipc/messages.ts'
 import { type Config, toConfig } from './configuration.ts'
 import { environmentSchema, FROM_FILES, isHidden, type Variables } from './environment-schema.ts'
+import type { Origins } from './sources/gather-environment.ts'
 import { readSystemd } from './systemd-environment.ts'
 import { readTls } from './tls-files.ts'
 import { crossCheck } from './validate.ts'
@@ -13,13 +14,24 @@ export type { Config }
 
 const { properties } = environmentSchema
 
+export interface LoadOptions {
+  /** Is served instead of the content of TLS_CERT and TLS_KEY. */
+  pair?: CertificatePair | undefined
+  /** Where variables got their values, if not from the environment. */
+  origins?: Origins
+  /** Whether an app must be named. */
+  needsApp?: boolean
+}
+
 /**
  * Reads the configuration from the environment and from the files that it names, and checks it. An empty variable counts as
  * unset. The result is frozen on every level.
- * @param pair is served instead of the content of TLS_CERT and TLS_KEY
  * @throws StartupError that names all issues of the environment at once
  */
-export function loadConfig(environment: NodeJS.ProcessEnv = process.env, pair?: CertificatePair): Config {
+export function loadConfig(
+  environment: NodeJS.ProcessEnv = process.env,
+  { pair, origins, needsApp }: LoadOptions = {}
+): Config {
   const issues: string[] = []
   const given: Record<string, unknown> = {}
   for (const name of Object.keys(properties)) if (environment[name]) given[name] = environment[name]
@@ -29,10 +41,18 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env, pair?: 
   const variables = coerceVariables(given, issues)
   const config = toConfig({ variables, environment, systemd: readSystemd(environment, issues), tls })
   crossCheck(config, issues)
+  if (needsApp && !config.app) issues.push(`APP: names no app: run \`muster start app.js\`, or set APP`)
   if (issues.length > 0) {
-    throw new StartupError(`invalid configuration:\n${issues.map((issue) => `  - ${issue}`).join('\n')}`)
+    const lines = issues.map((issue) => `  - ${issue}${originOf(issue, origins)}`)
+    throw new StartupError(`invalid configuration:\n${lines.join('\n')}`)
   }
   return deepFreeze(config)
+}
+
+/** @param issue begins with the name of its variable */
+function originOf(issue: string, origins: Origins | undefined): string {
+  const origin = origins?.get(issue.split(':', 1)[0]!)
+  return origin === undefined ? '' : ` (from ${origin})`
 }
 
 /** Makes numbers of texts and sets defaults. Invalid variables are reported and get their default, so that all is checked. */

@@ -4,6 +4,7 @@ import { isSocketPath } from '../common/errors.ts'
 import { HEARTBEAT_MS } from '../ipc/messages.ts'
 import type { Config } from './configuration.ts'
 import { parseRedisUrl } from './redis-url.ts'
+import { NO_LOADER } from './typescript.ts'
 
 /** The shortest secret or token, in characters: it must not be guessable. */
 const MIN_SECRET_LENGTH = 32
@@ -18,7 +19,7 @@ export function crossCheck(config: Config, issues: string[]): void {
   if (config.tls) checkCiphers(config.tls.ciphers, issues)
   if (config.app && !existsSync(config.app)) {
     issues.push(`APP: module "${config.app}" not found: set the path of a file, or the name of an installed package`)
-  }
+  } else if (config.loader.kind === 'missing') issues.push(`APP: ${NO_LOADER}`)
   checkSecrets(config, issues)
   checkLimits(config, issues)
   checkProxies(config.http, issues)

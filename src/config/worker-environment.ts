@@ -1,3 +1,6 @@
+/** The variable that takes the service options of a config file to the workers, as JSON. */
+export const SERVICE_OPTIONS = 'MUSTER_SERVICE_OPTIONS'
+
 /** Reads which worker this process is. The primary sets it at the fork. */
 export function loadIdentity(environment: NodeJS.ProcessEnv = process.env) {
   return {
@@ -8,7 +11,9 @@ export function loadIdentity(environment: NodeJS.ProcessEnv = process.env) {
     /** The number of the port that is open for the service; undefined for a Unix socket. */
     port: environment.MUSTER_PORT ? Number(environment.MUSTER_PORT) : undefined,
     /** The keys that TLS sessions are resumed with; empty without TLS. */
-    ticketKeys: Buffer.from(environment.MUSTER_TICKET_KEYS ?? '', 'base64')
+    ticketKeys: Buffer.from(environment.MUSTER_TICKET_KEYS ?? '', 'base64'),
+    /** `service` of the config file. The worker checks it. */
+    serviceOptions: JSON.parse(environment[SERVICE_OPTIONS] ?? '{}') as unknown
   }
 }
 

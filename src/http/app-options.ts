@@ -62,3 +62,21 @@ export const DEFAULT_PATHS = {
   docs: '/docs',
   admin: '/admin'
 } as const satisfies Required<ServicePaths>
+
+/** Returns the options of both; where both say something, the stronger ones. */
+export function mergeOptions(weaker: AppOptions, stronger: AppOptions): AppOptions {
+  const merged = { ...weaker, ...stronger }
+  if (weaker.paths && stronger.paths) merged.paths = { ...weaker.paths, ...stronger.paths }
+  if (weaker.openapi && stronger.openapi) merged.openapi = { ...weaker.openapi, ...stronger.openapi }
+  return merged
+}
+
+/**
+ * Says what the service adds to an app: `export default defineApp(plugin, { sessions: false })`. The same as
+ * `export const muster = { sessions: false }` beside the default export.
+ * @param app a Fastify plugin, or another function that is an app
+ * @returns the same function
+ */
+export function defineApp<App extends (...args: never[]) => unknown>(app: App, options: AppOptions): App {
+  return Object.assign(app, { muster: options })
+}

@@ -10,6 +10,7 @@ import { createLog, type Logger } from '../common/log.ts'
 import type { Config } from '../config/load.ts'
 import { withholdFromChildren } from '../config/systemd-environment.ts'
 import { workerEnvironment } from '../config/worker-environment.ts'
+import type { ServiceView } from '../ipc/messages.ts'
 import { AcceptGate } from '../net/accept-gate.ts'
 import { Descriptors } from '../net/file-descriptors.ts'
 import { describeMissingInternals } from '../node-internals/check.ts'
@@ -47,21 +48,36 @@ const LAST_ENTRIES = 50
 const MAX_RESERVED_DESCRIPTORS = 256
 const EXIT_CODES = { drained: 0, 'crash-loop': 1, 'cannot-boot': EXIT_CONFIG } as const
 
-/** Runs the primary until the service ends. @throws StartupError when it cannot start */
-export async function runPrimary(config: Config): Promise<void> {
+/** The service, for a program that has started it. */
+export interface Service {
+  /** The TCP port; undefined for a Unix socket. */
+  port: number | undefined
+  /** Resolves when all workers are ready. */
+  ready: Promise<void>
+  /** Drains the workers and ends this process. */
+  stop(): void
+}
+
+/**
+ * Starts the primary, which ends the process when the service ends.
+ * @param exec path of the module that a worker process starts with, links unresolved
+ * @throws StartupError when it cannot start
+ */
+export async function runPrimary(config: Config, exec: string): Promise<Service> {
   const missing = describeMissingInternals([probeTcpHandle, probeListeningHandle, probeIpcChannel])
   if (missing) throw new StartupError(missing)
   const log = await createLog(config, { role: 'primary' })
   withholdFromChildren()
   const releaseRunDirectory = await claimRunDirectory(config.runDir, config.adminSocket)
   const base = createBase(config, log)
-  const core = createCore(config, base)
+  const core = createCore(config, base, exec)
   const admin = createAdmin(config, base, core)
   connect(config, base, core, admin)
   const exit = createExit(base, core, releaseRunDirectory)
   handleEnd(base, core, admin, exit)
   try {
     await start(config, base, core, admin)
+    return serviceOf(core)
   } catch (error) {
     base.record({ event: 'stop', pid: process.pid, why: (error as Error).message })
     await core.redis.stop()
@@ -86,7 +102,7 @@ function createBase(config: Config, log: Logger) {
 }
 
 /** Redis, the ports, the workers and their supervisor. */
-function createCore(config: Config, { log, record, errors, reaper }: Base) {
+function createCore(config: Config, { log, record, errors, reaper }: Base, exec: string) {
   const limits = limitsOf(config)
   const redis = new RedisService(config, (pid, alive) => reaper.note('server', pid, alive), log)
   const ticketKeys = config.tls && new TicketKeys()
@@ -95,7 +111,7 @@ function createCore(config: Config, { log, record, errors, reaper }: Base) {
   const gate = new AcceptGate(new Descriptors((limit) => Math.min(MAX_RESERVED_DESCRIPTORS, limit / 4)), log)
   const router = new ConnectionRouter(log, { clients: clientsOf(config), gate })
   const ports = new ListeningPorts(config, router, gate, log)
-  const releases = new Releases(process.argv[1]!, config.app)
+  const releases = new Releases(exec, config.app)
   const rollout = new Rollout({ releases, certificates, journal: record, log })
   const instance = randomUUID()
   const pool = new WorkerPool({
@@ -227,11 +243,24 @@ async function start(config: Config, { log, version }: Base, core: Core, { runne
   }
   // The round robin of node:cluster forgets connections of a worker that exits, and closes the port with the last worker.
   cluster.schedulingPolicy = cluster.SCHED_NONE
-  setupWorkers(config.nodeOptions)
+  const { loader } = config
+  setupWorkers(loader.kind === 'tsx' ? [`--import=${loader.url}`] : [], config.nodeOptions)
   await ports.open()
   const { host, workers, scheduling } = config
   log.info({ version, ...ports.numbers, host, workers, scheduling }, 'muster started')
   supervisor.reconcile()
+}
+
+function serviceOf({ ports, supervisor }: Core): Service {
+  const ready = new Promise<void>((resolve) => {
+    const onChange = (view: ServiceView) => {
+      if (readySlots(view) < view.desired) return
+      supervisor.off('change', onChange)
+      resolve()
+    }
+    supervisor.on('change', onChange)
+  })
+  return { port: ports.numbers.port, ready, stop: () => process.kill(process.pid, 'SIGTERM') }
 }
 
 /** @returns undefined unless each client is to reach the same worker every time */

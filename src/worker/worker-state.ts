@@ -27,6 +27,8 @@ export interface WorkerState {
   shared: SharedState
   /** Where the service is reached, for the app. */
   address: ListenAddress
+  /** Options of the config file, which {@link loadApp} checks. */
+  service: unknown
 }
 
 /** Creates the state of a worker; it connects in {@link startApp}. */
@@ -54,7 +56,8 @@ export function createState(
   if (slot === 0 && config.tls && config.tls.expiresAt < Date.now()) {
     log.warn({ expired: new Date(config.tls.expiresAt) }, 'the certificate in TLS_CERT has expired')
   }
-  return { worker, redis, sessionSecrets, shared, address: listenAddress(config, identity.port) }
+  const address = listenAddress(config, identity.port)
+  return { worker, redis, sessionSecrets, shared, address, service: identity.serviceOptions }
 }
 
 export type StartAppDeps = Omit<AppDeps, 'config' | 'log' | 'served' | 'sessionSecrets'> &
@@ -62,9 +65,9 @@ export type StartAppDeps = Omit<AppDeps, 'config' | 'log' | 'served' | 'sessionS
 
 /** Loads the app's module while Redis connects, then builds the app. */
 export async function startApp(config: Config, log: Logger, deps: StartAppDeps): ReturnType<typeof buildApp> {
-  const { redis, sessionSecrets, shared, address, worker, disableHttp2 } = deps
+  const { redis, sessionSecrets, shared, address, service, worker, disableHttp2 } = deps
   const [served] = await Promise.all([
-    loadApp(config.app, { address, listenMs: remainingBootMs(config) }),
+    loadApp(config.app!, { address, listenMs: remainingBootMs(config), service }),
     redis.start(async () => {
       await sessionSecrets.check()
       await shared.settings.read()

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Connection, once } from '../helpers/http.ts'
 import { fixture, Load } from '../helpers/load.ts'
 import { startRedis } from '../helpers/redis.ts'
-import { isAlive, MAIN, processesWith, type Service, startService, temporaryFolder } from '../helpers/service.ts'
+import { isAlive, processesWith, type Service, START, startService, temporaryFolder } from '../helpers/service.ts'
 import { timed } from '../helpers/timed.ts'
 import { until } from '../helpers/until.ts'
 
@@ -102,7 +102,7 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   test(`${signal} to the process group of npm start, which forwards it: all 20 are answered, exit code 0`, async (t) => {
     const { url } = await startRedis(t)
     const project = temporaryFolder(t)
-    const start = `exec '${process.execPath}' '${MAIN}'`
+    const start = `exec ${START}`
     writeFileSync(join(project, 'package.json'), JSON.stringify({ name: 'app', version: '1.0.0', scripts: { start } }))
     const env = { REDIS_URL: url, APP: fixture('slow') }
     const service = await startService(t, { env, command: `npm --prefix '${project}' --silent start` })

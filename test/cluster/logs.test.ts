@@ -7,17 +7,15 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { Connection, freePort, once } from '../helpers/http.ts'
 import { fixture } from '../helpers/load.ts'
 import { parseMetrics } from '../helpers/metrics.ts'
 import { startRedis } from '../helpers/redis.ts'
-import { cleanEnvironment, type Line, muster, startService, temporaryFolder } from '../helpers/service.ts'
+import { CLI, cleanEnvironment, EXAMPLE, type Line, muster, startService, temporaryFolder } from '../helpers/service.ts'
 import { parseStrictly } from '../helpers/strict-json.ts'
 import { timed } from '../helpers/timed.ts'
 import { until } from '../helpers/until.ts'
 
-const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url))
 const SOAK_MS = 2500
 const TRACE = '0af7651916cd43dd8448eb211c80319c'
 
@@ -127,7 +125,7 @@ timed('unread standard output never blocks the service', async (t) => {
   const writing = openSync(pipe, constants.O_WRONLY)
   const port = await freePort()
   const env = { ...cleanEnvironment(), PORT: String(port), WORKERS: '2', RUN_DIR: runDir, REDIS_URL: url }
-  const child = spawn(process.execPath, [MAIN], { env, stdio: ['ignore', writing, 'inherit'] })
+  const child = spawn(process.execPath, [CLI, 'start', EXAMPLE], { env, stdio: ['ignore', writing, 'inherit'] })
   closeSync(writing)
   t.after(() => child.kill('SIGQUIT'))
   await until(async () => (await once(port, 'GET', '/readyz').catch(() => undefined))?.status === 200, 'it is ready')

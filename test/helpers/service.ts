@@ -8,8 +8,11 @@ import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { parseStrictly } from './strict-json.ts'
 
-export const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url))
 export const CLI = fileURLToPath(new URL('../../src/cli/muster.js', import.meta.url))
+/** The app of services for which a test names none. */
+export const EXAMPLE = fileURLToPath(new URL('../../src/routes/index.js', import.meta.url))
+/** The command that starts a service, for a shell. The environment names the app. */
+export const START = `"${process.execPath}" "${CLI}" start`
 /** Bounds a failure; a passing test never waits this long. Generous, because many processes share few cores. */
 export const PATIENCE_MS = 120_000
 
@@ -194,12 +197,21 @@ export async function startService(t: Pick<TestContext, 'after'>, options: Start
   const { env = {}, workers = 2, runDir = temporaryFolder(t), wait = true, detached = true } = options
   // Node raises the soft limit to the hard one at its start.
   const limit = options.maxDescriptors === undefined ? '' : `ulimit -n ${options.maxDescriptors}; `
-  const { launcher = '', command = `"${process.execPath}" "${MAIN}"`, fd } = options
+  const { launcher = '', command = START, fd } = options
   const { NODE_V8_COVERAGE, ...inherited } = cleanEnvironment()
   const coverage = NODE_V8_COVERAGE && collectsCoverage ? { NODE_V8_COVERAGE } : {}
   collectsCoverage = false
   const child = spawn('sh', ['-c', `${limit}exec ${launcher} ${command}`], {
-    env: { ...inherited, ...coverage, PORT: '0', WORKERS: String(workers), RUN_DIR: runDir, ...CALM, ...env },
+    env: {
+      ...inherited,
+      ...coverage,
+      PORT: '0',
+      WORKERS: String(workers),
+      RUN_DIR: runDir,
+      APP: EXAMPLE,
+      ...CALM,
+      ...env
+    },
     stdio: ['ignore', 'pipe', 'pipe', ...(fd === undefined ? [] : [fd])],
     detached
   })

@@ -44,6 +44,7 @@ describe('unset variables', () => {
       reusePortLoss: 'refuse',
       listenFd: undefined,
       app: undefined,
+      loader: { kind: 'node' },
       admin: { controlTokens: undefined, readTokens: undefined, requestTimeoutMs: 10_000 },
       maxWorkers: 128,
       searchPath: '',

@@ -31,7 +31,14 @@ describe('the variables of systemd', () => {
 })
 
 describe('the environment of a worker', () => {
-  const identity = { slot: 3, generation: 7, instance: 'a-primary', port: 8080, ticketKeys: Buffer.alloc(48, 'k') }
+  const identity = {
+    slot: 3,
+    generation: 7,
+    instance: 'a-primary',
+    port: 8080,
+    ticketKeys: Buffer.alloc(48, 'k'),
+    serviceOptions: {}
+  }
 
   test('contains its identity', () => {
     assert.deepEqual(loadIdentity(workerEnvironment(identity)), identity)

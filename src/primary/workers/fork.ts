@@ -54,9 +54,13 @@ export function workerSettings(given: readonly string[], debugged: boolean, node
 /** Returns whether the primary has an inspector. Then a worker may stand at a breakpoint, silent but not hung. */
 export const isDebugged = (): boolean => inspectorUrl() !== undefined
 
-/** Prepares forking. Must be called once, before the first fork. @param nodeOptions value of NODE_OPTIONS, which workers inherit */
-export function setupWorkers(nodeOptions: string): void {
-  cluster.setupPrimary(workerSettings(process.execArgv, isDebugged(), nodeOptions))
+/**
+ * Prepares forking. Must be called once, before the first fork.
+ * @param flags flags of Node for workers, beside those of this process
+ * @param nodeOptions value of NODE_OPTIONS, which workers inherit
+ */
+export function setupWorkers(flags: readonly string[], nodeOptions: string): void {
+  cluster.setupPrimary(workerSettings([...process.execArgv, ...flags], isDebugged(), nodeOptions))
   // The reader of standard error may be gone. Then only what workers write to it is lost.
   process.stderr.on('error', () => {})
 }

@@ -1,7 +1,8 @@
 import type { FastifyPluginAsync } from 'fastify'
 import { StartupError } from '../../common/errors.ts'
 import type { ServedApp } from '../../http/app.ts'
-import type { AppOptions } from '../../http/app-options.ts'
+import { type AppOptions, mergeOptions } from '../../http/app-options.ts'
+import { issuesOfAppOptions } from '../../http/check-app-options.ts'
 import type { ListenAddress } from '../../node-internals/pretended-listening.ts'
 import { CapturedServers, sharesListener, TWO_APPS } from './captured-servers.ts'
 import { importApp } from './import-app.ts'
@@ -15,6 +16,8 @@ export interface LoadOptions {
   address: ListenAddress
   /** How long an app that exports nothing may take until it tells a server to listen, in ms. */
   listenMs: number
+  /** Options of the config file. Those of the app itself are stronger. */
+  service: unknown
 }
 
 type MountedKind = Exclude<AppKind, 'plugin'>
@@ -30,18 +33,17 @@ const USABLE =
 
 /**
  * Loads the app that is served: what its module exports, or the server that it tells to listen.
- * @param path of the module that APP names; undefined for the example's routes
+ * @param path of the module that APP names
  * @throws StartupError when the module has a syntax error, or has no app, or two
  */
-export async function loadApp(path: string | undefined, { address, listenMs }: LoadOptions): Promise<ServedApp> {
-  if (!path) {
-    const example = await import('../../routes/index.ts')
-    return { plugin: example.default, serverOptions: example.options, options: {} }
-  }
+export async function loadApp(path: string, { address, listenMs, service }: LoadOptions): Promise<ServedApp> {
   const captured = new CapturedServers(address)
   // Programs compare it with the path of their module to see whether they were started or imported.
   process.argv[1] = path
-  const { app, serverOptions, options } = await readExports(await importApp(path))
+  const { app, serverOptions, options: own } = await readExports(await importApp(path))
+  const issues = issuesOfAppOptions(service, 'service')
+  if (issues.length > 0) throw new StartupError(['The config file is invalid:', ...issues].join('\n  '))
+  const options = mergeOptions(service as AppOptions, own)
   const kind = options.kind ?? kindOf(app)
   if (captured.problem) throw captured.problem
   if (kind === 'plugin') {

@@ -1,0 +1,72 @@
+import { parseArgs } from 'node:util'
+import { nearestName } from '../../common/nearest.ts'
+import { environmentSchema, SECRETS } from '../environment-schema.ts'
+
+/** The command line itself is wrong: an unknown flag, a missing value. The message has one line per issue. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError'
+}
+
+/** The words after `muster start`. */
+export interface StartFlags {
+  /** The app that is named without a flag. */
+  app: string | undefined
+  /** Values of variables, by the name of the variable: `--redis-url x` is REDIS_URL. */
+  variables: Record<string, string>
+  /** `--config`: the config file; undefined: the one in the working directory, if there is one. */
+  configFile: string | undefined
+  /** `--env-file`, in the given order; undefined: `.env`, if there is one. */
+  envFiles: string[] | undefined
+}
+
+type OptionConfig = NonNullable<NonNullable<Parameters<typeof parseArgs>[0]>['options']>
+
+const NAMES = Object.keys(environmentSchema.properties)
+/** Returns the flag of a variable: `--redis-url` for REDIS_URL. */
+export const flagOf = (variable: string): string => `--${variable.toLowerCase().replaceAll('_', '-')}`
+const VARIABLES = new Map(NAMES.map((name) => [flagOf(name).slice(2), name]))
+const OPTIONS: OptionConfig = {
+  ...Object.fromEntries([...VARIABLES.keys()].map((flag) => [flag, { type: 'string' as const }])),
+  config: { type: 'string' },
+  'env-file': { type: 'string', multiple: true }
+}
+
+/**
+ * Parses the arguments of `muster start`. Every variable is a flag too, except secrets, which every user of the machine
+ * would see in the list of processes.
+ * @throws UsageError that names all issues
+ */
+export function parseStartFlags(args: string[]): StartFlags {
+  const { values, tokens } = parseArgs({ args, options: OPTIONS, strict: false, allowPositionals: true, tokens: true })
+  const issues = tokens.flatMap((token) =>
+    token.kind === 'option' ? (issueOf(token.name, token.rawName, token.value) ?? []) : []
+  )
+  const words = tokens.flatMap((token) => (token.kind === 'positional' ? token.value : []))
+  // A word behind an unknown flag may be the value of that flag.
+  if (words.length > 1 && issues.length === 0)
+    issues.push(`one app is served, not ${words.length}: ${words.join(', ')}`)
+  if (issues.length > 0) throw new UsageError(issues.join('\n'))
+  const given = Object.entries(values as Record<string, string | string[]>)
+  return {
+    app: words[0],
+    variables: Object.fromEntries(
+      given.flatMap(([flag, value]) => (VARIABLES.has(flag) ? [[VARIABLES.get(flag), String(value)]] : []))
+    ),
+    configFile: values.config as string | undefined,
+    envFiles: values['env-file'] as string[] | undefined
+  }
+}
+
+/** @param flag as written, with its hyphens @returns undefined when the flag is fine */
+function issueOf(name: string, flag: string, value: string | undefined): string | undefined {
+  const variable = VARIABLES.get(name)
+  if (!(name in OPTIONS)) {
+    const nearest = nearestName(name, Object.keys(OPTIONS))
+    return `unknown flag ${flag}${nearest ? `, did you mean --${nearest}?` : ': `muster start --help` lists all flags'}`
+  }
+  if ((SECRETS as readonly string[]).includes(variable ?? '')) {
+    return `${flag} would show the secret in the list of processes: set ${variable}, or ${flag}-file to the path of a file`
+  }
+  if (value === undefined || value.startsWith('--')) return `${flag} needs a value`
+  return undefined
+}

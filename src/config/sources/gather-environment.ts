@@ -1,0 +1,69 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { parseEnv } from 'node:util'
+import { StartupError } from '../../common/errors.ts'
+import { environmentSchema } from '../environment-schema.ts'
+import { SERVICE_OPTIONS } from '../worker-environment.ts'
+import { findConfigFile, type ReadSettings, readConfigFile } from './config-file.ts'
+import { flagOf, type StartFlags, UsageError } from './flags.ts'
+
+/** Where a variable of the schema got its value, if not from the environment: for messages. */
+export type Origins = ReadonlyMap<string, string>
+
+/** Values of one source, by the names of variables. */
+interface Layer {
+  values: Readonly<Record<string, string | undefined>>
+  origin: (variable: string) => string
+}
+
+export interface Sources extends Partial<StartFlags> {
+  /** Used in place of a config file. */
+  settings?: ReadSettings
+}
+
+/**
+ * Adds to the environment of this process what flags, env files and the config file say. Workers inherit it, and so does the
+ * app. Flags are stronger than the environment, the environment is stronger than env files, and these are stronger than the
+ * config file. An empty variable counts as unset.
+ * @throws StartupError when a file does not exist or cannot be read; UsageError when two apps are named
+ */
+export async function gatherEnvironment(
+  { app, variables = {}, envFiles, configFile, settings }: Sources,
+  environment: NodeJS.ProcessEnv = process.env
+): Promise<Origins> {
+  if (app !== undefined && variables.APP !== undefined && app !== variables.APP) {
+    throw new UsageError(`one app is served, not two: ${app}, and --app ${variables.APP}`)
+  }
+  const origins = new Map<string, string>()
+  const add = ({ values, origin }: Layer, replaces: boolean) => {
+    for (const [name, value] of Object.entries(values)) {
+      const isSetting = name in environmentSchema.properties
+      const isSet = isSetting ? Boolean(environment[name]) : environment[name] !== undefined
+      if (value === undefined || (isSet && !replaces)) continue
+      environment[name] = value
+      if (isSetting) origins.set(name, origin(name))
+    }
+  }
+  add({ values: variables, origin: flagOf }, true)
+  if (app !== undefined) add({ values: { APP: app }, origin: () => 'the argument of muster start' }, true)
+  for (const layer of readEnvFiles(envFiles)) add(layer, false)
+  const path = settings ? 'start()' : (configFile ?? findConfigFile(process.cwd()))
+  if (path === undefined) return origins
+  const { variables: values, service } = settings ?? (await readConfigFile(path))
+  add({ values, origin: () => path }, false)
+  if (service !== undefined) environment[SERVICE_OPTIONS] = JSON.stringify(service)
+  return origins
+}
+
+/** @param files undefined: `.env`, if there is one @returns the strongest first: a later file is stronger than an earlier one */
+function readEnvFiles(files: readonly string[] | undefined): Layer[] {
+  const named = files ?? (existsSync('.env') ? ['.env'] : [])
+  return named.map((file) => ({ values: readEnvFile(file), origin: () => file })).reverse()
+}
+
+function readEnvFile(file: string): Layer['values'] {
+  try {
+    return parseEnv(readFileSync(file, 'utf8'))
+  } catch (error) {
+    throw new StartupError(`the env file ${file} cannot be read: ${(error as Error).message}`)
+  }
+}

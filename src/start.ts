@@ -1,0 +1,59 @@
+import { lstatSync, readlinkSync } from 'node:fs'
+import { basename, dirname, extname, join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { Settings } from './config/sources/config-file.ts'
+import type { Origins, Sources } from './config/sources/gather-environment.ts'
+import type { AppOptions } from './http/app-options.ts'
+import type { Service } from './primary/primary.ts'
+
+/** What `muster.config.*` contains, and what {@link start} takes. */
+export interface StartOptions extends Settings {
+  /** What the service adds to the app. `export const muster` of the app itself is stronger, key by key. */
+  service?: AppOptions
+}
+
+/** Returns the options as they are: `export default defineConfig({ … })` in `muster.config.ts` gets types. */
+export const defineConfig = (options: StartOptions): StartOptions => options
+
+/**
+ * Turns this process into the primary of a service, as `muster start` does, with `options` in place of the config file. Workers
+ * do not run this program: they load `options.app`. The process ends when the service ends.
+ * @returns the service, when all its workers are ready
+ * @throws StartupError with the text that the command prints
+ */
+export async function start(options: StartOptions): Promise<Service> {
+  const { toVariables } = await import('./config/sources/config-file.ts')
+  const service = await runService({ settings: toVariables(options, 'start()') })
+  await service.ready
+  return service
+}
+
+/** Starts the service of `muster start`. @throws StartupError when it cannot start, UsageError when two apps are named */
+export async function runService(sources: Sources): Promise<Service> {
+  const { gatherEnvironment } = await import('./config/sources/gather-environment.ts')
+  const origins: Origins = await gatherEnvironment(sources)
+  const [{ loadConfig }, { runPrimary }] = await Promise.all([
+    import('./config/load.ts'),
+    import('./primary/primary.ts')
+  ])
+  return runPrimary(loadConfig(undefined, { origins, needsApp: true }), workerEntry())
+}
+
+/**
+ * The module that workers start with. Where this process runs the command of the package, its path is that of the command, with
+ * links to folders unresolved: a deploy that swaps a link then also changes the code of the service.
+ */
+function workerEntry(): string {
+  const own = fileURLToPath(import.meta.url)
+  const entry = `main${extname(own)}`
+  const command = resolveLink(process.argv[1] ?? '')
+  const isCommand = basename(dirname(command)) === 'cli' && basename(command) === `muster${extname(own)}`
+  return isCommand ? join(dirname(command), '..', entry) : join(dirname(own), entry)
+}
+
+/** Follows a link of npm in `node_modules/.bin` to the file of the command. Links to folders stay. */
+function resolveLink(path: string): string {
+  return lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink()
+    ? resolve(dirname(path), readlinkSync(path))
+    : path
+}
