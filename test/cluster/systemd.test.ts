@@ -186,7 +186,9 @@ test(
   async (t) => {
     const { url } = await startRedis(t)
     const port = await freePort()
-    const passed = ['PORT', 'WORKERS', 'RUN_DIR', 'REDIS_URL', 'NODE_V8_COVERAGE'].map((name) => `-E ${name}`).join(' ')
+    const passed = ['PORT', 'APP', 'WORKERS', 'RUN_DIR', 'REDIS_URL', 'NODE_V8_COVERAGE']
+      .map((name) => `-E ${name}`)
+      .join(' ')
     const launcher = `systemd-socket-activate -l 127.0.0.1:${port} ${passed}`
     const env = { REDIS_URL: url, NODE_V8_COVERAGE: process.env.NODE_V8_COVERAGE ?? '' }
     const service = await startService(t, { env, launcher, wait: false })
