@@ -1,12 +1,5 @@
 import { setMaxListeners } from 'node:events'
-import Fastify, {
-  type FastifyBaseLogger,
-  type FastifyInstance,
-  type FastifyPluginAsync,
-  type FastifyServerFactory,
-  type FastifyServerOptions,
-  LogController
-} from 'fastify'
+import type { FastifyInstance, FastifyPluginAsync, FastifyServerFactory, FastifyServerOptions } from 'fastify'
 import type { Registry } from 'prom-client'
 import type { CommandRegistry } from '../admin/registry.ts'
 import type { Logger } from '../common/log.ts'
@@ -18,7 +11,8 @@ import type { SharedState } from '../state/shared/shared-state.ts'
 import type { AppOptions } from './app-options.ts'
 import { provideRedis } from './app-redis.ts'
 import { checkServed } from './check-app-options.ts'
-import { answerClientError, type ServerConnections } from './client-errors.ts'
+import type { ServerConnections } from './client-errors.ts'
+import { createFastify } from './create-fastify.ts'
 import { handleErrors } from './error-handling.ts'
 import { consolePage } from './pages/console-page.ts'
 import { separatePorts } from './plugins/admin/admin-port.ts'
@@ -30,7 +24,7 @@ import { rateLimit } from './plugins/limits/rate-limit.ts'
 import { checkRequestTimeouts } from './plugins/limits/request-timeout.ts'
 import { completion } from './plugins/log/completion.ts'
 import { inFlight } from './plugins/log/in-flight.ts'
-import { createRequestIds, requestLog } from './plugins/log/request-log.ts'
+import { requestLog } from './plugins/log/request-log.ts'
 import { measureCertificate, measureRefusals } from './plugins/metrics/connection-metrics.ts'
 import { metrics } from './plugins/metrics/metrics-endpoint.ts'
 import { measureRequests } from './plugins/metrics/request-metrics.ts'
@@ -43,7 +37,6 @@ import { sessions } from './plugins/session/session-plugin.ts'
 import { answerNotFound } from './routing/not-found.ts'
 import { RouteIndex } from './routing/route-index.ts'
 import { ServiceRoutes } from './routing/service-routes.ts'
-import { passedServerOptions } from './server-options.ts'
 
 /** Identifies a worker. Answers contain it, so that people see which worker served them. */
 export interface WorkerInfo {
@@ -116,7 +109,7 @@ declare module 'fastify' {
 export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   const { config, connections, redis, registry, served, shared } = deps
   checkServed(served)
-  const app = createFastify(deps)
+  const app = createFastify(served.serverOptions, deps)
   const forwardedOf = identifyClients(app, config.http)
   const store = new SafeSessionStore({ connection: redis, log: app.log, ...config.session })
   decorate(app, deps, store)
@@ -164,21 +157,6 @@ async function addServiceRoutes(
   await app.register(admin, { ...deps, describe, routes })
   await app.register(consolePage, { ...deps, routes })
   return routes
-}
-
-function createFastify({ config, log, served, serverFactory, connections }: AppDeps): FastifyInstance {
-  return Fastify({
-    ...passedServerOptions(served.serverOptions),
-    loggerInstance: log as FastifyBaseLogger,
-    logController: new LogController({ disableRequestLogging: true }),
-    requestIdHeader: false,
-    genReqId: createRequestIds(served.serverOptions),
-    bodyLimit: served.serverOptions.bodyLimit ?? config.http.bodyBytes,
-    keepAliveTimeout: config.http.keepAliveMs,
-    requestTimeout: config.http.requestMs,
-    ...(serverFactory && { serverFactory }),
-    clientErrorHandler: (error, socket) => answerClientError(error, socket, connections)
-  })
 }
 
 function decorate(app: FastifyInstance, deps: AppDeps, store: SafeSessionStore): void {

@@ -167,6 +167,13 @@ describe('options of Fastify that the app exports', () => {
     assert.match(await idOf({ 'x-correlation': 'nor this' }), /^[\w-]+-\d+$/)
   })
 
+  test('are refused at the start when Fastify refuses them', async (t) => {
+    await assert.rejects(startApp(t, { serverOptions: { bodyLimit: 'many' as never } }), {
+      name: 'StartupError',
+      message: /^Fastify refuses the options of the app: .*must be an integer/
+    })
+  })
+
   test('are refused at the start when they cannot be honoured, with the options of the service', async (t) => {
     await assert.rejects(
       startApp(t, {

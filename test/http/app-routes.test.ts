@@ -215,6 +215,8 @@ test('405 and Allow of a path consider all of its routes, also with optional par
   const routes: FastifyPluginAsync = async (app) => {
     app.get('/things', async () => 'all')
     app.put('/things/:id?', async () => 'put')
+    app.get('/words/:word(^[a-z]+$)', async () => 'word')
+    app.put('/words/:number(^[0-9]+$)', async () => 'number')
     app.route({ method: 'DELETE', url: '/things', constraints: { host: 'other.example' }, handler: async () => 'gone' })
   }
   const { app } = await startApp(t, { routes })
@@ -222,6 +224,8 @@ test('405 and Allow of a path consider all of its routes, also with optional par
   assert.equal(post.statusCode, 405)
   assert.equal(post.headers.allow, 'GET, HEAD, PUT, DELETE, OPTIONS')
   assert.equal((await app.inject({ method: 'POST', url: '/things/7' })).headers.allow, 'PUT, OPTIONS')
+  assert.equal((await app.inject({ method: 'POST', url: '/words/a' })).headers.allow, 'GET, HEAD, OPTIONS')
+  assert.equal((await app.inject({ method: 'PUT', url: '/words/7' })).body, 'number')
   assert.equal((await app.inject({ method: 'DELETE', url: '/things' })).statusCode, 404)
   assert.equal(
     (await app.inject({ method: 'DELETE', url: '/things', headers: { host: 'other.example' } })).body,

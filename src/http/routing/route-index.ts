@@ -44,7 +44,12 @@ export class RouteIndex {
     const known = this.#routeAt(url)
     const route = known ?? { url, methods: new Set() }
     for (const method of methods) route.methods.add(method)
-    if (!known) this.#router.on('GET', url, () => {}, route)
+    if (known) return
+    try {
+      this.#router.on('GET', url, () => {}, route)
+    } catch {
+      // Templates that differ only in the expression of a parameter share one tree here, and only the first is found.
+    }
   }
 
   #routeAt(url: string): IndexedRoute | undefined {
