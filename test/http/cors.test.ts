@@ -126,6 +126,47 @@ test('crossSiteCheck: false, or crossSite set by an onRoute hook of the app, let
   assert.equal(await send(app, STRANGER), 403)
 })
 
+test('a not-found handler of the app is protected like a route', async (t) => {
+  const { app } = await startApp(t, {
+    routes: async (scope) => {
+      const api: FastifyPluginAsync = async (inner) => {
+        inner.setNotFoundHandler(async (_request, reply) => reply.code(404).send('nothing'))
+      }
+      await scope.register(api, { prefix: '/api' })
+      scope.setNotFoundHandler(async (_request, reply) => reply.code(404).send('nothing'))
+    }
+  })
+  for (const url of ['/api/x', '/x']) {
+    assert.equal(await send(app, STRANGER, {}, url), 403)
+    assert.equal(await send(app, `https://${HOST}`, { 'sec-fetch-site': 'same-origin' }, url), 404)
+  }
+})
+
+test('a preflight is answered by @fastify/cors, and never refused', async (t) => {
+  const { app } = await startApp(t, {
+    routes: async (scope) => {
+      const api: FastifyPluginAsync = async (inner) => {
+        await inner.register(cors, { origin: FRIEND, methods: ['POST'], credentials: true })
+        await inner.register(things)
+      }
+      await scope.register(api, { prefix: '/api' })
+      await scope.register(things)
+    }
+  })
+  const headers = {
+    host: HOST,
+    origin: FRIEND,
+    'sec-fetch-site': 'cross-site',
+    'access-control-request-method': 'POST'
+  }
+  const allowed = await app.inject({ method: 'OPTIONS', url: '/api/things', headers })
+  assert.equal(allowed.statusCode, 204)
+  assert.equal(allowed.headers['access-control-allow-origin'], FRIEND)
+  assert.equal(allowed.headers['access-control-allow-methods'], 'POST')
+  const without = await app.inject({ method: 'OPTIONS', url: '/things', headers })
+  assert.deepEqual([without.statusCode, without.headers['access-control-allow-origin']], [204, undefined])
+})
+
 test('in maintenance everything gets 503, before the hooks of the app', async (t) => {
   let hooks = 0
   const { app } = await startApp(t, {
