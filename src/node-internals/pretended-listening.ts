@@ -12,6 +12,7 @@ export type ListenAddress = AddressInfo | string
 /** The servers of HTTP, HTTPS and HTTP/2 inherit it. */
 const { listen } = NetServer.prototype
 const PRETENCE = Symbol('pretended listening')
+const keptOpen = new Set<Pretence>()
 type PretendingServer = HttpServer & { [PRETENCE]?: Pretence }
 
 /** Listens, whether or not {@link interceptListen} is in force. */
@@ -34,10 +35,11 @@ export function interceptListen(takes: (server: NetServer) => boolean): void {
 
 /**
  * Makes `server.listen()` bind nothing. It emits `listening`, and from then on the server reports this address.
- * @param staysOpen `close` is emitted only after {@link stopPretending}, whenever the server was told to close
+ * @param staysOpen `close` is emitted only after {@link stopPretending}, or {@link allowClosing}
  */
 export function pretendToListen(server: HttpServer, address: ListenAddress, staysOpen: boolean): void {
   const pretence = new Pretence(server, staysOpen)
+  if (staysOpen) keptOpen.add(pretence)
   Object.assign(server, {
     [PRETENCE]: pretence,
     listen: (...args: unknown[]) => pretence.listen(args.at(-1)),
@@ -45,6 +47,11 @@ export function pretendToListen(server: HttpServer, address: ListenAddress, stay
     address: () => (pretence.isListening ? address : null)
   })
   Object.defineProperty(server, 'listening', { configurable: true, get: () => pretence.isListening })
+}
+
+/** Lets all servers close that {@link pretendToListen} keeps open: those that were told to now, others as soon as they are. */
+export function allowClosing(): void {
+  for (const pretence of keptOpen) pretence.allowClosing()
 }
 
 /** Closes a server that {@link pretendToListen} keeps open. Other servers are left alone. */
@@ -56,6 +63,7 @@ class Pretence {
   isListening = false
   readonly #server: HttpServer
   #staysOpen: boolean
+  #isToldToClose = false
 
   constructor(server: HttpServer, staysOpen: boolean) {
     this.#server = server
@@ -66,6 +74,7 @@ class Pretence {
     const server = this.#server
     if (this.isListening) throw errorOf('ERR_SERVER_ALREADY_LISTEN', 'The server listens already')
     this.isListening = true
+    this.#isToldToClose = false
     if (typeof callback === 'function') server.once('listening', callback as () => void)
     process.nextTick(() => server.emit('listening'))
     return server
@@ -79,12 +88,17 @@ class Pretence {
       return server
     }
     if (typeof callback === 'function') server.once('close', callback as () => void)
+    this.#isToldToClose = true
     if (!this.#staysOpen) this.end()
     return server
   }
 
-  end(): void {
+  allowClosing(): void {
     this.#staysOpen = false
+    if (this.#isToldToClose) this.end()
+  }
+
+  end(): void {
     if (!this.isListening) return
     this.isListening = false
     process.nextTick(() => this.#server.emit('close'))

@@ -1,8 +1,10 @@
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from '../common/log.ts'
+import { allowClosing } from '../node-internals/pretended-listening.ts'
 import type { RedisConnection } from '../state/redis/redis-connection.ts'
 import type { SessionSecrets } from '../state/sessions/session-secrets.ts'
 import type { SharedState } from '../state/shared/shared-state.ts'
+import { runSignalListeners } from './app/app-signals.ts'
 import type { Connections } from './connections/connections.ts'
 import { Drain, type DrainOptions } from './connections/drain.ts'
 import { writeHeapSnapshot } from './diagnostics.ts'
@@ -53,7 +55,7 @@ export class Shutdown {
   }
 
   async #run(options: DrainOptions, snapshot?: string): Promise<void> {
-    const { connections, draining, app, shared, sessionSecrets, redis, channel, sendCounters, log } = this.#parts
+    const { connections, draining, app, shared, sessionSecrets, redis, channel, log } = this.#parts
     const drain = new Drain(connections, options)
     this.#drain = drain
     connections.acceptor.stop()
@@ -64,13 +66,22 @@ export class Shutdown {
     if (process.connected) await channel.request('drained', stats, ANSWER_TIMEOUT_MS).catch(() => {})
     // Clients that wait for the primary still get their answer: it may be about this very worker.
     await drain.allClosed
+    await this.#flush()
+    allowClosing()
+    // They may end the process.
+    await runSignalListeners(log)
     await app.close().catch((error: unknown) => log.warn({ err: error }, 'closing the app'))
     shared.stop()
     sessionSecrets.stop()
     redis.stop()
-    await sendCounters()
-    // Messages keep their order, so an answer means that the primary has read all of them. Otherwise it might see the exit first.
-    if (process.connected) await channel.request('request-counts', {}, ANSWER_TIMEOUT_MS).catch(() => {})
+    await this.#flush()
     process.exit(0)
+  }
+
+  /** Sends what the primary must know. Messages keep their order: without an answer it might see the exit first. */
+  async #flush(): Promise<void> {
+    const { channel, sendCounters } = this.#parts
+    await sendCounters()
+    if (process.connected) await channel.request('request-counts', {}, ANSWER_TIMEOUT_MS).catch(() => {})
   }
 }

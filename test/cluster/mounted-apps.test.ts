@@ -269,3 +269,28 @@ test('socket.io without sticky scheduling is warned of once, and so is no other 
   assert.equal(await warnings({ APP: app, SCHEDULING: 'sticky' }), 0)
   assert.equal(await warnings({ APP: fixture('listening-server') }), 0)
 })
+
+test('an app that ends itself at a signal does so when the worker has drained', async (t) => {
+  const source = `import { createServer } from 'node:http'
+  const server = createServer((request, response) => {
+    console.error('asked')
+    setTimeout(() => response.end('done'), 1500)
+  }).listen(3000)
+  process.on('SIGINT', () => console.error('SIGINT'))
+  process.on('SIGTERM', async (signal, number) => console.error(signal, number))
+  process.once('SIGTERM', () => {
+    server.close((error) => {
+      console.error('closed', error)
+      setTimeout(() => process.exit(0), 10)
+    })
+  })`
+  const service = await startModule(t, 'app.mjs', source)
+  const answer = fetch(service.url)
+  await service.line(({ line }) => line === 'asked')
+  // As a terminal does at Ctrl+C: every process of the group gets the signal.
+  process.kill(-service.pid, 'SIGINT')
+  assert.equal(await (await answer).text(), 'done')
+  assert.deepEqual(await service.exited, { code: 0, signal: null })
+  assert.equal(service.workerStderr, 'asked\nSIGTERM 15\nclosed undefined\n')
+  assert.ok(service.lines.some(({ msg, why }) => msg === 'worker exited' && why === 'exit code 0'))
+})

@@ -5,6 +5,7 @@ import { createServer as createSecureServer } from 'node:https'
 import { type AddressInfo, createServer as createTcpServer, Server as NetServer } from 'node:net'
 import { afterEach, test } from 'node:test'
 import {
+  allowClosing,
   interceptListen,
   listenForReal,
   pretendToListen,
@@ -62,6 +63,21 @@ test('a server that stays open closes when it is told to stop pretending', async
   stopPretending(server)
   await once(server, 'close')
   assert.equal(isClosed, true)
+})
+
+test('a server that stays open closes when it may, before or after it is told to', async () => {
+  const early = createServer()
+  const late = createServer()
+  for (const server of [early, late]) {
+    pretendToListen(server, ADDRESS, true)
+    server.listen()
+  }
+  early.close()
+  allowClosing()
+  await once(early, 'close')
+  assert.equal(late.listening, true)
+  await new Promise((resolve) => late.close(resolve))
+  assert.equal(late.listening, false)
 })
 
 test('listen of every kind of server is intercepted, with every form of its arguments', () => {

@@ -4,6 +4,7 @@ import type { ServedApp } from '../../http/app.ts'
 import { type AppOptions, mergeOptions } from '../../http/app-options.ts'
 import { issuesOfAppOptions } from '../../http/check-app-options.ts'
 import type { ListenAddress } from '../../node-internals/pretended-listening.ts'
+import { deferSignalListeners } from './app-signals.ts'
 import { CapturedServers, sharesListener, TWO_APPS } from './captured-servers.ts'
 import { importApp } from './import-app.ts'
 import { mount } from './mount.ts'
@@ -38,6 +39,7 @@ const USABLE =
  */
 export async function loadApp(path: string, { address, listenMs, service }: LoadOptions): Promise<ServedApp> {
   const captured = new CapturedServers(address)
+  deferSignalListeners()
   // Programs compare it with the path of their module to see whether they were started or imported.
   process.argv[1] = path
   const { app, serverOptions, options: own } = await readExports(await importApp(path))

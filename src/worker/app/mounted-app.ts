@@ -24,7 +24,8 @@ interface NestApp {
   init(): Promise<unknown>
   getHttpAdapter(): { getInstance(): Partial<FastifyInstance> }
   getHttpServer(): Server
-  close(): Promise<void>
+  /** @param signal is passed to the app's shutdown hooks */
+  close(signal: string): Promise<void>
 }
 
 /**
@@ -88,7 +89,7 @@ async function mountNest(app: NestApp): Promise<MountedApp> {
     onListen: async () => {},
     close: async () => {
       stopPretending(server)
-      await app.close()
+      await app.close('SIGTERM')
     }
   }
 }
