@@ -294,3 +294,11 @@ test('an app that ends itself at a signal does so when the worker has drained', 
   assert.equal(service.workerStderr, 'asked\nSIGTERM 15\nclosed undefined\n')
   assert.ok(service.lines.some(({ msg, why }) => msg === 'worker exited' && why === 'exit code 0'))
 })
+
+test('the example of docs/guide/other-frameworks.md works', async (t) => {
+  const page = readFileSync(new URL('../../../docs/guide/other-frameworks.md', import.meta.url), 'utf8')
+  const [, example = ''] = /^```js\n\/\/ app\.cjs.*?\n(.*?)^```/ms.exec(page) ?? []
+  const service = await startModule(t, 'app.cjs', example)
+  await service.line(({ msg }) => msg === `listening on port ${service.port}`)
+  assert.equal(await (await fetch(service.url)).text(), 'Hello')
+})
