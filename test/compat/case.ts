@@ -18,6 +18,8 @@ export interface Case {
   env?: Record<string, string>
   /** The documented line that the app or its environment needs, in Markdown. Default: it runs as it is. */
   line?: string
+  /** What users should know although the app runs, in Markdown. */
+  note?: string
   /** Why the case does not work, in Markdown. It is not run then. */
   why?: string
   /** Oldest major version of Node that the packages run on, when that is not the oldest one of the project. */

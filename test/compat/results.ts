@@ -66,10 +66,10 @@ function rowOf(one: Case, results: Results): string {
   return `| ${title} | ${version} | ${describeResult(one, nodes)} | ${nodes.join(', ') || '–'} |`
 }
 
-function describeResult({ why, line }: Case, nodes: number[]): string {
+function describeResult({ why, line, note }: Case, nodes: number[]): string {
   if (why) return `no: ${why}`
   if (nodes.length === 0) return 'no'
-  return line ? `with one line: ${line}` : 'as it is'
+  return `${line ? `with one line: ${line}` : 'as it is'}${note ? `; ${note}` : ''}`
 }
 
 /** Returns the versions of the packages that a case is about. */

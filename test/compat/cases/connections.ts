@@ -12,6 +12,7 @@ export const connections: Case[] = [
   {
     name: 'websocket',
     packages: ['@fastify/websocket'],
+    note: 'in a reload, an open WebSocket stays with its old worker until DRAIN_TIMEOUT and is then closed: clients must reconnect',
     check: ({ url }) => echo(url, '/echo')
   },
   {

@@ -40,6 +40,38 @@ export const frameworks: Case[] = [
     }
   },
   {
+    name: 'trpc',
+    packages: ['@trpc/server'],
+    app: 'trpc.ts',
+    load: { path: `/trpc/add?input=${encodeURIComponent('{"x":1,"y":2}')}`, body: /"data":3/ },
+    async check({ visitor }) {
+      const shout = await visitor().ask('POST', '/trpc/shout', { json: 'ada' })
+      assert.deepEqual([shout.status, shout.json], [200, { result: { data: 'ADA' } }])
+      assert.equal((await visitor().get('/trpc/add?input=1')).status, 400)
+    }
+  },
+  {
+    name: 'apollo',
+    packages: ['@apollo/server', '@as-integrations/fastify'],
+    load: {
+      path: '/graphql?query={add(x:1,y:2)}',
+      headers: { 'apollo-require-preflight': 'true' },
+      body: /"add":3/
+    },
+    async check({ visitor }) {
+      const answer = await visitor().ask('POST', '/graphql', { json: { query: '{ add(x: 2, y: 3) }' } })
+      assert.deepEqual([answer.status, answer.json], [200, { data: { add: 5 } }])
+    }
+  },
+  {
+    name: 'close-with-grace',
+    packages: ['close-with-grace'],
+    title: 'A Fastify instance that closes itself on signals',
+    async check({ visitor }) {
+      assert.deepEqual((await visitor().get('/')).json, { hello: 'world' })
+    }
+  },
+  {
     name: 'fastify-instance',
     packages: ['fastify'],
     title: 'A Fastify instance that listens itself',

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { createHash, randomBytes } from 'node:crypto'
+import { createHash, createHmac, randomBytes } from 'node:crypto'
+import { until } from '../../helpers/until.ts'
 import type { Case } from '../case.ts'
 
 /** Plugins that read requests or change responses. */
@@ -124,6 +125,56 @@ export const requests: Case[] = [
       assert.deepEqual([absent.status, absent.json.message], [404, 'There is no such user'])
       assert.equal((await visitor().get('/teapot')).status, 418)
       assert.equal((await visitor().get('/checked/2')).json.message, 'Only 1 is right')
+    }
+  },
+  {
+    name: 'basic-auth',
+    packages: ['@fastify/basic-auth', '@fastify/auth'],
+    async check({ visitor }) {
+      const asked = await visitor().get('/closed')
+      assert.deepEqual(
+        [asked.status, asked.headers.get('www-authenticate')],
+        [401, 'Basic realm="example", charset="UTF-8"']
+      )
+      const credentials = Buffer.from('ada:lovelace').toString('base64')
+      assert.deepEqual((await visitor().get('/closed', { authorization: `Basic ${credentials}` })).json, {
+        closed: true
+      })
+    }
+  },
+  {
+    name: 'raw-body',
+    packages: ['fastify-raw-body'],
+    async check({ visitor }) {
+      const body = '{ "kind" : "paid" }'
+      const signature = createHmac('sha256', 'the key').update(body).digest('hex')
+      const answer = await visitor().ask('POST', '/webhook', { body, headers: { 'content-type': 'application/json' } })
+      assert.deepEqual(answer.json, { signature, kind: 'paid' })
+    }
+  },
+  {
+    name: 'request-context',
+    packages: ['@fastify/request-context'],
+    async check({ visitor }) {
+      const names = Array.from({ length: 8 }, (_, i) => `name ${i}`)
+      const answers = await Promise.all(names.map((name) => visitor().get('/', { 'x-name': name })))
+      assert.deepEqual(
+        answers.map(({ json }) => json.name),
+        names
+      )
+    }
+  },
+  {
+    name: 'fastify-metrics',
+    packages: ['fastify-metrics'],
+    note: 'its `/metrics` shows the worker that answers; `/metrics` of muster, which all workers are on, gives way to it',
+    async check({ visitor }) {
+      // Either worker may answer.
+      await until(async () => {
+        await visitor().get('/')
+        const { text } = await visitor().get('/metrics')
+        return /http_request_duration_seconds_count\{[^}]*route="\/"/.test(text)
+      }, 'a series of the route')
     }
   },
   {
