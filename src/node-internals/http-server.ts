@@ -27,11 +27,11 @@ const { _storeHeader } = http.ServerResponse.prototype as unknown as HeadWriter
 /**
  * Makes the response class of a server. Whether a connection is kept is decided when the header block is written, not when
  * the request came. The hook is an own property of each response: Express replaces the prototype of every response.
- * @param isLast whether the response to this request ends its connection
+ * @param isLast whether a response ends its connection
  */
-export function createResponseClass(isLast: (request: IncomingMessage) => boolean): typeof ServerResponse {
+export function createResponseClass(isLast: (response: ServerResponse) => boolean): typeof ServerResponse {
   function storeHeader(this: HookedResponse, statusLine: string, headers: GivenHeaders): void {
-    if (this.shouldKeepAlive && isLast(this.req)) this.shouldKeepAlive = false
+    if (this.shouldKeepAlive && isLast(this)) this.shouldKeepAlive = false
     const lines = this[LINES]?.linesBeside(headers, this.statusCode) ?? ''
     _storeHeader.call(this as unknown as HeadWriter, statusLine + lines, headers)
   }

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import type { Browser } from 'playwright-core'
 import { Tab } from '../helpers/browser.ts'
-import { type Line, type Service, startService } from '../helpers/service.ts'
+import { CLI, type Line, type Service, startService } from '../helpers/service.ts'
 import type { Case, Site } from './case.ts'
 import { FOLDER } from './installed.ts'
 import { KeepAliveLoad } from './keep-alive-load.ts'
@@ -27,8 +27,9 @@ export async function runCase(t: TestContext, one: Case, around: { redis: string
 async function startCase(t: TestContext, one: Case, redis: string): Promise<Service> {
   const app = one.app ?? `${one.name}.js`
   return startService(t, {
+    launcher: `env -C "${APPS}"`,
+    command: `"${process.execPath}" "${CLI}" start "${app}"`,
     env: {
-      APP: join(APPS, app),
       REDIS_URL: redis,
       REDIS_PREFIX: `compat:${one.name}:`,
       CANARY_TIME: '100',

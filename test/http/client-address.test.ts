@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { startApp } from '../helpers/app.ts'
 import { once } from '../helpers/http.ts'
+import { until } from '../helpers/until.ts'
 
 const PROXY = '127.0.0.1'
 /** The window is so long that no test sees its end. */
@@ -133,3 +134,29 @@ test('X-Forwarded-Host is ignored unless FORWARDED_HOST=trust, and then accepted
     assert.equal(await trusting.see(named(invalid)), 400, invalid)
   }
 })
+
+for (const env of [{}, { TRUST_PROXY: PROXY }]) {
+  const mode = 'TRUST_PROXY' in env ? 'behind a proxy' : 'without a proxy'
+  test(`${mode}: the client of a request that undici has sent on stays known`, async (t) => {
+    const lines: { msg: string; ip?: string }[] = []
+    const seen: unknown[] = []
+    const { port } = await startApp(t, {
+      listen: true,
+      env,
+      onLog: (line) => lines.push(JSON.parse(line)),
+      routes: async (app) => {
+        app.get('/sent-on', { config: { session: false } }, async (request) => {
+          // As undici does with a request whose body it has read.
+          Object.assign(request.raw, { socket: null })
+          return { protocol: request.protocol }
+        })
+        app.addHook('onResponse', async ({ ip, host }) => void seen.push(ip, host))
+      }
+    })
+    assert.equal((await once(port, 'GET', '/sent-on', { 'x-forwarded-for': '192.0.2.7' })).status, 200)
+    const ip = 'TRUST_PROXY' in env ? '192.0.2.7' : '127.0.0.1'
+    await until(() => lines.some(({ msg }) => msg === 'request'), 'the log line')
+    assert.equal(lines.find(({ msg }) => msg === 'request')?.ip, ip)
+    assert.deepEqual(seen, [ip, 'test'])
+  })
+}

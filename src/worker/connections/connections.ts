@@ -46,7 +46,7 @@ export class Connections {
     const requests = new RequestTracker(registry, options)
     const server = createHttp1(
       options,
-      (request) => requests.isLast(request),
+      (response) => requests.isLast(response),
       (request, response) => requests.receive(request, response)
     )
     this.registry = registry

@@ -42,14 +42,16 @@ export class RequestTracker {
   }
 
   /**
-   * Returns whether the response to this request ends its connection: the connection is ending or its client sends no more,
-   * and no other request came after this one.
+   * Returns whether this response ends its connection: the connection is ending or its client sends no more, and no other
+   * request came after the one of the response.
    */
-  isLast(request: IncomingMessage): boolean {
-    if (!this.isEnding(request.socket) && !request.socket.readableEnded) return false
-    const connection = connectionOf(request.socket)
+  isLast(response: ServerResponse): boolean {
+    // undici removes `socket` from a request whose body it sends to another server.
+    const socket = response.req.socket ?? response.socket
+    if (!socket || (!this.isEnding(socket) && !socket.readableEnded)) return false
+    const connection = connectionOf(socket)
     if (!connection) return true
-    if (lastRequestOf(connection) !== request) return false
+    if (lastRequestOf(connection) !== response.req) return false
     connection.end = 'answered'
     return true
   }

@@ -1,4 +1,4 @@
-import type { IncomingMessage, RequestListener, Server } from 'node:http'
+import type { RequestListener, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { http } from '../../common/node-http.ts'
 import { allowHalfOpen, createResponseClass } from '../../node-internals/http-server.ts'
@@ -17,11 +17,11 @@ export const NODE_HAS_KEEP_ALIVE_BUFFER = 'keepAliveTimeoutBuffer' in http.creat
 
 /**
  * Creates Node's HTTP/1.1 server with the limits of this service.
- * @param isLast whether the response to this request ends its connection; called when the header block is written
+ * @param isLast whether a response ends its connection; called when the header block is written
  */
 export function createHttp1(
   options: Http1Options,
-  isLast: (request: IncomingMessage) => boolean,
+  isLast: (response: ServerResponse) => boolean,
   listener: RequestListener
 ): Server {
   const server = http.createServer(
