@@ -85,7 +85,7 @@ describe('a session plugin of the app', () => {
     assert.equal((await sessionKeys(redis)).length, 1)
   })
 
-  test('that decorates requests with a getter, or assigns the session in a hook, wins too', async (t) => {
+  test('that decorates requests with a getter, or assigns the session, wins too', async (t) => {
     const { app, redis } = await startApp(t, {
       routes: async (scope) => {
         await scope.register(
@@ -95,6 +95,10 @@ describe('a session plugin of the app', () => {
           },
           { prefix: '/getter' }
         )
+        scope.get('/assigned', async (request) => {
+          request.session = { cart: 'a handler' } as never
+          return request.session.cart
+        })
         await scope.register(
           async (inner) => {
             inner.addHook('onRequest', async (request) => {
@@ -108,6 +112,8 @@ describe('a session plugin of the app', () => {
     })
     const commands = await commandsDuring(redis, async () => {
       assert.equal((await app.inject('/getter/cart')).body, 'a getter')
+      const assigned = await app.inject('/assigned')
+      assert.deepEqual([assigned.body, assigned.headers['set-cookie']], ['a handler', undefined])
       assert.equal((await app.inject('/hook/cart')).body, 'empty', 'the session of the service')
       assert.equal((await app.inject({ url: '/hook/cart', headers: { 'x-hook': '' } })).body, 'a hook')
       const stored = await app.inject({ method: 'POST', url: '/hook/cart/book', headers: { 'x-hook': '' } })

@@ -62,7 +62,8 @@ function getSession(this: WithState): Session | null {
 
 function setSession(this: WithState, session: Session | null): void {
   const state = this[STATE]
-  if (state) state.session = session
+  // A session of the service is assigned by @fastify/session, and has an id. Any other value is the app's own, and not stored.
+  if (state && (!state.backend || !session || session.encryptedSessionId)) state.session = session
   else this[STATE] = new RequestSession(session)
 }
 
