@@ -16,6 +16,8 @@ import type { PrimaryChannel } from './primary-client.ts'
 
 /** The primary answers at the deadline of a broadcast; this margin only catches a dead primary. */
 const BROADCAST_MARGIN_MS = 1000
+/** After this time, a line of the log tells that the app is not loaded. */
+const LONG_LOAD_MS = 5000
 /** An app that tells no server to listen has this share of BOOT_TIMEOUT; the primary ends the worker when all of it is over. */
 const BOOT_SHARE = 0.9
 
@@ -67,7 +69,7 @@ export type StartAppDeps = Omit<AppDeps, 'config' | 'log' | 'served' | 'sessionS
 export async function startApp(config: Config, log: Logger, deps: StartAppDeps): ReturnType<typeof buildApp> {
   const { redis, sessionSecrets, shared, address, service, worker, disableHttp2 } = deps
   const [served] = await Promise.all([
-    loadApp(config.app!, { address, listenMs: remainingBootMs(config), service }),
+    reportWaiting(loadApp(config.app!, { address, listenMs: remainingBootMs(config), service }), config, log),
     redis.start(async () => {
       await sessionSecrets.check()
       await shared.settings.read()
@@ -82,6 +84,12 @@ export async function startApp(config: Config, log: Logger, deps: StartAppDeps):
     warnOfSocketIo(config, log)
   }
   return app
+}
+
+/** Logs once when the app takes long to load: it may wait for something, or neither export an app nor listen. */
+function reportWaiting<App>(loading: Promise<App>, { app }: Config, log: Logger): Promise<App> {
+  const timer = setTimeout(() => log.warn({ app }, 'app not loaded yet'), LONG_LOAD_MS)
+  return loading.finally(() => clearTimeout(timer))
 }
 
 function listenAddress({ host }: Config, port: number | undefined): ListenAddress {

@@ -108,8 +108,12 @@ test('a program that starts its own server is served, on the port of the service
     const answer = await fetch(`${service.url}/body`, { method, body: '{"not": "parsed"' })
     assert.deepEqual([answer.status, await answer.json()], [200, { method, body: '{"not": "parsed"' }])
   }
-  const long = await fetch(`${service.url}/echo/${'x'.repeat(500)}`)
-  assert.equal(long.status, 404)
+  const connection = await Connection.open(service.port)
+  t.after(() => connection.close())
+  for (const path of ['/%zz', '/100%?a=%', `/${'x'.repeat(500)}`, '//a/../b;c', '/echo']) {
+    const { status, body } = await connection.request('GET', path, { accept: 'text/plain' })
+    assert.deepEqual([status, body], path === '/echo' ? [200, '{"id":null}'] : [404, `no ${path}`])
+  }
   await service.stop()
   assert.match(service.workerStderr, /the app listens at \{"address":"127.0.0.1"/)
   assert.match(service.workerStderr, /the server of the app is closed/)
@@ -199,8 +203,10 @@ test('a module without an app is refused', async (t) => {
     /the default export of .* is a number\. Export a Fastify/
   )
   assert.match(await refusal(t, 'app.mjs', 'export default class App {}'), /is a class\. Export/)
-  const nothing = await refusal(t, 'app.mjs', 'export const app = {}', { BOOT_TIMEOUT: '3000' })
-  assert.match(nothing, /exports no app, and no server listened within BOOT_TIMEOUT/)
+  const nothing = await startModule(t, 'app.mjs', 'export const app = {}', { BOOT_TIMEOUT: '10000' }, false)
+  await nothing.line(({ msg, app }) => msg === 'app not loaded yet' && String(app).endsWith('app.mjs'))
+  assert.equal((await nothing.exited).code, 78)
+  assert.match(nothing.stderr, /exports no app, and no server listened within BOOT_TIMEOUT/)
 })
 
 test('a module with two apps is refused', async (t) => {

@@ -38,8 +38,11 @@ export class CapturedServers {
   async first(waitMs: number): Promise<Server | undefined> {
     if (!this.server && !this.problem) {
       await new Promise<void>((resolve) => {
-        this.#onChange = resolve
-        setTimeout(resolve, waitMs)
+        const timer = setTimeout(resolve, waitMs)
+        this.#onChange = () => {
+          clearTimeout(timer)
+          resolve()
+        }
       })
     }
     if (this.problem) throw this.problem

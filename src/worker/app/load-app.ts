@@ -7,7 +7,7 @@ import type { ListenAddress } from '../../node-internals/pretended-listening.ts'
 import { deferSignalListeners } from './app-signals.ts'
 import { CapturedServers, sharesListener, TWO_APPS } from './captured-servers.ts'
 import { importApp } from './import-app.ts'
-import { mount } from './mount.ts'
+import { mount, routableUrl } from './mount.ts'
 import { type MountedApp, mountServer, replaceServer, startMounted } from './mounted-app.ts'
 import { readExports } from './read-exports.ts'
 import { type AppKind, kindOf } from './recognise.ts'
@@ -63,7 +63,7 @@ export async function loadApp(path: string, { address, listenMs, service }: Load
     : await awaitServer(app, path, captured, listenMs)
   return {
     plugin: mount(mounted, options),
-    serverOptions: {},
+    serverOptions: { rewriteUrl: routableUrl },
     options: { ...LEFT_TO_MOUNTED, ...options },
     mounted: mounted.kind,
     needsHttp1: !WITH_HTTP2.includes(mounted.kind)

@@ -1,4 +1,4 @@
-import type { Server } from 'node:http'
+import type { IncomingMessage, Server } from 'node:http'
 import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import { HttpError } from '../../common/errors.ts'
 import { http } from '../../common/node-http.ts'
@@ -36,6 +36,7 @@ export function mount(app: MountedApp, options: AppOptions): FastifyPluginAsync 
       schema: { hide: true } as object,
       // Before the body is parsed. The hook never continues: the app answers.
       onRequest: (request, reply) => {
+        restoreUrl(request.raw)
         if (hasFewerHeaders) setStaticHeaders(reply, mountedHeaders(request.protocol === 'https'))
         give(app.server, request, reply)
       },
@@ -45,6 +46,25 @@ export function mount(app: MountedApp, options: AppOptions): FastifyPluginAsync 
     scope.addHook('onListen', () => app.onListen())
     scope.addHook('onClose', () => app.close())
   }
+}
+
+/**
+ * Fastify's `rewriteUrl` for a mounted app: lets a path with invalid percent-encoding reach the app, which Fastify would refuse
+ * before it looks for a route.
+ */
+export function routableUrl({ url = '/' }: IncomingMessage): string {
+  if (!url.includes('%')) return url
+  try {
+    decodeURI(url.split('?', 1)[0]!)
+    return url
+  } catch {
+    return '/'
+  }
+}
+
+/** Undoes {@link routableUrl}. Fastify keeps the URL that was received in `originalUrl`. */
+function restoreUrl(raw: IncomingMessage & { originalUrl?: string }): void {
+  if (raw.originalUrl !== undefined) raw.url = raw.originalUrl
 }
 
 /** @returns all methods that Node's parser knows and routes may have */
