@@ -87,12 +87,16 @@ export interface AppDeps {
   connections?: ServerConnections
 }
 
+/** Inherited by the app, so that @fastify/redis may declare `app.redis` with a type of its own. */
+interface AppRedis {
+  /** The worker's only Redis client. Commands of one turn of the event loop are sent as one pipeline. */
+  redis: RedisClient
+}
+
 declare module 'fastify' {
-  interface FastifyInstance {
+  interface FastifyInstance extends AppRedis {
     /** State that all workers share: counters, locks, settings, caches, broadcasts. */
     shared: Omit<SharedState, 'start' | 'stop' | 'ended' | 'deliver'>
-    /** The worker's only Redis client. Commands of one turn of the event loop are sent as one pipeline. */
-    redis: RedisClient
     /** The worker's Prometheus registry. Metrics that you register appear on /metrics, merged over all workers. */
     metrics: Registry
     /** Aborted when this worker starts to drain. End streams and endless work then. */
