@@ -6,6 +6,10 @@ import { startOtherSite } from '../other-site.ts'
 
 const GREEN = 'rgb(0, 100, 0)'
 
+/** As in apps/graphiql.js. */
+const GRAPHIQL_POLICY =
+  "default-src 'self' https://unpkg.com; style-src 'self' 'unsafe-inline' https://unpkg.com; font-src 'self' data:"
+
 /** Origin of the page that uses the API of the single-page app. */
 let otherSite = ''
 
@@ -88,8 +92,12 @@ export const pages: Case[] = [
     name: 'graphiql',
     title: 'GraphiQL of mercurius, with its scripts from a CDN',
     packages: ['mercurius', 'graphiql'],
-    line: '`export const muster = { contentSecurityPolicy: "default-src \'self\' https://unpkg.com; …" }`: the page may load the scripts',
+    line: `\`export const muster = { contentSecurityPolicy: "${GRAPHIQL_POLICY}" }\`: the page may load its scripts`,
     load: { path: '/graphql?query={add(x:1,y:2)}', body: /"add":3/ },
+    async check({ visitor }) {
+      const { headers } = await visitor().get('/graphiql')
+      assert.equal(headers.get('content-security-policy'), GRAPHIQL_POLICY)
+    },
     async browse({ page }) {
       // The CDN serves the files of npm packages; here they come from the installed ones.
       await page.route('https://unpkg.com/**', (route) => {
