@@ -3,12 +3,9 @@ import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { sizeOf } from '../../helpers/sizes.ts'
-import type { Case, Site } from '../case.ts'
-import { FOLDER, TSC } from '../installed.ts'
-
-/** Reloads of a starter app under load. */
-const STARTER_RELOADS = 20
+import type { Case } from '../case.ts'
+import { FOLDER } from '../installed.ts'
+import { startUpstream } from '../upstream.ts'
 
 /** Ways to build an app: folders of Fastify, middleware, and other frameworks. */
 export const frameworks: Case[] = [
@@ -112,6 +109,25 @@ export const frameworks: Case[] = [
     }
   },
   {
+    name: 'express-middleware',
+    title: 'Express with its usual middleware',
+    packages: ['compression', 'express-session', 'http-proxy-middleware', 'morgan', 'multer'],
+    prepare: startUpstream,
+    load: { path: '/visits', body: /"visits":1/ },
+    async check({ visitor }) {
+      const compressed = await visitor().get('/', { 'accept-encoding': 'gzip' })
+      assert.deepEqual([compressed.headers.get('content-encoding'), compressed.json.text.length], ['gzip', 13_000])
+      const ada = visitor()
+      for (const visits of [1, 2, 3]) assert.deepEqual((await ada.get('/visits')).json, { visits })
+      const body = new FormData()
+      body.set('picture', new Blob(['x'.repeat(300_000)]), 'ada.png')
+      assert.deepEqual((await visitor().ask('POST', '/upload', { body })).json, { name: 'ada.png', bytes: 300_000 })
+      const sent = await visitor().ask('POST', '/proxy/echo', { json: { name: 'ada' } })
+      assert.deepEqual(sent.json, { upstream: 'POST /echo', body: '{"name":"ada"}' })
+      assert.equal((await visitor().get('/events')).text, 'data: 1\n\ndata: 2\n\ndata: 3\n\n')
+    }
+  },
+  {
     name: 'koa',
     packages: ['koa'],
     async check({ visitor }) {
@@ -153,53 +169,8 @@ export const frameworks: Case[] = [
       await page.getByRole('button', { name: 'Clicked 0 times' }).click()
       await page.getByRole('button', { name: 'Clicked 1 times' }).waitFor()
     }
-  },
-  {
-    ...starter('fastify-cli', ['@fastify/autoload', '@fastify/sensible'], 'fastify-cli/app.js'),
-    load: { body: /root/ },
-    check: async ({ visitor }) => {
-      assert.deepEqual((await visitor().get('/')).json, { root: true })
-      assert.equal((await visitor().get('/example')).text, 'this is an example')
-    }
-  },
-  { ...starter('Express', ['express'], 'express/app.js'), check: greets('Hello World!') },
-  { ...starter('Hono', ['hono', '@hono/node-server'], 'hono/index.ts'), check: greets('Hello Hono!') },
-  {
-    ...starter('Nest on Express', ['@nestjs/core', '@nestjs/platform-express'], 'nest/dist/main.js'),
-    prepare: build('nest'),
-    check: greets('Hello World!')
-  },
-  {
-    ...starter('Nest on Fastify', ['@nestjs/core', '@nestjs/platform-fastify'], 'nest-fastify/dist/main.js'),
-    prepare: build('nest-fastify'),
-    check: greets('Hello World!')
   }
 ]
-
-function starter(framework: string, packages: string[], app: string): Case {
-  return {
-    name: `starter-${framework.toLowerCase().replaceAll(' ', '-')}`,
-    title: `Starter app of ${framework}, unchanged`,
-    packages,
-    app: `starters/${app}`,
-    reloads: sizeOf('STARTER_RELOADS', STARTER_RELOADS)
-  }
-}
-
-function greets(text: string) {
-  return async ({ visitor }: Site) => {
-    const answer = await visitor().get('/')
-    assert.deepEqual([answer.status, answer.text], [200, text])
-  }
-}
-
-/** Compiles a starter app, as its own build script does. */
-function build(folder: string) {
-  return async () => {
-    await promisify(execFile)(process.execPath, [TSC, '-p', join(FOLDER, 'apps', 'starters', folder)])
-    return {}
-  }
-}
 
 /** Builds the app of Next, unless it was built with the installed packages before. scripts/compat.mjs removes an old build. */
 async function buildNext() {

@@ -4,6 +4,7 @@ import { frameworks } from './frameworks.ts'
 import { pages } from './pages.ts'
 import { requests } from './requests.ts'
 import { sessions } from './sessions.ts'
+import { starters } from './starters.ts'
 
 /** All cases, in the order of docs/compatibility.md. */
 export const CASES: Record<string, Case[]> = {
@@ -11,5 +12,6 @@ export const CASES: Record<string, Case[]> = {
   'Requests and responses': requests,
   'Pages and documents': pages,
   'Connections and other servers': connections,
-  Frameworks: frameworks
+  Frameworks: frameworks,
+  'Starter apps': starters
 }
