@@ -1,5 +1,6 @@
 // Compiles src, test and bench into dist and copies the files of the pages. Does nothing while dist is current: dist/.stamp holds
 // a hash of everything that the outputs depend on. A folder without sources, such as a production image, needs no compiler.
+// With --if-possible, a compiler that is not installed is no error.
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { chmodSync, cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -24,6 +25,8 @@ if (complete && existsSync(STAMP) && readFileSync(STAMP, 'utf8') === stamp) proc
 rmSync(STAMP, { force: true })
 if (!complete) rmSync(BUILD_INFO, { force: true })
 const tsc = join('node_modules', 'typescript', 'bin', 'tsc')
+// npm runs this after an installation too, which may have left out the packages for development.
+if (process.argv.includes('--if-possible') && !existsSync(tsc)) process.exit(0)
 const { status } = spawnSync(process.execPath, [tsc, '-p', '.', '--incremental', '--tsBuildInfoFile', BUILD_INFO], {
   stdio: 'inherit'
 })
@@ -32,7 +35,7 @@ if (status !== 0) process.exit(status ?? 1)
 for (const file of FOLDERS.map((folder) => join('dist', folder))
   .filter(existsSync)
   .flatMap(filesIn)) {
-  const source = file.replace(/\.map$/, '')
+  const source = file.replace(/\.map$/, '').replace(/\.d\.ts$/, '.js')
   if (source.endsWith('.js') && !outputs.has(source) && !isAsset(source)) rmSync(file)
 }
 for (const page of PAGES) cpSync(page, join('dist', page), { recursive: true })

@@ -4,11 +4,9 @@
  * `app.draining`, `app.signInLimit`, and the options of a route in `config` (`session`, `quiet`, `bypassLimits`, `crossSite`,
  * `port`, `rateLimit`). docs/reference/route-api.md describes them.
  */
-import type {} from './http/app.ts'
 
 export { HttpError } from './common/errors.ts'
 export { array, object, oneOf, type Static } from './common/json-schema.ts'
-export type { WorkerInfo } from './http/app.ts'
 export { type AppOptions, defineApp } from './http/app-options.ts'
 export {
   type Asset,
@@ -21,7 +19,7 @@ export {
 } from './http/pages/assets.ts'
 export { openEventStream } from './http/pages/event-stream.ts'
 export { SnapshotStream } from './http/pages/snapshot-stream.ts'
-export type { Sessions } from './http/plugins/session/app-sessions.ts'
 export { countVisit, readVisits } from './http/plugins/session/visits.ts'
+export type { RequestSession, Sessions, Shared, WorkerInfo } from './http/public-types.ts'
 export type { TypedRoutes } from './http/typed-routes.ts'
 export { defineConfig, type StartOptions, start } from './start.ts'

@@ -34,17 +34,10 @@ import { identifyClients } from './plugins/security/client-identity.ts'
 import { refuseCrossSite } from './plugins/security/same-origin.ts'
 import { createSessions } from './plugins/session/app-sessions.ts'
 import { sessions } from './plugins/session/session-plugin.ts'
+import type { WorkerInfo } from './public-types.ts'
 import { answerNotFound } from './routing/not-found.ts'
 import { RouteIndex } from './routing/route-index.ts'
 import { ServiceRoutes } from './routing/service-routes.ts'
-
-/** Identifies a worker. Answers contain it, so that people see which worker served them. */
-export interface WorkerInfo {
-  slot: number
-  pid: number
-  generation: number
-  host: string
-}
 
 /** The app that is served, as its module exports it. */
 export interface ServedApp {
@@ -85,28 +78,6 @@ export interface AppDeps {
   serverFactory?: FastifyServerFactory
   /** Undefined when the server is Fastify's own. */
   connections?: ServerConnections
-}
-
-/** Inherited by the app, so that @fastify/redis may declare `app.redis` with a type of its own. */
-interface AppRedis {
-  /** The worker's only Redis client. Commands of one turn of the event loop are sent as one pipeline. */
-  redis: RedisClient
-}
-
-declare module 'fastify' {
-  interface FastifyInstance extends AppRedis {
-    /** State that all workers share: counters, locks, settings, caches, broadcasts. */
-    shared: Omit<SharedState, 'start' | 'stop' | 'ended' | 'deliver'>
-    /** The worker's Prometheus registry. Metrics that you register appear on /metrics, merged over all workers. */
-    metrics: Registry
-    /** Aborted when this worker starts to drain. End streams and endless work then. */
-    draining: AbortSignal
-    worker: WorkerInfo
-    /** Returns the state of the service as the primary last reported it. */
-    cluster: () => ServiceView
-    /** Asks the primary for the request count of every worker. Rejects when the primary does not answer. */
-    workerRequestCounts: () => Promise<WorkerRequestCount[]>
-  }
 }
 
 /** Builds the app, ready to listen or to inject, from an explicit, ordered list of plugins. It knows nothing of processes. */

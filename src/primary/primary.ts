@@ -93,7 +93,7 @@ type Exit = ReturnType<typeof createExit>
 
 /** What everything else reports to. */
 function createBase(config: Config, log: Logger) {
-  const { version } = createRequire(import.meta.url)('muster/package.json') as { version: string }
+  const { version } = createRequire(import.meta.url)('muster-serve/package.json') as { version: string }
   const journal = new JournalFile(join(config.runDir, JOURNAL_FILE), undefined, log)
   const auditLog = new JournalFile(join(config.runDir, AUDIT_FILE), undefined, log)
   const record = (event: JournalEvent) => journal.record(event)

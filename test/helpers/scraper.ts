@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { WorkerInfo } from '../../src/http/app.ts'
+import type { WorkerInfo } from '../../src/http/public-types.ts'
 import { Connection } from './http.ts'
 import { parseMetrics } from './metrics.ts'
 import { until } from './until.ts'

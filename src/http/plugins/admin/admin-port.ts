@@ -1,13 +1,6 @@
 import type { Socket } from 'node:net'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 
-declare module 'fastify' {
-  interface FastifyContextConfig {
-    /** When ADMIN_PORT is set: the route exists at ADMIN_PORT only, or at both ports. Undefined: at PORT only. */
-    port?: 'admin' | 'both'
-  }
-}
-
 /** Moves every route of a scope to ADMIN_PORT. Call it before the routes are added. */
 export function onlyAtAdminPort(scope: FastifyInstance): void {
   scope.addHook('onRoute', (route) => {

@@ -10,20 +10,6 @@ import { addRouteHook } from '../route-hook.ts'
 import { networkOf } from './network.ts'
 import { RateStore } from './rate-store.ts'
 
-declare module 'fastify' {
-  interface FastifyContextConfig {
-    /** The route is answered even when the service is overloaded or the client is over its rate limit: for operators. */
-    bypassLimits?: true
-  }
-  interface FastifyInstance {
-    /**
-     * The `config.rateLimit` of a route that signs users in: SIGN_IN_LIMIT, for addresses that are not in RATE_EXEMPT; false when
-     * there is no limit.
-     */
-    signInLimit: { max: number; allowList: (request: FastifyRequest) => boolean } | false
-  }
-}
-
 const MAX_CACHED_ADDRESSES = 10_000
 
 /** Clients are not told their limit. A client that is over it is told when to come back, by `Retry-After`. */

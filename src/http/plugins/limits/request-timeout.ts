@@ -3,13 +3,6 @@ import type { FastifyInstance } from 'fastify'
 import { StartupError } from '../../../common/errors.ts'
 import { replyOf } from '../log/in-flight.ts'
 
-declare module 'fastify' {
-  interface FastifyContextConfig {
-    /** How long a request of the route may take to arrive, in ms, in place of REQUEST_TIMEOUT; 0 means no limit. */
-    requestTimeout?: number
-  }
-}
-
 /**
  * Returns how much longer the route of a request lets it arrive, in ms; negative when it is late, Infinity without a limit.
  * Undefined means that the route says nothing, so that REQUEST_TIMEOUT applies.

@@ -5,13 +5,6 @@ import fp from 'fastify-plugin'
 import { Counter } from 'prom-client'
 import { DROPPED_LINES, droppedLines, type Logger, logInBatch } from '../../../common/log.ts'
 
-declare module 'fastify' {
-  interface FastifyContextConfig {
-    /** Machines request the route often: successful requests are logged at debug. */
-    quiet?: boolean
-  }
-}
-
 const REQUEST_ID = 'x-request-id'
 /** Client ids that need no escaping in a log line or a header. */
 const VALID_ID = /^[\w.:+/=-]{1,128}$/

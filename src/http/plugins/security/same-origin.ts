@@ -2,16 +2,6 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { HttpError } from '../../../common/errors.ts'
 import { addRouteHook } from '../route-hook.ts'
 
-declare module 'fastify' {
-  interface FastifyContextConfig {
-    /**
-     * Pages of other sites may use the route, although it changes something or opens a WebSocket. Such a route must not trust
-     * the session alone. Origins that @fastify/cors allows need no such option.
-     */
-    crossSite?: true
-  }
-}
-
 const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS'])
 /** Schemes of `Authorization` that a browser may add by itself. Tokens such as `Bearer` are sent only by code that has them. */
 const AMBIENT_SCHEME = /^\s*(?:basic|digest|negotiate|ntlm)\b/i

@@ -1,31 +1,7 @@
-import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { SessionView } from '../../../ipc/messages.ts'
 import type { SafeSessionStore } from '../../../state/sessions/session-store.ts'
 import { UserSessions } from '../../../state/sessions/user-sessions.ts'
+import type { Sessions } from '../../public-types.ts'
 import { requireSession } from './request-session.ts'
-
-/** `app.sessions`: signs users in and out and manages their sessions. Every method rejects with HttpError 503 when Redis is away. */
-export interface Sessions {
-  /**
-   * Starts a new session under a new id, which takes over the visits. It replaces the old session, also for requests in
-   * flight, after the handler has returned and before the answer is sent. If the handler throws or Redis fails, the old
-   * session stays as it was.
-   */
-  signIn(request: FastifyRequest, user: string): Promise<void>
-  /**
-   * Deletes the session from Redis and the cookie from the browser. Later changes of the session by the same handler are not
-   * stored.
-   */
-  signOut(request: FastifyRequest, reply: FastifyReply): Promise<void>
-  /** Lists the sessions of a user, at most 1,000, the most recently used first. */
-  list(user: string): Promise<SessionView[]>
-  /**
-   * Ends sessions of a user.
-   * @param handle of the one to end; without it all of them end
-   * @returns the number of sessions that ended
-   */
-  end(user: string, handle?: string): Promise<number>
-}
 
 /** Makes `app.sessions`. */
 export function createSessions(store: SafeSessionStore): Sessions {

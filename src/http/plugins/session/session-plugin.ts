@@ -6,7 +6,6 @@ import type { RedisConnection } from '../../../state/redis/redis-connection.ts'
 import { isChanged } from '../../../state/sessions/session-snapshot.ts'
 import type { SafeSessionStore } from '../../../state/sessions/session-store.ts'
 import { addRouteHook } from '../route-hook.ts'
-import type { Sessions } from './app-sessions.ts'
 import { cachedSigner } from './cookie-signer.ts'
 import {
   attachSession,
@@ -24,16 +23,6 @@ export interface SessionOptions {
   redis: RedisConnection
   /** The first signs, all verify. Empty until the shared secret was read. */
   sessionSecrets: readonly string[]
-}
-
-declare module 'fastify' {
-  interface FastifyContextConfig {
-    /** False: the route has no session, sets no cookie and sends no session command to Redis. */
-    session?: false
-  }
-  interface FastifyInstance {
-    sessions: Sessions
-  }
 }
 
 /**
