@@ -43,14 +43,18 @@ export interface Sessions {
   end(user: string, handle?: string): Promise<number>
 }
 
+/** Inherited by the type of the app: so @fastify/redis, whose client replaces this one, may declare its own type. */
+export interface WithRedis {
+  /** The worker's only Redis client. Commands of one turn of the event loop are sent as one pipeline. */
+  redis: RedisClient
+}
+
 declare module 'fastify' {
-  interface FastifyInstance {
+  interface FastifyInstance extends WithRedis {
     /** State that all workers share: counters, locks, settings, caches, broadcasts. */
     shared: Shared
     /** Signs users in and out, and manages their sessions. */
     sessions: Sessions
-    /** The worker's only Redis client. Commands of one turn of the event loop are sent as one pipeline. */
-    redis: RedisClient
     /** The worker's Prometheus registry. Metrics that you register appear on /metrics, merged over all workers. */
     metrics: Registry
     /** Aborted when this worker starts to drain. End streams and endless work then. */
