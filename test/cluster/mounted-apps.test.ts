@@ -171,7 +171,12 @@ for (const scheduling of ['rr', 'shared', 'sticky', 'reuseport']) {
   const skip = scheduling === 'reuseport' && !hasReusePort
   test(`upgrades reach its server with SCHEDULING=${scheduling}`, { skip }, async (t) => {
     const port = scheduling === 'reuseport' ? { PORT: String(await freePort()) } : {}
-    const service = await startListening(t, { SCHEDULING: scheduling, REUSEPORT_LOSS: 'allow', ...port })
+    const service = await startListening(t, {
+      SCHEDULING: scheduling,
+      REUSEPORT_LOSS: 'allow',
+      DRAIN_TIMEOUT: '600000',
+      ...port
+    })
     const connection = await Connection.open(service.port)
     t.after(() => connection.close())
     const received = new Promise<string>((resolve) => {
@@ -183,6 +188,10 @@ for (const scheduling of ['rr', 'shared', 'sticky', 'reuseport']) {
     })
     connection.socket.write('GET /echo HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\nhello')
     assert.match(await received, /^HTTP\/1.1 101 Switching Protocols\r\n[\s\S]*\r\n\r\nhello$/)
+    // The app ends it when its worker drains.
+    const ended = once(connection.socket, 'end')
+    assert.equal((await service.reload()).msg, 'rollout done')
+    await ended
   })
 }
 
@@ -203,6 +212,8 @@ test('a module without an app is refused', async (t) => {
     /the default export of .* is a number\. Export a Fastify/
   )
   assert.match(await refusal(t, 'app.mjs', 'export default class App {}'), /is a class\. Export/)
+  const kind = "export const muster = { kind: 'listener' }"
+  assert.match(await refusal(t, 'app.mjs', kind), /says kind: 'listener', but its default export is no function/)
   const nothing = await startModule(t, 'app.mjs', 'export const app = {}', { BOOT_TIMEOUT: '10000' }, false)
   await nothing.line(({ msg, app }) => msg === 'app not loaded yet' && String(app).endsWith('app.mjs'))
   assert.equal((await nothing.exited).code, 78)

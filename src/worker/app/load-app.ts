@@ -48,6 +48,9 @@ export async function loadApp(path: string, { address, listenMs, service }: Load
   const options = mergeOptions(service as AppOptions, own)
   const kind = options.kind ?? kindOf(app)
   if (captured.problem) throw captured.problem
+  if (options.kind && typeof app !== 'function') {
+    throw new StartupError(`APP: ${path} says kind: '${options.kind}', but its default export is no function`)
+  }
   if (kind === 'plugin') {
     if (captured.server) throw new StartupError(TWO_APPS)
     captured.release(() => false)

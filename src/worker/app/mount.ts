@@ -43,6 +43,8 @@ export function mount(app: MountedApp, options: AppOptions): FastifyPluginAsync 
       handler: () => {}
     })
     forwardUpgrades(scope.server as Server, app.server)
+    // The app may end its streams then.
+    scope.draining.addEventListener('abort', () => void app.server.emit('draining'))
     scope.addHook('onListen', () => app.onListen())
     scope.addHook('onClose', () => app.close())
   }

@@ -11,7 +11,10 @@ import type { AppKind } from './recognise.ts'
 /** An app that gets requests as Node made them. */
 export interface MountedApp {
   readonly kind: Exclude<AppKind, 'plugin'>
-  /** Its listeners of `request` and `upgrade` get what the service receives. It never listens itself. */
+  /**
+   * Its listeners of `request` and `upgrade` get what the service receives, and those of `draining` hear that the worker drains.
+   * It never listens itself.
+   */
   server: Server
   /** Called when the worker listens. */
   onListen(): Promise<void>
@@ -59,6 +62,7 @@ export function mountServer(kind: MountedApp['kind'], server: Server): MountedAp
 export function replaceServer(from: Server, to: Server): void {
   from.removeAllListeners('request')
   from.on('request', (request, response) => to.emit('request', request, response))
+  from.on('draining', () => to.emit('draining'))
   forwardUpgrades(from, to)
 }
 
