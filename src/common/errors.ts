@@ -26,8 +26,14 @@ export class HttpError extends Error {
   }
 }
 
-/** 503: Redis does not answer. The cause is for the log: clients see no text of Redis. */
+/** 501: the service runs without Redis. */
+export function noRedis(): HttpError {
+  return new HttpError(501, 'NO_REDIS', 'This needs Redis, and the service runs with REDIS=off')
+}
+
+/** 503: Redis does not answer. The cause is for the log: clients see no text of Redis. A cause for clients is returned as it is. */
 export function stateUnavailable(cause: unknown): HttpError {
+  if (cause instanceof HttpError) return cause
   return new HttpError(503, 'STATE_UNAVAILABLE', 'The shared state is not available at the moment', {
     cause,
     retryAfter: 1

@@ -52,6 +52,8 @@ export function toConfig({ variables, environment, systemd, tls }: Sources) {
     searchPath: environment.PATH ?? '',
     nodeOptions: environment.NODE_OPTIONS ?? '',
     redis: {
+      /** The service has no Redis: what needs one answers 501. */
+      off: variables.REDIS === 'off',
       /** One of the forms that `parseRedisUrl` takes; undefined: the embedded Redis. */
       url: variables.REDIS_URL,
       timeoutMs: variables.REDIS_TIMEOUT,

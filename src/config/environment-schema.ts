@@ -63,6 +63,11 @@ export const environmentSchema = {
         'with reuseport on a kernel that does not move connections (net.ipv4.tcp_migrate_req): refuse to start, or allow the loss'
     },
     APP: optional({ description: 'module of the app; the argument of `muster start`' }),
+    REDIS: {
+      ...oneOf('on', 'off'),
+      default: 'on',
+      description: 'off: the service runs without Redis; sessions, counters, locks and settings answer 501'
+    },
     REDIS_URL: optional({ description: `${REDIS_URL_FORMS}; unset: the embedded Redis` }),
     REDIS_URL_FILE: optional({ description: 'file that contains REDIS_URL' }),
     REDIS_CA: optional({

@@ -60,7 +60,8 @@ function checkAdminPort({ adminPort, host, port, listenFd, variables }: Config, 
   if (isSocketPath(adminPort.host)) issues.push('ADMIN_HOST: must be an address, not a path')
 }
 
-function checkRedis({ url, ca }: Config['redis'], issues: string[]): void {
+function checkRedis({ off, url, ca }: Config['redis'], issues: string[]): void {
+  if (off && url) issues.push('REDIS: off contradicts REDIS_URL: unset one of them')
   try {
     const target = url && parseRedisUrl(url)
     const isTls = target && 'tls' in target && target.tls

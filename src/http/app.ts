@@ -127,7 +127,7 @@ async function addServiceRoutes(
 ): Promise<ServiceRoutes> {
   const routes = new ServiceRoutes(index, deps.served.options)
   await app.register(metrics, { ...deps, routes })
-  await app.register(health, { routes })
+  await app.register(health, { routes, redis: deps.redis })
   await app.register(openapi, { describe, routes })
   await app.register(admin, { ...deps, describe, routes })
   await app.register(consolePage, { ...deps, routes })

@@ -14,6 +14,8 @@ import { loadApp } from './app/load-app.ts'
 import { warnOfSocketIo } from './app/socket-io-warning.ts'
 import type { PrimaryChannel } from './primary-client.ts'
 
+/** In place of REDIS_URL, with REDIS=off: nothing connects to it. */
+const NOWHERE = 'redis://127.0.0.1'
 /** The primary answers at the deadline of a broadcast; this margin only catches a dead primary. */
 const BROADCAST_MARGIN_MS = 1000
 /** After this time, a line of the log tells that the app is not loaded. */
@@ -43,7 +45,7 @@ export function createState(
 ): WorkerState {
   const { slot, generation, instance } = identity
   const worker = { slot, pid: process.pid, generation, host: hostname() }
-  const redis = new RedisConnection(config.redis.url!, config.redis.timeoutMs, log, config.redis)
+  const redis = new RedisConnection(config.redis.url ?? NOWHERE, config.redis.timeoutMs, log, config.redis)
   redis.on('change', (up) => void channel.notify({ type: 'redis', up }))
   if (slot === 0) redis.once('change', () => void warnOfEviction(redis.client, log))
   const sessionSecrets = new SessionSecrets(redis, slot === 0 ? log : undefined, config.session.secrets)

@@ -129,14 +129,15 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
   shutDownOnRequest(shutdown, config, channel, log)
 
   await state.shared.start()
-  state.sessionSecrets.watch()
+  if (!config.redis.off) state.sessionSecrets.watch()
   await listen(config, connections.acceptor, channel, log)
   await announceListening(app, state.address)
   startHeartbeat(connections, (heartbeat) => {
     void channel.notify({ type: 'heartbeat', heartbeat: { ...heartbeat, room: capacity() } })
     void sendCounters()
   })
-  await channel.notify({ type: 'redis', up: state.redis.up })
+  // Without Redis, readiness does not depend on it.
+  await channel.notify({ type: 'redis', up: state.redis.up || config.redis.off })
   await channel.notify({ type: 'ready' })
 }
 

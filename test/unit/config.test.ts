@@ -49,7 +49,7 @@ describe('unset variables', () => {
       maxWorkers: 128,
       searchPath: '',
       nodeOptions: '',
-      redis: { url: undefined, timeoutMs: 1000, prefix: 'muster:', fsync: 'everysec', ca: undefined },
+      redis: { off: false, url: undefined, timeoutMs: 1000, prefix: 'muster:', fsync: 'everysec', ca: undefined },
       session: { secrets: undefined, idleMs: 30 * 60_000, maxAgeMs: 12 * 3_600_000, maxBytes: 65_536 },
       metricsTokens: undefined,
       tls: undefined,
@@ -320,4 +320,11 @@ describe('the variables of systemd', () => {
       assert.match(issuesOf({ WATCHDOG_USEC }).join(), /^WATCHDOG_USEC: must be a number of microseconds, not "/)
     }
   })
+})
+
+test('REDIS=off contradicts REDIS_URL', () => {
+  assert.deepEqual(issuesOf({ REDIS: 'off', REDIS_URL: 'redis://a' }), [
+    'REDIS: off contradicts REDIS_URL: unset one of them'
+  ])
+  assert.equal(loadConfig({ REDIS: 'off' }).redis.off, true)
 })

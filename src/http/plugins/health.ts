@@ -2,11 +2,16 @@ import type { FastifyPluginAsync } from 'fastify'
 import type { ServiceView } from '../../ipc/messages.ts'
 import type { ServiceRoutes } from '../routing/service-routes.ts'
 
+interface HealthOptions {
+  routes: ServiceRoutes
+  redis: { isOff: boolean }
+}
+
 /**
  * `/livez` answers for this process. `/readyz` and `/healthz` answer for the whole service, the same from every worker;
  * `?verbose` adds the single checks.
  */
-export const health: FastifyPluginAsync<{ routes: ServiceRoutes }> = async (app, { routes }) => {
+export const health: FastifyPluginAsync<HealthOptions> = async (app, { routes, redis }) => {
   const config = { quiet: true, bypassLimits: true, port: 'both' } as const
   const livez = routes.claim('livez')
   if (livez) app.get(livez, { config }, async () => ({ status: 'ok' }))
@@ -15,7 +20,7 @@ export const health: FastifyPluginAsync<{ routes: ServiceRoutes }> = async (app,
     if (!url) continue
     app.get<{ Querystring: { verbose?: string } }>(url, { config }, async (request, reply) => {
       const view = app.cluster()
-      const verbose = request.query.verbose !== undefined && { checks: checksOf(view) }
+      const verbose = request.query.verbose !== undefined && { checks: checksOf(view, redis.isOff) }
       const message = reasonNotReady(view)
       if (message === undefined) return { status: 'ok', ...verbose }
       const error = { statusCode: 503, code: 'NOT_READY', error: 'Service Unavailable', message }
@@ -34,7 +39,8 @@ function reasonNotReady({ state, redis }: ServiceView): string | undefined {
   return redis ? undefined : 'The shared state is not available at the moment'
 }
 
-function checksOf({ state, redis, workers, desired }: ServiceView) {
+function checksOf({ state, redis, workers, desired }: ServiceView, isOff: boolean) {
   const ready = workers.filter((worker) => worker.status === 'ready').length
-  return { service: state, redis: redis ? 'up' : 'away', workers: `${ready} of ${desired} ready` }
+  const redisState = redis ? 'up' : 'away'
+  return { service: state, redis: isOff ? 'off' : redisState, workers: `${ready} of ${desired} ready` }
 }

@@ -30,9 +30,9 @@ export class RedisService {
     return this.#secretFile
   }
 
-  /** Starts the embedded Redis unless REDIS_URL is set. @throws StartupError */
+  /** Starts the embedded Redis unless REDIS_URL is set or there is none. @throws StartupError */
   async start(): Promise<void> {
-    if (this.#url) return
+    if (this.#url || this.#config.redis.off) return
     const { runDir, cacheDir, searchPath, redis, session } = this.#config
     this.#embedded = await startEmbeddedRedis({
       runDir,

@@ -1,4 +1,4 @@
-import { lockHeld } from '../../common/errors.ts'
+import { lockHeld, noRedis } from '../../common/errors.ts'
 import type { Logger } from '../../common/log.ts'
 import type { RedisConnection } from '../redis/redis-connection.ts'
 import { Lease, type LeaseGrant } from './lease.ts'
@@ -125,7 +125,7 @@ export class Locks {
    * @param name 1 to 64 characters of a-z, 0-9, ".", "_" and "-"
    * @param periodMs at least 10
    * @param options `ttlMs`: how long a run blocks other workers after its own was killed, at least 100, default 10 s
-   * @throws TypeError or RangeError for an invalid argument
+   * @throws TypeError or RangeError for an invalid argument; HttpError 501 with REDIS=off
    */
   readonly every = (
     name: string,
@@ -133,6 +133,7 @@ export class Locks {
     fn: (run: PeriodicRun) => unknown,
     { ttlMs = DEFAULT_LEASE_MS }: { ttlMs?: number } = {}
   ): Every => {
+    if (this.#connection.isOff) throw noRedis()
     const terms = {
       key: this.#connection.keys.named('every', name),
       periodMs: atLeast(MIN_PERIOD_MS, periodMs, 'every: periodMs'),

@@ -1,5 +1,5 @@
 import type { Command } from 'ioredis'
-import { StartupError } from '../../common/errors.ts'
+import { noRedis, StartupError } from '../../common/errors.ts'
 import type { Logger } from '../../common/log.ts'
 import { CircuitBreaker } from './circuit-breaker.ts'
 import { CommandErrors } from './command-errors.ts'
@@ -15,6 +15,8 @@ export interface ConnectionOptions {
   ca?: string | undefined
   /** As in REDIS_PREFIX; default `muster:`. */
   prefix?: string
+  /** There is no Redis: nothing connects, and every command fails with HttpError 501. */
+  off?: boolean
 }
 
 /**
@@ -26,6 +28,8 @@ export class RedisConnection extends CircuitBreaker {
   readonly client: RedisClient
   /** Names of the service's keys in Redis. */
   readonly keys: Keys
+  /** Whether there is no Redis, as REDIS=off says. */
+  readonly isOff: boolean
   /** Called after every command that was sent, with its name and duration. */
   onCommand: ((name: string, ms: number, failed: boolean) => void) | undefined
   readonly #createClient: (options: { forSubscriptions?: boolean }) => RedisClient
@@ -39,8 +43,9 @@ export class RedisConnection extends CircuitBreaker {
    * @param url as in REDIS_URL
    * @param timeoutMs longest time of a command
    */
-  constructor(url: string, timeoutMs: number, log: Logger, { ca, prefix }: ConnectionOptions = {}) {
+  constructor(url: string, timeoutMs: number, log: Logger, { ca, prefix, off = false }: ConnectionOptions = {}) {
     super(timeoutMs, log)
+    this.isOff = off
     this.keys = new Keys(prefix)
     this.#commandErrors = new CommandErrors(log, timeoutMs, this.keys.prefix)
     this.#createClient = (options) => createClient(url, { timeoutMs, ca, ...options })
@@ -54,6 +59,14 @@ export class RedisConnection extends CircuitBreaker {
       onDown: (cause) => this.#onDown(cause)
     })
     this.#interceptCommands()
+  }
+
+  override get away(): boolean {
+    return this.isOff || super.away
+  }
+
+  override get cause(): Error | undefined {
+    return this.isOff ? noRedis() : super.cause
   }
 
   /** Number of connections after the first one. */
@@ -77,6 +90,7 @@ export class RedisConnection extends CircuitBreaker {
    * @throws StartupError when Redis refuses the credentials or the database of REDIS_URL, or has an untrusted certificate
    */
   async start(prepare: (client: RedisClient) => Promise<void>): Promise<void> {
+    if (this.isOff) return
     this.#prepare = prepare
     const first = new Promise<void>((resolve, reject) => {
       const timer = setTimeout(resolve, 2 * this.timeoutMs)
@@ -103,7 +117,8 @@ export class RedisConnection extends CircuitBreaker {
     const send = client.sendCommand.bind(client)
     client.sendCommand = (command, ...rest) => {
       // Before the client is ready it refuses commands by itself, and the commands of its handshake must pass.
-      if (this.circuit === 'open' && this.client.status === 'ready' && !this.#monitor.isSendingProbe) {
+      const isOpen = this.circuit === 'open' && this.client.status === 'ready' && !this.#monitor.isSendingProbe
+      if (isOpen || this.isOff) {
         command.reject(this.cause ?? new Error('Redis is away'))
         return command.promise
       }

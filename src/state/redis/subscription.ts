@@ -7,6 +7,7 @@ import type { RedisClient, RedisConnection } from './redis-connection.ts'
  */
 export class Subscription {
   readonly #client: RedisClient
+  readonly #off: boolean
   readonly #log: Logger
   readonly #listeners = new Map<string, (message: string) => unknown>()
   /** Called after each (re)subscription, because messages that were published before are lost. Its errors are ignored. */
@@ -18,6 +19,7 @@ export class Subscription {
   constructor(connection: RedisConnection, log: Logger) {
     this.#log = log
     this.#client = connection.createSubscriber()
+    this.#off = connection.isOff
     this.#client.on('message', (channel: string, message: string) => void this.#receive(channel, message))
     this.#client.on('ready', () => void this.#subscribe())
     this.#client.on('close', () => {
@@ -43,6 +45,7 @@ export class Subscription {
 
   /** Resolves when the channels are subscribed, or when that is not possible for now; it then happens later by itself. */
   async start(): Promise<void> {
+    if (this.#off) return
     const settled = new Promise<void>((resolve) => {
       this.#settle = resolve
     })

@@ -20,21 +20,24 @@ export const MAX_ATTEMPTS = { each: 20, all: 200 }
  */
 export class Attempts {
   readonly #client: Client
+  readonly #off: boolean
   readonly #prefix: string
 
   /** @param secretName part of the keys in Redis */
   constructor(connection: RedisConnection, secretName: string) {
     connection.client.defineCommand('musterCountAttempt', { numberOfKeys: 1, lua: COUNT })
     this.#client = connection.client as Client
+    this.#off = connection.isOff
     this.#prefix = connection.keys.of(`attempts:${secretName}:`)
   }
 
   /**
-   * Counts one wrong secret.
+   * Counts one wrong secret; without Redis, none is counted.
    * @param network of the caller, see `networkOf`
    * @throws HttpError 429 when this network, or all networks together, sent too many; 503 without Redis
    */
   async count(network: string): Promise<void> {
+    if (this.#off) return
     const keys = [`${this.#prefix}${network}`, `${this.#prefix}all`]
     const counts = keys.map((key) => this.#client.musterCountAttempt(key, WINDOW_MS))
     const [each = 0, all = 0] = await mapRedisErrors(Promise.all(counts))

@@ -103,7 +103,8 @@ export class Broadcasts {
     }
     const message = { topic, payload: toJson(payload, 'The payload of a broadcast'), deadlineMs }
     const { connection, subscription, relay } = this.#deps
-    if (scope === 'host') return { ...(await relay(message)), unanswered: 0 }
+    // Without Redis there are no other hosts.
+    if (scope === 'host' || connection.isOff) return { ...(await relay(message)), unanswered: 0 }
     if (!connection.up || !subscription.up) throw stateUnavailable(connection.cause)
     const [here, elsewhere] = await Promise.all([relay(message), this.#sendToOtherHosts(message)])
     return {

@@ -15,6 +15,7 @@ interface MeasuredState {
 
 /** Measures this worker's use of Redis, hits and sessions. */
 export function measureState(registry: Registry, { redis, hits, store }: MeasuredState): void {
+  if (redis.isOff) return
   measureConnection(registry, redis)
   measureCommands(registry, redis)
   measureHits(registry, hits)
