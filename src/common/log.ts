@@ -7,26 +7,35 @@ export type { Logger }
 /** The process that writes a line: the primary, or the worker of a slot and generation. */
 export type Identity = { role: 'primary' } | { role: 'worker'; worker: number; generation: number }
 
-/** The part of the configuration that the log needs: the level, and all secrets, which it must never show. */
+/** The part of the configuration that the log needs: the level, the format, and all secrets, which it must never show. */
 export interface LogConfig {
   logLevel: string
+  /** Default: `auto`, readable text on a terminal and JSON elsewhere. */
+  logFormat?: 'auto' | 'json' | 'pretty'
   session?: { secrets: readonly string[] | undefined }
   admin?: { controlTokens: readonly string[] | undefined; readTokens: readonly string[] | undefined }
   metricsTokens?: readonly string[] | undefined
 }
 
-/** The output of this process; undefined on a terminal, and before the log is created. */
+/** The output of this process; undefined before the log is created. */
 let output: LogOutput | undefined
 
 /** Creates the log of this process: JSON lines on standard output, or readable text on a terminal. Secrets are removed. */
 export async function createLog(config: LogConfig, identity: Identity): Promise<Logger> {
-  const options = logOptions(config, identity)
-  const pretty = isatty(1) && (await import('pino-pretty').catch(() => undefined))
-  if (pretty) return pino(options, pretty.default({ sync: true, ignore: 'role' }))
   output = new LogOutput()
-  const log = pino(options, output)
+  const log = pino(logOptions(config, identity), await destinationOf(config, output))
   output.onDropped = (lines) => log.warn({ lines }, 'log lines dropped: standard output is read too slowly')
   return log
+}
+
+/** @returns the output, behind a printer for people when the format asks for it */
+async function destinationOf({ logFormat = 'auto', logLevel }: LogConfig, output: LogOutput) {
+  const isTerminal = isatty(1)
+  if (logFormat === 'json' || (logFormat === 'auto' && !isTerminal)) return output
+  const { createPrinter } = await import('./pretty-log.ts')
+  const hasColours = isTerminal && process.stdout.hasColors()
+  const print = createPrinter(hasColours, logLevel === 'debug' || logLevel === 'trace')
+  return { write: (line: string) => output.write(print(line)) }
 }
 
 /** The options of pino, for any destination. */

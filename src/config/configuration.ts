@@ -93,7 +93,8 @@ export function toConfig({ variables, environment, systemd, tls }: Sources) {
       maxRequests: variables.MAX_REQUESTS,
       maxAgeMs: variables.MAX_AGE
     },
-    logLevel: variables.LOG_LEVEL as string
+    logLevel: variables.LOG_LEVEL as string,
+    logFormat: variables.LOG_FORMAT as 'auto' | 'json' | 'pretty'
   }
 }
 

@@ -205,6 +205,11 @@ export const environmentSchema = {
       default: 'info',
       description: 'lowest level that is logged: trace, debug, info, warn, error, fatal or silent'
     },
+    LOG_FORMAT: {
+      ...oneOf('auto', 'json', 'pretty'),
+      default: 'auto',
+      description: 'pretty: one readable line per event; json: JSON; auto: pretty on a terminal, json elsewhere'
+    },
     NODE_ENV: optional({ description: 'production warns about settings that are fine only for a trial' })
   }
 } as const

@@ -77,7 +77,9 @@ export async function runPrimary(config: Config, exec: string): Promise<Service>
   handleEnd(base, core, admin, exit)
   try {
     await start(config, base, core, admin)
-    return serviceOf(core)
+    const service = serviceOf(core)
+    void service.ready.then(() => log.info(readyFields(config, core), 'service ready'))
+    return service
   } catch (error) {
     base.record({ event: 'stop', pid: process.pid, why: (error as Error).message })
     await core.redis.stop()
@@ -261,6 +263,17 @@ function serviceOf({ ports, supervisor }: Core): Service {
     supervisor.on('change', onChange)
   })
   return { port: ports.numbers.port, ready, stop: () => process.kill(process.pid, 'SIGTERM') }
+}
+
+/** What a person wants to know first: where the service is, and what it uses. */
+function readyFields({ host, tls }: Config, { ports, supervisor, redis }: Core) {
+  const { port } = ports.numbers
+  const shownHost = ['0.0.0.0', '::', '127.0.0.1', '::1'].includes(host) ? 'localhost' : host
+  return {
+    url: port === undefined ? host : `${tls ? 'https' : 'http'}://${shownHost}:${port}`,
+    workers: supervisor.state.desired,
+    redis: redis.description
+  }
 }
 
 /** @returns undefined unless each client is to reach the same worker every time */

@@ -83,7 +83,8 @@ describe('unset variables', () => {
         maxAgeMs: 0
       },
       systemd: { notifySocket: undefined, watchdogMs: undefined },
-      logLevel: 'info'
+      logLevel: 'info',
+      logFormat: 'auto'
     })
     assert.equal(runDir, resolve('.run'))
     assert.equal(adminSocket, join(runDir, 'admin.sock'))

@@ -105,6 +105,6 @@ test('on a terminal the log is readable text', { skip: missing('script') }, asyn
       resolve({ stdout: out })
     )
   )
-  assert.match(stdout, /INFO.*line/)
+  assert.match(stdout, /^\S*\d\d:\d\d:\d\d\S* line · i 0/m)
   assert.doesNotMatch(stdout, /^\{/m)
 })

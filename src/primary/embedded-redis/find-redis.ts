@@ -14,6 +14,8 @@ const DPKG_STATUS = '/var/lib/dpkg/status'
 export interface RedisBinary {
   file: string
   env: Record<string, string>
+  /** Its family, with the major and the minor version: `Redis 7.0`. */
+  product: string
 }
 
 export interface FindRedisOptions {
@@ -57,23 +59,24 @@ function noRedis(why: string): StartupError {
 async function usable(path: string, env: Record<string, string>, log: Logger): Promise<RedisBinary | undefined> {
   for (const family of FAMILIES) {
     for (const file of await executables(`${family}-server`, path)) {
-      if (await isNewEnough(file, env, log)) return { file, env }
+      const version = await usableVersion(file, env, log)
+      if (version) return { file, env, product: `${family === 'redis' ? 'Redis' : 'Valkey'} ${version}` }
     }
   }
   return undefined
 }
 
-/** Sessions need GETEX, which came with Redis 6.2; every Valkey has it. */
-async function isNewEnough(file: string, env: Record<string, string>, log: Logger): Promise<boolean> {
+/** Sessions need GETEX, which came with Redis 6.2; every Valkey has it. @returns undefined when it is too old or does not run */
+async function usableVersion(file: string, env: Record<string, string>, log: Logger): Promise<string | undefined> {
   try {
     const { stdout } = await run(file, ['--version'], { env, timeout: 10_000 })
     const [version, major, minor] = /\bv=(\d+)\.(\d+)\S*/.exec(stdout) ?? []
-    if (version && Number(major) * 100 + Number(minor) >= 602) return true
+    if (version && Number(major) * 100 + Number(minor) >= 602) return `${major}.${minor}`
     log.warn({ file, version: version ?? stdout.trim() }, 'Redis too old')
   } catch (error) {
     log.warn({ file, why: reason(error) }, 'Redis does not run')
   }
-  return false
+  return undefined
 }
 
 async function unpacked(folder: string, log: Logger): Promise<RedisBinary | undefined> {

@@ -25,6 +25,11 @@ export class RedisService {
     return this.#url
   }
 
+  /** What the service uses, for people. Names no URL, which may contain a password. */
+  get description(): string {
+    return this.#embedded ? `${this.#embedded.product} (embedded)` : 'Redis of REDIS_URL'
+  }
+
   /** File of the session secret that was generated beside the embedded Redis; undefined if a secret is configured. */
   get sessionSecretFile(): string | undefined {
     return this.#secretFile

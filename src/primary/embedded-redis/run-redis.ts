@@ -36,6 +36,8 @@ export interface EmbeddedRedisOptions {
 }
 
 export interface EmbeddedRedis {
+  /** The family and the version of the server, such as `Redis 7.0`. */
+  product: string
   socketPath: string
   /** Stops the server by SIGTERM, after 10 s by SIGKILL. Resolves when it has ended and its data is on disk. May be called twice. */
   stop(): Promise<void>
@@ -61,9 +63,9 @@ export async function startEmbeddedRedis(options: EmbeddedRedisOptions): Promise
   await first.ready
   log.info({ file: binary.file, socketPath, redisPid: first.child.pid }, 'embedded Redis ready')
   const stop = supervise(first, () => launch(binary, options, socketPath), log)
-  if (options.fsync === 'always') return { socketPath, stop }
+  if (options.fsync === 'always') return { socketPath, product: binary.product, stop }
   const stopSync = syncEverySecond(dataFolder(runDir), log)
-  return { socketPath, stop: () => stop().finally(stopSync) }
+  return { socketPath, product: binary.product, stop: () => stop().finally(stopSync) }
 }
 
 interface Server {
