@@ -123,6 +123,7 @@ describe('set variables', () => {
       timeoutMs: 250,
       prefix: 'shop:',
       fsync: 'everysec',
+      off: false,
       ca: undefined
     })
     assert.equal(config.runDir, resolve('somewhere'))
