@@ -1,19 +1,21 @@
 import { existsSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { parseArgs } from 'node:util'
 import type { Command } from '../admin/command.ts'
-import { argumentIssues, argumentsFromWords } from '../admin/command-arguments.ts'
+import { argumentIssues } from '../admin/command-arguments.ts'
 import { errorAnswer } from '../admin/command-error.ts'
 import { AUDIT_FILE, JOURNAL_FILE, type JournalEntry, JournalFile } from '../admin/journal-file.ts'
-import { registry } from '../admin/registry.ts'
 import { EXIT_CONFIG, StartupError } from '../common/errors.ts'
 import { loadConfig } from '../config/load.ts'
+import { UsageError } from '../config/sources/flags.ts'
 import { gatherEnvironment } from '../config/sources/gather-environment.ts'
 import { type Answer, ServiceEnded, ServiceNotRunning, sendCommand, watchEvents } from './admin-client.ts'
+import { findCommand, parseCommandLine, readArguments } from './command-line.ts'
 import { format, formatEntry, jsonLine, printable } from './format.ts'
 import { commandHelp, completion, help } from './help.ts'
 import { showProgress } from './rollout-progress.ts'
+import { startHelp } from './start-help.ts'
 
 const WATCH_INTERVAL_MS = 1000
 const EXIT_USAGE = 2
@@ -29,56 +31,23 @@ interface Invocation {
 
 /** Sends one command to the admin socket and prints the answer, as a table or as JSON. @returns the exit code */
 async function main(): Promise<number> {
-  const { words, json, isWatching, wantsHelp, sources } = parseCommandLine()
+  const { words, json, isWatching, wantsHelp, wantsVersion, sources } = parseCommandLine(process.argv.slice(2))
+  if (wantsVersion) return print(`${versionOf()}\n`)
   const named = findCommand(words)
+  if (wantsHelp && words[0] === 'start') return print(startHelp())
   if (wantsHelp) return print(named ? commandHelp(named.command) : help())
   if (words[0] === 'completion') return printCompletion(words[1])
+  if (isWatching && named?.command.name !== 'status') throw new UsageError('--watch is for `muster status` only')
+  const args = named && readArguments(named.command, named.words)
   const origins = await gatherEnvironment(sources)
   const { adminSocket: socketPath, runDir } = loadConfig(undefined, { origins })
   if (words[0] === 'events') return printEvents(socketPath, json)
-  if (!named) {
+  if (!named || !args) {
     stderr.write(help())
     return EXIT_USAGE
   }
-  const args = argumentsFromWords(named.command, named.words)
   const invocation = { command: named.command, args, socketPath, runDir, json }
   return isWatching ? watch(invocation) : printAnswer(invocation, await runWithProgress(invocation))
-}
-
-function parseCommandLine() {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    // parseArgs takes the "-1" of `scale -1` for an option: it gets a minus sign (U+2212) instead of the hyphen.
-    args: process.argv.slice(2).map((arg) => (/^-\d+$/.test(arg) ? `\u2212${arg.slice(1)}` : arg)),
-    options: {
-      json: { type: 'boolean' },
-      watch: { type: 'boolean' },
-      help: { type: 'boolean', short: 'h' },
-      'run-dir': { type: 'string' },
-      config: { type: 'string' },
-      'env-file': { type: 'string', multiple: true }
-    }
-  })
-  return {
-    words: positionals.map((word) => word.replace(/^\u2212(?=\d+$)/, '-')),
-    json: values.json === true,
-    isWatching: values.watch === true,
-    wantsHelp: values.help === true,
-    sources: {
-      variables: values['run-dir'] === undefined ? {} : { RUN_DIR: values['run-dir'] },
-      configFile: values.config,
-      envFiles: values['env-file']
-    }
-  }
-}
-
-/** Finds the command that the first word, or the first two, name: "settings get" is the command `settings-get`. */
-function findCommand(words: string[]): { command: Command; words: string[] } | undefined {
-  for (const length of [2, 1]) {
-    const command = registry.find(words.slice(0, length).join('-'))
-    if (command) return { command, words: words.slice(length) }
-  }
-  return undefined
 }
 
 async function run({ command, args, socketPath, runDir }: Invocation): Promise<Answer> {
@@ -115,18 +84,19 @@ async function runWithProgress(invocation: Invocation): Promise<Answer> {
 async function watch(invocation: Invocation): Promise<number> {
   for (;;) {
     const answer = await run(invocation)
-    if (stdout.isTTY && !invocation.json) stdout.write('\x1b[2J\x1b[H')
-    const code = printAnswer(invocation, answer)
+    const code = printAnswer(invocation, answer, stdout.isTTY && !invocation.json)
     if (code !== 0) return code
     await sleep(WATCH_INTERVAL_MS)
   }
 }
 
-function printAnswer({ command, json }: Invocation, answer: Answer): number {
+/** @param redraws replaces what a terminal shows, line by line, so that it does not flicker */
+function printAnswer({ command, json }: Invocation, answer: Answer, redraws = false): number {
   if (json) stdout.write(jsonLine(answer))
   else if ('message' in answer) stderr.write(`muster: ${printable(answer.message)}\n`)
   else {
-    stdout.write(format(command.name, answer.result, stdout.isTTY && stdout.hasColors()))
+    const shown = format(command.name, answer.result, stdout.isTTY && stdout.hasColors())
+    stdout.write(redraws ? `\x1b[H${shown.replaceAll('\n', '\x1b[K\n')}\x1b[J` : shown)
     for (const { slot, host, pid, why } of answer.missing) {
       stderr.write(`muster: ${printable(`slot ${slot} of ${host}, pid ${pid}: ${why}`)}\n`)
     }
@@ -155,9 +125,10 @@ async function printEvents(socketPath: string, json: boolean): Promise<number> {
 function printCompletion(shell: string | undefined): number {
   const script = completion(shell)
   if (script !== undefined) return print(script)
-  stderr.write('muster: unknown shell: use bash or zsh\n')
-  return EXIT_USAGE
+  throw new UsageError('unknown shell: `muster completion bash` or `muster completion zsh`')
 }
+
+const versionOf = () => (createRequire(import.meta.url)('muster/package.json') as { version: string }).version
 
 function print(text: string): number {
   stdout.write(text)
@@ -176,7 +147,7 @@ export async function runControl(): Promise<void> {
   try {
     process.exitCode = await main()
   } catch (error) {
-    const isUsage = (error as { code?: string }).code?.startsWith('ERR_PARSE_ARGS')
+    const isUsage = error instanceof UsageError
     if (!isUsage && !(error instanceof StartupError)) throw error
     stderr.write(`muster: ${(error as Error).message}\n`)
     process.exitCode = isUsage ? EXIT_USAGE : EXIT_CONFIG

@@ -102,6 +102,7 @@ function table(rows: Row[], colours = false): string {
 
 function cellText(value: unknown, column: string): string {
   if (value === undefined) return ''
+  if (value === null) return 'not set'
   if (column.endsWith('At')) return new Date(value as number).toISOString()
   return printable(typeof value === 'object' ? JSON.stringify(value) : String(value))
 }

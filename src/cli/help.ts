@@ -2,7 +2,7 @@ import type { Command } from '../admin/command.ts'
 import { type CommandRegistry, registry } from '../admin/registry.ts'
 
 /** Commands that the command line runs itself, without the service. */
-const LOCAL = [
+export const LOCAL = [
   { usage: 'start [APP]', summary: 'starts the service in this terminal: `muster start --help`' },
   { usage: 'events', summary: 'prints what happens in the service, line by line, until it ends' },
   { usage: 'completion SHELL', summary: 'prints a script that completes commands in bash or zsh' }
@@ -21,9 +21,10 @@ ${entries.map(({ usage, summary }) => `  ${usage.padEnd(width)}  ${summary}`).jo
   --run-dir DIR, --config FILE, --env-file FILE  find the service, as for start
   --json      prints the answer as JSON
   --watch     with status: prints it again every second
-  -h, --help  prints this text, or the details of a command
+  -h, --help  prints this text, or the details of a command, as help COMMAND does
+  --version   prints the version
 
-Exit code: 0 done, 1 not done, 2 unknown command, 78 wrong configuration.
+Exit code: 0 done, 1 not done, 2 wrong usage, 78 wrong configuration.
 `
 }
 
@@ -44,7 +45,8 @@ export function commandHelp({ name, summary, usage, level, args, example, signal
 }
 
 /** The words of a command before its arguments: `settings get` of `settings get [KEY]`. */
-const verbsOf = ({ usage }: { usage: string }): string[] => usage.split(' ').filter((word) => /^[a-z]/.test(word))
+export const verbsOf = ({ usage }: { usage: string }): string[] =>
+  usage.split(' ').filter((word) => /^[a-z]/.test(word))
 
 /** The text of `muster completion SHELL`. @returns undefined for an unknown shell */
 export function completion(shell: string | undefined, { commands }: CommandRegistry = registry): string | undefined {

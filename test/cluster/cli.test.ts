@@ -149,7 +149,7 @@ test('muster why shows the history while the service runs and afterwards', async
   const refused = async () => {
     for (const slot of ['999', '-1', 'all']) {
       const { code, stderr } = await muster(service, 'why', slot)
-      assert.equal(code, 1)
+      assert.equal(code, 2)
       assert.match(stderr, /^muster: slot: must be a number from 0 to 998, not /)
     }
   }

@@ -37,7 +37,7 @@ describe('the output of the command line', () => {
     ['sessions-list', [], 'none\n'],
     ['journal', [], 'nothing is recorded\n'],
     ['settings-get', { version: 1, values: { banner: 'x' } }, 'setting  value\nbanner   x\n'],
-    ['config', { PORT: 8080, APP: null }, 'variable  value\nPORT      8080\nAPP       null\n']
+    ['config', { PORT: 8080, APP: null }, 'variable  value\nPORT      8080\nAPP       not set\n']
   ] as const) {
     test(`${command}: ${JSON.stringify(result)}`, () => assert.equal(format(command, result, false), shown))
   }

@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { findCommand, parseCommandLine, readArguments } from '../../src/cli/command-line.ts'
+import { UsageError } from '../../src/config/sources/flags.ts'
+
+/** What people type by mistake, and what the answer contains. */
+const MISTAKES: [typed: string, answer: RegExp][] = [
+  ['stat', /'stat', did you mean 'status'\?/],
+  ['statsu', /did you mean 'status'\?/],
+  ['Status', /did you mean 'status'\?/],
+  ['relaod', /did you mean 'reload'\?/],
+  ['reloda', /did you mean 'reload'\?/],
+  ['scle 2', /did you mean 'scale'\?/],
+  ['recylce 0', /did you mean 'recycle'\?/],
+  ['stpo', /did you mean 'stop'\?/],
+  ['wy', /did you mean 'why'\?/],
+  ['jurnal', /did you mean 'journal'\?/],
+  ['audti', /did you mean 'audit'\?/],
+  ['confg', /did you mean 'config'\?/],
+  ['pign', /did you mean 'ping'\?/],
+  ['loglevel debug', /did you mean 'log-level'\?/],
+  ['cache-claer', /did you mean 'cache-clear'|did you mean 'cache clear'/],
+  ['event', /did you mean 'events'\?/],
+  ['strat', /did you mean 'start'\?/],
+  ['hepl', /did you mean 'help'\?/],
+  ['dance', /unknown command 'dance': `muster --help` lists/],
+  ['settings', /'settings' needs another word: 'settings get' or 'settings set'/],
+  ['settings gte', /did you mean 'settings get'\?/],
+  ['sessions', /'sessions' needs another word/],
+  ['sessions lst ada', /did you mean 'sessions list'\?/],
+  ['status --jsn', /unknown flag --jsn, did you mean --json\?/],
+  ['status --wacth', /did you mean --watch\?/],
+  ['status --rundir x', /did you mean --run-dir\?/],
+  ['--dance', /unknown flag --dance: `muster --help` lists the flags/],
+  ['-x', /unknown flag -x/],
+  ['status --json=yes', /--json takes no value, not "yes"/],
+  ['status --run-dir', /--run-dir needs a value: --run-dir PATH/],
+  ['status --run-dir --json', /--run-dir needs a value/],
+  ['scale', /workers: missing; must be a number of workers.*\nusage: muster scale WORKERS$/],
+  ['scale many', /workers: must be a number of workers.*, not "many"/],
+  ['scale 2 3', /argument 2: unknown argument; known arguments: workers/],
+  ['recycle', /slot: missing; must be a number from 0 to 998\nusage: muster recycle SLOT$/],
+  ['recycle all', /slot: must be a number from 0 to 998, not "all"/],
+  ['why 999', /slot: must be a number from 0 to 998, not 999/],
+  ['journal 0', /limit: must be a number from 1 to 10000, not 0/],
+  ['status now', /argument 1: unknown argument; this command takes none/],
+  ['log-level loud', /level: must be .*, not "loud"/],
+  ['settings get a b', /argument 2: unknown argument/]
+]
+
+describe('each answer to a mistake names it, and the next step, in at most three lines', () => {
+  for (const [typed, answer] of MISTAKES) {
+    test(`muster ${typed}`, () => {
+      assert.throws(
+        () => {
+          const { words } = parseCommandLine(typed.split(' '))
+          const named = findCommand(words)
+          if (named) readArguments(named.command, named.words)
+        },
+        (error) => {
+          assert.ok(error instanceof UsageError)
+          assert.match(error.message, answer)
+          assert.ok(error.message.split('\n').length <= 3, error.message)
+          return true
+        }
+      )
+    })
+  }
+})
