@@ -10,7 +10,7 @@ import { Connection, freePort, NoAnswer } from '../helpers/http.ts'
 import { Http2Client } from '../helpers/http2.ts'
 import { fixture, Load } from '../helpers/load.ts'
 import { startRedis } from '../helpers/redis.ts'
-import { muster, PATIENCE_MS, type Service, type StartOptions, startService } from '../helpers/service.ts'
+import { EXAMPLE, muster, PATIENCE_MS, type Service, type StartOptions, startService } from '../helpers/service.ts'
 import '../helpers/uncounted.ts'
 
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
@@ -83,7 +83,7 @@ for (const SCHEDULING of ['rr', 'shared', 'sticky', 'reuseport']) {
 }
 
 test('over https, cookies are __Host-, HSTS is set, TLS sessions resume at any worker, plain HTTP fails', async (t) => {
-  const { service, ca } = await startSecurely(t, { env: { APP: '' } })
+  const { service, ca } = await startSecurely(t, { env: { APP: EXAMPLE } })
   const client = await Http2Client.open(service.port, ca)
   const connection = await Connection.open(service.port, undefined, { ca })
   for (const { status, headers } of [await client.get('/'), await connection.request('GET', '/')]) {
@@ -150,7 +150,7 @@ test('an invalid certificate on disk does not stop the replacement of a worker',
 })
 
 test('the keys of TLS session tickets rotate at every worker', async (t) => {
-  const { service, ca } = await startSecurely(t, { env: { APP: '', TLS_TICKET_KEY_AGE: '3000' } })
+  const { service, ca } = await startSecurely(t, { env: { APP: EXAMPLE, TLS_TICKET_KEY_AGE: '3000' } })
   let session: Buffer | undefined
   /** @returns whether the handshake went on with the session of the first one */
   const resumes = async () => {
@@ -262,7 +262,7 @@ test('MAX_CONNECTIONS holds for TLS, and a flood of reset streams harms no other
 })
 
 test('HTTP/2: 100 Continue comes when the body is read, and never before a refusal', async (t) => {
-  const { service, ca } = await startSecurely(t, { workers: 1, env: { APP: '' } })
+  const { service, ca } = await startSecurely(t, { workers: 1, env: { APP: EXAMPLE } })
   const client = await Http2Client.open(service.port, ca)
   t.after(() => client.close())
   const ask = (path: string, length: number) =>
