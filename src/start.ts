@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import type { Settings } from './config/sources/config-file.ts'
 import type { Origins, Sources } from './config/sources/gather-environment.ts'
 import type { AppOptions } from './http/app-options.ts'
+import type { DevelopmentOptions } from './primary/development/development.ts'
 import type { Service } from './primary/primary.ts'
 
 /** What `muster.config.*` contains, and what {@link start} takes. */
@@ -28,15 +29,19 @@ export async function start(options: StartOptions): Promise<Service> {
   return service
 }
 
-/** Starts the service of `muster start`. @throws StartupError when it cannot start, UsageError when two apps are named */
-export async function runService(sources: Sources): Promise<Service> {
+/**
+ * Starts the service of `muster start`.
+ * @param development what `muster dev` adds
+ * @throws StartupError when it cannot start, UsageError when two apps are named
+ */
+export async function runService(sources: Sources, development?: DevelopmentOptions): Promise<Service> {
   const { gatherEnvironment } = await import('./config/sources/gather-environment.ts')
   const origins: Origins = await gatherEnvironment(sources)
   const [{ loadConfig }, { runPrimary }] = await Promise.all([
     import('./config/load.ts'),
     import('./primary/primary.ts')
   ])
-  return runPrimary(loadConfig(undefined, { origins, needsApp: true }), workerEntry())
+  return runPrimary(loadConfig(undefined, { origins, needsApp: true }), workerEntry(), development)
 }
 
 /**

@@ -4,6 +4,10 @@ import { type CommandRegistry, registry } from '../admin/registry.ts'
 /** Commands that the command line runs itself, without the service. */
 export const LOCAL = [
   { usage: 'start [APP]', summary: 'starts the service in this terminal: `muster start --help`' },
+  {
+    usage: 'dev [APP]',
+    summary: 'starts the service while you write it, and reloads at each change: `muster dev --help`'
+  },
   { usage: 'events', summary: 'prints what happens in the service, line by line, until it ends' },
   { usage: 'completion SHELL', summary: 'prints a script that completes commands in bash or zsh' }
 ]

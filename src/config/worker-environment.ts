@@ -12,6 +12,8 @@ export function loadIdentity(environment: NodeJS.ProcessEnv = process.env) {
     port: environment.MUSTER_PORT ? Number(environment.MUSTER_PORT) : undefined,
     /** The keys that TLS sessions are resumed with; empty without TLS. */
     ticketKeys: Buffer.from(environment.MUSTER_TICKET_KEYS ?? '', 'base64'),
+    /** `muster dev` watches what the worker loads. */
+    reportsImports: environment.MUSTER_REPORT_IMPORTS === '1',
     /** `service` of the config file. The worker checks it. */
     serviceOptions: JSON.parse(environment[SERVICE_OPTIONS] ?? '{}') as unknown
   }
@@ -31,6 +33,7 @@ export function workerEnvironment(worker: {
   redisUrl?: string | undefined
   sessionSecretFile?: string | undefined
   ticketKeys?: Buffer | undefined
+  reportsImports?: boolean
 }): Record<string, string> {
   return {
     MUSTER_SLOT: String(worker.slot),
@@ -41,6 +44,7 @@ export function workerEnvironment(worker: {
     // The primary has read REDIS_URL_FILE already: both set would be an error.
     ...(worker.redisUrl && { REDIS_URL: worker.redisUrl, REDIS_URL_FILE: '' }),
     ...(worker.sessionSecretFile && { SESSION_SECRET_FILE: worker.sessionSecretFile }),
+    ...(worker.reportsImports && { MUSTER_REPORT_IMPORTS: '1' }),
     ...(worker.ticketKeys && { MUSTER_TICKET_KEYS: worker.ticketKeys.toString('base64') })
   }
 }

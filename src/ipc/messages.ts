@@ -106,6 +106,13 @@ export type ToPrimary =
   | { type: 'ready' }
   /** The worker cannot boot. Sent once, just before it exits with code 78. */
   | { type: 'boot-failed'; why: string }
+  /**
+   * Files that the worker has loaded, with the times in ms at which they were modified last; 0: the file does not exist. Sent
+   * only under `muster dev`.
+   */
+  | { type: 'imports'; files: Record<string, number> }
+  /** The port of the worker's inspector on 127.0.0.1. Sent only under `muster dev --inspect`. */
+  | { type: 'inspector'; port: number }
   | { type: 'redis'; up: boolean }
   | { type: 'heartbeat'; heartbeat: Heartbeat }
   /** Whether the worker wants admin events. */
@@ -127,6 +134,8 @@ const NOTIFICATION_SHAPES: { [T in ToPrimary['type']]: Shape<Extract<ToPrimary, 
   port: {},
   ready: {},
   'boot-failed': { why: 'string' },
+  imports: { files: 'object' },
+  inspector: { port: 'number' },
   redis: { up: 'boolean' },
   heartbeat: { heartbeat: 'object' },
   watch: { on: 'boolean' },

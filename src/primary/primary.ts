@@ -20,6 +20,7 @@ import { probeTcpHandle } from '../node-internals/tcp-handle.ts'
 import { AdminEventStream } from './control/admin-event-stream.ts'
 import { openAdminSocket } from './control/admin-socket.ts'
 import { ServiceControl } from './control/service-control.ts'
+import { type DevelopmentOptions, INSPECTOR_FLAGS, startDevelopment } from './development/development.ts'
 import { RedisService } from './embedded-redis/redis-service.ts'
 import { startOrphanReaper } from './host/orphan-reaper.ts'
 import { claimRunDirectory } from './host/run-directory.ts'
@@ -61,22 +62,23 @@ export interface Service {
 /**
  * Starts the primary, which ends the process when the service ends.
  * @param exec path of the module that a worker process starts with, links unresolved
+ * @param development how to watch the code that is being written; undefined: it is not watched
  * @throws StartupError when it cannot start
  */
-export async function runPrimary(config: Config, exec: string): Promise<Service> {
+export async function runPrimary(config: Config, exec: string, development?: DevelopmentOptions): Promise<Service> {
   const missing = describeMissingInternals([probeTcpHandle, probeListeningHandle, probeIpcChannel])
   if (missing) throw new StartupError(missing)
   const log = await createLog(config, { role: 'primary' })
   withholdFromChildren()
   const releaseRunDirectory = await claimRunDirectory(config.runDir, config.adminSocket)
   const base = createBase(config, log)
-  const core = createCore(config, base, exec)
+  const core = createCore(config, base, exec, development !== undefined)
   const admin = createAdmin(config, base, core)
   connect(config, base, core, admin)
   const exit = createExit(base, core, releaseRunDirectory)
   handleEnd(base, core, admin, exit)
   try {
-    await start(config, base, core, admin)
+    await start(config, base, core, admin, development)
     const service = serviceOf(core)
     void service.ready.then(() => log.info(readyFields(config, core), 'service ready'))
     return service
@@ -104,8 +106,8 @@ function createBase(config: Config, log: Logger) {
 }
 
 /** Redis, the ports, the workers and their supervisor. */
-function createCore(config: Config, { log, record, errors, reaper }: Base, exec: string) {
-  const limits = limitsOf(config)
+function createCore(config: Config, { log, record, errors, reaper }: Base, exec: string, isDeveloped: boolean) {
+  const limits = { ...limitsOf(config), waitsForReload: isDeveloped }
   const redis = new RedisService(config, (pid, alive) => reaper.note('server', pid, alive), log)
   const ticketKeys = config.tls && new TicketKeys()
   const certificates =
@@ -127,7 +129,8 @@ function createCore(config: Config, { log, record, errors, reaper }: Base, exec:
         port: ports.numbers.port,
         redisUrl: redis.url,
         sessionSecretFile: redis.sessionSecretFile,
-        ticketKeys: ticketKeys?.current
+        ticketKeys: ticketKeys?.current,
+        reportsImports: isDeveloped
       }),
     onPid: (pid, alive) => reaper.note('worker', pid, alive),
     certificates,
@@ -233,7 +236,13 @@ function handleEnd({ log }: Base, { supervisor }: Core, { runner }: Admin, exit:
 }
 
 /** Opens the admin socket, starts Redis, takes the ports and forks the workers. @throws StartupError */
-async function start(config: Config, { log, version }: Base, core: Core, { runner, stream }: Admin): Promise<void> {
+async function start(
+  config: Config,
+  { log, version }: Base,
+  core: Core,
+  { runner, stream }: Admin,
+  development: DevelopmentOptions | undefined
+): Promise<void> {
   const { supervisor, redis, ports } = core
   // First, since an admin socket that answers is what claims RUN_DIR for this primary.
   const closeAdminSocket = await openAdminSocket(config.adminSocket, runner, stream)
@@ -246,7 +255,9 @@ async function start(config: Config, { log, version }: Base, core: Core, { runne
   // The round robin of node:cluster forgets connections of a worker that exits, and closes the port with the last worker.
   cluster.schedulingPolicy = cluster.SCHED_NONE
   const { loader } = config
-  setupWorkers(loader.kind === 'tsx' ? [`--import=${loader.url}`] : [], config.nodeOptions)
+  const loaderFlags = loader.kind === 'tsx' ? [`--import=${loader.url}`] : []
+  setupWorkers([...loaderFlags, ...(development?.inspect ? INSPECTOR_FLAGS : [])], config.nodeOptions)
+  if (development) supervisor.once('exit', await startDevelopment(development, supervisor, log))
   await ports.open()
   const { host, workers, scheduling } = config
   log.info({ version, ...ports.numbers, host, workers, scheduling }, 'muster started')

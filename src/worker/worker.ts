@@ -1,4 +1,5 @@
 import cluster from 'node:cluster'
+import { url as inspectorUrl } from 'node:inspector'
 import { EXIT_CONFIG, StartupError } from '../common/errors.ts'
 import { createLog, type Logger } from '../common/log.ts'
 import type { Config } from '../config/load.ts'
@@ -15,6 +16,7 @@ import { probeListeningHandle } from '../node-internals/listening-handle.ts'
 import { probePretendedListening } from '../node-internals/pretended-listening.ts'
 import { probeTcpHandle } from '../node-internals/tcp-handle.ts'
 import { stackOf } from './app/import-app.ts'
+import { reportImports } from './app/report-imports.ts'
 import { Connections } from './connections/connections.ts'
 import type { DrainOptions } from './connections/drain.ts'
 import { exposeInFlight } from './connections/list-in-flight.ts'
@@ -57,6 +59,7 @@ export async function runWorker(loadConfig: (pair?: CertificatePair) => Config):
   // The primary reads it and may be gone; requests in flight are finished all the same.
   process.stderr.on('error', () => {})
   channel.on('ticket-keys', ({ keys }) => void (identity.ticketKeys = Buffer.from(keys, 'base64')))
+  const reportNow = identity.reportsImports ? helpDevelopment(channel) : undefined
   try {
     const missing = describeMissingInternals([
       probeTcpHandle,
@@ -70,11 +73,19 @@ export async function runWorker(loadConfig: (pair?: CertificatePair) => Config):
     const pair = await channel.request('certificates', {}, CERTIFICATES_MS).catch(() => null)
     await serve(loadConfig(pair ?? undefined), identity, channel)
   } catch (error) {
+    reportNow?.()
     const known = error instanceof StartupError
     const why = known ? error.message : `worker ${identity.slot} cannot boot: ${stackOf(error)}`
     await channel.notify({ type: 'boot-failed', why })
     process.exit(EXIT_CONFIG)
   }
+}
+
+/** Tells the primary which files to watch, and where a debugger finds this worker. @returns a function that reports all files now */
+function helpDevelopment(channel: PrimaryChannel): () => void {
+  const inspector = inspectorUrl()
+  if (inspector) void channel.notify({ type: 'inspector', port: Number(new URL(inspector).port) })
+  return reportImports((files) => void channel.notify({ type: 'imports', files }))
 }
 
 async function serve(config: Config, identity: Identity, channel: PrimaryChannel): Promise<void> {

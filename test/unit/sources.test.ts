@@ -31,7 +31,8 @@ describe('the flags of muster start', () => {
       app: 'app.js',
       variables: { WORKERS: '4', PORT: '3000' },
       configFile: 'c.json',
-      envFiles: undefined
+      envFiles: undefined,
+      further: {}
     })
     assert.deepEqual(parseStartFlags(['--env-file', 'a', '--env-file=b']).envFiles, ['a', 'b'])
   })

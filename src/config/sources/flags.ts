@@ -17,9 +17,12 @@ export interface StartFlags {
   configFile: string | undefined
   /** `--env-file`, in the given order; undefined: `.env`, if there is one. */
   envFiles: string[] | undefined
+  /** Values of the further flags that the command has. */
+  further: Readonly<Record<string, string | boolean | (string | boolean)[] | undefined>>
 }
 
-type OptionConfig = NonNullable<NonNullable<Parameters<typeof parseArgs>[0]>['options']>
+/** Flags of a command that are not variables, in the form of `parseArgs`. */
+export type OptionConfig = NonNullable<NonNullable<Parameters<typeof parseArgs>[0]>['options']>
 
 const NAMES = Object.keys(environmentSchema.properties)
 /** Returns the flag of a variable: `--redis-url` for REDIS_URL. */
@@ -34,12 +37,14 @@ const OPTIONS: OptionConfig = {
 /**
  * Parses the arguments of `muster start`. Every variable is a flag too, except secrets, which every user of the machine
  * would see in the list of processes.
+ * @param further flags beside those of `muster start`; a boolean one may also have a value: `--inspect=9230`
  * @throws UsageError that names all issues
  */
-export function parseStartFlags(args: string[]): StartFlags {
-  const { values, tokens } = parseArgs({ args, options: OPTIONS, strict: false, allowPositionals: true, tokens: true })
+export function parseStartFlags(args: string[], further: OptionConfig = {}): StartFlags {
+  const options = { ...OPTIONS, ...further }
+  const { values, tokens } = parseArgs({ args, options, strict: false, allowPositionals: true, tokens: true })
   const issues = tokens.flatMap((token) =>
-    token.kind === 'option' ? (issueOf(token.name, token.rawName, token.value) ?? []) : []
+    token.kind === 'option' ? (issueOf(token.name, token.rawName, token.value, options) ?? []) : []
   )
   const words = tokens.flatMap((token) => (token.kind === 'positional' ? token.value : []))
   // A word behind an unknown flag may be the value of that flag.
@@ -53,20 +58,22 @@ export function parseStartFlags(args: string[]): StartFlags {
       given.flatMap(([flag, value]) => (VARIABLES.has(flag) ? [[VARIABLES.get(flag), String(value)]] : []))
     ),
     configFile: values.config as string | undefined,
-    envFiles: values['env-file'] as string[] | undefined
+    envFiles: values['env-file'] as string[] | undefined,
+    further: Object.fromEntries(Object.keys(further).map((flag) => [flag, values[flag]]))
   }
 }
 
 /** @param flag as written, with its hyphens @returns undefined when the flag is fine */
-function issueOf(name: string, flag: string, value: string | undefined): string | undefined {
+function issueOf(name: string, flag: string, value: string | undefined, options: OptionConfig): string | undefined {
   const variable = VARIABLES.get(name)
-  if (!(name in OPTIONS)) {
-    const nearest = nearestName(name, Object.keys(OPTIONS))
+  if (!(name in options)) {
+    const nearest = nearestName(name, Object.keys(options))
     return `unknown flag ${flag}${nearest ? `, did you mean --${nearest}?` : ': `muster start --help` lists all flags'}`
   }
   if ((SECRETS as readonly string[]).includes(variable ?? '')) {
     return `${flag} would show the secret in the list of processes: set ${variable}, or ${flag}-file to the path of a file`
   }
+  if (options[name]?.type === 'boolean') return undefined
   if (value === undefined || value.startsWith('--')) return `${flag} needs a value`
   return undefined
 }

@@ -57,7 +57,7 @@ export function nextDeadline(state: State, limits: Limits, now: number): number 
 
 /** The service gives up only while no worker serves: either none ever did, or every slot has failed again and again. */
 function planExit(state: State, limits: Limits): Action | undefined {
-  if (state.phase !== 'running') return undefined
+  if (state.phase !== 'running' || limits.waitsForReload) return undefined
   const { count, final, cause } = state.bootFailures
   if (!state.everReady) {
     return final || count >= limits.bootAttempts ? { type: 'exit', code: 'cannot-boot', cause } : undefined

@@ -46,8 +46,10 @@ export function reduce(state: State, event: Event, now: number, limits: Limits):
       return startDrain(state, event, now, limits)
     case 'kill-sent':
       return update(state, event.id, () => ({ killed: event.reason }))
-    case 'boot-failed':
-      return failBoot(state, findWorker(state, event.id), event.cause, true)
+    case 'boot-failed': {
+      const worker = findWorker(state, event.id)
+      return failBoot(worker ? holdSlot(state, worker.slot, limits) : state, worker, event.cause, true)
+    }
     case 'exit':
       return removeWorker(state, event, now, limits)
     case 'fork-failed': {
@@ -76,13 +78,13 @@ export function reduce(state: State, event: Event, now: number, limits: Limits):
       return update(state, event.id, (worker) => worker.status === 'draining' && { drained: true })
     case 'reload':
       if (state.phase !== 'running') return state
-      return state.rollout ? { ...state, rolloutRequested: true } : startRollout(state)
+      return state.rollout ? { ...state, rolloutRequested: true } : startRollout(state, limits)
     case 'rollout-failed':
       return state.rollout ? { ...state, rollout: { failure: event.cause, ...state.rollout } } : state
     case 'release-missing':
       return { ...state, releaseMissing: true }
     case 'rollout-ended':
-      return endRollout(state)
+      return endRollout(state, limits)
     case 'scale':
       return { ...state, desired: event.desired }
     case 'stop':
@@ -153,15 +155,26 @@ function countFailure(
   reason: RestartReason,
   { stable, random }: { stable: boolean; random: number },
   now: number,
-  { backoff }: Limits
+  { backoff, waitsForReload }: Limits
 ): State {
   const failures = stable ? 1 : (state.slots[slot]?.failures ?? 0) + 1
   const nominal = failures === 1 ? 0 : Math.min(backoff.firstMs * 2 ** (failures - 2), backoff.maxMs)
-  const notBefore = now + nominal * (0.5 + random / 2)
+  const isHeld = waitsForReload && reason.startsWith('boot')
+  const notBefore = isHeld ? Number.POSITIVE_INFINITY : now + nominal * (0.5 + random / 2)
   return {
     ...state,
     slots: { ...state.slots, [slot]: { failures, notBefore, reason } },
     restarts: { ...state.restarts, [reason]: state.restarts[reason] + 1 }
+  }
+}
+
+/** Where a worker that cannot boot is not tried again by itself, its slot waits for the next reload. */
+function holdSlot(state: State, slot: number, { waitsForReload }: Limits): State {
+  if (!waitsForReload) return state
+  const { failures = 0 } = state.slots[slot] ?? {}
+  return {
+    ...state,
+    slots: { ...state.slots, [slot]: { failures, notBefore: Number.POSITIVE_INFINITY, reason: 'boot-failure' } }
   }
 }
 
@@ -196,19 +209,20 @@ function failRollout(state: State, worker: Pick<Worker, 'generation'>, cause: st
   return { ...state, rollout: { failure: cause, ...rollout } }
 }
 
-function startRollout(state: State): State {
+function startRollout(state: State, { waitsForReload }: Limits): State {
   const generation = state.lastGeneration + 1
-  return { ...state, lastGeneration: generation, rollout: { generation }, rolloutRequested: false }
+  const slots = waitsForReload ? {} : state.slots
+  return { ...state, slots, lastGeneration: generation, rollout: { generation }, rolloutRequested: false }
 }
 
-function endRollout(state: State): State {
+function endRollout(state: State, limits: Limits): State {
   if (!state.rollout) return state
   const { rollout, rolloutRequested, ...rest } = state
   const running = state.phase === 'running'
   const ended: State = { ...rest, rolloutRequested: false }
   const succeeded = rollout.failure === undefined && running
   const next = succeeded ? { ...ended, generation: rollout.generation, releaseMissing: false } : ended
-  return rolloutRequested && running ? startRollout(next) : next
+  return rolloutRequested && running ? startRollout(next, limits) : next
 }
 
 /**

@@ -108,6 +108,8 @@ export interface Limits {
   bootAttempts: number
   /** The service ends when every slot has failed this many times in a row and no worker is live. */
   slotAttempts: number
+  /** A worker that cannot boot is not tried again before a reload, and the service never gives up: the code is being written. */
+  waitsForReload: boolean
   /** Extra time to exit for a worker that writes a heap snapshot. */
   snapshotMs: number
   /** Bytes of resident memory. 0: no limit. */
@@ -128,6 +130,7 @@ export const LIMITS = {
   backoff: { firstMs: 100, maxMs: 30_000 },
   bootAttempts: 3,
   slotAttempts: 10,
+  waitsForReload: false,
   snapshotMs: 120_000,
   memorySamples: 3
 } as const

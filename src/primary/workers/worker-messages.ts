@@ -17,6 +17,10 @@ import type { WorkerProcess } from './worker-process.ts'
 export interface WorkerPoolEvents {
   /** For the policy. */
   event: [event: Event]
+  /** A worker has loaded these files: when each was modified last, in ms, by its path. */
+  imports: [files: Readonly<Record<string, number>>]
+  /** The inspector of a worker is open at this port of 127.0.0.1. */
+  inspector: [worker: number, port: number]
   /** A worker has left in order. */
   drained: [stats: DrainStats]
   /** A worker has lost Redis, or has it back. */
@@ -84,6 +88,8 @@ function receiveNotifications(worker: WorkerProcess, context: MessageContext): v
     worker.redisUp = up
     context.events.emit('redis')
   })
+  channel.on('imports', ({ files }) => context.events.emit('imports', files))
+  channel.on('inspector', ({ port }) => context.events.emit('inspector', id, port))
   channel.on('watch', ({ on }) => context.services.watch(worker, on))
 }
 
