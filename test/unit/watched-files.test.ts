@@ -13,7 +13,8 @@ function watched(t: TestContext): { files: WatchedFiles; folder: string; write: 
   let version = 0
   const write = (name: string) => {
     const path = join(folder, name)
-    writeFileSync(path, `version ${++version}`)
+    // Two writes may have the same time, so each has another size.
+    writeFileSync(path, 'x'.repeat(++version))
     return path
   }
   return { files, folder, write }

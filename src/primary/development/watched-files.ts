@@ -18,18 +18,19 @@ interface WatchedFilesEvents {
 export class WatchedFiles extends EventEmitter<WatchedFilesEvents> {
   /** Whether a new file of code beside a watched one counts as a change, and so does what `npm install` writes. */
   seesNewCode = false
-  /** When each file was modified last; 0: it does not exist. */
-  readonly #files = new Map<string, number>()
+  /** The stamp of each file by its path. */
+  readonly #files = new Map<string, string>()
   readonly #roots: string[] = []
   readonly #watchers = new Map<string, FSWatcher>()
   readonly #changed = new Set<string>()
   #timer: NodeJS.Timeout | undefined
 
   /** @param modifiedMs when the file was modified before it was used; a later time counts as a change */
-  add(path: string, modifiedMs = modifiedMsOf(path)): void {
+  add(path: string, modifiedMs?: number): void {
     this.#watchFolder(dirname(path))
-    this.#files.set(path, modifiedMs)
-    this.#check(path)
+    const { stamp, mtimeMs } = stampOf(path)
+    this.#files.set(path, stamp)
+    if (modifiedMs !== undefined && modifiedMs !== mtimeMs) this.#report(path)
   }
 
   /** Watches all files below a folder, or a single file. */
@@ -95,16 +96,16 @@ export class WatchedFiles extends EventEmitter<WatchedFilesEvents> {
     if (isIgnored(basename(path))) return false
     if (this.#roots.some((root) => path.startsWith(`${root}/`))) {
       if (isFolder(path)) this.#addFolder(path)
-      else this.#files.set(path, modifiedMsOf(path))
+      else this.#files.set(path, stampOf(path).stamp)
       return true
     }
     return this.seesNewCode && (CODE.test(path) || PACKAGE_FILES.includes(basename(path)))
   }
 
   #check(path: string): void {
-    const now = modifiedMsOf(path)
-    if (this.#files.get(path) === now) return
-    this.#files.set(path, now)
+    const { stamp } = stampOf(path)
+    if (this.#files.get(path) === stamp) return
+    this.#files.set(path, stamp)
     this.#report(path)
   }
 
@@ -121,4 +122,9 @@ export class WatchedFiles extends EventEmitter<WatchedFilesEvents> {
 
 const isIgnored = (name: string) => name.startsWith('.') || name === 'node_modules' || name.endsWith('~')
 const isFolder = (path: string) => statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false
-const modifiedMsOf = (path: string) => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0
+
+/** Two writes in the same tick of the kernel's clock have the same time. `mtimeMs` is 0 when the file does not exist. */
+function stampOf(path: string): { stamp: string; mtimeMs: number } {
+  const { mtimeMs = 0, size = 0, ino = 0 } = statSync(path, { throwIfNoEntry: false }) ?? {}
+  return { stamp: `${mtimeMs} ${size} ${ino}`, mtimeMs }
+}
