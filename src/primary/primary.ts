@@ -10,7 +10,6 @@ import { createLog, type Logger } from '../common/log.ts'
 import type { Config } from '../config/load.ts'
 import { withholdFromChildren } from '../config/systemd-environment.ts'
 import { workerEnvironment } from '../config/worker-environment.ts'
-import type { ServiceView } from '../ipc/messages.ts'
 import { AcceptGate } from '../net/accept-gate.ts'
 import { Descriptors } from '../net/file-descriptors.ts'
 import { describeMissingInternals } from '../node-internals/check.ts'
@@ -37,6 +36,7 @@ import { PrimaryMetrics } from './metrics/primary-metrics.ts'
 import { LIMITS, type Limits } from './policy/types.ts'
 import { Releases } from './rollout/release.ts'
 import { Rollout } from './rollout/rollout.ts'
+import { readyFields, type Service, serviceOf } from './running-service.ts'
 import { isDebugged, setupWorkers } from './workers/fork.ts'
 import { Supervisor } from './workers/supervisor.ts'
 import { WorkerPool } from './workers/worker-pool.ts'
@@ -48,16 +48,6 @@ const LAST_ENTRIES = 50
 /** The accept gate keeps this many descriptors free: a draining worker may transfer 64 connections at once. */
 const MAX_RESERVED_DESCRIPTORS = 256
 const EXIT_CODES = { drained: 0, 'crash-loop': 1, 'cannot-boot': EXIT_CONFIG } as const
-
-/** The service, for a program that has started it. */
-export interface Service {
-  /** The TCP port; undefined for a Unix socket. */
-  port: number | undefined
-  /** Resolves when all workers are ready. */
-  ready: Promise<void>
-  /** Drains the workers and ends this process. */
-  stop(): void
-}
 
 /**
  * Starts the primary, which ends the process when the service ends.
@@ -262,29 +252,6 @@ async function start(
   const { host, workers, scheduling } = config
   log.info({ version, ...ports.numbers, host, workers, scheduling }, 'muster started')
   supervisor.reconcile()
-}
-
-function serviceOf({ ports, supervisor }: Core): Service {
-  const ready = new Promise<void>((resolve) => {
-    const onChange = (view: ServiceView) => {
-      if (readySlots(view) < view.desired) return
-      supervisor.off('change', onChange)
-      resolve()
-    }
-    supervisor.on('change', onChange)
-  })
-  return { port: ports.numbers.port, ready, stop: () => process.kill(process.pid, 'SIGTERM') }
-}
-
-/** What a person wants to know first: where the service is, and what it uses. */
-function readyFields({ host, tls }: Config, { ports, supervisor, redis }: Core) {
-  const { port } = ports.numbers
-  const shownHost = ['0.0.0.0', '::', '127.0.0.1', '::1'].includes(host) ? 'localhost' : host
-  return {
-    url: port === undefined ? host : `${tls ? 'https' : 'http'}://${shownHost}:${port}`,
-    workers: supervisor.state.desired,
-    redis: redis.description
-  }
 }
 
 /** @returns undefined unless each client is to reach the same worker every time */

@@ -67,7 +67,7 @@ test('a release whose first worker dies after it was ready replaces no worker', 
   const { url } = await startRedis(t)
   const deploys = new Deploys(t)
   deploys.deploy('1.0.0')
-  const service = await startService(t, { env: { REDIS_URL: url, APP: deploys.app } })
+  const service = await startService(t, { env: { REDIS_URL: url, APP: deploys.app, CANARY_TIME: '3000' } })
   const before = [...service.workers().keys()]
   deploys.deploy('dies', `app.addHook('onReady', async () => void setTimeout(() => process.exit(9), 100))`)
   const outcome = await service.reload()

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { once } from '../helpers/http.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { CLI, cleanEnvironment, START, type StartOptions, startService, temporaryFolder } from '../helpers/service.ts'
+import { until } from '../helpers/until.ts'
 import '../helpers/uncounted.ts'
 
 const MODULES = fileURLToPath(new URL('../../../node_modules', import.meta.url))
@@ -93,8 +94,9 @@ test('a program starts a service with start(), and its workers do not run the pr
   const env = { REDIS_URL: url, APP: '', WORKERS: '' }
   const service = await startIn(t, folder, `'${process.execPath}' server.mjs`, { env, workers: 1 })
   assert.match((await once(service.port, 'GET', '/')).body, /^(null|undefined)$/)
-  assert.deepEqual(await service.stop(), { code: 0, signal: null })
+  await until(() => service.stderr.includes('started'), 'the end of start()')
   assert.equal(service.stderr.split('started 200').length, 2, service.stderr)
+  assert.deepEqual(await service.stop(), { code: 0, signal: null })
 })
 
 test('start() rejects with all issues', async (t) => {

@@ -1,0 +1,47 @@
+import type { Config } from '../config/load.ts'
+import type { ServiceView } from '../ipc/messages.ts'
+import type { RedisService } from './embedded-redis/redis-service.ts'
+import { readySlots } from './host/systemd.ts'
+import type { ListeningPorts } from './listener/listening-ports.ts'
+import type { Supervisor } from './workers/supervisor.ts'
+
+/** The service, for a program that has started it. */
+export interface Service {
+  /** The TCP port; undefined for a Unix socket. */
+  port: number | undefined
+  /** Resolves when all workers are ready, and know that the service is. */
+  ready: Promise<void>
+  /** Drains the workers and ends this process. */
+  stop(): void
+}
+
+interface Parts {
+  ports: ListeningPorts
+  supervisor: Supervisor
+  redis: RedisService
+}
+
+export function serviceOf({ ports, supervisor }: Parts): Service {
+  const ready = new Promise<void>((resolve) => {
+    const onChange = (view: ServiceView) => {
+      if (readySlots(view) < view.desired) return
+      supervisor.off('change', onChange)
+      // The new view is on its way to the workers. Their answers come after it.
+      void Promise.all(supervisor.pool.live().map((worker) => worker.responds())).then(() => resolve())
+    }
+    supervisor.on('change', onChange)
+  })
+  return { port: ports.numbers.port, ready, stop: () => process.kill(process.pid, 'SIGTERM') }
+}
+
+/** What a person wants to know first: where the service is, and what it uses. */
+export function readyFields({ host, tls }: Config, { ports, supervisor, redis }: Parts) {
+  const { port } = ports.numbers
+  const shownHost = ['0.0.0.0', '::', '127.0.0.1', '::1'].includes(host) ? 'localhost' : host
+  const authority = shownHost.includes(':') ? `[${shownHost}]` : shownHost
+  return {
+    url: port === undefined ? host : `${tls ? 'https' : 'http'}://${authority}:${port}`,
+    workers: supervisor.state.desired,
+    redis: redis.description
+  }
+}
