@@ -78,7 +78,7 @@ test('the completion works in bash', () => {
 describe('a command that is added to the registry', () => {
   test('is in the help and in the completion', () => {
     assert.match(help(extendedRegistry), /^ {2}greet NAME \[PASSWORD\] +greets someone$/m)
-    assert.match(completion('bash', extendedRegistry)!, /words="status .* greet start events completion"/)
+    assert.match(completion('bash', extendedRegistry)!, /words="status .* greet start dev events completion"/)
     assert.doesNotMatch(help(), /greet/)
   })
 

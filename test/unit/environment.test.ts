@@ -37,7 +37,8 @@ describe('the environment of a worker', () => {
     instance: 'a-primary',
     port: 8080,
     ticketKeys: Buffer.alloc(48, 'k'),
-    serviceOptions: {}
+    serviceOptions: {},
+    reportsImports: false
   }
 
   test('contains its identity', () => {
