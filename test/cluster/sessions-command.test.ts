@@ -63,7 +63,7 @@ test('sessions explains a missing user, an unknown command, no Redis and no work
   const proxy = await RedisProxy.start(t, redis.url)
   const service = await startService(t, { env: { REDIS_URL: proxy.url }, workers: 1 })
   const refused = await muster(service, 'sessions', 'end')
-  assert.equal(refused.code, 1)
+  assert.equal(refused.code, 2)
   assert.match(refused.stderr, /^muster: user: missing; must be the name of a user/)
   for (const words of [['sessions'], ['sessions', 'dance', 'ada']])
     assert.equal((await muster(service, ...words)).code, 2)
