@@ -3,7 +3,7 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Command } from '../admin/command.ts'
-import { argumentIssues } from '../admin/command-arguments.ts'
+import { argumentIssues, argumentsFromWords } from '../admin/command-arguments.ts'
 import { errorAnswer } from '../admin/command-error.ts'
 import { AUDIT_FILE, JOURNAL_FILE, type JournalEntry, JournalFile } from '../admin/journal-file.ts'
 import { EXIT_CONFIG, StartupError } from '../common/errors.ts'
@@ -38,7 +38,8 @@ async function main(): Promise<number> {
   if (wantsHelp) return print(named ? commandHelp(named.command) : help())
   if (words[0] === 'completion') return printCompletion(words[1])
   if (isWatching && named?.command.name !== 'status') throw new UsageError('--watch is for `muster status` only')
-  const args = named && readArguments(named.command, named.words)
+  // With --json, a script gets the answer of the service, also to arguments that do not fit.
+  const args = named && (json ? argumentsFromWords : readArguments)(named.command, named.words)
   const origins = await gatherEnvironment(sources)
   const { adminSocket: socketPath, runDir } = loadConfig(undefined, { origins })
   if (words[0] === 'events') return printEvents(socketPath, json)
@@ -128,7 +129,7 @@ function printCompletion(shell: string | undefined): number {
   throw new UsageError('unknown shell: `muster completion bash` or `muster completion zsh`')
 }
 
-const versionOf = () => (createRequire(import.meta.url)('muster/package.json') as { version: string }).version
+const versionOf = () => (createRequire(import.meta.url)('muster-serve/package.json') as { version: string }).version
 
 function print(text: string): number {
   stdout.write(text)
