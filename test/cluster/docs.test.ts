@@ -18,7 +18,7 @@ const PAGES = [
 /** Run elsewhere: by CI itself, by scripts/docker-check.sh, or too long for a test. */
 const ELSEWHERE = /^(npm (ci|test|run bench)|docker |scripts\/docker-check)/
 /** Blocks that start a service with other settings than the one that runs here; the tests of these settings cover them. */
-const OTHER_SERVICE = /^(([A-Z_]+=\S+ )+npm start|npx muster start)/m
+const OTHER_SERVICE = /^(([A-Z_]+=\S+ )+npm start|npx muster (start|dev))/m
 
 /** The lines of all `sh` blocks of a page. */
 function commandsOf(page: string): string[] {
