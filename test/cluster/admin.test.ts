@@ -272,12 +272,16 @@ describe('every command over every transport', () => {
     const refused = await fetch(`${service.url}/admin/events`, { headers: { connection: 'close' } })
     assert.equal(refused.status, 401)
   })
+})
 
-  test('stop over HTTP is answered before the service ends', async () => {
-    const { status, body } = await overHttp(service.url, 'stop', {})
-    assert.deepEqual([status, body.ok, body.result], [200, true, null])
-    assert.deepEqual(await service.exited, { code: 0, signal: null })
+test('stop over HTTP is answered before the service ends', async (t) => {
+  const { url } = await startRedis(t)
+  const service = await startService(t, { env: { REDIS_URL: url, ...TOKENS } })
+  const { status, body } = await overHttp(service.url, 'stop', {}).catch((error: Error) => {
+    throw new Error(`${error.cause}\n${service.tail()}`)
   })
+  assert.deepEqual([status, body.ok, body.result], [200, true, null])
+  assert.deepEqual(await service.exited, { code: 0, signal: null })
 })
 
 const keysOf = (value: unknown): unknown =>
