@@ -15,7 +15,7 @@ import { findCommand, parseCommandLine, readArguments } from './command-line.ts'
 import { format, formatEntry, jsonLine, printable } from './format.ts'
 import { commandHelp, completion, help } from './help.ts'
 import { showProgress } from './rollout-progress.ts'
-import { startHelp } from './start-help.ts'
+import { devHelp, startHelp } from './start-help.ts'
 
 const WATCH_INTERVAL_MS = 1000
 const EXIT_USAGE = 2
@@ -35,6 +35,7 @@ async function main(): Promise<number> {
   if (wantsVersion) return print(`${versionOf()}\n`)
   const named = findCommand(words)
   if (wantsHelp && words[0] === 'start') return print(startHelp())
+  if (wantsHelp && words[0] === 'dev') return print(devHelp())
   if (wantsHelp) return print(named ? commandHelp(named.command) : help())
   if (words[0] === 'completion') return printCompletion(words[1])
   if (isWatching && named?.command.name !== 'status') throw new UsageError('--watch is for `muster status` only')

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
-// The command `muster`. `muster start` and `muster dev` turn this process into the primary, so its listeners for signals come before everything
-// else: process 1 of a container ignores signals that have no listener. Until the primary has started, there is nothing to drain.
+// The command `muster`. `muster start` and `muster dev` turn this process into the primary, so its listeners for signals come
+// before everything else: process 1 of a container ignores signals that have no listener. Until the primary has started, there is
+// nothing to drain.
 import { keepCompiledCode } from '../config/compile-cache.ts'
 
 const [, , command = '', ...args] = process.argv

@@ -26,6 +26,15 @@ describe('the flags of muster start', () => {
     }
   })
 
+  test('a REDIS_URL with a password is refused as a flag, one without is taken', () => {
+    for (const url of ['redis://:secret@host:6379', 'rediss://user:se/cret@host', 'redis+sentinel://u:p@a,b/main']) {
+      assert.throws(() => parseStartFlags(['--redis-url', url]), { message: /set REDIS_URL, or --redis-url-file/ })
+    }
+    for (const url of ['redis://host:6379/2', 'redis://user@host', 'unix:///run/redis.sock']) {
+      assert.deepEqual(parseStartFlags(['--redis-url', url]).variables, { REDIS_URL: url })
+    }
+  })
+
   test('the app is the word without a flag, and values may be behind an equals sign', () => {
     assert.deepEqual(parseStartFlags(['--workers=4', 'app.js', '--port', '3000', '--config', 'c.json']), {
       app: 'app.js',

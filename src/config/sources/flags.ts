@@ -34,6 +34,9 @@ const OPTIONS: OptionConfig = {
   'env-file': { type: 'string', multiple: true }
 }
 
+/** A URL with a password before its host. */
+const WITH_PASSWORD = /\/\/[^/@]*:[^@]*@/
+
 /**
  * Parses the arguments of `muster start`. Every variable is a flag too, except secrets, which every user of the machine
  * would see in the list of processes.
@@ -70,7 +73,8 @@ function issueOf(name: string, flag: string, value: string | undefined, options:
     const nearest = nearestName(name, Object.keys(options))
     return `unknown flag ${flag}${nearest ? `, did you mean --${nearest}?` : ': `muster start --help` lists all flags'}`
   }
-  if ((SECRETS as readonly string[]).includes(variable ?? '')) {
+  const isSecret = (SECRETS as readonly string[]).includes(variable ?? '')
+  if (isSecret || (variable === 'REDIS_URL' && WITH_PASSWORD.test(value ?? ''))) {
     return `${flag} would show the secret in the list of processes: set ${variable}, or ${flag}-file to the path of a file`
   }
   if (options[name]?.type === 'boolean') return undefined
