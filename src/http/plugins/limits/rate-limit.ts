@@ -1,11 +1,12 @@
 import fastifyRateLimit, { type RateLimitPluginOptions } from '@fastify/rate-limit'
-import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import { HttpError, StartupError } from '../../../common/errors.ts'
 import type { Config } from '../../../config/load.ts'
 import { inRanges } from '../../../net/address-ranges.ts'
 import type { RedisConnection } from '../../../state/redis/redis-connection.ts'
 import type { AppOptions } from '../../app-options.ts'
+import { registerApart } from '../register-apart.ts'
 import { addRouteHook } from '../route-hook.ts'
 import { networkOf } from './network.ts'
 import { RateStore } from './rate-store.ts'
@@ -35,7 +36,7 @@ export const rateLimit = fp<RateLimitOptions>(async (app, { config, redis, serve
     signInLimit > 0 && { max: signInLimit, allowList: isExempt }
   )
   if (served.options.rateLimit === false) return
-  const limiters = await registerWithoutRoutes(app, {
+  const options: RateLimitPluginOptions = {
     global: false,
     max: limit,
     timeWindow: windowMs,
@@ -48,10 +49,14 @@ export const rateLimit = fp<RateLimitOptions>(async (app, { config, redis, serve
     addHeaders: NO_HEADERS,
     addHeadersOnExceeding: NO_HEADERS,
     errorResponseBuilder: (_request, { ttl }) => rateLimited(ttl)
+  }
+  const { limitRoute, createCheck } = await registerApart(app, async (scope) => {
+    await scope.register(fastifyRateLimit, options)
+    return { limitRoute: scope.rateLimit, createCheck: scope.createRateLimit }
   })
-  limitRoutes(app, limiters.rateLimit)
+  limitRoutes(app, limitRoute)
   if (limit === 0) return
-  const check = limiters.createRateLimit()
+  const check = createCheck()
   const enforce = async (request: FastifyRequest) => {
     const result = await check(request)
     if (!result.isAllowed && result.isExceeded) throw rateLimited(result.ttl)
@@ -62,20 +67,6 @@ export const rateLimit = fp<RateLimitOptions>(async (app, { config, redis, serve
     enforce(request).then(() => done(), done)
   })
 })
-
-type Limiters = Pick<FastifyInstance, 'rateLimit' | 'createRateLimit'>
-
-/** Registers @fastify/rate-limit in a scope of its own, so that the app gets none of its hooks and decorators. */
-async function registerWithoutRoutes(app: FastifyInstance, options: RateLimitPluginOptions): Promise<Limiters> {
-  let limiters!: Limiters
-  const scopeWithoutRoutes: FastifyPluginAsync = async (scope) => {
-    await scope.register(fastifyRateLimit, options)
-    const { rateLimit, createRateLimit } = scope
-    limiters = { rateLimit, createRateLimit }
-  }
-  await app.register(scopeWithoutRoutes)
-  return limiters
-}
 
 type RouteLimit = (request: FastifyRequest, reply: FastifyReply) => Promise<unknown>
 

@@ -1,10 +1,11 @@
 import cookie from '@fastify/cookie'
 import { fastifySession } from '@fastify/session'
-import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
+import type { FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import type { RedisConnection } from '../../../state/redis/redis-connection.ts'
 import { isChanged } from '../../../state/sessions/session-snapshot.ts'
 import type { SafeSessionStore } from '../../../state/sessions/session-store.ts'
+import { registerApart } from '../register-apart.ts'
 import { addRouteHook } from '../route-hook.ts'
 import { cachedSigner } from './cookie-signer.ts'
 import {
@@ -34,7 +35,13 @@ export interface SessionOptions {
  */
 export const sessions = fp<SessionOptions>(async (app, { redis, sessionSecrets, store }) => {
   const signer = cachedSigner(sessionSecrets, redis)
-  const decrypt = await registerWithoutHooks(app, { secret: signer, store: store as never })
+  // Without its hooks: they know only one cookie name, store changes of a handler that threw, and delete a cookie that a sign-in
+  // has just set.
+  const { decrypt } = await registerApart(app, async (scope) => {
+    await scope.register(cookie)
+    await scope.register(fastifySession, { secret: signer, store: store as never })
+    return { decrypt: scope.decryptSession }
+  })
   const backend = { store, decrypt }
 
   const loadSession = (request: FastifyRequest, done: () => void) => {
@@ -106,21 +113,4 @@ const dropSession = (request: FastifyRequest, _reply: FastifyReply, _error: Erro
     state.signIn = undefined
   }
   done()
-}
-
-/**
- * Registers @fastify/session in a scope that has no routes, so that none of its hooks ever runs: they know only one cookie
- * name, store changes of a handler that threw, and delete a cookie that a sign-in has just set. The app does not get the
- * decorators either, so it can register both plugins itself.
- * @returns reads the session of a cookie value into `request.session`
- */
-async function registerWithoutHooks(app: FastifyInstance, options: Parameters<typeof fastifySession>[1]) {
-  let decryptSession!: FastifyInstance['decryptSession']
-  const scopeWithoutRoutes: FastifyPluginAsync = async (scope) => {
-    await scope.register(cookie)
-    await scope.register(fastifySession, options)
-    decryptSession = scope.decryptSession
-  }
-  await app.register(scopeWithoutRoutes)
-  return decryptSession
 }
