@@ -9,6 +9,7 @@ import type { DrainStats } from '../../src/ipc/messages.ts'
 import { Authority } from '../helpers/certificates.ts'
 import { Connection, freePort } from '../helpers/http.ts'
 import { fixture, Load } from '../helpers/load.ts'
+import { startModule } from '../helpers/modules.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { type Line, type Service, startService, temporaryFolder } from '../helpers/service.ts'
 
@@ -18,21 +19,6 @@ const hasReusePort = major > 22 || (major === 22 && minor >= 12)
 const FASTIFY = JSON.stringify(createRequire(import.meta.url).resolve('fastify'))
 const REPLY =
   "response.setHeader('content-type', 'application/json'); response.end(JSON.stringify({ url: request.url }))"
-
-/** Writes a module and starts it. @param name ends with .mjs or .cjs */
-async function startModule(t: TestContext, name: string, source: string, env = {}, wait = true): Promise<Service> {
-  const app = join(temporaryFolder(t), name)
-  writeFileSync(app, source)
-  const { url } = await startRedis(t)
-  return startService(t, { workers: 1, env: { REDIS_URL: url, APP: app, ...env }, wait })
-}
-
-/** @returns why the service did not start */
-async function refusal(t: TestContext, name: string, source: string, env = {}): Promise<string> {
-  const service = await startModule(t, name, source, env, false)
-  assert.deepEqual(await service.exited, { code: 78, signal: null })
-  return service.stderr
-}
 
 const APPS: Record<string, [name: string, source: string]> = {
   'a listener as default export': ['app.mjs', `export default (request, response) => { ${REPLY} }`],
@@ -204,37 +190,6 @@ test('the hooks of an exported instance of Fastify run when the worker listens a
   const service = await startModule(t, 'app.mjs', source)
   await service.stop()
   assert.equal(service.workerStderr, `onReady\nonListen\n${service.url}\npreClose\nonClose\n`)
-})
-
-test('a module without an app is refused', async (t) => {
-  assert.match(
-    await refusal(t, 'app.mjs', 'export default 3000'),
-    /the default export of .* is a number\. Export a Fastify/
-  )
-  assert.match(await refusal(t, 'app.mjs', 'export default class App {}'), /is a class\. Export/)
-  const kind = "export const muster = { kind: 'listener' }"
-  assert.match(await refusal(t, 'app.mjs', kind), /says kind: 'listener', but its default export is no function/)
-  const nothing = await startModule(t, 'app.mjs', 'export const app = {}', { BOOT_TIMEOUT: '10000' }, false)
-  await nothing.line(({ msg, app }) => msg === 'app not loaded yet' && String(app).endsWith('app.mjs'))
-  assert.equal((await nothing.exited).code, 78)
-  assert.match(nothing.stderr, /exports no app, and no server listened within BOOT_TIMEOUT/)
-})
-
-test('a module with two apps is refused', async (t) => {
-  const listens = "require('node:http').createServer(() => {}).listen(3000)"
-  assert.match(await refusal(t, 'app.cjs', `${listens};${listens}`), /APP has two apps/)
-  assert.match(await refusal(t, 'app.cjs', `${listens}; module.exports = async () => {}`), /APP has two apps/)
-  const caught = `try { ${listens}; ${listens} } catch {}`
-  assert.match(await refusal(t, 'app.cjs', caught), /APP has two apps/)
-})
-
-test('what cannot be honoured is refused', async (t) => {
-  const options = 'export const options = { trustProxy: true }; export default (request, response) => response.end()'
-  assert.match(await refusal(t, 'app.mjs', options), /exports options, which only a plugin can have/)
-  const secure = "require('node:https').createServer(() => {}).listen(3000)"
-  assert.match(await refusal(t, 'app.cjs', secure), /opens a server of HTTPS or HTTP\/2.*set TLS_CERT/)
-  const hono = 'export default { fetch: async () => new Response() }'
-  assert.match(await refusal(t, 'app.mjs', hono), /needs the package @hono\/node-server/)
 })
 
 test('the hooks of a plugin run when the worker listens, and Fastify logs no address', async (t) => {
