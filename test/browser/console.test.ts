@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { Agent, get } from 'node:http'
 import { test } from 'node:test'
-import { TOKENS } from '../helpers/admin.ts'
+import { command, TOKENS } from '../helpers/admin.ts'
 import { openBrowser, Tab } from '../helpers/browser.ts'
 import { missing } from '../helpers/programs.ts'
 import { startRedis } from '../helpers/redis.ts'
@@ -125,7 +125,17 @@ test('the console, in a real browser', { skip: missing('chromium') }, async (t) 
     await press('Go on')
     await result('scale 2: workers 2')
     await cards(2)
-    assert.equal(await page.locator('#results', { hasText: 'scale' }).locator('li', { hasText: 'scale' }).count(), 2)
+    const field = page.getByRole('spinbutton', { name: 'Workers' })
+    await field.selectText()
+    await command(service, 'scale', { workers: 3 })
+    await until(async () => (await field.inputValue()) === '3', 'the number that another operator chose')
+    await page.keyboard.type('2')
+    assert.equal(await field.inputValue(), '2', 'it was added to the new value')
+    await page.keyboard.press('Enter')
+    await press('Go on')
+    await page.locator('#results .done', { hasText: 'scale 2: workers 2' }).nth(1).waitFor()
+    await cards(2)
+    assert.equal(await page.locator('#results', { hasText: 'scale' }).locator('li', { hasText: 'scale' }).count(), 3)
     await scale('999')
     await page.locator('#results .refused', { hasText: 'must be a number from 1 to 128' }).waitFor()
     tab.problems.splice(0).forEach((problem) => {

@@ -51,12 +51,19 @@ const WARNINGS = {
     key === 'maintenance' && value && 'Every route of your app answers 503 until you turn this off.'
 }
 
+let resolveAnswer = () => {}
+
+function answerQuestion() {
+  if (!$('confirm').open) resolveAnswer($('confirm').returnValue === 'yes')
+}
+
 function confirmed(warning) {
+  answerQuestion() // the event of the previous question comes a moment after its dialog has closed, maybe not yet
   $('question').textContent = `${warning} Go on?`
   $('confirm').returnValue = 'no'
   $('confirm').showModal()
   return new Promise((resolve) => {
-    $('confirm').addEventListener('close', () => resolve($('confirm').returnValue === 'yes'), { once: true })
+    resolveAnswer = resolve
   })
 }
 
@@ -129,6 +136,7 @@ async function saveFile(name) {
 export const showSettings = () =>
   refreshSettings(command, (args, button) => void runCommand('settings-set', args, button))
 
+$('confirm').addEventListener('close', answerQuestion)
 for (const button of document.querySelectorAll('button[data-command]')) {
   button.addEventListener('click', () => void runCommand(button.dataset.command, {}, button))
 }

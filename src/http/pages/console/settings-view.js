@@ -12,11 +12,16 @@ const knownValues = new WeakMap()
 /** Records that the value of a field is in force or was sent. */
 export const markSent = (input) => knownValues.set(input, inputValue(input))
 
-/** Shows the value in force, unless the field contains a draft. */
+/**
+ * Shows the value in force, unless the field contains a draft. The text of a field that has the focus is selected again, so
+ * that what the operator types next replaces the new value as it would have replaced the old one.
+ */
 export function showValue(input, value) {
-  if (knownValues.has(input) && knownValues.get(input) !== inputValue(input)) return
+  const shown = inputValue(input)
+  if (knownValues.has(input) && knownValues.get(input) !== shown) return
   if (input.type === 'checkbox') input.checked = value
   else input.value = typeof value === 'string' ? value : JSON.stringify(value)
+  if (inputValue(input) !== shown && document.activeElement === input) input.select?.()
   markSent(input)
 }
 
