@@ -28,6 +28,7 @@ const PLACES = [
   'test',
   'scripts',
   'docs',
+  'examples',
   'deploy',
   'README.md',
   'CHANGELOG.md',

@@ -1,0 +1,32 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { openBrowser, Tab } from '../helpers/browser.ts'
+import { missing } from '../helpers/programs.ts'
+import { Walkthrough } from '../helpers/walkthrough.ts'
+
+test('the chat example in two tabs: messages appear in both, also after a reload', {
+  skip: missing('chromium')
+}, async (t) => {
+  const [{ service }, browser] = await Promise.all([Walkthrough.follow(t, 'examples/chat/README.md'), openBrowser(t)])
+  const tabs = await Promise.all([Tab.open(browser, service.url), Tab.open(browser, service.url)])
+  const [ada, bob] = tabs as [Tab, Tab]
+  const say = async ({ page }: Tab, name: string, text: string) => {
+    await page.getByLabel('Your name').fill(name)
+    await page.getByLabel('Message').fill(text)
+    await page.getByRole('button', { name: 'Send' }).click()
+  }
+  const hears = ({ page }: Tab, text: string) => page.getByRole('listitem').filter({ hasText: text }).waitFor()
+  for (const { page } of tabs) await page.goto('/')
+
+  await say(ada, 'Ada', 'hello <b>Bob</b>')
+  for (const tab of tabs) await hears(tab, 'Ada: hello <b>Bob</b>')
+  assert.deepEqual(await Promise.all(tabs.map((tab) => tab.faults())), [[], []])
+
+  assert.equal((await service.reload()).msg, 'rollout done')
+  await say(bob, 'Bob', 'still here')
+  for (const tab of tabs) {
+    await hears(tab, 'Bob: still here')
+    assert.equal(await tab.text('ol'), 'Ada: hello <b>Bob</b> Bob: still here'.replace(' Bob: ', '\nBob: '))
+    assert.deepEqual(tab.problems, [])
+  }
+})
