@@ -18,6 +18,7 @@ export const MAY_IMPORT = {
   'primary/policy': ['ipc'],
   worker: ['http', 'state', 'net', 'ipc', 'config', 'common', 'node-internals'],
   routes: ['index'],
+  testing: ['worker', 'primary', 'http', 'state', 'ipc', 'config', 'common'],
   index: ['start', 'http', 'state', 'ipc', 'common'],
   http: ['state', 'admin', 'net', 'ipc', 'config', 'common', 'node-internals'],
   state: ['ipc', 'config', 'common'],

@@ -1,5 +1,5 @@
 // `npm pack` and `npm publish` run this: compiles from scratch and leaves in dist/src only what users of the package need, which is
-// code without comments and source maps, and the declarations that index.d.ts reaches.
+// code without comments and source maps, and the declarations that the entries of the package reach.
 import { spawnSync } from 'node:child_process'
 import { readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
@@ -19,7 +19,7 @@ run(
 )
 
 const needed = new Set()
-visit(resolve('dist/src/index.d.ts'))
+for (const entry of ['index.d.ts', 'testing/index.d.ts']) visit(resolve('dist/src', entry))
 for (const entry of readdirSync('dist/src', { recursive: true, withFileTypes: true })) {
   const file = resolve(entry.parentPath, entry.name)
   if (file.endsWith('.d.ts') && !needed.has(file)) rmSync(file)
@@ -34,7 +34,8 @@ function run(...args) {
 function visit(file) {
   if (needed.has(file)) return
   needed.add(file)
-  for (const [, specifier] of readFileSync(file, 'utf8').matchAll(/(?:from |import\()["'](\.[^"']+)\.(?:ts|js)["']/g)) {
+  const code = readFileSync(file, 'utf8').replace(/\/\*.*?\*\//gs, '')
+  for (const [, specifier] of code.matchAll(/(?:from |import\()["'](\.[^"']+)\.(?:ts|js)["']/g)) {
     visit(resolve(file, '..', `${specifier}.d.ts`))
   }
 }

@@ -169,7 +169,7 @@ function appScope(
 }
 
 /** @returns the plugin, with no scope of its own: its hooks and decorators are those of the instance that registers it */
-function withoutScope(plugin: FastifyPluginAsync): FastifyPluginAsync {
+export function withoutScope(plugin: FastifyPluginAsync): FastifyPluginAsync {
   // A copy, because the app may register the same function elsewhere.
   return Object.assign(plugin.bind(undefined), plugin, { [Symbol.for('skip-override')]: true })
 }

@@ -50,6 +50,7 @@ const APP = `export default async function (app) {
 
 const TYPED_APP = `import type { FastifyInstance } from 'fastify'
 import { type AppOptions, defineApp, defineConfig, HttpError, type Shared, start, type StartOptions } from 'muster-serve'
+import { createTestApp, type TestAppOptions } from 'muster-serve/testing'
 
 declare module 'fastify' {
   interface Session {
@@ -77,6 +78,13 @@ export const muster: AppOptions = { paths: { livez: '/alive', metrics: false }, 
 export const settings: StartOptions = defineConfig({ port: 3000, workers: 2, trustProxy: ['10.0.0.1'], service: muster })
 export const count = (shared: Shared) => shared.counter('orders').increment()
 export const run = async (): Promise<number | undefined> => (await start(settings)).port
+export const testOptions: TestAppOptions = { env: { SESSION_IDLE: '1000' }, service: muster }
+export const tested = async (): Promise<number> => {
+  const app = await createTestApp(plugin, testOptions)
+  const other = await createTestApp({ default: plugin, muster }, { sharesStateWith: app })
+  await other.inject('/')
+  return app.shared.hits.read()
+}
 export default defineApp(plugin, muster)
 `
 

@@ -64,6 +64,11 @@ export async function loadApp(path: string, { address, listenMs, service }: Load
   const mounted = kind
     ? await startExported(kind, app, path, captured)
     : await awaitServer(app, path, captured, listenMs)
+  return mountedApp(mounted, options)
+}
+
+/** Makes a plugin of an app that gets requests as Node made them. */
+export function mountedApp(mounted: MountedApp, options: AppOptions): ServedApp {
   return {
     plugin: mount(mounted, options),
     serverOptions: { rewriteUrl: routableUrl },
