@@ -22,13 +22,20 @@ export function argumentIssues({ args: { properties, required = [] } }: Command,
 /**
  * Turns the words that an operator typed into arguments. Words that are not numbers stay text, also where a number is needed:
  * {@link argumentIssues} then tells what it must be. Words beyond the last argument are named `argument 3`, and so on.
+ * @param flags arguments that were given by name, as texts
  */
-export function argumentsFromWords({ positional, args }: Command, words: readonly string[]): Record<string, unknown> {
-  const given = words.map((word, i) => {
-    const name = positional[i] ?? `argument ${i + 1}`
+export function argumentsFromWords(
+  { positional, args }: Command,
+  words: readonly string[],
+  flags: Readonly<Record<string, string>> = {}
+): Record<string, unknown> {
+  // `why --slot 0 5`: the word is the next argument that has no flag.
+  const names = positional.filter((name) => !(name in flags))
+  const given = [...words.map((word, i) => [names[i] ?? `argument ${i + 1}`, word] as const), ...Object.entries(flags)]
+  const typed = given.map(([name, word]) => {
     const schema = args.properties[name]
     const isNumber = schema !== undefined && schema.type !== 'string' && /^\d+(\.\d+)?$/.test(word)
     return [name, isNumber ? Number(word) : word] as const
   })
-  return Object.fromEntries(given)
+  return Object.fromEntries(typed)
 }

@@ -81,6 +81,10 @@ export interface ServiceStatus {
   /** The host name: behind a load balancer, the next answer may come from another host. */
   host: string
   pid: number
+  /** The address of the service, or the path of its Unix socket. */
+  url: string
+  /** The working directory of the primary. */
+  folder: string
   uptimeSeconds: number
   generation: number
   desired: number

@@ -21,6 +21,13 @@ export const slot = {
 /** The number of entries, at most. */
 export const limit = { type: 'integer', minimum: 1, maximum: 10_000, description: 'a number from 1 to 10000' } as const
 
+/** The oldest moment of the entries. `oldestOf` reads it. */
+export const since = {
+  type: 'string',
+  pattern: '^(\\d{1,6}[smhd]|\\d{4}-\\d\\d-\\d\\d(T\\d\\d:\\d\\d(:\\d\\d(\\.\\d+)?)?(Z|[+-]\\d\\d:\\d\\d)?)?)$',
+  description: 'a duration such as 10m, 2h or 3d, or a time such as 2026-01-31T12:00'
+} as const
+
 export const nameOf = (thing: string) =>
   ({ type: 'string', minLength: 1, maxLength: 256, description: `the name of ${thing}` }) as const
 

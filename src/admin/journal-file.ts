@@ -8,7 +8,6 @@ export const JOURNAL_FILE = 'journal.jsonl'
 export const AUDIT_FILE = 'audit.jsonl'
 
 const MAX_BYTES = 1024 * 1024
-const DEFAULT_LIMIT = 50
 
 /** What happened, to which worker, and why. */
 export interface JournalEvent {
@@ -66,20 +65,17 @@ export class JournalFile {
     return () => void this.#listeners.delete(listener)
   }
 
-  /** The newest entries, the newest last. @param options.slot only entries about this slot */
-  latest({ slot, limit = DEFAULT_LIMIT }: { slot?: number; limit?: number } = {}): JournalEntry[] {
-    return this.read({ ...(slot !== undefined && { slot }), limit })
-  }
-
   /**
-   * All entries, the newest last, or those of one slot, or the newest `limit`. Torn lines are skipped.
+   * All entries, the newest last, or those of one slot, or since a moment, or the newest `limit`. Torn lines are skipped.
    * @throws Error when a file exists but cannot be read
    */
-  read({ slot, limit }: { slot?: number; limit?: number } = {}): JournalEntry[] {
+  read({ slot, since, limit }: { slot?: number; since?: Date; limit?: number } = {}): JournalEntry[] {
+    // Entries have times of one form, so they can be compared as text.
+    const oldest = since?.toISOString() ?? ''
     const entries = [this.#olderPath, this.#path]
       .flatMap((path) => readIfExists(path).split('\n'))
       .flatMap((line) => parseEntry(line) ?? [])
-      .filter((entry) => slot === undefined || entry.slot === slot)
+      .filter((entry) => (slot === undefined || entry.slot === slot) && entry.at >= oldest)
     return limit === undefined ? entries : entries.slice(-limit)
   }
 

@@ -48,7 +48,7 @@ async function open(socketPath: string, method: string, path: string, body = '')
     const code = (error as NodeJS.ErrnoException).code ?? ''
     if (code !== 'ENOENT' && code !== 'ECONNREFUSED') throwEnded(error)
     throw new ServiceNotRunning(
-      `no service runs on ${socketPath}: start it, or set RUN_DIR to the RUN_DIR of the service`
+      `no service runs on ${socketPath}: start one with \`muster start\`, or name its RUN_DIR with --run-dir`
     )
   }
 }

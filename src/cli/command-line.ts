@@ -3,10 +3,11 @@ import type { Command } from '../admin/command.ts'
 import { argumentIssues, argumentsFromWords } from '../admin/command-arguments.ts'
 import { registry } from '../admin/registry.ts'
 import { nearestName } from '../common/nearest.ts'
-import { UsageError } from '../config/sources/flags.ts'
-import { LOCAL, verbsOf } from './help.ts'
+import { type OptionConfig, UsageError } from '../config/sources/flags.ts'
+import { LOCAL, verbsOf } from './help/help.ts'
 
-const OPTIONS = {
+/** Flags of every command. */
+export const GLOBAL_OPTIONS = {
   json: { type: 'boolean' },
   watch: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
@@ -15,6 +16,13 @@ const OPTIONS = {
   config: { type: 'string' },
   'env-file': { type: 'string', multiple: true }
 } as const
+
+/** Every argument of a command can be given as a flag: `why --slot 0`. */
+const ARGUMENTS = new Set(registry.commands.flatMap(({ args }) => Object.keys(args.properties)))
+const OPTIONS: OptionConfig = {
+  ...Object.fromEntries([...ARGUMENTS].map((name) => [name, { type: 'string' as const }])),
+  ...GLOBAL_OPTIONS
+}
 
 /** The flags, and the words before, between and after them. @throws UsageError for a flag that does not exist */
 export function parseCommandLine(args: string[]) {
@@ -26,11 +34,15 @@ export function parseCommandLine(args: string[]) {
     args: args.map((arg) => (/^-\d+$/.test(arg) ? `\u2212${arg.slice(1)}` : arg)),
     options: OPTIONS
   })
-  for (const token of tokens) if (token.kind === 'option') checkFlag(token.name, token.rawName, token.value)
-  const words = positionals.map((word) => word.replace(/^\u2212(?=\d+$)/, '-'))
+  const words = positionals.map(restoreHyphen)
   const isHelp = words[0] === 'help'
+  const shown = isHelp ? words.slice(1) : words
+  for (const token of tokens) if (token.kind === 'option') checkFlag(token.name, token.rawName, token.value, shown)
+  const given = Object.entries(values).filter(([name]) => ARGUMENTS.has(name))
   return {
-    words: isHelp ? words.slice(1) : words,
+    words: shown,
+    /** Arguments by name. */
+    flags: Object.fromEntries(given.map(([name, value]) => [name, restoreHyphen(String(value))])),
     json: values.json === true,
     isWatching: values.watch === true,
     wantsHelp: isHelp || values.help === true,
@@ -43,16 +55,33 @@ export function parseCommandLine(args: string[]) {
   }
 }
 
-/** @param flag as written, with its hyphens */
-function checkFlag(name: string, flag: string, value: string | undefined): void {
-  if (!Object.hasOwn(OPTIONS, name)) {
-    const nearest = nearestName(name, Object.keys(OPTIONS))
+const restoreHyphen = (word: string) => word.replace(/^\u2212(?=\d+$)/, '-')
+
+/** @param flag as written, with its hyphens @param words the command to which the flag belongs */
+function checkFlag(name: string, flag: string, value: string | undefined, words: string[]): void {
+  const own = Object.keys(lookUp(words)?.command.args.properties ?? {})
+  if (!Object.hasOwn(GLOBAL_OPTIONS, name) && !own.includes(name)) {
+    if (ARGUMENTS.has(name)) {
+      const command = words.join(' ')
+      throw new UsageError(`'${command}' has no flag ${flag}: \`muster help ${command}\` lists its flags`)
+    }
+    const nearest = nearestName(name, [...own, ...Object.keys(GLOBAL_OPTIONS)])
     const remedy = nearest ? `, did you mean --${nearest}?` : ': `muster --help` lists the flags'
     throw new UsageError(`unknown flag ${flag}${remedy}`)
   }
-  const takesValue = OPTIONS[name as keyof typeof OPTIONS].type === 'string'
-  if (takesValue && (!value || value.startsWith('-'))) throw new UsageError(`${flag} needs a value: ${flag} PATH`)
+  const takesValue = OPTIONS[name]?.type === 'string'
+  const kind = own.includes(name) ? 'VALUE' : 'PATH'
+  if (takesValue && (!value || value.startsWith('-'))) throw new UsageError(`${flag} needs a value: ${flag} ${kind}`)
   if (!takesValue && value !== undefined) throw new UsageError(`${flag} takes no value, not ${JSON.stringify(value)}`)
+}
+
+/** The command that the first word, or the first two, name, and the words after it. */
+function lookUp(words: string[]): { command: Command; words: string[] } | undefined {
+  for (const length of [2, 1]) {
+    const command = registry.find(words.slice(0, length).join('-'))
+    if (command) return { command, words: words.slice(length) }
+  }
+  return undefined
 }
 
 /**
@@ -61,10 +90,8 @@ function checkFlag(name: string, flag: string, value: string | undefined): void 
  * @throws UsageError for an unknown command
  */
 export function findCommand(words: string[]): { command: Command; words: string[] } | undefined {
-  for (const length of [2, 1]) {
-    const command = registry.find(words.slice(0, length).join('-'))
-    if (command) return { command, words: words.slice(length) }
-  }
+  const found = lookUp(words)
+  if (found) return found
   const all = [...registry.commands, ...LOCAL].map((command) => verbsOf(command))
   const [first = '', second = ''] = words
   if (first === '' || all.some((verbs) => verbs.length === 1 && verbs[0] === first)) return undefined
@@ -82,9 +109,13 @@ function unknownCommand(name: string, known: string[], isWord: boolean): UsageEr
   return new UsageError(`unknown command '${name}'${remedy}`)
 }
 
-/** @returns the arguments that the words stand for @throws UsageError when they do not fit the command */
-export function readArguments(command: Command, words: string[]): Record<string, unknown> {
-  const args = argumentsFromWords(command, words)
+/** @returns the arguments that words and flags stand for @throws UsageError when they do not fit the command */
+export function readArguments(
+  command: Command,
+  words: string[],
+  flags: Record<string, string> = {}
+): Record<string, unknown> {
+  const args = argumentsFromWords(command, words, flags)
   const issues = argumentIssues(command, args)
   if (issues !== undefined) throw new UsageError(`${issues}\nusage: muster ${command.usage}`)
   return args

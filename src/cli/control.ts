@@ -1,63 +1,73 @@
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Command } from '../admin/command.ts'
 import { argumentIssues, argumentsFromWords } from '../admin/command-arguments.ts'
-import { errorAnswer } from '../admin/command-error.ts'
+import { CommandError, errorAnswer } from '../admin/command-error.ts'
 import { AUDIT_FILE, JOURNAL_FILE, type JournalEntry, JournalFile } from '../admin/journal-file.ts'
 import { EXIT_CONFIG, StartupError } from '../common/errors.ts'
-import { loadConfig } from '../config/load.ts'
+import { printable } from '../common/text/printable.ts'
 import { UsageError } from '../config/sources/flags.ts'
-import { gatherEnvironment } from '../config/sources/gather-environment.ts'
 import { type Answer, ServiceEnded, ServiceNotRunning, sendCommand, watchEvents } from './admin-client.ts'
 import { findCommand, parseCommandLine, readArguments } from './command-line.ts'
-import { format, formatEntry, jsonLine, printable } from './format.ts'
-import { commandHelp, completion, help } from './help.ts'
-import { showProgress } from './rollout-progress.ts'
-import { devHelp, startHelp } from './start-help.ts'
+import { completionScript } from './completion/shells.ts'
+import { findService, NoServiceError, type Target } from './find-service.ts'
+import { helpPage } from './help/pages.ts'
+import { format, jsonLine } from './output/format.ts'
+import { formatEntry } from './output/journal-table.ts'
+import { showProgress } from './output/rollout-progress.ts'
+import { NO_SCREEN, type Screen } from './output/table.ts'
+import { watchAnswers } from './output/watch.ts'
 
-const WATCH_INTERVAL_MS = 1000
 const EXIT_USAGE = 2
 const { stdout, stderr } = process
 
-interface Invocation {
+interface Invocation extends Target {
   command: Command
   args: object
-  socketPath: string
-  runDir: string
   json: boolean
 }
 
-/** Sends one command to the admin socket and prints the answer, as a table or as JSON. @returns the exit code */
+/** Sends one command to the admin socket and prints the answer, as text or as JSON. @returns the exit code */
 async function main(): Promise<number> {
-  const { words, json, isWatching, wantsHelp, wantsVersion, sources } = parseCommandLine(process.argv.slice(2))
+  const { words, flags, json, isWatching, wantsHelp, wantsVersion, sources } = parseCommandLine(process.argv.slice(2))
   if (wantsVersion) return print(`${versionOf()}\n`)
+  if (wantsHelp) return print(helpPage(words))
   const named = findCommand(words)
-  if (wantsHelp && words[0] === 'start') return print(startHelp())
-  if (wantsHelp && words[0] === 'dev') return print(devHelp())
-  if (wantsHelp) return print(named ? commandHelp(named.command) : help())
-  if (words[0] === 'completion') return printCompletion(words[1])
+  if (words[0] === 'completion') return print(completionScript(words[1]))
   if (isWatching && named?.command.name !== 'status') throw new UsageError('--watch is for `muster status` only')
   // With --json, a script gets the answer of the service, also to arguments that do not fit.
-  const args = named && (json ? argumentsFromWords : readArguments)(named.command, named.words)
-  const origins = await gatherEnvironment(sources)
-  const { adminSocket: socketPath, runDir } = loadConfig(undefined, { origins })
-  if (words[0] === 'events') return printEvents(socketPath, json)
-  if (!named || !args) {
-    stderr.write(help())
+  const args = named && (json ? argumentsFromWords : readArguments)(named.command, named.words, flags)
+  if (words.length === 0) {
+    stderr.write(helpPage([]))
     return EXIT_USAGE
   }
-  const invocation = { command: named.command, args, socketPath, runDir, json }
+  const target = await findTarget(sources, json)
+  if (target === undefined) return 1
+  if (target.notice) stderr.write(`muster: ${target.notice}\n`)
+  if (!named || !args) return printEvents(target, json)
+  const invocation = { ...target, command: named.command, args, json }
   return isWatching ? watch(invocation) : printAnswer(invocation, await runWithProgress(invocation))
 }
 
-async function run({ command, args, socketPath, runDir }: Invocation): Promise<Answer> {
+/** @returns undefined when no service is found, which has been printed then */
+async function findTarget(sources: Parameters<typeof findService>[0], json: boolean): Promise<Target | undefined> {
+  try {
+    return await findService(sources)
+  } catch (error) {
+    if (!(error instanceof NoServiceError)) throw error
+    printFailure(errorAnswer(503, error.message).body, json)
+    return undefined
+  }
+}
+
+async function run({ command, args, socketPath, runDir, others }: Invocation): Promise<Answer> {
   try {
     return await sendCommand(socketPath, command.name, args)
   } catch (error) {
-    const offline = error instanceof ServiceNotRunning ? runOffline(command, args, runDir) : undefined
-    return offline ?? errorAnswer(503, (error as Error).message).body
+    if (!(error instanceof ServiceNotRunning)) return errorAnswer(503, (error as Error).message).body
+    const message = others === undefined ? error.message : `${error.message}\n${others}`
+    return runOffline(command, args, runDir) ?? errorAnswer(503, message).body
   }
 }
 
@@ -68,7 +78,12 @@ function runOffline(command: Command, args: object, runDir: string): Answer | un
   const issues = argumentIssues(command, args)
   if (issues !== undefined) return errorAnswer(400, issues).body
   const files = { journal: new JournalFile(path), auditLog: new JournalFile(join(runDir, AUDIT_FILE)) }
-  return { ok: true, result: command.runOffline(files, args as Record<string, unknown>), acks: [], missing: [] }
+  try {
+    return { ok: true, result: command.runOffline(files, args as Record<string, unknown>), acks: [], missing: [] }
+  } catch (error) {
+    if (error instanceof CommandError) return errorAnswer(error.statusCode, error.message).body
+    throw error
+  }
 }
 
 /** A reload takes long, so its steps are shown on standard error meanwhile. */
@@ -84,36 +99,48 @@ async function runWithProgress(invocation: Invocation): Promise<Answer> {
 
 /** Prints the answer again every second. @returns the exit code of the first answer that is not ok */
 async function watch(invocation: Invocation): Promise<number> {
-  for (;;) {
-    const answer = await run(invocation)
-    const code = printAnswer(invocation, answer, stdout.isTTY && !invocation.json)
-    if (code !== 0) return code
-    await sleep(WATCH_INTERVAL_MS)
-  }
+  const { json, command } = invocation
+  const show = (answer: Answer) => (json ? jsonLine(answer) : textOf(command, answer) + missingOf(answer))
+  const last = await watchAnswers({ out: stdout, ask: () => run(invocation), show, redraws: stdout.isTTY && !json })
+  return printAnswer(invocation, last)
 }
 
-/** @param redraws replaces what a terminal shows, line by line, so that it does not flicker */
-function printAnswer({ command, json }: Invocation, answer: Answer, redraws = false): number {
-  if (json) stdout.write(jsonLine(answer))
-  else if ('message' in answer) stderr.write(`muster: ${printable(answer.message)}\n`)
+function printAnswer({ command, json }: Invocation, answer: Answer): number {
+  if (json || 'message' in answer) printFailure(answer, json)
   else {
-    const shown = format(command.name, answer.result, stdout.isTTY && stdout.hasColors())
-    stdout.write(redraws ? `\x1b[H${shown.replaceAll('\n', '\x1b[K\n')}\x1b[J` : shown)
-    for (const { slot, host, pid, why } of answer.missing) {
-      stderr.write(`muster: ${printable(`slot ${slot} of ${host}, pid ${pid}: ${why}`)}\n`)
-    }
+    stdout.write(textOf(command, answer))
+    stderr.write(missingOf(answer))
   }
   return answer.ok ? 0 : 1
 }
 
+/** Prints an answer as JSON, or its message; further lines of a message are indented. */
+function printFailure(answer: Answer, json: boolean): void {
+  if (json) stdout.write(jsonLine(answer))
+  else if ('message' in answer) stderr.write(`muster: ${answer.message.split('\n').map(printable).join('\n  ')}\n`)
+}
+
+/** The screen of standard output. Node knows NO_COLOR and terminals without colours. */
+const screenOf = (): Screen =>
+  stdout.isTTY ? { hasColours: stdout.hasColors(), width: stdout.columns || NO_SCREEN.width } : NO_SCREEN
+
+const textOf = (command: Command, answer: Answer) =>
+  'result' in answer ? format(command.name, answer.result, screenOf()) : ''
+
+/** A line for each worker that did not do it. */
+const missingOf = (answer: Answer) =>
+  ('missing' in answer ? answer.missing : [])
+    .map(({ slot, host, pid, why }) => `muster: ${printable(`slot ${slot} of ${host}, pid ${pid}: ${why}`)}\n`)
+    .join('')
+
 /** Prints events until the service ends; status events only as JSON. @returns 0 when the service announced its end */
-async function printEvents(socketPath: string, json: boolean): Promise<number> {
+async function printEvents({ socketPath }: Target, json: boolean): Promise<number> {
   let hasStopped = false
   try {
     for await (const event of watchEvents(socketPath)) {
       hasStopped = event.event === 'journal' && (event.data as JournalEntry).event === 'stop'
       if (json) stdout.write(jsonLine(event))
-      else if (event.event !== 'status') stdout.write(formatEntry(event.data as JournalEntry))
+      else if (event.event !== 'status') stdout.write(formatEntry(event.data as JournalEntry, screenOf()))
     }
   } catch (error) {
     if (error instanceof ServiceEnded)
@@ -122,12 +149,6 @@ async function printEvents(socketPath: string, json: boolean): Promise<number> {
     else throw error
   }
   return hasStopped ? 0 : 1
-}
-
-function printCompletion(shell: string | undefined): number {
-  const script = completion(shell)
-  if (script !== undefined) return print(script)
-  throw new UsageError('unknown shell: `muster completion bash` or `muster completion zsh`')
 }
 
 const versionOf = () => (createRequire(import.meta.url)('muster-serve/package.json') as { version: string }).version

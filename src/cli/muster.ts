@@ -14,6 +14,8 @@ if (command === 'start' || command === 'dev') {
   keepCompiledCode()
   const { devCommand, startCommand } = await import('./start-command.ts')
   await (command === 'dev' ? devCommand(args) : startCommand(args))
+} else if (command === 'complete-words') {
+  await (await import('./completion/complete-words.ts')).completeWords(args)
 } else {
   await (await import('./control.ts')).runControl()
 }

@@ -1,7 +1,7 @@
 import { EXIT_CONFIG, StartupError } from '../common/errors.ts'
 import { type OptionConfig, parseStartFlags, UsageError } from '../config/sources/flags.ts'
 import { runService } from '../start.ts'
-import { devHelp, startHelp } from './start-help.ts'
+import { devHelp, startHelp, variablesHelp } from './help/start-help.ts'
 
 const EXIT_USAGE = 2
 
@@ -30,9 +30,9 @@ export async function devCommand(args: string[]): Promise<void> {
   })
 }
 
-async function runCommand(args: string[], help: (all: boolean) => string, run: () => Promise<unknown>): Promise<void> {
+async function runCommand(args: string[], help: () => string, run: () => Promise<unknown>): Promise<void> {
   if (args.includes('--help') || args.includes('-h')) {
-    process.stdout.write(help(args.includes('--all')))
+    process.stdout.write(args.includes('--all') ? variablesHelp() : help())
     process.exit(0)
   }
   try {

@@ -1,4 +1,6 @@
 import { styleText } from 'node:util'
+import { printable } from './text/printable.ts'
+import { formatDuration } from './text/units.ts'
 
 type Fields = Record<string, unknown>
 type Style = Parameters<typeof styleText>[0]
@@ -21,8 +23,6 @@ const NOT_LISTED = new Set(
   )
 )
 const STACK_LINES = 5
-/** Control characters, and characters that change the direction of text: a terminal would obey them. */
-const UNPRINTABLE = /[\p{Cc}\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu
 
 /**
  * Creates a function that turns a line of the JSON log into text for people: one line, and the stack of an error below it.
@@ -70,26 +70,19 @@ function describe(fields: Fields): string {
 }
 
 const requestText = ({ method, url, status, ms, aborted }: Fields) =>
-  `${method} ${url} ${status} ${duration(Number(ms))}${aborted ? ' aborted' : ''}`
+  `${method} ${url} ${status} ${formatDuration(Number(ms))}${aborted ? ' aborted' : ''}`
 
 const countOf = (workers: unknown) => `${workers} ${workers === 1 ? 'worker' : 'workers'}`
 
 const join = (parts: unknown[]) => parts.map((part) => printable(String(part))).join(' · ')
-
-const printable = (text: string) => text.replace(UNPRINTABLE, (character) => JSON.stringify(character).slice(1, -1))
 
 function detail(key: string, value: unknown): string | [] {
   if (typeof value === 'object' && value !== null) {
     const shown = Object.entries(value).filter(([, part]) => part !== 0)
     return shown.length > 0 ? `${key} ${shown.map(([name, part]) => `${name} ${JSON.stringify(part)}`).join(', ')}` : []
   }
-  if (typeof value === 'number' && /ms$/i.test(key)) return `${key.replace(/ms$/i, '')} ${duration(value)}`.trim()
+  if (typeof value === 'number' && /ms$/i.test(key)) return `${key.replace(/ms$/i, '')} ${formatDuration(value)}`.trim()
   return `${key} ${value}`
-}
-
-function duration(ms: number): string {
-  if (ms >= 10_000) return `${Math.round(ms / 1000)} s`
-  return ms >= 1000 ? `${(ms / 1000).toFixed(1)} s` : `${ms < 10 ? Math.round(ms * 10) / 10 : Math.round(ms)} ms`
 }
 
 /** The message, the first lines of the stack and the cause of an error, indented. */

@@ -36,7 +36,7 @@ import { PrimaryMetrics } from './metrics/primary-metrics.ts'
 import { LIMITS, type Limits } from './policy/types.ts'
 import { Releases } from './rollout/release.ts'
 import { Rollout } from './rollout/rollout.ts'
-import { readyFields, type Service, serviceOf } from './running-service.ts'
+import { readyFields, type Service, serviceOf, urlOf } from './running-service.ts'
 import { isDebugged, setupWorkers } from './workers/fork.ts'
 import { Supervisor } from './workers/supervisor.ts'
 import { WorkerPool } from './workers/worker-pool.ts'
@@ -135,7 +135,11 @@ function createCore(config: Config, { log, record, errors, reaper }: Base, exec:
 }
 
 /** Commands, and what operators watch. */
-function createAdmin(config: Config, { log, version, journal, auditLog, errors }: Base, { pool, supervisor }: Core) {
+function createAdmin(
+  config: Config,
+  { log, version, journal, auditLog, errors }: Base,
+  { pool, supervisor, ports }: Core
+) {
   const metrics = new PrimaryMetrics(version, errors)
   const collectMetrics = createMetricsCollector({
     live: () => pool.live(),
@@ -147,6 +151,7 @@ function createAdmin(config: Config, { log, version, journal, auditLog, errors }
     journal,
     auditLog,
     version,
+    url: () => urlOf(config, ports),
     scheduling: config.scheduling,
     variables: config.variables,
     runDir: config.runDir,

@@ -35,13 +35,15 @@ export function serviceOf({ ports, supervisor }: Parts): Service {
 }
 
 /** What a person wants to know first: where the service is, and what it uses. */
-export function readyFields({ host, tls }: Config, { ports, supervisor, redis }: Parts) {
-  const { port } = ports.numbers
+export const readyFields = (config: Config, { ports, supervisor, redis }: Parts) => ({
+  url: urlOf(config, ports),
+  workers: supervisor.state.desired,
+  redis: redis.description
+})
+
+/** Returns the address of the service, or the path of its Unix socket. */
+export function urlOf({ host, tls }: Pick<Config, 'host' | 'tls'>, { numbers: { port } }: ListeningPorts): string {
   const shownHost = ['0.0.0.0', '::', '127.0.0.1', '::1'].includes(host) ? 'localhost' : host
   const authority = shownHost.includes(':') ? `[${shownHost}]` : shownHost
-  return {
-    url: port === undefined ? host : `${tls ? 'https' : 'http'}://${authority}:${port}`,
-    workers: supervisor.state.desired,
-    redis: redis.description
-  }
+  return port === undefined ? host : `${tls ? 'https' : 'http'}://${authority}:${port}`
 }

@@ -31,7 +31,7 @@ test('sessions of a user are listed and ended from any host that shares the Redi
 
   assert.match(
     (await muster(there, 'sessions', 'list', 'ada')).stdout,
-    /^handle +createdAt +idleLeftMs\n\w{12} +20\d\d-/
+    /^handle +created +idle left\n\w{12} +\d\d:\d\d:\d\d +\d+ m/
   )
   const { stdout } = await muster(there, 'sessions', 'list', 'ada', '--json')
   const { ok, result } = JSON.parse(stdout) as { ok: boolean; result: SessionView[] }
@@ -39,10 +39,10 @@ test('sessions of a user are listed and ended from any host that shares the Redi
   assert.equal(result.length, 3)
 
   const one = await muster(there, 'sessions', 'end', 'ada', result[0]!.handle)
-  assert.deepEqual(one, { code: 0, stdout: 'ended\n1\n', stderr: '' })
+  assert.deepEqual(one, { code: 0, stdout: 'ended  1\n', stderr: '' })
   const names = await Promise.all(cookies.map((cookie) => nameOf(here, cookie)))
   assert.deepEqual(names.sort(), ['ada', 'ada', null])
-  assert.equal((await muster(here, 'sessions', 'end', 'ada')).stdout, 'ended\n2\n')
+  assert.equal((await muster(here, 'sessions', 'end', 'ada')).stdout, 'ended  2\n')
   for (const cookie of cookies) assert.equal(await nameOf(there, cookie), null)
 })
 

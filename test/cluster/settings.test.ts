@@ -192,7 +192,7 @@ test('muster sets and gets settings, and explains refusals', async (t) => {
   const cleared = await muster(service, 'cache-clear')
   assert.deepEqual(
     { code: cleared.code, stdout: cleared.stdout },
-    { code: 0, stdout: 'workers  unanswered\n2        0\n' }
+    { code: 0, stdout: 'workers     2\nunanswered  0\n' }
   )
 })
 

@@ -127,6 +127,6 @@ test('mistakes on the command line end with code 2 and name the flag, a wrong co
   )
   const { code, stdout } = await run(folder, 'start', '--help')
   assert.equal(code, 0)
-  assert.ok(stdout.split('\n').length <= 40 && stdout.split('\n').every((line) => line.length <= 100), stdout)
+  assert.ok(stdout.split('\n').length <= 24 && stdout.split('\n').every((line) => line.length <= 80), stdout)
   for (const flag of ['--port', '--workers', '--redis-url', '--config']) assert.ok(stdout.includes(flag))
 })

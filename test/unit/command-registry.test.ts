@@ -1,14 +1,16 @@
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { describe, test } from 'node:test'
 import { argumentIssues } from '../../src/admin/command-arguments.ts'
 import { registry } from '../../src/admin/registry.ts'
-import { commandHelp, completion, help } from '../../src/cli/help.ts'
+import { complete } from '../../src/cli/completion/complete.ts'
+import { commandHelp, help } from '../../src/cli/help/help.ts'
 import { issueOf } from '../../src/common/json-schema-check.ts'
 import { extendedRegistry, startRunner } from '../helpers/extra-command.ts'
 
 const read = (file: string) => readFileSync(new URL(`../../../${file}`, import.meta.url), 'utf8')
+/** Completion without a running service. */
+const nothing = { slots: async () => [], settings: async () => [] }
 const verbsOf = (usage: string) => usage.split(' ').filter((word) => /^[a-z]/.test(word))
 
 describe('each command', () => {
@@ -16,7 +18,14 @@ describe('each command', () => {
     const { name, usage, positional, args, summary, level, result, example, signals = {} } = command
 
     test(`${name}: the usage lists its arguments, optional ones in brackets`, () => {
-      const words = usage.split(' ')
+      const words = usage.replaceAll(/ \[--.*?\]/g, '').split(' ')
+      const flags = [...usage.matchAll(/\[--(\w+) [A-Z]+\]/g)].map(([, flag]) => flag)
+      assert.deepEqual(
+        [...positional, ...flags].sort(),
+        Object.keys(args.properties)
+          .filter((one) => one !== 'value' || name !== 'settings-set')
+          .sort()
+      )
       const verbs = verbsOf(usage)
       assert.equal(verbs.join('-'), name)
       assert.equal(words.length - verbs.length, positional.length)
@@ -29,8 +38,9 @@ describe('each command', () => {
       }
     })
 
-    test(`${name}: is in the help, in the documentation and in the completion`, () => {
-      assert.ok(help().includes(`  ${usage} `) && help().includes(summary), 'help')
+    test(`${name}: is in the help, in the documentation and in the completion`, async () => {
+      const verbs = verbsOf(usage)
+      assert.match(help(), new RegExp(`[ ,] ?${verbs.join(' ')}[, ]`), 'help')
       assert.ok(commandHelp(command).includes(`muster ${usage}`), 'help of the command')
       const row = read('docs/reference/commands.md')
         .split('\n')
@@ -40,7 +50,10 @@ describe('each command', () => {
       assert.equal(cells[2], `\`muster ${usage}\``)
       assert.equal(cells[3], level)
       assert.equal(cells[4], summary.replaceAll('|', '\\|'))
-      for (const verb of verbsOf(usage)) assert.match(completion('bash')!, new RegExp(`\\b${verb}\\b`))
+      for (const i of verbs.keys()) {
+        const candidates = await complete([...verbs.slice(0, i), ''], nothing)
+        assert.ok(candidates.some(([word]) => word === verbs[i]))
+      }
     })
 
     test(`${name}: the example and the arguments of its signals are valid`, () => {
@@ -63,22 +76,10 @@ describe('each command', () => {
   })
 })
 
-test('the completion works in bash', () => {
-  const complete = (words: string[]) => {
-    const quoted = ['muster', ...words].map((word) => `'${word}'`).join(' ')
-    const script = `${completion('bash')}\nCOMP_WORDS=(${quoted}); COMP_CWORD=${words.length}; _muster; echo "\${COMPREPLY[@]}"`
-    return execFileSync('bash', ['-c', script], { encoding: 'utf8' }).trim().split(' ')
-  }
-  assert.deepEqual(complete(['relo']), ['reload'])
-  assert.deepEqual(complete(['sess']), ['sessions'])
-  assert.deepEqual(complete(['sessions', 'e']), ['end'])
-  assert.deepEqual(complete(['settings', '']).sort(), ['--help', '--json', '--watch', 'get', 'set'])
-})
-
 describe('a command that is added to the registry', () => {
-  test('is in the help and in the completion', () => {
+  test('is in the help and in the completion', async () => {
     assert.match(help(extendedRegistry), /^ {2}greet NAME \[PASSWORD\] +greets someone$/m)
-    assert.match(completion('bash', extendedRegistry)!, /words="status .* greet start dev events completion"/)
+    assert.deepEqual(await complete(['gre'], nothing, extendedRegistry), [['greet', 'greets someone']])
     assert.doesNotMatch(help(), /greet/)
   })
 

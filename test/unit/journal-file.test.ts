@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { appendFileSync, mkdirSync, readFileSync, statSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
+import { oldestOf, readLatest } from '../../src/admin/commands/history/read-latest.ts'
 import { JournalFile } from '../../src/admin/journal-file.ts'
 import type { Logger } from '../../src/common/log.ts'
 import { temporaryFolder } from '../helpers/service.ts'
@@ -106,10 +107,45 @@ describe('the journal file', () => {
 })
 
 describe('the latest entries', () => {
-  test('are 50, unless another limit is given', (t) => {
-    const journal = new JournalFile(pathIn(t))
-    for (let i = 0; i < 60; i++) journal.record({ event: 'fork', slot: 0 })
-    assert.equal(journal.latest().length, 50)
-    assert.equal(journal.latest({ slot: 0, limit: 55 }).length, 55)
+  const withEntries = (t: TestContext, ...entries: object[]) => {
+    const path = pathIn(t)
+    writeFileSync(path, entries.map((entry) => `${JSON.stringify(entry)}\n`).join(''))
+    const journal = new JournalFile(path)
+    return { journal, auditLog: journal }
+  }
+  const latest = readLatest('journal')
+
+  test('are 50, unless another limit is given, or all since a moment', (t) => {
+    const at = new Date().toISOString()
+    const files = withEntries(t, ...Array.from({ length: 60 }, () => ({ at, event: 'fork', slot: 0 })))
+    assert.equal(latest(files, {}).length, 50)
+    assert.equal(latest(files, { slot: 0, limit: 55 }).length, 55)
+    assert.equal(latest(files, { since: '1h' }).length, 60)
+    assert.equal(latest(files, { since: '1h', limit: 5 }).length, 5)
+  })
+
+  test('begin at a time, or a duration ago, and may be of one slot', (t) => {
+    const ago = (ms: number) => new Date(Date.now() - ms).toISOString()
+    const files = withEntries(
+      t,
+      { at: ago(7_000_000), event: 'old', slot: 1 },
+      { at: ago(500_000), event: 'other', slot: 0 },
+      { at: ago(400_000), event: 'new', slot: 1 }
+    )
+    const events = (selection: object) => latest(files, selection).map(({ event }) => event)
+    assert.deepEqual(events({ since: '10m' }), ['other', 'new'])
+    assert.deepEqual(events({ since: '10m', slot: 1 }), ['new'])
+    assert.deepEqual(events({ since: ago(450_000) }), ['new'])
+    assert.deepEqual(events({ since: '2h' }), ['old', 'other', 'new'])
+    assert.deepEqual(events({ since: '30s' }), [])
+  })
+
+  test('begin at local times, unless a zone is given', () => {
+    const local = new Date(2026, 0, 31).getTime()
+    assert.equal(oldestOf('2026-01-31').getTime(), local)
+    assert.equal(oldestOf('2026-01-31T12:30').getTime(), local + 12.5 * 3_600_000)
+    assert.equal(oldestOf('2026-01-31T12:30:01Z').toISOString(), '2026-01-31T12:30:01.000Z')
+    assert.equal(oldestOf('2d', local).getTime(), local - 2 * 86_400_000)
+    assert.throws(() => oldestOf('2026-13-01'), /since: there is no time 2026-13-01/)
   })
 })

@@ -27,6 +27,8 @@ export type OptionConfig = NonNullable<NonNullable<Parameters<typeof parseArgs>[
 const NAMES = Object.keys(environmentSchema.properties)
 /** Returns the flag of a variable: `--redis-url` for REDIS_URL. */
 export const flagOf = (variable: string): string => `--${variable.toLowerCase().replaceAll('_', '-')}`
+/** Whether a variable is a secret, which has no flag: every user of the machine would see it in the list of processes. */
+export const isSecretFlag = (variable: string): boolean => (SECRETS as readonly string[]).includes(variable)
 const VARIABLES = new Map(NAMES.map((name) => [flagOf(name).slice(2), name]))
 const OPTIONS: OptionConfig = {
   ...Object.fromEntries([...VARIABLES.keys()].map((flag) => [flag, { type: 'string' as const }])),
@@ -73,8 +75,7 @@ function issueOf(name: string, flag: string, value: string | undefined, options:
     const nearest = nearestName(name, Object.keys(options))
     return `unknown flag ${flag}${nearest ? `, did you mean --${nearest}?` : ': `muster start --help` lists all flags'}`
   }
-  const isSecret = (SECRETS as readonly string[]).includes(variable ?? '')
-  if (isSecret || (variable === 'REDIS_URL' && WITH_PASSWORD.test(value ?? ''))) {
+  if (isSecretFlag(variable ?? '') || (variable === 'REDIS_URL' && WITH_PASSWORD.test(value ?? ''))) {
     return `${flag} would show the secret in the list of processes: set ${variable}, or ${flag}-file to the path of a file`
   }
   if (options[name]?.type === 'boolean') return undefined

@@ -1,4 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs'
+import { join, relative } from 'node:path'
 import { parseEnv } from 'node:util'
 import { StartupError } from '../../common/errors.ts'
 import { environmentSchema } from '../environment-schema.ts'
@@ -24,11 +25,13 @@ export interface Sources extends Partial<StartFlags> {
  * Adds to the environment of this process what flags, env files and the config file say. Workers inherit it, and so does the
  * app. Flags are stronger than the environment, the environment is stronger than env files, and these are stronger than the
  * config file. An empty variable counts as unset.
+ * @param folder contains the files that are read when none are named
  * @throws StartupError when a file does not exist or cannot be read; UsageError when two apps are named
  */
 export async function gatherEnvironment(
   { app, variables = {}, envFiles, configFile, settings }: Sources,
-  environment: NodeJS.ProcessEnv = process.env
+  environment: NodeJS.ProcessEnv = process.env,
+  folder = process.cwd()
 ): Promise<Origins> {
   if (app !== undefined && variables.APP !== undefined && app !== variables.APP) {
     throw new UsageError(`one app is served, not two: ${app}, and --app ${variables.APP}`)
@@ -45,8 +48,8 @@ export async function gatherEnvironment(
   }
   add({ values: variables, origin: flagOf }, true)
   if (app !== undefined) add({ values: { APP: app }, origin: () => 'the argument of muster start' }, true)
-  for (const layer of readEnvFiles(envFiles)) add(layer, false)
-  const path = settings ? 'start()' : (configFile ?? findConfigFile(process.cwd()))
+  for (const layer of readEnvFiles(envFiles, folder)) add(layer, false)
+  const path = settings ? 'start()' : (configFile ?? findConfigFile(folder))
   if (path === undefined) return origins
   const { variables: values, service } = settings ?? (await readConfigFile(path))
   add({ values, origin: () => path }, false)
@@ -54,9 +57,10 @@ export async function gatherEnvironment(
   return origins
 }
 
-/** @param files undefined: `.env`, if there is one @returns the strongest first: a later file is stronger than an earlier one */
-function readEnvFiles(files: readonly string[] | undefined): Layer[] {
-  const named = files ?? (existsSync('.env') ? ['.env'] : [])
+/** @param files undefined: `.env` of the folder, if there is one @returns the strongest first: a later file is stronger than an earlier one */
+function readEnvFiles(files: readonly string[] | undefined, folder: string): Layer[] {
+  const file = join(folder, '.env')
+  const named = files ?? (existsSync(file) ? [relative('', file)] : [])
   return named.map((file) => ({ values: readEnvFile(file), origin: () => file })).reverse()
 }
 

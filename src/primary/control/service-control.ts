@@ -20,6 +20,8 @@ export interface ServiceControlOptions {
   journal: JournalFile
   auditLog: JournalFile
   version: string
+  /** Returns the address of the service. */
+  url: () => string
   scheduling: string
   /** The variables in force, without secrets. */
   variables: Readonly<Record<string, unknown>>
@@ -68,6 +70,8 @@ export class ServiceControl implements CommandContext {
       version: this.#options.version,
       host: hostname(),
       pid: process.pid,
+      url: this.#options.url(),
+      folder: process.cwd(),
       uptimeSeconds: Math.round(process.uptime()),
       generation: state.generation,
       desired: state.desired,

@@ -13,10 +13,10 @@ import {
   statSync,
   writeFileSync
 } from 'node:fs'
-import { connect } from 'node:net'
 import { dirname, join } from 'node:path'
 import { StartupError } from '../../common/errors.ts'
 import { readNoFollow, writeNoFollow } from '../../common/no-follow.ts'
+import { socketAnswers } from '../../common/socket-answers.ts'
 
 const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW } = constants
 const ROOT_UID = 0
@@ -32,7 +32,7 @@ export async function claimRunDirectory(runDir: string, adminSocket: string): Pr
   try {
     makeFolder(runDir)
     secureForThisUser(runDir)
-    if (await answers(adminSocket)) {
+    if (await socketAnswers(adminSocket)) {
       const pid = readIfThere(pidFile).trim()
       throw new StartupError(
         `another primary (pid ${pid}) runs on RUN_DIR ${runDir}: end it, or set RUN_DIR to another folder`
@@ -109,15 +109,4 @@ export function sessionSecretFile(runDir: string): string {
 
 function readIfThere(path: string): string {
   return statSync(path, { throwIfNoEntry: false }) ? readNoFollow(path).toString() : ''
-}
-
-function answers(socketPath: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(socketPath)
-    socket.once('connect', () => {
-      socket.destroy()
-      resolve(true)
-    })
-    socket.once('error', () => resolve(false))
-  })
 }

@@ -1,7 +1,7 @@
-import type { JournalEntry } from '../admin/journal-file.ts'
-import type { AdminEvent } from '../ipc/messages.ts'
-import { watchEvents } from './admin-client.ts'
-import { printable } from './format.ts'
+import type { JournalEntry } from '../../admin/journal-file.ts'
+import { printable } from '../../common/text/printable.ts'
+import type { AdminEvent } from '../../ipc/messages.ts'
+import { watchEvents } from '../admin-client.ts'
 
 /** The journal events that are steps of a rollout. */
 const STEPS = new Set(['starts', 'ready', 'drains', 'exited', 'killed', 'cannot boot', 'reload begins'])

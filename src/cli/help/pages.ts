@@ -1,0 +1,20 @@
+import { findCommand } from '../command-line.ts'
+import { commandHelp, help, LOCAL, localHelp, verbsOf } from './help.ts'
+import { devHelp, startHelp, variablesHelp } from './start-help.ts'
+
+const PAGES: Record<string, (word?: string) => string> = {
+  start: () => startHelp(),
+  dev: () => devHelp(),
+  variables: variablesHelp,
+  help: () => help()
+}
+
+/** Returns the help that words name: a command, `variables`, or everything. @throws UsageError for an unknown command */
+export function helpPage([word = '', second]: string[]): string {
+  const page = Object.hasOwn(PAGES, word) ? PAGES[word] : undefined
+  if (page) return page(second)
+  const named = findCommand(second === undefined ? [word] : [word, second])
+  if (named) return commandHelp(named.command)
+  const local = LOCAL.find((command) => verbsOf(command)[0] === word)
+  return local ? localHelp(local) : help()
+}

@@ -1,0 +1,82 @@
+import type { ServiceStatus } from '../../admin/command-context.ts'
+import { printable } from '../../common/text/printable.ts'
+import { formatBytes, formatCount, formatDuration, formatSeconds } from '../../common/text/units.ts'
+import { type Colour, type Column, paint, type Screen, table, valueText, wrap } from './table.ts'
+
+/** The colour of each word of a state. */
+const COLOURS: Record<string, Colour> = {
+  ready: 'green',
+  running: 'green',
+  done: 'green',
+  starting: 'yellow',
+  draining: 'yellow',
+  reloading: 'yellow',
+  stopped: 'yellow',
+  degraded: 'red',
+  failed: 'red'
+}
+const WIDTH = 100
+
+type Worker = ServiceStatus['workers'][number]
+
+/** A worker that has sent no heartbeat yet has fewer values. */
+const ifThere = (value: number | undefined, format: (value: number) => string) =>
+  value === undefined ? undefined : format(value)
+
+const COLUMNS: Column<Worker>[] = [
+  { title: 'slot', show: ({ slot }) => String(slot) },
+  { title: 'pid', show: ({ pid }) => String(pid) },
+  { title: 'status', show: ({ status }) => status, colour: ({ status }) => COLOURS[status] },
+  { title: 'up', show: ({ uptimeSeconds }) => formatSeconds(uptimeSeconds), isQuantity: true },
+  { title: 'gen', show: ({ generation }) => String(generation), isQuantity: true },
+  { title: 'conns', show: ({ connections }) => ifThere(connections, formatCount), isQuantity: true },
+  { title: 'in flight', show: ({ inFlight }) => ifThere(inFlight, formatCount), isQuantity: true },
+  { title: 'requests', show: ({ requests }) => ifThere(requests, formatCount), isQuantity: true },
+  { title: 'loop delay', show: ({ loopDelayMs }) => ifThere(loopDelayMs, formatDuration), isQuantity: true },
+  {
+    title: 'busy',
+    show: ({ utilization }) => ifThere(utilization, (part) => `${Math.round(part * 100)} %`),
+    isQuantity: true
+  },
+  { title: 'memory', show: ({ rssBytes }) => ifThere(rssBytes, formatBytes), isQuantity: true }
+]
+
+/** Formats the status: what is known of the service, its workers in the order of their slots, and the last reload. */
+export function formatStatus(status: ServiceStatus, screen: Screen): string {
+  const { workers, lastReload, restarts } = status
+  const inOrder = workers.toSorted((a, b) => a.slot - b.slot || a.generation - b.generation)
+  const replaced = Object.values(restarts ?? {}).some((count) => count > 0)
+  const lines = [
+    ...headOf(status, screen),
+    '',
+    table(inOrder, COLUMNS, screen).trimEnd(),
+    ...(lastReload || replaced ? [''] : []),
+    ...(lastReload ? describeReload(lastReload, screen) : []),
+    ...(replaced ? [`replaced workers: ${valueText('', restarts)}`] : [])
+  ]
+  return `${lines.join('\n')}\n`
+}
+
+function headOf(status: ServiceStatus, screen: Screen): string[] {
+  const { version, host, pid, url, folder, uptimeSeconds, generation, desired, scheduling, state, workers } = status
+  const ready = new Set(workers.filter((worker) => worker.status === 'ready').map(({ slot }) => slot)).size
+  const facts = [
+    `up ${formatSeconds(uptimeSeconds)}`,
+    `${ready} of ${desired} workers ready`,
+    `generation ${generation}`,
+    `scheduling ${scheduling}`
+  ]
+  return [
+    `muster ${version} · ${paint(screen, COLOURS[state], state)} on ${printable(url)} · pid ${pid} of ${printable(host)}`,
+    facts.join(' · '),
+    `folder ${printable(folder)}`
+  ]
+}
+
+function describeReload(reload: NonNullable<ServiceStatus['lastReload']>, screen: Screen): string[] {
+  const { outcome, generation, durationMs, why } = reload
+  const text = `last reload: ${outcome} in ${formatDuration(durationMs)}, generation ${generation}${why ? `: ${why}` : ''}`
+  return wrap(printable(text), Math.min(screen.width, WIDTH)).map((line, i) =>
+    i === 0 ? line.replace(outcome, paint(screen, COLOURS[outcome], outcome)) : `  ${line}`
+  )
+}
