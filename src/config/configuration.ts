@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { totalmem } from 'node:os'
 import { join, resolve } from 'node:path'
 import { isSocketPath } from '../common/errors.ts'
 import { cacheDirOf } from './compile-cache.ts'
@@ -88,6 +89,10 @@ export function toConfig({ variables, environment, systemd, tls }: Sources) {
       bootMs: variables.BOOT_TIMEOUT,
       canaryMs: variables.CANARY_TIME,
       heartbeatMs: variables.HEARTBEAT_TIMEOUT,
+      lingerMs: variables.LINGER_TIMEOUT,
+      maxLingering: variables.LINGER_MAX_WORKERS,
+      maxLingeringBytes:
+        variables.LINGER_MAX_MEMORY === undefined ? usableMemory() / 4 : variables.LINGER_MAX_MEMORY * 2 ** 20,
       maxPauseMs: variables.RESTART_BACKOFF,
       maxMemoryBytes: variables.MAX_MEMORY * 2 ** 20,
       maxRequests: variables.MAX_REQUESTS,
@@ -97,6 +102,9 @@ export function toConfig({ variables, environment, systemd, tls }: Sources) {
     logFormat: variables.LOG_FORMAT as 'auto' | 'json' | 'pretty'
   }
 }
+
+/** The memory of the machine, or less when this process's cgroup has a limit. In bytes. */
+const usableMemory = () => Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY)
 
 function httpOf(variables: Variables) {
   return {

@@ -184,7 +184,30 @@ export const environmentSchema = {
       description:
         'comma-separated addresses or CIDR ranges without RATE_LIMIT and SIGN_IN_LIMIT; behind a proxy set TRUST_PROXY too'
     }),
-    DRAIN_TIMEOUT: ms(20_000, 1, 'a draining worker cuts the remaining connections after this time'),
+    DRAIN_TIMEOUT: ms(
+      20_000,
+      1,
+      'a stop cuts the remaining connections after this time, a reload cuts those on which no byte moved for this time'
+    ),
+    LINGER_TIMEOUT: ms(
+      3_600_000,
+      1,
+      'a replaced worker with requests that make progress may stay beside its successor for this time, if it is longer than DRAIN_TIMEOUT'
+    ),
+    LINGER_MAX_WORKERS: {
+      type: 'integer',
+      minimum: 0,
+      maximum: 10_000,
+      description:
+        'number of replaced workers that may stay for their requests, of more the oldest ones must end; 0 is off; unset: twice the number of workers'
+    },
+    LINGER_MAX_MEMORY: {
+      type: 'integer',
+      minimum: 0,
+      maximum: 2 ** 31 - 1,
+      description:
+        'resident memory of replaced workers that stay for their requests, in MiB together, with more the oldest ones must end; 0 is off; unset: a quarter of the memory'
+    },
     LAME_DUCK: ms(0, 0, 'time after SIGTERM in which connections are still accepted while /readyz is already 503'),
     BOOT_TIMEOUT: ms(20_000, 1, 'a worker must be ready within this time'),
     CANARY_TIME: ms(

@@ -2,6 +2,7 @@
  * The contract between the primary and its workers: every message that crosses the channel. During a rollout old and new code
  * talk to each other, so fields are only ever added, and the receiver drops messages of an unknown type.
  */
+import type { WaitsFor } from './drain-report.ts'
 import type {
   AdminEvent,
   Broadcast,
@@ -11,7 +12,7 @@ import type {
   CommandAnswer,
   DeliveryReport,
   Diagnostics,
-  DrainStats,
+  DrainReport,
   Heartbeat,
   Metrics,
   Origin,
@@ -64,7 +65,7 @@ export type PrimaryRequests = {
   'collect-metrics': { args: NoArguments; result: Collection }
   'request-counts': { args: NoArguments; result: WorkerRequestCount[] }
   /** The drain has finished. It is a request so that the primary knows the result before it sees the exit. */
-  drained: { args: DrainStats; result: null }
+  drained: { args: DrainReport; result: null }
   /** An admin command. Answered when it is done, however long that takes. */
   command: { args: { name: string; args: object; caller: Caller }; result: CommandAnswer }
   /** The certificate to serve; null without TLS. */
@@ -89,10 +90,15 @@ export type ToWorker =
       type: 'drain'
       /** Transfer idle connections to other workers instead of closing them in order. */
       transfer: boolean
+      /** Cut what is left after this time; with `lingerTimeoutMs`, only what has made no progress for so long. */
       deadlineMs: number
+      /** Cut what is left after this time. */
+      lingerTimeoutMs?: number
       /** The file for a heap snapshot, which the worker writes when it serves no client any more. */
       snapshot?: string
     }
+  /** Cut what is left in `deadlineMs`. The worker drains already. Without `transfer`, no worker takes connections any more. */
+  | { type: 'finish'; transfer: boolean; deadlineMs: number }
   /** The key of TLS session tickets from now on: 48 bytes, in base64. */
   | { type: 'ticket-keys'; keys: string }
   /** An event for the operators who watch through this worker. Sent only while it watches. */
@@ -123,6 +129,8 @@ export type ToPrimary =
   | { type: 'accepted'; id: number; room?: number | undefined }
   /** The number of further connections that the worker has file descriptors for. */
   | { type: 'room'; room: number }
+  /** The draining worker has transferred its idle connections and stays for the others. */
+  | { type: 'settled'; waitsFor: WaitsFor }
   /** An idle connection for another worker; its handle comes with the message. */
   | { type: 'transfer'; id: number; idleMs: number; origin?: Origin }
 
@@ -142,6 +150,7 @@ const NOTIFICATION_SHAPES: { [T in ToPrimary['type']]: Shape<Extract<ToPrimary, 
   counters: { families: 'object' },
   accepted: { id: 'number' },
   room: { room: 'number' },
+  settled: { waitsFor: 'object' },
   transfer: { id: 'number', idleMs: 'number' }
 }
 const REQUEST_SHAPES: { [Name in keyof PrimaryRequests]: Shape<PrimaryRequests[Name]['args']> } = {

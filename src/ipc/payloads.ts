@@ -1,3 +1,4 @@
+import type { Cut, WaitsFor } from './drain-report.ts'
 import type { Family } from './series.ts'
 
 /** A worker as every process may see it. */
@@ -35,6 +36,8 @@ export interface Heartbeat {
   heapBytes: number
   /** The number of further connections that there are file descriptors for; undefined: plenty. */
   room?: number | undefined
+  /** Set while the worker lingers. */
+  waitsFor?: WaitsFor | undefined
 }
 
 /** The number of requests that a worker had received at its last heartbeat. */
@@ -62,6 +65,12 @@ export interface DrainStats {
   lost?: number
   /** Still open: their clients wait for the answer to an admin command, which may have caused this drain. */
   waiting?: number
+}
+
+/** What a worker reports when it has drained. */
+export interface DrainReport extends DrainStats {
+  /** The connections of `cut`, by kind and reason. */
+  cuts?: Cut[]
 }
 
 /** The client's end of a connection. */

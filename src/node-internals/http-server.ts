@@ -72,6 +72,10 @@ export function idleSockets(server: Server, sockets: Iterable<Socket>): Set<obje
   return idle
 }
 
+/** @returns the head that a response has written, as text; empty before. `getHeader` does not know headers given to `writeHead`. */
+export const sentHead = (response: ServerResponse): string =>
+  (response as ServerResponse & { _header?: string | null })._header ?? ''
+
 /** Lets clients close their side of a connection behind a request, as `nc -N` does, and still get the response. */
 export function allowHalfOpen(server: Server): void {
   Object.assign(server, { httpAllowHalfOpen: true })
@@ -89,6 +93,7 @@ export function probeHttpServer(): Record<string, boolean> {
   return {
     'http.ServerResponse#_storeHeader': typeof _storeHeader === 'function',
     'http.ServerResponse#shouldKeepAlive': Object.hasOwn(response, 'shouldKeepAlive'),
+    'http.ServerResponse#_header': '_header' in response,
     'http.Server#httpAllowHalfOpen': 'httpAllowHalfOpen' in server,
     "http.Server listener of 'listening'": server.listenerCount('listening') === 1,
     'http.Server#closeIdleConnections calls socket.destroy': /\.destroy\(/.test(String(server.closeIdleConnections))

@@ -14,6 +14,8 @@ export interface ConnectionHandle {
   /** Bytes given to libuv so far. libuv has `writeQueueSize` of them still; the kernel has the others. */
   readonly bytesWritten: number
   readonly writeQueueSize: number
+  /** The file descriptor; negative once the handle is closed. Undefined on Windows. */
+  readonly fd?: number
   /** A Unix socket has none. Returns 0 or a negative errno. */
   getpeername?(out: { address?: string; port?: number }): number
 }
@@ -77,6 +79,7 @@ export function probeTcpHandle(): Record<string, boolean> {
       'TCP#readStart': 'readStart' in handle,
       'TCP#readStop': 'readStop' in handle,
       'TCP#getpeername': 'getpeername' in handle,
+      'TCP#fd': 'fd' in handle,
       'TCP#bytesWritten': 'bytesWritten' in handle,
       'TCP#writeQueueSize': 'writeQueueSize' in handle
     }

@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from '../common/log.ts'
 import { allowClosing } from '../node-internals/pretended-listening.ts'
+import type { WaitsFor } from '../ipc/drain-report.ts'
 import type { RedisConnection } from '../state/redis/redis-connection.ts'
 import type { SessionSecrets } from '../state/sessions/session-secrets.ts'
 import type { SharedState } from '../state/shared/shared-state.ts'
@@ -49,6 +50,21 @@ export class Shutdown {
     else void this.#run(ORPHAN)
   }
 
+  /** See {@link Drain.limit}. */
+  limit(ms: number): void {
+    this.#drain?.limit(ms)
+  }
+
+  /** Goes on without transfers and with new deadlines, because the service stops. */
+  hurry(options: DrainOptions): void {
+    this.#drain?.hurry(options)
+  }
+
+  /** @returns what this worker waits for; undefined unless it lingers */
+  waitsFor(): WaitsFor | undefined {
+    return this.#drain?.waitsFor()
+  }
+
   /** See {@link Drain.onTransferred}. */
   onTransferred(id: number, lost?: boolean): void {
     this.#drain?.onTransferred(id, lost)
@@ -60,10 +76,11 @@ export class Shutdown {
     this.#drain = drain
     connections.acceptor.stop()
     draining.abort()
-    const [stats] = await Promise.all([drain.run(), shared.ended(options.deadlineMs)])
-    log.info({ connections: stats }, 'drained')
+    const [report] = await Promise.all([drain.run(), shared.ended(options.deadlineMs)])
+    const { cuts, ...stats } = report
+    log.info({ connections: stats, ...(cuts && { cuts }) }, 'drained')
     if (snapshot) await writeHeapSnapshot(snapshot).catch((error: unknown) => log.error({ err: error }, 'no snapshot'))
-    if (process.connected) await channel.request('drained', stats, ANSWER_TIMEOUT_MS).catch(() => {})
+    if (process.connected) await channel.request('drained', report, ANSWER_TIMEOUT_MS).catch(() => {})
     // Clients that wait for the primary still get their answer: it may be about this very worker.
     await drain.allClosed
     await this.#flush()

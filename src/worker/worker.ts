@@ -143,8 +143,9 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
   if (!config.redis.off) state.sessionSecrets.watch()
   await listen(config, connections.acceptor, channel, log)
   await announceListening(app, state.address)
-  startHeartbeat(connections, (heartbeat) => {
-    void channel.notify({ type: 'heartbeat', heartbeat: { ...heartbeat, room: capacity() } })
+  startHeartbeat(connections, (measured) => {
+    const heartbeat = { ...measured, room: capacity(), waitsFor: shutdown.waitsFor() }
+    void channel.notify({ type: 'heartbeat', heartbeat })
     void sendCounters()
   })
   // Without Redis, readiness does not depend on it.
@@ -180,15 +181,21 @@ function shutDownOnRequest(shutdown: Shutdown, config: Config, channel: PrimaryC
   const send: DrainOptions['transfer'] = (id, handle, idleMs, origin) =>
     channel.notify({ type: 'transfer', id, idleMs, ...(origin && { origin }) }, handle)
   channel.on('transferred', ({ id, lost }) => shutdown.onTransferred(id, lost))
-  channel.on('drain', ({ transfer, deadlineMs, snapshot }) => {
+  const fin = { graceMs: config.http.keepAliveMs + 1000, lingerMs: LINGER_MS }
+  channel.on('drain', ({ transfer, deadlineMs, lingerTimeoutMs, snapshot }) => {
     const options: DrainOptions = {
+      ...fin,
       // The keys of a TLS connection exist only in this process.
       transfer: transfer && !config.tls ? send : undefined,
-      graceMs: config.http.keepAliveMs + 1000,
-      lingerMs: LINGER_MS,
-      deadlineMs
+      deadlineMs,
+      lingerTimeoutMs,
+      onSettled: (waitsFor) => void channel.notify({ type: 'settled', waitsFor })
     }
     shutdown.start(options, snapshot)
+  })
+  channel.on('finish', ({ transfer, deadlineMs }) => {
+    if (transfer) shutdown.limit(deadlineMs)
+    else shutdown.hurry({ ...fin, deadlineMs })
   })
   cluster.worker!.on('disconnect', () => {
     log.warn('the primary is gone: finishing what is in flight')

@@ -16,6 +16,10 @@ export const limits: Limits = {
   ...LIMITS,
   bootMs: 1000,
   drainMs: 2000,
+  marginMs: 500,
+  lingerMs: 60_000,
+  maxLingering: undefined,
+  maxLingeringBytes: 0,
   canaryMs: 0,
   heartbeatMs: 0,
   maxMemoryBytes: 0,
@@ -90,8 +94,16 @@ export class Scenario {
       case 'drain': {
         const worker = this.#find(action.id)
         if (worker.status !== 'ready') throw new Error(`worker ${action.id} is to drain, but it is ${worker.status}`)
-        this.#apply({ type: 'drain-sent', id: action.id, recycled: action.recycled })
+        const { id, transfer, recycled } = action
+        this.#apply({ type: 'drain-sent', id, transfer, recycled })
         return `drain #${action.id}${action.transfer ? ', transferring' : ''}`
+      }
+      case 'finish': {
+        const { id, transfer, deadlineMs, cause } = action
+        const worker = this.#find(id)
+        if (worker.status !== 'draining') throw new Error(`worker ${id} is to finish its drain, but it is ${worker.status}`)
+        this.#apply({ type: 'finish-sent', id, transfer, deadlineMs })
+        return `finish #${id} in ${deadlineMs} ms: ${cause}`
       }
       case 'examine': {
         const hung = this.hung.has(action.id)
@@ -137,6 +149,7 @@ export type StepEvent =
   | `snapshot ${number}`
   | `admin request ${number}`
   | `answered ${number}`
+  | `settled ${number}`
   | `drained ${number}`
   | `no process for ${number}`
   | 'release missing'
@@ -196,6 +209,8 @@ export function applyStep(scenario: Scenario, what: StepEvent): string[] {
       return scenario.handle({ type: 'admin-request', id, change: 1 })
     case 'answered':
       return scenario.handle({ type: 'admin-request', id, change: -1 })
+    case 'settled':
+      return scenario.handle({ type: 'settled', id })
     case 'drained':
       return scenario.handle({ type: 'drained', id })
     case 'no':

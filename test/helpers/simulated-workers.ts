@@ -10,6 +10,10 @@ export interface FaultRates {
   hangAtBoot: number
   dieWhenReady: number
   hangInDrain: number
+  /** A draining worker reports that only busy connections are left, and stays for them. */
+  linger: number
+  /** A lingering worker crashes. */
+  dieLingering: number
   /** Heartbeats stop. The worker hangs, or is starved of CPU. */
   fallSilent: number
   /** A heartbeat reports more requests than allowed. */
@@ -24,7 +28,14 @@ export interface SimulationListener {
 
 const HEARTBEAT_MS = 1000
 /** All limits are active, and their deadlines interfere. */
-const LIMITS = { heartbeatMs: 5000, canaryMs: 300, maxRequests: 1000, maxAgeMs: 600_000, slotAttempts: 1e9 }
+const LIMITS = {
+  heartbeatMs: 5000,
+  canaryMs: 300,
+  maxRequests: 1000,
+  maxAgeMs: 600_000,
+  slotAttempts: 1e9,
+  maxLingeringBytes: 300
+}
 
 export const NO_FAULTS: FaultRates = {
   dieAtBoot: 0,
@@ -32,6 +43,8 @@ export const NO_FAULTS: FaultRates = {
   hangAtBoot: 0,
   dieWhenReady: 0,
   hangInDrain: 0,
+  linger: 0,
+  dieLingering: 0,
   fallSilent: 0,
   wearOut: 0
 }
@@ -44,6 +57,8 @@ export class Simulation {
   /** Workers that reported that they cannot boot and have not exited yet. */
   readonly bootFailures = new Set<number>()
   readonly #timers: { at: number; run: () => void }[] = []
+  /** Lingering workers that end only when they are killed. */
+  readonly #late = new Set<number>()
   readonly #killed = new Map<number, string>()
   readonly #listeners: SimulationListener[] = []
 
@@ -91,8 +106,30 @@ export class Simulation {
         this.scenario.handle({ type: 'hang-reported', id: action.id, cause: 'an endless loop' })
       )
     } else if (action.type === 'drain' && !this.random.chance(this.faultRates.hangInDrain)) {
-      this.#later(this.random.between(0, 1500), () => this.#exit(action.id, 'exit code 0'))
+      if (action.transfer && this.random.chance(this.faultRates.linger)) this.#linger(action.id)
+      else this.#later(this.random.between(0, 1500), () => this.#exit(action.id, 'exit code 0'))
+    } else if (action.type === 'finish' && !this.#late.has(action.id)) {
+      this.#later(action.deadlineMs + this.random.between(0, 400), () => this.#exit(action.id, 'exit code 0'))
     }
+  }
+
+  /** Settles, and stays for up to as long as is allowed, or longer. */
+  #linger(id: number): void {
+    const { dieLingering, hangInDrain } = this.faultRates
+    if (this.random.chance(hangInDrain)) this.#late.add(id)
+    this.#later(this.random.between(500, 1500), () => {
+      this.scenario.handle({ type: 'settled', id })
+      const crashes = this.random.chance(dieLingering)
+      this.#later(this.random.between(0, 60_000), () => {
+        if (crashes) this.#exit(id, 'SIGSEGV')
+        else if (!this.#late.has(id)) this.#leave(id)
+      })
+    })
+  }
+
+  #leave(id: number): void {
+    this.scenario.handle({ type: 'drained', id })
+    this.#later(this.random.between(0, 1500), () => this.#exit(id, 'exit code 0'))
   }
 
   #boot(id: number): void {
@@ -117,13 +154,13 @@ export class Simulation {
   #heartbeat(id: number): void {
     const { fallSilent, wearOut } = this.faultRates
     this.#later(HEARTBEAT_MS, () => {
-      if (this.scenario.state.workers.every((worker) => worker.id !== id || worker.status !== 'ready')) return
+      if (this.scenario.state.workers.every((worker) => worker.id !== id || worker.status === 'starting')) return
       if (this.random.chance(fallSilent / 50)) {
         if (this.random.chance(0.5)) this.scenario.hung.add(id)
         return this.#later(this.random.between(0, 20_000), () => this.#heartbeat(id))
       }
       const requests = this.random.chance(wearOut / 50) ? 2000 : 0
-      this.scenario.handle({ type: 'heartbeat', id, requests, rssBytes: 0 })
+      this.scenario.handle({ type: 'heartbeat', id, requests, rssBytes: 100 })
       this.#heartbeat(id)
     })
   }

@@ -2,12 +2,14 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { nextDeadline, plan } from '../../src/primary/policy/plan.ts'
 import type { Action, Worker } from '../../src/primary/policy/types.ts'
-import { isLive, recycleReasonOf, serves } from '../../src/primary/policy/types.ts'
+import { isLive, isWaitedFor, lingers, recycleReasonOf, serves } from '../../src/primary/policy/types.ts'
 import { Random } from '../helpers/random.ts'
 import { NO_FAULTS, Simulation, type SimulationListener } from '../helpers/simulated-workers.ts'
 
 const WALKS = 60
 const STEPS = 1000
+/** A hang report takes up to 1.5 s, a kill 20 ms. */
+const SLACK_MS = 1600
 
 for (let seed = 1; seed <= WALKS; seed++) {
   test(`any order of events keeps the rules, and the service settles (seed ${seed})`, () => walk(seed))
@@ -35,11 +37,16 @@ function walk(seed: number): void {
       check()
     }
     simulation.faultRates = NO_FAULTS
+    if (random.chance(0.3)) {
+      rules.checkStop()
+      return
+    }
     // Longer than every pause and deadline, and a rollout over every slot.
     simulation.run(120_000, check)
     for (let i = 0; rules.isRecycling() && i < 100; i++) simulation.run(1000, check)
     rules.checkSettled()
-    rules.checkStop()
+    const drains = rules.checkStop()
+    assert.equal(drains, scenario.state.desired, 'every worker drains')
   } catch (error) {
     const trace = rules.trace.slice(-30).join('\n')
     throw new Error(`seed ${seed}, step ${steps}: ${(error as Error).message}\nlast actions:\n${trace}`, {
@@ -56,6 +63,8 @@ function randomFaultRates(random: Random) {
     hangAtBoot: sometimes(),
     dieWhenReady: sometimes(),
     hangInDrain: sometimes(),
+    linger: sometimes(),
+    dieLingering: sometimes(),
     fallSilent: sometimes(),
     wearOut: sometimes()
   }
@@ -99,7 +108,8 @@ class Rules implements SimulationListener {
   isRecycling(): boolean {
     const { state, limits, now } = this.#simulation.scenario
     return state.workers.some(
-      (worker) => worker.status !== 'ready' || recycleReasonOf(worker, limits, now) !== undefined
+      (worker) =>
+        (worker.status !== 'ready' && isWaitedFor(worker)) || recycleReasonOf(worker, limits, now) !== undefined
     )
   }
 
@@ -154,6 +164,7 @@ class Rules implements SimulationListener {
     const failures = ['crash', 'oom', 'hang', 'boot-failure', 'boot-timeout'] as const
     const counted = failures.reduce((sum, reason) => sum + state.restarts[reason], 0)
     assert.equal(counted, this.#crashes, 'failures counted')
+    this.#checkLingering()
     this.#checkWake()
   }
 
@@ -188,13 +199,27 @@ class Rules implements SimulationListener {
     assert.equal(state.rollout, undefined, 'the rollout is over')
   }
 
-  checkStop(): void {
+  /** @returns the number of actions on workers at the stop */
+  checkStop(): number {
     const { scenario } = this.#simulation
-    assert.deepEqual(scenario.handle({ type: 'stop' }), [])
+    const wasRolling = scenario.state.rollout !== undefined
+    assert.equal(scenario.handle({ type: 'stop' }).length, wasRolling ? 1 : 0, 'only the rollout ends')
+    const { now } = scenario
     const done = scenario.handle({ type: 'port-closed' })
-    assert.equal(done.length, scenario.state.desired, 'every worker drains')
     while (scenario.state.workers.length > 0) assert.ok(this.#simulation.step(), 'the service never ends')
     assert.equal(this.trace.filter((line) => line.includes('"drained"')).length, 1, 'the service ends once')
+    const took = scenario.now - now
+    assert.ok(took <= scenario.limits.drainMs + SLACK_MS, `the stop took ${took} ms`)
+    return done.length
+  }
+
+  /** More workers than allowed may linger only while the oldest are being ended. */
+  #checkLingering(): void {
+    const { state, limits } = this.#simulation.scenario
+    const unlimited = state.workers.filter((worker) => lingers(worker) && worker.cutAt === undefined)
+    assert.ok(unlimited.length <= 2 * state.desired, `${unlimited.length} workers linger`)
+    const bytes = unlimited.reduce((sum, { rssBytes = 0 }) => sum + rssBytes, 0)
+    assert.ok(bytes <= limits.maxLingeringBytes, `they need ${bytes} bytes`)
   }
 
   #ready(): Worker[] {

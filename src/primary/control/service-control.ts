@@ -10,7 +10,7 @@ import { CommandError } from '../../admin/command-error.ts'
 import type { JournalFile } from '../../admin/journal-file.ts'
 import type { DeliveryReport, Diagnostics, Refusal, WorkerRequests } from '../../ipc/messages.ts'
 import { Profiler } from '../health/profiler.ts'
-import { isAnsweringAdminRequest, liveIn, type State, serves, slotsOf } from '../policy/types.ts'
+import { isWaitedFor, liveIn, type State, serves, slotsOf } from '../policy/types.ts'
 import type { RolloutOutcome } from '../rollout/rollout.ts'
 import type { Supervisor } from '../workers/supervisor.ts'
 import { WorkerQueries } from '../workers/worker-queries.ts'
@@ -194,7 +194,7 @@ function isScaled(now: State, workers: number, before: State): boolean {
   const isExtra = (slot: number) => slot >= workers
   return (
     slotsOf(now).every(isSettled) &&
-    !now.workers.some((worker) => isExtra(worker.slot) && !isAnsweringAdminRequest(worker))
+    !now.workers.some((worker) => isExtra(worker.slot) && isWaitedFor(worker))
   )
 }
 

@@ -30,7 +30,7 @@ export class PrimaryMetrics {
       const counted = [...RELOAD_SECONDS.map((bound) => (seconds <= bound ? 1 : 0)), 1, seconds]
       for (const [i, value] of counted.entries()) this.#reloadSeconds[i]! += value
     })
-    supervisor.pool.on('drained', ({ total: _, ...ended }) => {
+    supervisor.pool.on('drained', ({ total: _, cuts: __, ...ended }) => {
       for (const [end, count] of Object.entries(ended)) this.#drained[end as keyof typeof ended] += count
     })
   }

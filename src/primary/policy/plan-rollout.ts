@@ -1,7 +1,7 @@
 import {
   type Action,
-  isAnsweringAdminRequest,
   isLive,
+  isWaitedFor,
   type Limits,
   liveIn,
   type RecycleReason,
@@ -23,8 +23,8 @@ const ROLLBACK = 'rollback of a failed reload'
 
 /**
  * Plans the replacement of workers. A rollout, its rollback and recycling are the same: a slot has a worker that is outdated.
- * Slots are replaced one after another. The new worker serves before the old one drains, and the old one has exited before
- * the next slot begins.
+ * Slots are replaced one after another. The new worker serves before the old one drains, and the old one has exited or
+ * lingers before the next slot begins.
  */
 export function planReplacements(state: State, limits: Limits, now: number): Action[] {
   const ends: Action[] = state.workers
@@ -57,11 +57,13 @@ export function planRolloutEnd(state: State, limits: Limits): Action[] {
   const { generation, failure } = rollout
   if (failure === undefined) {
     const isBusy = state.workers.some(
-      (worker) => isLeaving(state, worker) || (worker.generation < generation && !isAnsweringAdminRequest(worker))
+      (worker) => isLeaving(state, worker) || (worker.generation < generation && isWaitedFor(worker))
     )
     return isBusy || rolloutCursor(state) !== undefined ? [] : [{ type: 'end-rollout', outcome: 'done', generation }]
   }
-  const remaining = state.workers.filter((worker) => worker.generation === generation && worker.slot < state.desired)
+  const remaining = state.workers.filter(
+    (worker) => worker.generation === generation && worker.slot < state.desired && isWaitedFor(worker)
+  )
   if (remaining.some((worker) => worker.status !== 'ready' || canRollBack(state, worker, limits))) return []
   const slots = remaining.filter(serves).map(({ slot }) => slot)
   const problem = state.releaseMissing ? 'is no longer on disk' : 'does not boot any more'
@@ -119,7 +121,7 @@ const isReplacing = (state: State) =>
   slotsOf(state).some((slot) => liveIn(state, slot).length > 1)
 
 const isLeaving = (state: State, worker: Worker) =>
-  !isAnsweringAdminRequest(worker) && (!isLive(worker) || worker.killed !== undefined || worker.slot >= state.desired)
+  isWaitedFor(worker) && (!isLive(worker) || worker.killed !== undefined || worker.slot >= state.desired)
 
 /** The first slot that does not run the new release yet. */
 const rolloutCursor = (state: State) => slotsOf(state).find((slot) => !isRolledOut(state, slot))

@@ -12,6 +12,7 @@ import {
   isAnsweringAdminRequest,
   isLive,
   type Limits,
+  lingers,
   liveIn,
   maxAgeAt,
   type State,
@@ -32,12 +33,13 @@ export function plan(state: State, limits: Limits, now: number): Action[] {
       ? [
           ...planOverdue(state, limits, now),
           ...planSilent(state, limits, now),
+          ...planLingering(state, limits, now),
           ...planSurplus(state),
           ...planReplacements(state, limits, now),
           ...planRolloutEnd(state, limits),
           ...planFill(state, now)
         ]
-      : [...planOverdue(state, limits, now), ...planStop(state)]
+      : [...planOverdue(state, limits, now), ...planStop(state, limits, now)]
   // There may be several reasons to end one worker: the first one counts.
   return actions.filter((action, i) => !('id' in action) || firstActionOn(actions, action.id) === i)
 }
@@ -48,7 +50,8 @@ export function nextDeadline(state: State, limits: Limits, now: number): number 
     .filter((worker) => !worker.killed)
     .flatMap((worker) => [
       exitDeadline(worker, limits),
-      ...(serves(worker) ? [examineAt(worker, limits), maxAgeAt(worker, limits), worker.since + limits.canaryMs] : [])
+      ...(isWatched(worker) ? [examineAt(worker, limits)] : []),
+      ...(serves(worker) ? [maxAgeAt(worker, limits), worker.since + limits.canaryMs] : [])
     ])
   const pauses = slotsOf(state).map((slot) => state.slots[slot]?.notBefore ?? 0)
   const next = Math.min(...[...deadlines, ...pauses].filter((time) => time > now))
@@ -84,18 +87,50 @@ function planOverdue(state: State, limits: Limits, now: number): Action[] {
 
 function planSilent(state: State, limits: Limits, now: number): Action[] {
   return state.workers
-    .filter((worker) => serves(worker) && !worker.killed && now >= examineAt(worker, limits))
+    .filter((worker) => isWatched(worker) && !worker.killed && now >= examineAt(worker, limits))
     .map(({ id }) => ({ type: 'examine', id }))
 }
 
-function planStop(state: State): Action[] {
+/** Limits the time of the workers that have lingered longest, while more linger or need more memory than allowed. */
+function planLingering(state: State, limits: Limits, now: number): Action[] {
+  const { maxLingering = 2 * state.desired, maxLingeringBytes } = limits
+  const oldestFirst = state.workers
+    .filter((worker) => lingers(worker) && worker.cutAt === undefined)
+    .sort((a, b) => a.since - b.since || a.id - b.id)
+  let count = oldestFirst.length
+  let bytes = oldestFirst.reduce((sum, { rssBytes = 0 }) => sum + rssBytes, 0)
+  const actions: Action[] = []
+  for (const worker of oldestFirst) {
+    const tooMany = maxLingering > 0 && count > maxLingering
+    if (!tooMany && (maxLingeringBytes === 0 || bytes <= maxLingeringBytes)) break
+    const cause = tooMany ? `more than ${maxLingering} workers linger` : 'lingering workers need too much memory'
+    const deadlineMs = Math.max(0, worker.since + limits.drainMs - limits.marginMs - now)
+    actions.push({ type: 'finish', id: worker.id, transfer: true, deadlineMs, cause })
+    count--
+    bytes -= worker.rssBytes ?? 0
+  }
+  return actions
+}
+
+function planStop(state: State, limits: Limits, now: number): Action[] {
   const cause = 'the service stops'
   const rollout: Action[] = state.rollout
     ? [{ type: 'end-rollout', outcome: 'stopped', generation: state.rollout.generation, cause }]
     : []
   if (state.phase === 'lame-duck') return rollout
   if (state.workers.length === 0) return [...rollout, { type: 'exit', code: 'drained', cause: 'every worker has left' }]
-  return [...rollout, ...state.workers.flatMap((worker) => endWorker(worker, cause, false))]
+  return [
+    ...rollout,
+    ...state.workers.flatMap((worker) => [...endWorker(worker, cause, false), ...finishDrain(worker, limits, now, cause)])
+  ]
+}
+
+/** Tells a worker that drains already that no worker takes connections any more, and when the service ends. */
+function finishDrain(worker: Worker, { drainMs, marginMs }: Limits, now: number, cause: string): Action[] {
+  const { id, transfers, drained, killed, lost, cutAt = Number.POSITIVE_INFINITY } = worker
+  if (!transfers || drained || killed || lost) return []
+  const deadlineMs = Math.max(0, Math.min(drainMs - marginMs, cutAt - now))
+  return [{ type: 'finish', id, transfer: false, deadlineMs, cause }]
 }
 
 /** Ends the workers of slots that are no longer wanted. */
@@ -125,8 +160,17 @@ const firstActionOn = (actions: Action[], id: number) =>
 function exitDeadline(worker: Worker, limits: Limits): number {
   if (worker.status === 'ready' || worker.lost || isAnsweringAdminRequest(worker)) return Number.POSITIVE_INFINITY
   if (worker.status === 'starting') return worker.since + limits.bootMs
-  return worker.since + limits.drainMs + (worker.snapshot === undefined ? 0 : limits.snapshotMs)
+  return drainDeadline(worker, limits) + (worker.snapshot === undefined ? 0 : limits.snapshotMs)
 }
+
+function drainDeadline({ since, cutAt, ...worker }: Worker, { drainMs, lingerMs, marginMs }: Limits): number {
+  if (worker.drained) return since + drainMs
+  if (cutAt !== undefined) return cutAt + marginMs
+  return since + (worker.lingers ? Math.max(drainMs, lingerMs + marginMs) : drainMs)
+}
+
+/** Whether the heartbeats of the worker are watched: its event loop has something to do for clients. */
+const isWatched = (worker: Worker) => serves(worker) || lingers(worker)
 
 /** When a worker that stays silent is examined, for the first time or again. */
 function examineAt(worker: Worker, { heartbeatMs, reexamineMs }: Limits): number {

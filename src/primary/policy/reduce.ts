@@ -30,7 +30,7 @@ export function reduce(state: State, event: Event, now: number, limits: Limits):
       return update(
         state,
         event.id,
-        (worker) => worker.status === 'ready' && recordHeartbeat(worker, event, limits, now)
+        (worker) => worker.status !== 'starting' && recordHeartbeat(worker, event, limits, now)
       )
     case 'examined':
       return update(state, event.id, () => ({ examinedAt: now, ...(event.hung && { lost: { reason: 'hang' } }) }))
@@ -74,8 +74,21 @@ export function reduce(state: State, event: Event, now: number, limits: Limits):
         // After the last answer, a drained worker has the time of one drain to exit.
         return { pendingAdminRequests, ...(pendingAdminRequests === 0 && worker.drained && { since: now }) }
       })
+    case 'settled':
+      return update(
+        state,
+        event.id,
+        (worker) => worker.status === 'draining' && !worker.drained && { lingers: true, lastHeartbeatAt: now }
+      )
+    case 'finish-sent':
+      return update(state, event.id, () => ({ transfers: event.transfer, cutAt: now + event.deadlineMs }))
     case 'drained':
-      return update(state, event.id, (worker) => worker.status === 'draining' && { drained: true })
+      return update(
+        state,
+        event.id,
+        // A worker that lingered has the time of one drain to exit.
+        (worker) => worker.status === 'draining' && { drained: true, ...(worker.lingers && { since: now }) }
+      )
     case 'reload':
       if (state.phase !== 'running') return state
       return state.rollout ? { ...state, rolloutRequested: true } : startRollout(state, limits)
@@ -95,11 +108,13 @@ export function reduce(state: State, event: Event, now: number, limits: Limits):
 }
 
 function recordHeartbeat(worker: Worker, sample: HeartbeatSample, limits: Limits, now: number): Partial<Worker> {
+  const { rssBytes } = sample
+  if (worker.status === 'draining') return { lastHeartbeatAt: now, rssBytes }
   const { maxMemoryBytes } = limits
-  const isOver = maxMemoryBytes > 0 && sample.rssBytes > maxMemoryBytes
+  const isOver = maxMemoryBytes > 0 && rssBytes > maxMemoryBytes
   const samplesOverMemory = isOver ? worker.samplesOverMemory + 1 : 0
   const recycle = worker.recycle ?? limitExceeded(worker, samplesOverMemory, sample.requests, limits)
-  return { lastHeartbeatAt: now, samplesOverMemory, ...(recycle && { recycle }) }
+  return { lastHeartbeatAt: now, rssBytes, samplesOverMemory, ...(recycle && { recycle }) }
 }
 
 function limitExceeded(
@@ -116,7 +131,7 @@ function limitExceeded(
 function startDrain(state: State, event: EventOf<'drain-sent'>, now: number, limits: Limits): State {
   const worker = findWorker(state, event.id)
   if (!worker || worker.status === 'draining') return state
-  const next = update(state, event.id, () => ({ status: 'draining', since: now }))
+  const next = update(state, event.id, () => ({ status: 'draining', since: now, transfers: event.transfer }))
   const timing = { stable: now - worker.since >= limits.stableMs, random: 0 }
   return event.recycled ? countFailure(next, worker.slot, event.recycled, timing, now, limits) : next
 }

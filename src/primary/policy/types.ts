@@ -56,6 +56,14 @@ export interface Worker {
   pendingAdminRequests?: number
   /** The worker has drained. It stays only for clients that wait for the answer to an admin command. */
   drained?: true
+  /** The draining worker transfers its connections instead of closing them. */
+  transfers?: boolean
+  /** The draining worker has only busy connections left. It stays until they end, and nothing waits for it. */
+  lingers?: true
+  /** The worker was told to cut at this time what it has left then. */
+  cutAt?: number
+  /** Bytes of resident memory, by the last heartbeat. */
+  rssBytes?: number
 }
 
 /** The failures of one slot. */
@@ -93,8 +101,16 @@ export interface State {
 export interface Limits {
   /** A worker must be ready within this time. */
   bootMs: number
-  /** A draining worker must exit within this time: its own drain deadline plus a margin. */
+  /** A draining worker must exit within this time: DRAIN_TIMEOUT plus {@link Limits.marginMs}. */
   drainMs: number
+  /** Time that a worker needs to report and exit after it has cut its last connection. */
+  marginMs: number
+  /** A lingering worker must exit within this time, from the start of its drain, plus the margin. */
+  lingerMs: number
+  /** Number of workers that may linger. 0: no limit; undefined: twice as many as are wanted. */
+  maxLingering: number | undefined
+  /** Bytes of resident memory of all lingering workers together. 0: no limit. */
+  maxLingeringBytes: number
   /** A ready worker that is silent for this long is examined. 0: never. */
   heartbeatMs: number
   /** Time between two examinations of a silent worker that may only be starved of CPU. */
@@ -132,6 +148,7 @@ export const LIMITS = {
   slotAttempts: 10,
   waitsForReload: false,
   snapshotMs: 120_000,
+  marginMs: 2000,
   memorySamples: 3
 } as const
 
@@ -145,7 +162,11 @@ export interface HeartbeatSample {
 export type Event =
   | { type: 'forked'; id: number; pid: number; slot: number; generation: number; jitter: number }
   | { type: 'ready'; id: number }
-  | { type: 'drain-sent'; id: number; recycled?: RecycleReason | undefined }
+  | { type: 'drain-sent'; id: number; transfer: boolean; recycled?: RecycleReason | undefined }
+  /** A draining worker has only busy connections left. */
+  | { type: 'settled'; id: number }
+  /** A draining worker was told to cut what it has left in `deadlineMs`. */
+  | { type: 'finish-sent'; id: number; transfer: boolean; deadlineMs: number }
   | ({ type: 'heartbeat'; id: number } & HeartbeatSample)
   /** A silent worker was examined. */
   | { type: 'examined'; id: number; hung: boolean }
@@ -174,6 +195,8 @@ export type Event =
 export type Action =
   | { type: 'fork'; slot: number; generation: number; cause: string }
   | { type: 'drain'; id: number; transfer: boolean; cause: string; recycled?: RecycleReason }
+  /** Limits the time of a worker that drains already, and with `transfer: false` ends its transfers. */
+  | { type: 'finish'; id: number; transfer: boolean; deadlineMs: number; cause: string }
   | { type: 'examine'; id: number }
   | { type: 'kill'; id: number; reason: KillReason; cause: string }
   | { type: 'end-rollout'; outcome: 'done' | 'failed' | 'stopped'; generation: number; cause?: string }
@@ -208,6 +231,10 @@ export const serves = (worker: Worker) => worker.status === 'ready' && isLive(wo
 /** Whether the worker stays only to pass on the answer of a command. That may be the command that replaces it: nothing waits for it. */
 export const isAnsweringAdminRequest = (worker: Worker) =>
   worker.drained === true && (worker.pendingAdminRequests ?? 0) > 0
+/** Whether the worker has nothing left to do but what its clients still wait for. */
+export const lingers = ({ lingers, drained, killed, lost }: Worker) => lingers === true && !drained && !killed && !lost
+/** Whether a rollout, a command or another slot waits until the leaving worker has exited. */
+export const isWaitedFor = (worker: Worker) => !worker.lingers && !isAnsweringAdminRequest(worker)
 export const liveIn = (state: State, slot: number) =>
   state.workers.filter((worker) => worker.slot === slot && isLive(worker))
 

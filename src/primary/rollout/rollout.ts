@@ -1,6 +1,7 @@
 import type { JournalEvent } from '../../admin/journal-file.ts'
 import type { Logger } from '../../common/log.ts'
-import type { DrainStats } from '../../ipc/messages.ts'
+import { addCuts, type Cut } from '../../ipc/drain-report.ts'
+import type { DrainReport, DrainStats } from '../../ipc/messages.ts'
 import type { Certificates } from '../listener/certificates.ts'
 import type { ActionOf } from '../policy/types.ts'
 import type { Releases } from './release.ts'
@@ -15,8 +16,10 @@ export interface RolloutOutcome {
   to?: string
   /** Id of the release that served before. */
   from?: string
-  /** What became of the connections of all workers that it replaced. */
+  /** What became of the connections of all workers that it replaced. Workers that linger are added when they end. */
   connections: DrainStats
+  /** The connections that were cut, by kind and reason. */
+  cuts: Cut[]
 }
 
 export interface RolloutOptions {
@@ -32,7 +35,10 @@ export class Rollout {
   #startedAt = 0
   #servingGeneration = 1
   #ids: { from?: string; to?: string } = {}
-  #connections = noConnections()
+  /** The rollout in progress. */
+  #current: Tally | undefined
+  /** The rollouts that replaced lingering workers, by worker. */
+  readonly #ofLingering = new Map<number, Tally>()
 
   constructor(options: RolloutOptions) {
     this.#options = options
@@ -47,7 +53,7 @@ export class Rollout {
     const { releases, journal, log } = this.#options
     this.#startedAt = now
     this.#servingGeneration = serving
-    this.#connections = noConnections()
+    this.#current = noConnections()
     this.#ids = { from: releases.of(serving).id }
     const why = this.#take(generation)
     const fields = { generation, ...this.#ids, ...(why !== undefined && { why }) }
@@ -56,10 +62,19 @@ export class Rollout {
     return why
   }
 
+  /** A worker lingers: what becomes of its connections belongs to the rollout of this moment. */
+  lingers(worker: number): void {
+    if (this.#current) this.#ofLingering.set(worker, this.#current)
+  }
+
   /** Adds the connections of a worker that has left in order. */
-  add(connections: DrainStats): void {
-    const total = this.#connections
+  add(worker: number, { cuts = [], ...connections }: DrainReport): void {
+    const tally = this.#ofLingering.get(worker) ?? this.#current
+    this.#ofLingering.delete(worker)
+    if (!tally) return
+    const { connections: total } = tally
     for (const key of Object.keys(total) as (keyof typeof total)[]) total[key] += connections[key] ?? 0
+    addCuts(tally.cuts, cuts)
   }
 
   end({ outcome, generation, cause }: ActionOf<'end-rollout'>, now: number): RolloutOutcome {
@@ -69,7 +84,9 @@ export class Rollout {
     certificates?.forgetBefore(serving)
     const durationMs = Math.round(now - this.#startedAt)
     const fields = { outcome, generation, durationMs, ...(cause !== undefined && { why: cause }), ...this.#ids }
-    const result: RolloutOutcome = { ...fields, connections: this.#connections }
+    // The outcome shares both objects, so that it shows what lingering workers add later.
+    const result: RolloutOutcome = { ...fields, ...(this.#current ?? noConnections()) }
+    this.#current = undefined
     log[outcome === 'failed' ? 'error' : 'info'](result, `rollout ${outcome}`)
     journal({ event: `reload ${outcome}`, ...fields })
     return result
@@ -92,13 +109,12 @@ export class Rollout {
   }
 }
 
-const noConnections = (): Required<DrainStats> => ({
-  total: 0,
-  handedOver: 0,
-  answered: 0,
-  idle: 0,
-  left: 0,
-  cut: 0,
-  lost: 0,
-  waiting: 0
+interface Tally {
+  connections: Required<DrainStats>
+  cuts: Cut[]
+}
+
+const noConnections = (): Tally => ({
+  connections: { total: 0, handedOver: 0, answered: 0, idle: 0, left: 0, cut: 0, lost: 0, waiting: 0 },
+  cuts: []
 })

@@ -147,7 +147,8 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     const { pool, router } = this
     const { errors, rollout } = this.#options
     pool.on('event', (event) => this.handle(event))
-    pool.on('drained', (stats) => rollout.add(stats))
+    pool.on('settled', (worker) => rollout.lingers(worker))
+    pool.on('drained', (report, worker) => rollout.add(worker, report))
     pool.on('redis', () => errors.survive('listener', () => this.publishView()))
     pool.on('room', () => errors.survive('event', () => router.flush()))
     pool.on('accepted', (connection, worker) => errors.survive('event', () => router.accepted(connection, worker)))
@@ -214,6 +215,9 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
         return
       case 'drain':
         this.pool.drain(action, findWorker(this.#state, action.id)?.snapshot)
+        return
+      case 'finish':
+        this.pool.finish(action)
         return
       case 'examine':
         this.pool.examine(action.id)

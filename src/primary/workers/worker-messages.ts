@@ -4,9 +4,10 @@ import type {
   CertificatePair,
   Collection,
   CommandAnswer,
-  DrainStats,
+  DrainReport,
   WorkerRequestCount
 } from '../../ipc/messages.ts'
+import { parseCuts, parseWaitsFor, type WaitsFor } from '../../ipc/drain-report.ts'
 import { type Family, parseFamilies } from '../../ipc/series.ts'
 import type { TcpHandle, Transfer } from '../listener/routed-connection.ts'
 import type { Event } from '../policy/types.ts'
@@ -21,8 +22,10 @@ export interface WorkerPoolEvents {
   imports: [files: Readonly<Record<string, number>>]
   /** The inspector of a worker is open at this port of 127.0.0.1. */
   inspector: [worker: number, port: number]
+  /** A worker lingers. */
+  settled: [worker: number]
   /** A worker has left in order. */
-  drained: [stats: DrainStats]
+  drained: [stats: DrainReport, worker: number]
   /** A worker has lost Redis, or has it back. */
   redis: []
   /** A worker can take more connections than before. */
@@ -49,7 +52,9 @@ export interface MessageContext {
   readonly services: WorkerServices
   ready(): void
   bootFailed(cause: string): void
-  drained(stats: DrainStats): void
+  /** The worker lingers. */
+  settled(waitsFor: WaitsFor): void
+  drained(stats: DrainReport): void
   unknownMessage(name: string): void
   /** A connection that the worker transferred arrived without its file descriptor. */
   transferLost(): void
@@ -73,7 +78,8 @@ function receiveNotifications(worker: WorkerProcess, context: MessageContext): v
   channel.on('ready', () => context.ready())
   channel.on('boot-failed', ({ why }) => context.bootFailed(why))
   channel.on('heartbeat', ({ heartbeat }) => {
-    worker.recordHeartbeat(heartbeat)
+    const { waitsFor } = heartbeat
+    worker.recordHeartbeat({ ...heartbeat, waitsFor: waitsFor && parseWaitsFor(waitsFor) })
     const { rssBytes, requests } = heartbeat
     context.events.emit('event', { type: 'heartbeat', id, rssBytes, requests })
   })
@@ -88,6 +94,7 @@ function receiveNotifications(worker: WorkerProcess, context: MessageContext): v
     worker.redisUp = up
     context.events.emit('redis')
   })
+  channel.on('settled', ({ waitsFor }) => context.settled(parseWaitsFor(waitsFor)))
   channel.on('imports', ({ files }) => context.events.emit('imports', files))
   channel.on('inspector', ({ port }) => context.events.emit('inspector', id, port))
   channel.on('watch', ({ on }) => context.services.watch(worker, on))
@@ -129,7 +136,7 @@ function answerRequests(worker: WorkerProcess, context: MessageContext): void {
     }
   })
   channel.respond('drained', (stats) => {
-    context.drained(stats)
+    context.drained({ ...stats, cuts: parseCuts(stats.cuts) })
     return null
   })
 }

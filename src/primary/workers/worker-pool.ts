@@ -2,7 +2,8 @@ import { EventEmitter } from 'node:events'
 import type { JournalEvent } from '../../admin/journal-file.ts'
 import { EXIT_CONFIG } from '../../common/errors.ts'
 import type { Logger } from '../../common/log.ts'
-import type { DrainStats, ToWorker, WorkerRequestCount } from '../../ipc/messages.ts'
+import { cutsByCrash, describeCuts, describeWaitsFor, type WaitsFor } from '../../ipc/drain-report.ts'
+import type { DrainReport, ToWorker, WorkerRequestCount } from '../../ipc/messages.ts'
 import { writeHangReport } from '../health/hang-report.ts'
 import type { Certificates } from '../listener/certificates.ts'
 import { RetainedCounters } from '../metrics/retained-counters.ts'
@@ -14,7 +15,7 @@ import { type MessageContext, receiveMessages, type WorkerPoolEvents, type Worke
 import { WorkerProcess, type WorkerProcessListener } from './worker-process.ts'
 
 export interface WorkerPoolOptions {
-  limits: Pick<Limits, 'heartbeatMs'>
+  limits: Pick<Limits, 'heartbeatMs' | 'lingerMs'>
   /** How long a worker may drain, in ms. The policy's own deadline is a little later. */
   drainMs: number
   /** Folder of hang reports. */
@@ -108,13 +109,27 @@ export class WorkerPool extends EventEmitter<WorkerPoolEvents> {
 
   /** Tells the worker to finish its requests and to exit. @param snapshot path of the heap snapshot that it writes before */
   drain({ id, transfer, cause, recycled }: ActionOf<'drain'>, snapshot?: string): void {
-    this.emit('event', { type: 'drain-sent', id, recycled })
+    this.emit('event', { type: 'drain-sent', id, transfer, recycled })
     const worker = this.#workers.get(id)
     if (!worker) return
     worker.status = 'draining'
     this.#record('drains', worker, cause)
-    const deadlineMs = this.#options.drainMs
-    void worker.channel.notify({ type: 'drain', transfer, deadlineMs, ...(snapshot && { snapshot }) })
+    const { drainMs: deadlineMs, limits } = this.#options
+    // Without another worker to take connections, nothing lingers.
+    const linger = transfer && { lingerTimeoutMs: Math.max(deadlineMs, limits.lingerMs) }
+    void worker.channel.notify({ type: 'drain', transfer, deadlineMs, ...linger, ...(snapshot && { snapshot }) })
+  }
+
+  /** Limits the time of a worker that drains already. */
+  finish({ id, transfer, deadlineMs, cause }: ActionOf<'finish'>): void {
+    this.emit('event', { type: 'finish-sent', id, transfer, deadlineMs })
+    const worker = this.#workers.get(id)
+    if (!worker) return
+    if (worker.waitsFor) {
+      this.#log.warn({ ...worker.logFields, why: cause, ms: deadlineMs, ...worker.waitsFor }, 'lingering worker must end')
+    }
+    this.#record('must end', worker, cause)
+    void worker.channel.notify({ type: 'finish', transfer, deadlineMs })
   }
 
   /** Finds out whether a silent worker hangs or is starved of CPU. A hung worker may be killed after its report is written. */
@@ -157,6 +172,7 @@ export class WorkerPool extends EventEmitter<WorkerPoolEvents> {
       certificates: () => certificates?.of(worker.generation),
       ready: () => this.#ready(worker),
       bootFailed: (cause) => this.#bootFailed(worker, cause),
+      settled: (waitsFor) => this.#settled(worker, waitsFor),
       drained: (stats) => this.#drained(worker, stats),
       unknownMessage: (name) => this.#unknownMessage(worker, name),
       // The primary may be out of file descriptors. The connection stays at its worker, and is cut when the drain ends.
@@ -184,11 +200,31 @@ export class WorkerPool extends EventEmitter<WorkerPoolEvents> {
     this.emit('event', { type: 'boot-failed', id: worker.id, cause })
   }
 
-  #drained(worker: WorkerProcess, stats: DrainStats): void {
-    const { total, handedOver, cut } = stats
-    this.#record('drained', worker, `${handedOver} of ${total} connections transferred`, { total, handedOver, cut })
-    this.emit('drained', stats)
+  #settled(worker: WorkerProcess, waitsFor: WaitsFor): void {
+    worker.waitsFor = waitsFor
+    this.#log.info({ ...worker.logFields, ...waitsFor }, 'worker lingers')
+    this.#record('lingers', worker, describeWaitsFor(waitsFor))
+    this.emit('settled', worker.id)
+    this.emit('event', { type: 'settled', id: worker.id })
+  }
+
+  #drained(worker: WorkerProcess, stats: DrainReport): void {
+    worker.waitsFor = undefined
+    const { total, handedOver, cut, cuts = [] } = stats
+    const what = cuts.length > 0 ? `; cut: ${describeCuts(cuts)}` : ''
+    this.#record('drained', worker, `${handedOver} of ${total} connections transferred${what}`, { total, handedOver, cut })
+    if (cut > 0) this.#log.warn({ ...worker.logFields, cut, cuts }, 'connections cut')
+    this.emit('drained', stats, worker.id)
     this.emit('event', { type: 'drained', id: worker.id })
+  }
+
+  /** Counts what a lingering worker has lost that crashed, hung or was killed. */
+  #endLingering(worker: WorkerProcess): void {
+    if (!worker.waitsFor) return
+    const cuts = cutsByCrash(worker.waitsFor)
+    const cut = cuts.reduce((sum, { count }) => sum + count, 0)
+    this.#log.error({ ...worker.logFields, cut, cuts }, 'connections cut')
+    this.emit('drained', { total: cut, handedOver: 0, answered: 0, idle: 0, left: 0, cut, cuts }, worker.id)
   }
 
   #unknownMessage(worker: WorkerProcess, message: string): void {
@@ -209,6 +245,7 @@ export class WorkerPool extends EventEmitter<WorkerPoolEvents> {
     this.#log[expected ? 'info' : 'error']({ ...worker.logFields, why: cause }, 'worker exited')
     this.#record('exited', worker, cause)
     if (pid) this.#options.onPid(pid, false)
+    this.#endLingering(worker)
     this.#services?.watch(worker, false)
     this.#workers.delete(id)
     this.counters.retain(id, slot)

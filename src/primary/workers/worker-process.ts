@@ -1,4 +1,5 @@
 import type { Worker as ClusterWorker } from 'node:cluster'
+import type { WaitsFor } from '../../ipc/drain-report.ts'
 import type { Heartbeat } from '../../ipc/messages.ts'
 import { assessLiveness, type Liveness } from '../health/liveness.ts'
 import { type ProcessStat, readProcessStat } from '../health/process-stat.ts'
@@ -42,6 +43,8 @@ export class WorkerProcess implements RoutingTarget {
   readonly stderr: StderrTail
   status: Status = 'starting'
   redisUp = false
+  /** What a lingering worker waits for, as it reported last. */
+  waitsFor: WaitsFor | undefined
   /** How many more connections the worker can take, as it reported last; undefined: enough. */
   room: number | undefined
   heartbeat: Heartbeat | undefined
@@ -109,7 +112,9 @@ export class WorkerProcess implements RoutingTarget {
 
   recordHeartbeat(heartbeat: Heartbeat): void {
     this.#statAtHeartbeat = readProcessStat(this.pid)
-    this.heartbeat = heartbeat
+    const { waitsFor, ...measured } = heartbeat
+    this.heartbeat = measured
+    if (waitsFor) this.waitsFor = waitsFor
     this.room = heartbeat.room
     this.heartbeatAt = performance.now()
   }

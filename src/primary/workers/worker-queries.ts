@@ -1,7 +1,7 @@
 import { ackOf } from '../../admin/command.ts'
 import { CommandError } from '../../admin/command-error.ts'
 import type { Ack, DeliveryReport } from '../../ipc/messages.ts'
-import { isAnsweringAdminRequest, liveIn, type State, serves, slotsOf } from '../policy/types.ts'
+import { isAnsweringAdminRequest, isWaitedFor, liveIn, type State, serves, slotsOf, type Worker } from '../policy/types.ts'
 import { firstToAnswer, PING_MS, type WorkerPeer } from './broadcast-to-workers.ts'
 import type { Supervisor } from './supervisor.ts'
 
@@ -73,14 +73,17 @@ export class WorkerQueries {
   }
 
   /**
-   * Replaces a worker. Resolves when the new one serves and the old one has exited.
-   * @param snapshot path of a heap snapshot that the old one writes before it exits
+   * Replaces a worker. Resolves when the new one serves and the old one has exited or lingers.
+   * @param snapshot path of a heap snapshot that the old one writes before it exits, which is then waited for
    * @returns the new worker
    */
   async replace({ id, slot }: { id: number; slot: number }, snapshot?: string): Promise<Ack> {
     this.#supervisor.handle({ type: 'recycle', id, ...(snapshot && { snapshot }) })
     await this.until(({ workers, phase }) => {
-      return phase !== 'running' || !workers.some((worker) => worker.id === id && !isAnsweringAdminRequest(worker))
+      const old = workers.find((worker) => worker.id === id)
+      // The snapshot is written when the last client has left.
+      const blocks = snapshot === undefined ? isWaitedFor : (worker: Worker) => !isAnsweringAdminRequest(worker)
+      return phase !== 'running' || !old || !blocks(old)
     })
     const next = liveIn(this.#supervisor.state, slot).find(serves)
     if (!next) throw new CommandError(`slot ${slot}: its worker has left, and none serves in its place`, 500)

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import type { Cut } from '../../ipc/drain-report.ts'
 import type { Origin } from '../../ipc/messages.ts'
 import { handleOf, startReading, stopReading } from '../../node-internals/tcp-handle.ts'
 import type { SlowClientLimits } from './send-progress.ts'
@@ -38,6 +39,8 @@ export interface Connection {
   leaving: boolean
   /** How it ended, for the statistics of a drain; `left` means that the client closed it. */
   end: 'handedOver' | 'answered' | 'idle' | 'left' | 'cut' | 'lost'
+  /** Set when it was cut. */
+  cut: Pick<Cut, 'kind' | 'reason'> | undefined
 }
 
 /** The HTTP/2 session of a connection. */
@@ -92,7 +95,8 @@ export const createConnection = (socket: Socket, origin: Origin | undefined): Co
   http2: undefined,
   paused: false,
   leaving: false,
-  end: 'left'
+  end: 'left',
+  cut: undefined
 })
 
 /** @returns the last request received that is not answered; only its response may say `Connection: close` */

@@ -1,5 +1,8 @@
-import type { DrainStats, Origin } from '../../ipc/messages.ts'
+import { addCuts, type Cut, type CutReason, type WaitsFor } from '../../ipc/drain-report.ts'
+import type { DrainReport, Origin } from '../../ipc/messages.ts'
 import { handleOf } from '../../node-internals/tcp-handle.ts'
+import { CutTimer, type DrainDeadlines } from '../lingering/deadlines.ts'
+import { countRemaining, markCut } from '../lingering/remaining.ts'
 import {
   type Connection,
   type ConnectionObserver,
@@ -11,7 +14,7 @@ import {
 import type { ConnectionRegistry } from './connection-registry.ts'
 import type { Connections } from './connections.ts'
 
-export interface DrainOptions {
+export interface DrainOptions extends DrainDeadlines {
   /**
    * Sends an idle connection to the primary for another worker; resolves to false when that failed. Undefined: no worker can
    * take connections, and they are closed in order.
@@ -21,8 +24,8 @@ export interface DrainOptions {
   graceMs: number
   /** How long to read on after FIN, in ms, so that late bytes cause no reset. */
   lingerMs: number
-  /** When connections that are left are destroyed, in ms after the start. */
-  deadlineMs: number
+  /** Called once when the worker lingers: it has transferred what can be transferred, and only clients keep it. */
+  onSettled?: (waitsFor: WaitsFor) => void
 }
 
 /**
@@ -31,6 +34,8 @@ export interface DrainOptions {
  */
 const MAX_IN_TRANSFER = 64
 const CHECK_INTERVAL_MS = 50
+/** A drain that ends within this time is one without lingering: most requests are short. */
+const SETTLE_MS = 500
 /** This many connections are checked in about 10 µs, so every response may trigger a check. */
 const CHEAP_CHECK_CONNECTIONS = 256
 
@@ -45,8 +50,10 @@ export class Drain implements ConnectionObserver {
   readonly #connections: Connections
   readonly #registry: ConnectionRegistry
   #options: DrainOptions
-  #deadline: NodeJS.Timeout | undefined
-  readonly #startedAt = performance.now()
+  readonly #cutTimer: CutTimer
+  readonly #cuts: Cut[] = []
+  #startedAt = performance.now()
+  #settled = false
   readonly #stats = { total: 0, handedOver: 0, answered: 0, idle: 0, left: 0, cut: 0, lost: 0 }
   readonly #drained: Promise<void>
   #resolveDrained!: () => void
@@ -62,6 +69,10 @@ export class Drain implements ConnectionObserver {
     this.#connections = connections
     this.#registry = connections.registry
     this.#options = options
+    this.#cutTimer = new CutTimer(
+      () => this.#left(),
+      (cut, reason) => this.#cut(cut, reason)
+    )
     this.#drained = new Promise((resolve) => {
       this.#resolveDrained = resolve
     })
@@ -71,19 +82,30 @@ export class Drain implements ConnectionObserver {
   }
 
   /** Resolves when no connection is left except those that wait for an admin command, which may outlast the deadline. */
-  async run(): Promise<DrainStats> {
+  async run(): Promise<DrainReport> {
     this.#stats.total = this.#registry.all.size
     this.#registry.observer = this
     if (this.#options.transfer) this.#connections.requests.keepsPaused = true
     else this.#connections.announceClose()
     // Connections that become idle are seen at once. The interval is for those whose grace period ends.
     const interval = setInterval(() => this.#planCheck(), CHECK_INTERVAL_MS)
-    this.#deadline = setTimeout(() => this.#cut(), this.#options.deadlineMs)
+    this.#cutTimer.start(this.#options)
     this.#planCheck()
     void this.allClosed.then(() => clearInterval(interval))
     await this.#drained
-    clearTimeout(this.#deadline)
-    return { ...this.#stats, waiting: this.#registry.all.size }
+    this.#cutTimer.stop()
+    const cuts = this.#cuts.length > 0 && { cuts: this.#cuts }
+    return { ...this.#stats, waiting: this.#registry.all.size, ...cuts }
+  }
+
+  /** @returns what the worker waits for; undefined until it lingers */
+  waitsFor(): WaitsFor | undefined {
+    return this.#settled ? countRemaining(this.#left()) : undefined
+  }
+
+  /** Cuts what is left in `ms`, because too many workers linger. */
+  limit(ms: number): void {
+    this.#cutTimer.cutAllIn(ms, 'linger-limit')
   }
 
   /** To be called when another worker has accepted a connection, or with `lost` when no worker could. */
@@ -97,14 +119,14 @@ export class Drain implements ConnectionObserver {
     this.#transferCandidates()
   }
 
-  /** Continues without transfers and with less time, because the primary is gone. */
+  /** Continues without transfers and with less time, because the service stops or the primary is gone. */
   hurry(options: DrainOptions): void {
     this.#options = options
+    this.#startedAt = performance.now()
     this.#connections.requests.keepsPaused = false
     for (const connection of this.#registry.all) if (!connection.leaving) resumeReading(connection)
     this.#connections.announceClose()
-    clearTimeout(this.#deadline)
-    this.#deadline = setTimeout(() => this.#cut(), options.deadlineMs)
+    this.#cutTimer.start(options)
   }
 
   onOpened(): void {
@@ -126,6 +148,7 @@ export class Drain implements ConnectionObserver {
 
   onClosed(connection: Connection): void {
     this.#stats[connection.end]++
+    if (connection.cut) addCuts(this.#cuts, [{ ...connection.cut, count: 1 }])
     if (this.#isDrained()) this.#planCheck()
   }
 
@@ -147,9 +170,20 @@ export class Drain implements ConnectionObserver {
         this.#candidates = idle.map((connection) => ({ connection, bytesRead: connection.socket.bytesRead }))
       }
       this.#transferCandidates()
+      if (this.#candidates.length === 0 && this.#inTransfer.size === 0) this.#settle()
     } else if (performance.now() - this.#startedAt >= this.#options.graceMs) {
       for (const connection of this.#connections.idle()) this.#end(connection)
     }
+    // Nothing can be transferred, so nothing is waited for.
+    if (!this.#options.transfer) this.#settle()
+  }
+
+  #settle(): void {
+    const { lingerTimeoutMs, onSettled } = this.#options
+    const isLingering = lingerTimeoutMs !== undefined && performance.now() - this.#startedAt >= SETTLE_MS
+    if (!isLingering || this.#settled || this.#isDrained()) return
+    this.#settled = true
+    onSettled?.(countRemaining(this.#left()))
   }
 
   /** Connections that wait for their PROXY header count as open: each gets its header, or closes. */
@@ -198,11 +232,16 @@ export class Drain implements ConnectionObserver {
     socket.once('close', () => clearTimeout(linger))
   }
 
-  #cut(): void {
-    for (const socket of this.#registry.awaitingProxyHeader) socket.destroy()
-    for (const connection of this.#registry.all) {
-      if (this.#registry.awaitingAdminResponse.has(connection)) continue
-      if (connection.end === 'left') connection.end = 'cut'
+  /** The connections that the drain waits for. */
+  #left(): Connection[] {
+    const { all, awaitingAdminResponse } = this.#registry
+    return [...all].filter((connection) => !awaitingAdminResponse.has(connection))
+  }
+
+  #cut(connections: Connection[], reason: CutReason): void {
+    if (reason !== 'stalled') for (const socket of this.#registry.awaitingProxyHeader) socket.destroy()
+    for (const connection of connections) {
+      if (connection.end === 'left') markCut(connection, reason)
       connection.socket.destroy()
     }
   }

@@ -1,5 +1,6 @@
 import { routeTimeLeft } from '../../http/plugins/limits/request-timeout.ts'
 import { handleOf } from '../../node-internals/tcp-handle.ts'
+import { markCut } from '../lingering/remaining.ts'
 import { type Connection, incompleteRequestOf, KEEP_ALIVE_BUFFER_MS } from './connection.ts'
 import { SendProgress, type SlowClientLimits } from './send-progress.ts'
 import { afterPendingInput } from './timeouts.ts'
@@ -63,6 +64,6 @@ export function cutSlowClients(
 
 /** Resets the connection. After a FIN, data that the client does not take would stay in the kernel for minutes. */
 function cut(connection: Connection): void {
-  connection.end = 'cut'
+  markCut(connection, 'slow')
   connection.raw.resetAndDestroy()
 }
