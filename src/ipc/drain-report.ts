@@ -11,7 +11,15 @@ export const CONNECTION_KINDS = ['upload', 'download', 'request', 'stream', 'soc
 export type ConnectionKind = (typeof CONNECTION_KINDS)[number]
 
 /** Why a draining worker cut a connection. */
-export const CUT_REASONS = ['stalled', 'deadline', 'linger-timeout', 'linger-limit', 'slow', 'no-answer', 'crash'] as const
+export const CUT_REASONS = [
+  'stalled',
+  'deadline',
+  'linger-timeout',
+  'linger-limit',
+  'slow',
+  'no-answer',
+  'crash'
+] as const
 /**
  * - `stalled`: no byte moved for DRAIN_TIMEOUT;
  * - `deadline`: DRAIN_TIMEOUT after a stop, or for what must end by then;

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from '../common/log.ts'
-import { allowClosing } from '../node-internals/pretended-listening.ts'
 import type { WaitsFor } from '../ipc/drain-report.ts'
+import { allowClosing } from '../node-internals/pretended-listening.ts'
 import type { RedisConnection } from '../state/redis/redis-connection.ts'
 import type { SessionSecrets } from '../state/sessions/session-secrets.ts'
 import type { SharedState } from '../state/shared/shared-state.ts'

@@ -101,7 +101,8 @@ export class Scenario {
       case 'finish': {
         const { id, transfer, deadlineMs, cause } = action
         const worker = this.#find(id)
-        if (worker.status !== 'draining') throw new Error(`worker ${id} is to finish its drain, but it is ${worker.status}`)
+        if (worker.status !== 'draining')
+          throw new Error(`worker ${id} is to finish its drain, but it is ${worker.status}`)
         this.#apply({ type: 'finish-sent', id, transfer, deadlineMs })
         return `finish #${id} in ${deadlineMs} ms: ${cause}`
       }

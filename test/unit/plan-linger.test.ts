@@ -210,12 +210,7 @@ describeScenarios({
         ['settled 2', 'finish #1 in 1500 ms: more than 1 workers linger', 'rollout 3 done'],
         ['700 ms pass'],
         ['stop'],
-        [
-          'port closed',
-          'finish #1 in 800 ms: the service stops',
-          'finish #2 in 1500 ms: the service stops',
-          'drain #3'
-        ]
+        ['port closed', 'finish #1 in 800 ms: the service stops', 'finish #2 in 1500 ms: the service stops', 'drain #3']
       ]
     }
   }

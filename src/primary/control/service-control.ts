@@ -192,10 +192,7 @@ function isScaled(now: State, workers: number, before: State): boolean {
   const failuresOf = (state: State, slot: number) => state.slots[slot]?.failures ?? 0
   const isSettled = (slot: number) => liveIn(now, slot).some(serves) || failuresOf(now, slot) > failuresOf(before, slot)
   const isExtra = (slot: number) => slot >= workers
-  return (
-    slotsOf(now).every(isSettled) &&
-    !now.workers.some((worker) => isExtra(worker.slot) && isWaitedFor(worker))
-  )
+  return slotsOf(now).every(isSettled) && !now.workers.some((worker) => isExtra(worker.slot) && isWaitedFor(worker))
 }
 
 const isRefusal = (answer: unknown): answer is Refusal =>

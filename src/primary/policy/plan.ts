@@ -121,7 +121,10 @@ function planStop(state: State, limits: Limits, now: number): Action[] {
   if (state.workers.length === 0) return [...rollout, { type: 'exit', code: 'drained', cause: 'every worker has left' }]
   return [
     ...rollout,
-    ...state.workers.flatMap((worker) => [...endWorker(worker, cause, false), ...finishDrain(worker, limits, now, cause)])
+    ...state.workers.flatMap((worker) => [
+      ...endWorker(worker, cause, false),
+      ...finishDrain(worker, limits, now, cause)
+    ])
   ]
 }
 

@@ -1,4 +1,5 @@
 import type { EventEmitter } from 'node:events'
+import { parseCuts, parseWaitsFor, type WaitsFor } from '../../ipc/drain-report.ts'
 import type {
   Caller,
   CertificatePair,
@@ -7,7 +8,6 @@ import type {
   DrainReport,
   WorkerRequestCount
 } from '../../ipc/messages.ts'
-import { parseCuts, parseWaitsFor, type WaitsFor } from '../../ipc/drain-report.ts'
 import { type Family, parseFamilies } from '../../ipc/series.ts'
 import type { TcpHandle, Transfer } from '../listener/routed-connection.ts'
 import type { Event } from '../policy/types.ts'

@@ -126,7 +126,10 @@ export class WorkerPool extends EventEmitter<WorkerPoolEvents> {
     const worker = this.#workers.get(id)
     if (!worker) return
     if (worker.waitsFor) {
-      this.#log.warn({ ...worker.logFields, why: cause, ms: deadlineMs, ...worker.waitsFor }, 'lingering worker must end')
+      this.#log.warn(
+        { ...worker.logFields, why: cause, ms: deadlineMs, ...worker.waitsFor },
+        'lingering worker must end'
+      )
     }
     this.#record('must end', worker, cause)
     void worker.channel.notify({ type: 'finish', transfer, deadlineMs })
@@ -212,7 +215,11 @@ export class WorkerPool extends EventEmitter<WorkerPoolEvents> {
     worker.waitsFor = undefined
     const { total, handedOver, cut, cuts = [] } = stats
     const what = cuts.length > 0 ? `; cut: ${describeCuts(cuts)}` : ''
-    this.#record('drained', worker, `${handedOver} of ${total} connections transferred${what}`, { total, handedOver, cut })
+    this.#record('drained', worker, `${handedOver} of ${total} connections transferred${what}`, {
+      total,
+      handedOver,
+      cut
+    })
     if (cut > 0) this.#log.warn({ ...worker.logFields, cut, cuts }, 'connections cut')
     this.emit('drained', stats, worker.id)
     this.emit('event', { type: 'drained', id: worker.id })

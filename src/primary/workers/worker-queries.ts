@@ -1,7 +1,15 @@
 import { ackOf } from '../../admin/command.ts'
 import { CommandError } from '../../admin/command-error.ts'
 import type { Ack, DeliveryReport } from '../../ipc/messages.ts'
-import { isAnsweringAdminRequest, isWaitedFor, liveIn, type State, serves, slotsOf, type Worker } from '../policy/types.ts'
+import {
+  isAnsweringAdminRequest,
+  isWaitedFor,
+  liveIn,
+  type State,
+  serves,
+  slotsOf,
+  type Worker
+} from '../policy/types.ts'
 import { firstToAnswer, PING_MS, type WorkerPeer } from './broadcast-to-workers.ts'
 import type { Supervisor } from './supervisor.ts'
 

@@ -30,7 +30,10 @@ export class CutTimer {
   }
 
   start({ deadlineMs, lingerTimeoutMs }: DrainDeadlines): void {
-    if (lingerTimeoutMs === undefined) return this.cutAllIn(deadlineMs, 'deadline')
+    if (lingerTimeoutMs === undefined) {
+      this.cutAllIn(deadlineMs, 'deadline')
+      return
+    }
     this.cutAllIn(lingerTimeoutMs, 'linger-timeout')
     const detector = new StallDetector(deadlineMs)
     const interval = Math.min(MAX_CHECK_INTERVAL_MS, deadlineMs / CHECKS_PER_DEADLINE)
