@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { statSync } from 'node:fs'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { StartupError } from '../../common/errors.ts'
 
@@ -13,6 +14,9 @@ const FIND_PLACE_TIMEOUT_MS = 5000
  */
 export async function importApp(path: string): Promise<Record<string, unknown>> {
   const url = pathToFileURL(path)
+  // nodejs/node#51142: while the last file that was examined is a pipe or a socket, as the log often is, Node does not follow
+  // symbolic links to packages, and then imports CommonJS as an empty object. pnpm and `npm link` make such links.
+  statSync(path)
   try {
     return (await import(url.href)) as Record<string, unknown>
   } catch (error) {
