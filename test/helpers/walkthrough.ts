@@ -8,8 +8,8 @@ import { type Block, blocksOf, commandsOf, ROOT } from './documents.ts'
 import { startRedis } from './redis.ts'
 import { CLI, cleanEnvironment, type Service, START, startService, temporaryFolder } from './service.ts'
 
-const STARTS = /^((?:[A-Z_]+=\S+ )*)npx muster (?:start|dev)\b(.*)$/
-const packages = readdirSync(join(ROOT, 'node_modules'))
+const STARTS = /^((?:[A-Z_]+=\S+ )*)npx muster (start|dev)\b(.*)$/
+const PACKAGES = readdirSync(join(ROOT, 'node_modules'))
 const INSTALLS = /^npm install (?:-D |--save-dev )?(.*)$/
 
 export interface WalkthroughOptions {
@@ -36,7 +36,7 @@ export class Walkthrough {
     this.folder = temporaryFolder(t)
     for (const name of ['examples', 'README.md']) symlinkSync(join(ROOT, name), join(this.folder, name))
     mkdirSync(join(this.folder, 'node_modules'))
-    for (const name of packages) symlinkSync(join(ROOT, 'node_modules', name), join(this.folder, 'node_modules', name))
+    for (const name of PACKAGES) symlinkSync(join(ROOT, 'node_modules', name), join(this.folder, 'node_modules', name))
     symlinkSync(ROOT, join(this.folder, 'node_modules', 'muster-serve'))
     mkdirSync(join(this.folder, '.bin'))
     const npx = `#!/bin/sh\ntest "$1" = muster && shift && exec "${process.execPath}" "${CLI}" "$@"\n`
@@ -88,21 +88,22 @@ export class Walkthrough {
   }
 
   async #command(command: string): Promise<void> {
-    const [, settings = '', start] = STARTS.exec(command) ?? []
+    const [, settings = '', start, rest = ''] = STARTS.exec(command) ?? []
     const [, packages] = INSTALLS.exec(command) ?? []
-    if (start !== undefined) await this.#start(settings, start)
+    if (start !== undefined) await this.#start(settings, `${start}${rest}`)
     else if (packages !== undefined) this.#installed(packages.split(' '))
     else this.#output += `${(await this.run(command)).trimEnd()}\n`
   }
 
-  async #start(settings: string, rest: string): Promise<void> {
+  async #start(settings: string, command: string): Promise<void> {
     const { url } = await startRedis(this.#t)
     const own = Object.fromEntries([...settings.matchAll(/([A-Z_]+)=(\S+) /g)].map(([, name, value]) => [name, value]))
     this.#service = await startService(this.#t, {
       launcher: `env -C '${this.folder}'`,
-      command: START.replace(/start$/, `start${rest}`),
+      command: START.replace(/start$/, command),
       env: { REDIS_URL: url, APP: '', ...own, ...this.#options.env },
-      ...(this.#options.workers !== undefined && { workers: this.#options.workers })
+      // `muster dev` runs one worker, whatever the variables say.
+      workers: command.startsWith('dev') ? 1 : (this.#options.workers ?? 2)
     })
   }
 
@@ -112,7 +113,8 @@ export class Walkthrough {
   }
 
   #installed(names: string[]): void {
-    const absent = names.filter((name) => !existsSync(join(this.folder, 'node_modules', name)))
+    // A name may have a version: connect-redis@8.
+    const absent = names.map((name) => name.replace(/(.)@.*/, '$1')).filter((name) => !existsSync(join(this.folder, 'node_modules', name)))
     assert.deepEqual(absent, [], 'no packages of the checkout')
   }
 }
