@@ -114,7 +114,9 @@ export class Walkthrough {
 
   #installed(names: string[]): void {
     // A name may have a version: connect-redis@8.
-    const absent = names.map((name) => name.replace(/(.)@.*/, '$1')).filter((name) => !existsSync(join(this.folder, 'node_modules', name)))
+    const absent = names
+      .map((name) => name.replace(/(.)@.*/, '$1'))
+      .filter((name) => !existsSync(join(this.folder, 'node_modules', name)))
     assert.deepEqual(absent, [], 'no packages of the checkout')
   }
 }
