@@ -2,7 +2,7 @@
  * Public face of the package: everything that an app may import. Importing it also types what the app gets from the service:
  * `app.shared`, `app.sessions`, `app.redis`, `app.metrics`, `app.worker`, `app.cluster()`, `app.workerRequestCounts()`,
  * `app.draining`, `app.signInLimit`, and the options of a route in `config` (`session`, `quiet`, `bypassLimits`, `crossSite`,
- * `port`, `rateLimit`, `requestTimeout`). docs/reference/route-api.md describes them.
+ * `port`, `rateLimit`, `requestTimeout`). docs/reference/app-api.md describes them.
  */
 
 export { HttpError } from './common/errors.ts'

@@ -10,7 +10,7 @@ export const connections: Case[] = [
   {
     name: 'websocket',
     packages: ['@fastify/websocket'],
-    note: 'in a reload or a stop, an open WebSocket stays with its old worker until DRAIN_TIMEOUT and is then cut, so clients must reconnect; [`app.draining`](reference/route-api.md) tells the app to close it earlier',
+    note: 'in a reload or a stop, an open WebSocket stays with its old worker until DRAIN_TIMEOUT and is then cut, so clients must reconnect; [`app.draining`](reference/app-api.md) tells the app to close it earlier',
     check: ({ url }) => echo(url, '/echo')
   },
   {
