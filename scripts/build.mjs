@@ -1,5 +1,5 @@
-// Compiles src, test and bench into dist and copies the files of the pages. Does nothing while dist is current: dist/.stamp holds
-// a hash of everything that the outputs depend on. A folder without sources, such as a production image, needs no compiler.
+// Compiles src, test and bench into dist and copies the files of pages and templates. Does nothing while dist is current:
+// dist/.stamp holds a hash of everything that the outputs depend on. A folder without sources, such as a production image, needs no compiler.
 // With --if-possible, a compiler that is not installed is no error.
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -9,7 +9,8 @@ import { join } from 'node:path'
 const FOLDERS = ['src', 'test', 'bench']
 /** Folders below test that are not compiled: apps that run as they are, and their packages. */
 const NOT_COMPILED = ['test/compat/apps', 'test/compat/node_modules']
-const PAGES = ['src/routes/page', 'src/http/pages/console']
+/** Folders that are copied as they are. */
+const ASSETS = ['src/routes/page', 'src/http/pages/console', 'src/cli/init/templates']
 const STAMP = 'dist/.stamp'
 /** What tsc remembers for the next run. It does not notice missing outputs, so they need a compilation without it. */
 const BUILD_INFO = 'dist/.tsbuildinfo'
@@ -38,7 +39,7 @@ for (const file of FOLDERS.map((folder) => join('dist', folder))
   const source = file.replace(/\.map$/, '').replace(/\.d\.ts$/, '.js')
   if (source.endsWith('.js') && !outputs.has(source) && !isAsset(source)) rmSync(file)
 }
-for (const page of PAGES) cpSync(page, join('dist', page), { recursive: true })
+for (const folder of ASSETS) cpSync(folder, join('dist', folder), { recursive: true })
 chmodSync('dist/src/cli/muster.js', 0o755)
 writeFileSync(STAMP, stamp)
 
@@ -57,7 +58,7 @@ function isCompiled(file) {
 }
 
 function isAsset(file) {
-  return PAGES.some((page) => file.includes(page))
+  return ASSETS.some((folder) => file.includes(folder))
 }
 
 function hashOf(files) {

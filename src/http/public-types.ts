@@ -71,6 +71,13 @@ declare module 'fastify' {
     signInLimit: { max: number; allowList: (request: FastifyRequest) => boolean } | false
   }
 
+  interface Session {
+    /** When the session was first stored, in ms since 1970 by Redis' clock. Read-only: what a handler writes there is ignored. */
+    createdAt?: number
+    /** The user who signed in. */
+    name?: string
+  }
+
   interface FastifyContextConfig {
     /** False: the route has no session, sets no cookie and sends no session command to Redis. */
     session?: false

@@ -1,48 +1,14 @@
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
 import { existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type TestContext, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
+import { test } from 'node:test'
 import { once } from '../helpers/http.ts'
+import { install, pack, ROOT, run } from '../helpers/package.ts'
 import { startRedis } from '../helpers/redis.ts'
-import { cleanEnvironment, startService, temporaryFolder } from '../helpers/service.ts'
+import { startService } from '../helpers/service.ts'
 import '../helpers/uncounted.ts'
 
-const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
 const MIB = 2 ** 20
-const NPM_ENV = { npm_config_audit: 'false', npm_config_fund: 'false', npm_config_update_notifier: 'false' }
-
-const run = (cwd: string, command: string, ...args: string[]) =>
-  promisify(execFile)(command, args, { cwd, env: { ...cleanEnvironment(), ...NPM_ENV }, maxBuffer: 64 * MIB })
-
-interface Packed {
-  filename: string
-  size: number
-  unpackedSize: number
-  files: { path: string }[]
-}
-
-/** Packs a copy of the project, because packing compiles from scratch. */
-async function pack(t: TestContext): Promise<Packed & { file: string }> {
-  const copy = temporaryFolder(t)
-  await run(ROOT, 'cp', '-r', ...['src', 'scripts', 'deploy', '.env.example'].map((name) => join(ROOT, name)), copy)
-  const files = ['package.json', 'package-lock.json', 'tsconfig.json', 'README.md', 'LICENSE', 'CHANGELOG.md']
-  await run(ROOT, 'cp', ...files.map((name) => join(ROOT, name)), copy)
-  symlinkSync(join(ROOT, 'node_modules'), join(copy, 'node_modules'))
-  const { stdout } = await run(copy, 'npm', 'pack', '--json')
-  const [packed] = JSON.parse(stdout.slice(stdout.indexOf('['))) as [Packed]
-  return { ...packed, file: join(copy, packed.filename) }
-}
-
-/** An empty project in which the package is installed as users do it. */
-async function install(t: TestContext, file: string): Promise<string> {
-  const folder = temporaryFolder(t)
-  await run(folder, 'npm', 'init', '-y')
-  await run(folder, 'npm', 'install', '--prefer-offline', file)
-  return folder
-}
 
 const APP = `export default async function (app) {
   app.get('/hello', async () => ({ hits: await app.shared.hits.increment(), worker: app.worker.slot }))
@@ -70,6 +36,7 @@ async function plugin(app: FastifyInstance): Promise<void> {
     if (request.session.cart.length > 9) throw new HttpError(400, 'FULL', 'The cart is full')
     await app.sessions.signIn(request, 'ada')
     app.draining.addEventListener('abort', () => void reply.send('bye'))
+    request.log.info({ name: request.session.name, since: request.session.createdAt })
     return request.session.cart
   })
 }
@@ -98,7 +65,7 @@ test('the package is small, installs from its tarball, and starts an app of five
   )
   assert.deepEqual(unexpected, [])
   assert.deepEqual(
-    files.filter(({ path }) => /\.(map|ts)$/.test(path.replace(/\.d\.ts$/, ''))),
+    files.filter(({ path }) => /\.(map|ts)$/.test(path.replace(/\.d\.ts$|^dist\/src\/cli\/init\/templates\/.*/, ''))),
     []
   )
 

@@ -33,6 +33,8 @@ for (const [line, expected] of [
   ['settings set m', ['maintenance']],
   ['log-level ', ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']],
   ['start ', [FILES]],
+  ['init ', [FILES]],
+  ['init demo --java', ['--javascript']],
   ['start --sched', ['--scheduling']],
   ['start --scheduling ', ['rr', 'shared', 'reuseport', 'sticky']],
   ['start app.js --tls-cert ', [FILES]],

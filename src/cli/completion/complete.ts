@@ -35,6 +35,11 @@ const GLOBAL: Record<keyof typeof GLOBAL_OPTIONS, Flags[string]> = {
   config: flag('config file', files, true),
   'env-file': flag('file with variables', files, true)
 }
+const INIT: Flags = {
+  typescript: flag('an app in TypeScript'),
+  javascript: flag('an app in JavaScript'),
+  name: flag('name in package.json', none, true)
+}
 const DEV: Flags = {
   inspect: flag('a debugger attaches to the worker'),
   watch: flag('a file or folder to watch', files, true)
@@ -92,6 +97,7 @@ function flagsOf(verbs: string[], known: Known, commands: CommandRegistry): Flag
   const [first = ''] = verbs
   const { watch, version, ...shared } = GLOBAL
   if (first === '') return { ...shared, version }
+  if (first === 'init') return { ...INIT, help: shared.help }
   if (first === 'start' || first === 'dev') {
     const { json: _, 'run-dir': __, ...own } = shared
     return { ...own, ...variableFlags(), ...(first === 'dev' && DEV) }
@@ -129,7 +135,7 @@ async function nextWords(
     const named = all.map((command) => [verbsOf(command)[0]!, command.summary] as const)
     return [...new Map([...named, ...more])]
   }
-  if (first === 'start' || first === 'dev') return files()
+  if (first === 'init' || first === 'start' || first === 'dev') return files()
   if (first === 'completion') return SHELLS.map((shell) => [shell, `a script for ${shell}`])
   const command = find(verbs, commands)
   const name = command?.positional[values]

@@ -18,12 +18,14 @@ export const LOCAL = [
     summary: 'prints a script that completes commands, flags and values in bash, zsh or fish',
     example: 'source <(muster completion bash)'
   },
+  { usage: 'init [FOLDER]', summary: 'writes a new app', example: 'muster init shop' },
   { usage: 'start [APP]', summary: 'starts a service in this terminal', example: 'muster start app.js' },
   { usage: 'dev [APP]', summary: 'starts it while you write it', example: 'muster dev app.js' }
 ]
 
 /** The overview: commands that belong together, and what they are for. A test checks that none is missing. */
 const GROUPS: [commands: string[], summary: string][] = [
+  [['init'], 'writes a new app with a test and Docker files'],
   [['start', 'dev'], 'run your app; dev reloads it when it changes'],
   [['status', 'ping', 'config'], 'show the service and its workers'],
   [['why', 'journal', 'audit'], 'show what happened, and why'],

@@ -1,8 +1,10 @@
 import { findCommand } from '../command-line.ts'
+import { initHelp } from '../init/init-help.ts'
 import { commandHelp, help, LOCAL, localHelp, verbsOf } from './help.ts'
 import { devHelp, startHelp, variablesHelp } from './start-help.ts'
 
 const PAGES: Record<string, (word?: string) => string> = {
+  init: () => initHelp(),
   start: () => startHelp(),
   dev: () => devHelp(),
   variables: variablesHelp,

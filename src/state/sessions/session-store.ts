@@ -34,15 +34,6 @@ return found`
 type Callback<T> = (error: unknown, result?: T | null) => void
 type IdentifiedSession = Session & { sessionId: string }
 
-declare module 'fastify' {
-  interface Session {
-    /** When the session was first stored, in ms since 1970 by Redis' clock. Read-only: what a handler writes there is ignored. */
-    createdAt?: number
-    /** The user who signed in. */
-    name?: string
-  }
-}
-
 export interface SessionStoreOptions {
   connection: RedisConnection
   log: FastifyBaseLogger
