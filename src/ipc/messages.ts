@@ -17,6 +17,7 @@ import type {
   Metrics,
   Origin,
   Refusal,
+  Resume,
   ServiceView,
   SessionView,
   SettingsView,
@@ -79,9 +80,9 @@ export type ToWorker =
   | { type: 'service'; view: ServiceView }
   /**
    * A connection to serve; its handle comes with the message. `idleMs` is the rest of its keep-alive time, absent for a new
-   * connection. `head` is what the primary has read from the client already, in base64.
+   * connection. `head` is what the primary has read from the client already, in base64. With `resume`, the connection is in use.
    */
-  | { type: 'connection'; id: number; idleMs?: number; head?: string; origin?: Origin }
+  | { type: 'connection'; id: number; idleMs?: number; head?: string; origin?: Origin; resume?: Resume }
   /** The listening socket that the worker asked for; its handle comes with the message. */
   | { type: 'port' }
   /** Another worker serves the connection that was sent by `transfer`; with `lost`, no worker could take it. */
@@ -90,6 +91,8 @@ export type ToWorker =
       type: 'drain'
       /** Transfer idle connections to other workers instead of closing them in order. */
       transfer: boolean
+      /** The primary passes on `resume` of a transfer. */
+      resumes?: boolean
       /** Cut what is left after this time; with `lingerTimeoutMs`, only what has made no progress for so long. */
       deadlineMs: number
       /** Cut what is left after this time. */
@@ -108,8 +111,8 @@ export type ToWorker =
 export type ToPrimary =
   /** The worker needs the listening socket, to accept connections itself. */
   | { type: 'port' }
-  /** The worker serves. */
-  | { type: 'ready' }
+  /** The worker serves. `resumes`: it can continue what other workers have begun. */
+  | { type: 'ready'; resumes?: boolean | undefined }
   /** The worker cannot boot. Sent once, just before it exits with code 78. */
   | { type: 'boot-failed'; why: string }
   /**
@@ -131,8 +134,8 @@ export type ToPrimary =
   | { type: 'room'; room: number }
   /** The draining worker has transferred its idle connections and stays for the others. */
   | { type: 'settled'; waitsFor: WaitsFor }
-  /** An idle connection for another worker; its handle comes with the message. */
-  | { type: 'transfer'; id: number; idleMs: number; origin?: Origin }
+  /** A connection for another worker; its handle comes with the message. It is idle, unless `resume` tells how to continue. */
+  | { type: 'transfer'; id: number; idleMs: number; origin?: Origin; resume?: Resume | undefined }
 
 type TypeName<T> = T extends string ? 'string' : T extends boolean ? 'boolean' : T extends number ? 'number' : 'object'
 /** The required fields of a message. Fields that may be undefined were added later and can be missing. */

@@ -88,6 +88,19 @@ export interface Origin {
   client?: Peer
 }
 
+/** An exchange in progress that another worker continues on the same connection. */
+export interface Resume {
+  kind: 'stream' | 'websocket'
+  /** The request to replay, up to and including the empty line. Each character is one byte. */
+  head: string
+  /** The id of the request in the log. */
+  requestId?: string | undefined
+  /** What the client has sent of its next WebSocket frame, in base64. */
+  more?: string
+  /** What the old handler gives to the new one, as JSON text. */
+  state?: string
+}
+
 /** The metrics of one worker. */
 export interface Metrics {
   /** Counters, histograms and summaries of the app. The primary retains them when the worker exits. */

@@ -5,7 +5,8 @@ import {
   type Load,
   type RoutingHint,
   roundRobin,
-  sticky
+  sticky,
+  successorFirst
 } from '../../src/primary/listener/balancing.ts'
 
 /** Workers of the slots 0 to n-1; their ids have nothing to do with their slots. */
@@ -48,6 +49,31 @@ describe('round robin', () => {
     assert.equal(chosen({ turn: 1 }, { avoid: 101 }), 2)
     assert.equal(chosen({ unanswered: new Map([100, 101, 102].map((id) => [id, 4])) }), undefined)
     assert.equal(roundRobin([], load(), {}), undefined)
+  })
+})
+
+describe('connections in use', () => {
+  const able = (targets: Candidate[]) => targets.map((target) => ({ ...target, resumes: true }))
+  const successor = (targets: Candidate[], over: Partial<Load> = {}, hint: RoutingHint = {}) =>
+    successorFirst(roundRobin)(targets, load(over), { resumes: true, slot: 1, ...hint })?.id
+
+  test('go to the worker that replaces theirs, and wait for it while others are free', () => {
+    const targets = able(workers(3))
+    for (const turn of [0, 1, 2]) assert.equal(successor(targets, { turn }), 101)
+    assert.equal(successor(targets, { unanswered: new Map([[101, 4]]) }), undefined)
+  })
+
+  test('go to any other that can continue them when there is no successor, or it takes none', () => {
+    const targets = able(workers(3))
+    assert.notEqual(successor(targets, {}, { slot: 7 }), undefined)
+    assert.notEqual(successor(targets, { silent: new Set([101]) }), 101)
+    assert.notEqual(successor(targets, {}, { avoid: 101 }), 101)
+    assert.equal(
+      successor([{ id: 1, slot: 1 }, ...able([{ id: 2, slot: 2 }])]),
+      2,
+      'the successor runs an older version'
+    )
+    assert.equal(successor(workers(3)), undefined)
   })
 })
 

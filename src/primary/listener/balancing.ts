@@ -5,6 +5,8 @@ export interface Candidate {
   readonly slot: number
   /** How many more connections the worker can take beside those that it has accepted; undefined: enough. */
   readonly room?: number | undefined
+  /** The worker can continue what another one has begun. */
+  readonly resumes?: boolean
 }
 
 /** The load of the workers at the moment of a choice. */
@@ -22,6 +24,8 @@ export interface RoutingHint {
   readonly client?: string | undefined
   /** The slot of the worker that transferred the connection. */
   readonly slot?: number | undefined
+  /** The connection is in use: its next worker should be the one that replaces the last. */
+  readonly resumes?: boolean | undefined
   /** Id of a worker that could not be reached with this connection. */
   readonly avoid?: number | undefined
 }
@@ -66,6 +70,22 @@ export const sticky: BalancingPolicy = (targets, load, hint) => {
   }
   return best
 }
+
+/**
+ * Chooses for connections in use: the successor in their slot while it can take them. In a rollout, another slot may still have a
+ * worker of the old release, which would move them again. Other connections are routed by `policy`.
+ */
+export const successorFirst =
+  (policy: BalancingPolicy): BalancingPolicy =>
+  (targets, load, hint) => {
+    if (!hint.resumes) return policy(targets, load, hint)
+    const able = targets.filter(({ resumes }) => resumes)
+    const successors = able.filter((target) => target.slot === hint.slot && canTake(target, load, hint))
+    return fewest(successors.length > 0 ? successors : able, load, hint, WINDOW)
+  }
+
+const canTake = (target: Candidate, load: Load, { avoid }: RoutingHint) =>
+  target.id !== avoid && !load.silent.has(target.id) && hasRoom(target, load.unanswered.get(target.id) ?? 0)
 
 const hasRoom = ({ room }: Candidate, unanswered: number) => room === undefined || unanswered < room
 

@@ -1,6 +1,7 @@
 import type { Logger } from '../../common/log.ts'
+import { transferStep } from '../../ipc/transfer-protocol.ts'
 import type { AcceptGate } from '../../net/accept-gate.ts'
-import { type BalancingPolicy, roundRobin, sticky } from './balancing.ts'
+import { type BalancingPolicy, roundRobin, sticky, successorFirst } from './balancing.ts'
 import type { ClientAddresses } from './client-address.ts'
 import {
   createConnection,
@@ -21,7 +22,7 @@ export interface ConnectionRouterOptions {
 const OVERDUE_MS = 1000
 
 /**
- * Routes connections to workers: new ones from the port, and idle ones from a worker that leaves. The primary keeps its copy of
+ * Routes connections to workers: new ones from the port, and those of a worker that leaves. The primary keeps its copy of
  * each descriptor until a worker has accepted the connection, and offers it to another worker if the first one exits.
  */
 export class ConnectionRouter {
@@ -47,7 +48,7 @@ export class ConnectionRouter {
     this.#log = log
     this.#clients = clients
     this.gate = gate
-    this.#choose = clients ? sticky : roundRobin
+    this.#choose = successorFirst(clients ? sticky : roundRobin)
   }
 
   /** Sets the workers that can take connections now, and routes what waits. */
@@ -64,14 +65,15 @@ export class ConnectionRouter {
     else this.#route(connection)
   }
 
-  /** Takes an idle connection from a worker. @param done called when another worker serves it, or when it is lost */
-  transfer({ handle, slot, idleMs, origin }: Transfer, done: (lost: boolean) => void): void {
+  /** Takes a connection from a worker. @param done called when another worker serves it, or when it is lost */
+  transfer({ handle, slot, idleMs, origin, resume }: Transfer, done: (lost: boolean) => void): void {
     const release = (lost: boolean) => {
       handle.close()
       done(lost)
     }
-    const hint = { slot, client: this.#clients?.of(handle, origin?.client?.address) }
-    const offer = { id: ++this.#lastId, idleMs, ...(origin && { origin }) }
+    const client = this.#clients?.of(handle, origin?.client?.address)
+    const offer = { id: ++this.#lastId, idleMs, ...(origin && { origin }), ...(resume && { resume }) }
+    const hint = { slot, client, resumes: resume !== undefined }
     this.#route(createConnection(offer, handle, release, hint))
   }
 
@@ -80,17 +82,19 @@ export class ConnectionRouter {
     const connection = this.#pending.get(id)
     if (connection?.target?.id !== workerId) return
     this.#countAnswer(connection)
-    this.#finish(connection)
+    this.#apply(connection, transferStep('primary', 'passed-on', 'accepted').action)
     this.flush()
   }
 
-  /** A worker has exited: other workers get what it was offered and did not accept. */
+  /**
+   * A worker has exited: other workers get what it was offered and did not accept. What it sent before its exit is read first: a
+   * connection in use that it has accepted, and changed, must go to no other.
+   */
   workerExited(workerId: number): void {
     this.#load.unanswered.delete(workerId)
     this.#load.silent.delete(workerId)
-    for (const connection of this.#pending.values()) {
-      if (connection.target?.id === workerId) this.#reroute(connection)
-    }
+    // The event loop reads everything that has arrived before the second `setImmediate` runs.
+    setImmediate(() => setImmediate(() => this.#offerAgain(workerId)))
   }
 
   /** Offers waiting connections to workers. Called whenever a worker may be able to take more. */
@@ -102,7 +106,10 @@ export class ConnectionRouter {
       if (target) {
         this.#waiting.splice(i, 1)
         this.#offer(connection, target)
-      } else if (connection.avoid === undefined) return
+      } else if (connection.resumes && this.#noneResumes()) {
+        this.#waiting.splice(i, 1)
+        this.#apply(connection, transferStep('primary', 'waiting', 'no-worker').action)
+      } else if (connection.avoid === undefined && !connection.resumes) return
       else i++
     }
   }
@@ -119,7 +126,9 @@ export class ConnectionRouter {
   giveUp(): void {
     for (const connection of [...this.#pending.values()]) {
       this.lost++
-      this.#finish(connection, true)
+      // One in use that a worker may have taken by now is not lost.
+      const state = connection.resumes && connection.target ? 'passed-on' : 'waiting'
+      this.#apply(connection, transferStep('primary', state, 'given-up').action)
     }
     this.#waiting.length = 0
   }
@@ -133,6 +142,23 @@ export class ConnectionRouter {
       const { head, release = connection.release } = found
       this.#route(createConnection(head === undefined ? offer : { ...offer, head }, handle, release, found))
     })
+  }
+
+  /** Whether there are workers, and none of them can continue what another one has begun. */
+  #noneResumes(): boolean {
+    return this.#targets.length > 0 && !this.#targets.some(({ resumes }) => resumes)
+  }
+
+  #offerAgain(workerId: number): void {
+    for (const connection of this.#pending.values()) {
+      if (connection.target?.id !== workerId) continue
+      this.#apply(connection, transferStep('primary', 'passed-on', 'new-died').action)
+    }
+  }
+
+  #apply(connection: RoutedConnection, action: 'wait' | 'release' | 'refuse'): void {
+    if (action === 'wait') this.#reroute(connection)
+    else this.#finish(connection, action === 'refuse')
   }
 
   #route(connection: RoutedConnection): void {
@@ -159,7 +185,7 @@ export class ConnectionRouter {
       if (sent || connection.target !== target || !this.#pending.has(offer.id)) return
       this.#countAnswer(connection)
       connection.avoid = target.id
-      this.#reroute(connection)
+      this.#apply(connection, transferStep('primary', 'passed-on', 'not-sent').action)
     })
   }
 
@@ -214,7 +240,7 @@ export class ConnectionRouter {
     this.#log.warn({ worker: target.id, connections: missing.length, why }, 'connections did not arrive')
     for (const connection of missing) {
       this.#countAnswer(connection)
-      this.#reroute(connection)
+      this.#apply(connection, transferStep('primary', 'passed-on', 'missing').action)
     }
   }
 }

@@ -1,4 +1,4 @@
-import type { Origin } from '../../ipc/messages.ts'
+import type { Origin, Resume } from '../../ipc/messages.ts'
 import type { Candidate, RoutingHint } from './balancing.ts'
 import type { ClientHandle } from './client-address.ts'
 
@@ -10,6 +10,8 @@ export interface ConnectionOffer {
   /** Bytes that the primary has read from the connection, in base64. */
   head?: string
   origin?: Origin
+  /** Set when the connection is in use. */
+  resume?: Resume
 }
 
 /** A worker that can take connections. */
@@ -26,7 +28,7 @@ export interface TcpHandle extends ClientHandle {
   close(): void
 }
 
-/** An idle connection that a leaving worker passes on. */
+/** A connection that a leaving worker passes on. It is idle without `resume`. */
 export interface Transfer {
   handle: TcpHandle
   /** The slot of the leaving worker. */
@@ -34,6 +36,7 @@ export interface Transfer {
   /** The rest of its keep-alive time, in ms. */
   idleMs: number
   origin?: Origin | undefined
+  resume?: Resume | undefined
 }
 
 /** A connection on its way to a worker. */
@@ -54,7 +57,7 @@ export function createConnection(
   offer: ConnectionOffer,
   handle: TcpHandle,
   release: RoutedConnection['release'],
-  { client, slot }: RoutingHint = {}
+  { client, slot, resumes }: RoutingHint = {}
 ): RoutedConnection {
-  return { offer, handle, release, client, slot, target: undefined, offeredAt: 0, avoid: undefined }
+  return { offer, handle, release, client, slot, resumes, target: undefined, offeredAt: 0, avoid: undefined }
 }

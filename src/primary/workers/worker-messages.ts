@@ -75,7 +75,10 @@ export function receiveMessages(worker: WorkerProcess, context: MessageContext):
 
 function receiveNotifications(worker: WorkerProcess, context: MessageContext): void {
   const { id, channel } = worker
-  channel.on('ready', () => context.ready())
+  channel.on('ready', ({ resumes }) => {
+    worker.resumes = resumes === true
+    context.ready()
+  })
   channel.on('boot-failed', ({ why }) => context.bootFailed(why))
   channel.on('heartbeat', ({ heartbeat }) => {
     const { waitsFor } = heartbeat
@@ -112,9 +115,9 @@ function receiveConnections(worker: WorkerProcess, context: MessageContext): voi
     worker.room = room
     events.emit('room')
   })
-  channel.on('transfer', ({ id: connection, idleMs, origin }, handle) => {
+  channel.on('transfer', ({ id: connection, idleMs, origin, resume }, handle) => {
     if (!isHandle(handle)) return context.transferLost()
-    events.emit('transfer', { handle, slot, idleMs, origin }, (lost) => {
+    events.emit('transfer', { handle, slot, idleMs, origin, resume }, (lost) => {
       void channel.notify({ type: 'transferred', id: connection, ...(lost && { lost }) })
     })
   })

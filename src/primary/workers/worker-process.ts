@@ -45,6 +45,7 @@ export class WorkerProcess implements RoutingTarget {
   redisUp = false
   /** What a lingering worker waits for, as it reported last. */
   waitsFor: WaitsFor | undefined
+  resumes = false
   /** How many more connections the worker can take, as it reported last; undefined: enough. */
   room: number | undefined
   heartbeat: Heartbeat | undefined
