@@ -2,7 +2,7 @@
  * Public face of the package: everything that an app may import. Importing it also types what the app gets from the service:
  * `app.shared`, `app.sessions`, `app.redis`, `app.metrics`, `app.worker`, `app.cluster()`, `app.workerRequestCounts()`,
  * `app.draining`, `app.signInLimit`, and the options of a route in `config` (`session`, `quiet`, `bypassLimits`, `crossSite`,
- * `port`, `rateLimit`, `requestTimeout`). docs/reference/app-api.md describes them.
+ * `port`, `rateLimit`, `requestTimeout`, `resumable`). docs/reference/app-api.md describes them.
  */
 
 export { HttpError } from './common/errors.ts'
@@ -21,5 +21,6 @@ export { openEventStream } from './http/pages/event-stream.ts'
 export { SnapshotStream } from './http/pages/snapshot-stream.ts'
 export { countVisit, readVisits } from './http/plugins/session/visits.ts'
 export type { RequestSession, Sessions, Shared, WorkerInfo } from './http/public-types.ts'
+export { type AnyRequest, type GetState, transferable, transferredState, wasTransferred } from './http/transferable.ts'
 export type { TypedRoutes } from './http/typed-routes.ts'
 export { defineConfig, type StartOptions, start } from './start.ts'

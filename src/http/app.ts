@@ -30,6 +30,7 @@ import { metrics } from './plugins/metrics/metrics-endpoint.ts'
 import { measureRequests } from './plugins/metrics/request-metrics.ts'
 import { measureState } from './plugins/metrics/state-metrics.ts'
 import { createOpenApi, type DescribeRoutes, openapi } from './plugins/openapi.ts'
+import { resumable } from './plugins/resumable.ts'
 import { identifyClients } from './plugins/security/client-identity.ts'
 import { refuseCrossSite } from './plugins/security/same-origin.ts'
 import { createSessions } from './plugins/session/app-sessions.ts'
@@ -102,6 +103,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   })
   measureState(registry, { redis, hits: shared.hits, store })
   checkRequestTimeouts(app)
+  await app.register(resumable)
   await app.register(limits, { config, forwardedOf, options: served.options })
   const isAtPort = config.adminPort && connections && separatePorts(app, (socket) => connections.isAdminSocket(socket))
   await app.register(rateLimit, deps)

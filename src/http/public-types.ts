@@ -5,6 +5,7 @@ import type { Registry } from 'prom-client'
 import type { ServiceView, SessionView, WorkerRequestCount } from '../ipc/messages.ts'
 import type { RedisClient } from '../state/redis/redis-client.ts'
 import type { SharedState } from '../state/shared/shared-state.ts'
+import type { GetState } from './transferable.ts'
 
 /** Identifies a worker. Answers contain it, so that people see which worker served them. */
 export interface WorkerInfo {
@@ -78,7 +79,25 @@ declare module 'fastify' {
     name?: string
   }
 
+  interface FastifyRequest {
+    /**
+     * Lets the connection of this request move to another worker when this one drains: a WebSocket, or a GET whose response is an
+     * event stream. A route with `config: { resumable: true }` has no need to call it.
+     * @param getState what it returns, or resolves with, is `request.transferredState` in the next worker: JSON, at most 64 KiB.
+     * It may be called more than once.
+     */
+    transferable(getState?: GetState): void
+    /** What `getState` of the previous worker returned; undefined when the client has sent the request to this worker. */
+    readonly transferredState: unknown
+    /** For handlers of `close`: the client has not left, and another worker continues. */
+    readonly wasTransferred: boolean
+    /** Aborted when this worker drains and the request cannot continue in another one. End an event stream then. */
+    readonly draining: AbortSignal
+  }
+
   interface FastifyContextConfig {
+    /** The route is a GET that answers with an event stream, which continues in another worker when this one drains. */
+    resumable?: boolean
     /** False: the route has no session, sets no cookie and sends no session command to Redis. */
     session?: false
     /**

@@ -22,7 +22,9 @@ export const TRANSFER_PROTOCOL = {
       accepted: then('done', 'close'),
       refused: then('done', 'take-back'),
       // A new worker may have it already. Two workers that write to one connection would be worse than a closed one.
-      'primary-died': then('done', 'close')
+      'primary-died': then('done', 'close'),
+      /** The deadline of the drain has come. */
+      late: then('done', 'close')
     }
   },
   primary: {

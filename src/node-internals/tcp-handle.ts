@@ -16,6 +16,7 @@ export interface ConnectionHandle {
   readonly writeQueueSize: number
   /** The file descriptor; negative once the handle is closed. Undefined on Windows. */
   readonly fd?: number
+  close(): void
   /** A Unix socket has none. Returns 0 or a negative errno. */
   getpeername?(out: { address?: string; port?: number }): number
 }
@@ -52,6 +53,22 @@ export function stopReading(socket: Socket): void {
   if (!handle) return
   handle.readStop()
   handle.reading = true
+}
+
+/**
+ * Takes the handle from a socket, which is then destroyed as if its client had left. The connection lives on in the handle. Call
+ * it when everything that was written is sent.
+ * @returns undefined when the socket is closed
+ */
+export function takeHandle(socket: Socket): ConnectionHandle | undefined {
+  const handle = handleOf(socket)
+  if (!handle) return undefined
+  handle.readStop()
+  // Another socket of this process may get the handle.
+  handle.reading = false
+  Object.assign(socket, { _handle: null })
+  socket.destroy()
+  return handle
 }
 
 /**

@@ -46,6 +46,7 @@ export class Shutdown {
 
   /** Ends within 4 s, because the primary is gone. */
   startAsOrphan(): void {
+    this.#drain?.primaryDied()
     if (this.#drain) this.#drain.hurry(ORPHAN)
     else void this.#run(ORPHAN)
   }

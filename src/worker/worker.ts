@@ -5,8 +5,10 @@ import { createLog, type Logger } from '../common/log.ts'
 import type { Config } from '../config/load.ts'
 import { loadIdentity } from '../config/worker-environment.ts'
 import { changesOf, createRegistry, readRegistry } from '../http/plugins/metrics/metric-registry.ts'
+import { onTransferable } from '../http/transferable.ts'
 import { createChannel } from '../ipc/channel.ts'
 import type { CertificatePair, ServiceView } from '../ipc/messages.ts'
+import { transferStep } from '../ipc/transfer-protocol.ts'
 import { AcceptGate } from '../net/accept-gate.ts'
 import { Descriptors } from '../net/file-descriptors.ts'
 import { describeMissingInternals } from '../node-internals/check.ts'
@@ -14,9 +16,10 @@ import { probeHttpServer } from '../node-internals/http-server.ts'
 import { probeHttp2 } from '../node-internals/http2-messages.ts'
 import { probeListeningHandle } from '../node-internals/listening-handle.ts'
 import { probePretendedListening } from '../node-internals/pretended-listening.ts'
-import { probeTcpHandle } from '../node-internals/tcp-handle.ts'
+import { type ConnectionHandle, probeTcpHandle } from '../node-internals/tcp-handle.ts'
 import { stackOf } from './app/import-app.ts'
 import { reportImports } from './app/report-imports.ts'
+import type { ConnectionDetails } from './connections/connection-registry.ts'
 import { Connections } from './connections/connections.ts'
 import type { DrainOptions } from './connections/drain.ts'
 import { exposeInFlight } from './connections/list-in-flight.ts'
@@ -119,6 +122,7 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
   })
   answerStateRequests(channel, state.shared, building)
   const app = await building
+  onTransferable((request) => connections.offer(request))
   exposeInFlight(connections.registry.all)
   cutSlowClients(connections.registry.all, config.http, (connection) => connections.refuseLate(connection))
   answerSessionRequests(channel, app.sessions)
@@ -127,9 +131,10 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
   channel.respond('metrics', () => readRegistry(registry))
   channel.on('connection', ({ id, ...details }, handle) => {
     if (!handle) return
-    connections.acceptor.accept(handle, details)
+    if (!details.resume) connections.acceptor.accept(handle, details)
     const room = capacity()
-    void channel.notify({ type: 'accepted', id, ...(room !== undefined && { room }) })
+    const sent = channel.notify({ type: 'accepted', id, ...(room !== undefined && { room }) })
+    if (details.resume) void sent.then((isSent) => resumeWhenAccepted(isSent, connections, handle, details))
   })
   const changedCounters = changesOf(registry)
   const sendCounters = async () => {
@@ -150,7 +155,19 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
   })
   // Without Redis, readiness does not depend on it.
   await channel.notify({ type: 'redis', up: state.redis.up || config.redis.off })
-  await channel.notify({ type: 'ready' })
+  await channel.notify({ type: 'ready', resumes: true })
+}
+
+/** Takes over a connection in use, of which the primary knows now that it is this worker's. */
+function resumeWhenAccepted(
+  isSent: boolean,
+  { acceptor }: Connections,
+  handle: object,
+  details: ConnectionDetails
+): void {
+  const { action } = transferStep('new', 'received', isSent ? 'accepted-sent' : 'not-sent')
+  if (action === 'serve') acceptor.accept(handle, details)
+  else (handle as ConnectionHandle).close()
 }
 
 function createConnections(config: Config, identity: Identity, channel: PrimaryChannel, log: Logger): Connections {
@@ -178,15 +195,16 @@ function followClusterView(channel: PrimaryChannel, connections: Connections): (
 
 /** Ends the worker when the primary asks for it, and when the primary is gone. */
 function shutDownOnRequest(shutdown: Shutdown, config: Config, channel: PrimaryChannel, log: Logger): void {
-  const send: DrainOptions['transfer'] = (id, handle, idleMs, origin) =>
-    channel.notify({ type: 'transfer', id, idleMs, ...(origin && { origin }) }, handle)
+  const send: DrainOptions['transfer'] = (id, handle, idleMs, origin, resume) =>
+    channel.notify({ type: 'transfer', id, idleMs, ...(origin && { origin }), ...(resume && { resume }) }, handle)
   channel.on('transferred', ({ id, lost }) => shutdown.onTransferred(id, lost))
   const fin = { graceMs: config.http.keepAliveMs + 1000, lingerMs: LINGER_MS }
-  channel.on('drain', ({ transfer, deadlineMs, lingerTimeoutMs, snapshot }) => {
+  channel.on('drain', ({ transfer, resumes = false, deadlineMs, lingerTimeoutMs, snapshot }) => {
     const options: DrainOptions = {
       ...fin,
       // The keys of a TLS connection exist only in this process.
       transfer: transfer && !config.tls ? send : undefined,
+      resumes: resumes && transfer && !config.tls,
       deadlineMs,
       lingerTimeoutMs,
       onSettled: (waitsFor) => void channel.notify({ type: 'settled', waitsFor })

@@ -70,7 +70,17 @@ test('the front page, in a real browser', { skip: missing('chromium') }, async (
   })
 
   await t.test('survives a reload of the service and kill -9 of its worker without being reloaded', async () => {
-    await page.evaluate('window.same = true')
+    // Records what a visitor would see: the state of the connection, and numbers that vanish.
+    await page.evaluate(`
+      window.same = true
+      window.flickers = []
+      const observer = new MutationObserver(() => {
+        const seen = [document.querySelector('#connection').dataset.state, document.querySelector('#total').textContent]
+        if (seen[0] !== 'live' || !/\\d/.test(seen[1])) window.flickers.push(seen)
+      })
+      observer.observe(document.body, { subtree: true, childList: true, characterData: true, attributes: true })
+    `)
+    const streams = await page.evaluate("performance.getEntriesByName(location.origin + '/events').length")
     const before = await feeder()
     const roll = service.reload()
     assert.equal((await roll).outcome, 'done')
@@ -80,6 +90,8 @@ test('the front page, in a real browser', { skip: missing('chromium') }, async (
       second = await feeder()
       return service.workers().get(second)?.generation === 2
     }, 'a new worker feeds the page')
+    assert.deepEqual(await page.evaluate('window.flickers'), [])
+    assert.equal(await page.evaluate("performance.getEntriesByName(location.origin + '/events').length"), streams)
 
     process.kill(second, 'SIGKILL')
     await until(async () => (await feeder().catch(() => second)) !== second, 'another worker feeds the page')

@@ -7,6 +7,7 @@ import {
   allowHalfOpen,
   createResponseClass,
   idleSockets,
+  sentHead,
   startTimeouts,
   writeLinesFirst
 } from '../../src/node-internals/http-server.ts'
@@ -41,6 +42,27 @@ async function listen(t: TestContext, server: Server): Promise<() => Promise<Cli
 
 const serverWith = (isLast: () => boolean, listener: RequestListener) =>
   createServer({ ServerResponse: createResponseClass(isLast) }, listener)
+
+test('the head of a response is known once it is written, however that is done', async (t) => {
+  const heads: string[] = []
+  const server = createServer((request, response) => {
+    heads.push(sentHead(response))
+    if (request.url === '/') response.writeHead(200, { a: '1' })
+    else response.setHeader('a', '1')
+    response.write('x')
+    heads.push(sentHead(response))
+    response.end()
+  })
+  const open = await listen(t, server)
+  for (const path of ['/', '/set']) {
+    const { socket, text } = await open()
+    socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`)
+    await until(() => text().endsWith('0\r\n\r\n'), 'the response')
+    const [before, head] = heads.splice(0)
+    assert.equal(before, '')
+    assert.ok(text().startsWith(head!) && /\r\na: 1\r\n/.test(head!), head)
+  }
+})
 
 describe('a response', () => {
   test('starts with the static lines, however its headers are written', async (t) => {

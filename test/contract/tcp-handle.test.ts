@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
+import { createServer as createHttpServer } from 'node:http'
 import { connect, createServer, type Socket } from 'node:net'
 import { describe, type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -13,6 +14,7 @@ import {
   socketFromHandle,
   startReading,
   stopReading,
+  takeHandle,
   tcpSocketBelow
 } from '../../src/node-internals/tcp-handle.ts'
 import { Authority } from '../helpers/certificates.ts'
@@ -97,6 +99,38 @@ describe('the handle of a connection', () => {
     const [answer] = await once(client, 'data')
     assert.equal(String(answer), 'ping')
   })
+})
+
+test('a handle that is taken from a request goes on in another socket, and the request ends as if its client had left', async (t) => {
+  const { handle, client } = await connection(t)
+  const ended: string[] = []
+  const server = createHttpServer((request, response) => {
+    request.on('close', () => ended.push('request'))
+    response.on('close', () => {
+      ended.push('response')
+      response.end('nowhere')
+    })
+    response.write('first')
+  })
+  const socket = socketFromHandle(handle)
+  let text = ''
+  client.on('data', (chunk) => {
+    text += chunk
+  })
+  server.emit('connection', socket)
+  client.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
+  await until(() => text.endsWith('first\r\n'), 'the beginning of the response')
+  assert.equal(takeHandle(socket), handle)
+  client.write('ping')
+  await until(() => ended.length === 2, 'both events')
+  assert.equal(socket.destroyed, true)
+  assert.equal(takeHandle(socket), undefined)
+  const next = socketFromHandle(handle)
+  t.after(() => next.destroy())
+  const [read] = await once(next, 'data')
+  assert.equal(String(read), 'ping')
+  next.write('pong')
+  await until(() => text.endsWith('first\r\npong'), 'the rest')
 })
 
 test('the TCP socket below a TLS socket is known', async (t) => {

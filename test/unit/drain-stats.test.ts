@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createLog } from '../../src/common/log.ts'
+import { onTransferable } from '../../src/http/transferable.ts'
+import { openEventStream } from '../../src/index.ts'
 import { ConnectionRouter } from '../../src/primary/listener/connection-router.ts'
 import type { TcpHandle } from '../../src/primary/listener/routed-connection.ts'
 import { Drain } from '../../src/worker/connections/drain.ts'
 import { startApp } from '../helpers/app.ts'
+import { EventClient } from '../helpers/event-client.ts'
 import { Connection } from '../helpers/http.ts'
 
 const OPTIONS = { graceMs: 60_000, lingerMs: 100, deadlineMs: 60_000 }
@@ -35,3 +38,41 @@ test('a connection that no worker took is reported as lost to the worker that tr
   assert.deepEqual(told, [true])
   assert.equal(router.lost, 1)
 })
+
+for (const problem of ['no worker can take it', 'the primary cannot be reached'])
+  test(`a stream comes back and ends in order when ${problem}`, async (t) => {
+    const requests: object[] = []
+    const { port, connections, draining } = await startApp(t, {
+      listen: true,
+      routes: async (app) => {
+        app.get('/stream', { config: { resumable: true, session: false } }, (request, reply) => {
+          requests.push({ id: request.id, after: request.headers['last-event-id'] })
+          openEventStream(app, reply)?.write('id: 7\ndata: x\n\n')
+        })
+      }
+    })
+    onTransferable((request) => connections!.offer(request))
+    const client = await EventClient.open(port, '/stream')
+    await client.has(1)
+    draining.abort()
+    const isSent = problem === 'no worker can take it'
+    const drain = new Drain(connections!, {
+      ...OPTIONS,
+      resumes: true,
+      transfer: async (id) => {
+        if (isSent) setImmediate(() => drain.onTransferred(id, true))
+        return isSent
+      }
+    })
+    assert.equal((await drain.run()).cut, 0)
+    assert.equal(await client.ended(), 'complete')
+    assert.deepEqual(
+      client.events.map(({ id, event }) => id ?? event),
+      ['7', 'bye']
+    )
+    const id = client.response.headers['x-request-id']
+    assert.deepEqual(requests, [
+      { id, after: undefined },
+      { id, after: '7' }
+    ])
+  })

@@ -117,7 +117,14 @@ export class WorkerPool extends EventEmitter<WorkerPoolEvents> {
     const { drainMs: deadlineMs, limits } = this.#options
     // Without another worker to take connections, nothing lingers.
     const linger = transfer && { lingerTimeoutMs: Math.max(deadlineMs, limits.lingerMs) }
-    void worker.channel.notify({ type: 'drain', transfer, resumes: true, deadlineMs, ...linger, ...(snapshot && { snapshot }) })
+    void worker.channel.notify({
+      type: 'drain',
+      transfer,
+      resumes: true,
+      deadlineMs,
+      ...linger,
+      ...(snapshot && { snapshot })
+    })
   }
 
   /** Limits the time of a worker that drains already. */

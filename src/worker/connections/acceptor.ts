@@ -13,6 +13,7 @@ import { listenForReal } from '../../node-internals/pretended-listening.ts'
 import { isUnixHandle, socketFromHandle } from '../../node-internals/tcp-handle.ts'
 import { readProxyHeader } from '../protocols/proxy-header.ts'
 import { markUpgrades } from '../protocols/upgrades.ts'
+import { resumeConnection } from '../transfer/resume-connection.ts'
 import { connectionOf, KEEP_ALIVE_BUFFER_MS } from './connection.ts'
 import { type ConnectionDetails, type ConnectionRegistry, setDetails } from './connection-registry.ts'
 import { LOCAL_PEER, setPeer } from './peer-address.ts'
@@ -137,11 +138,12 @@ export class Acceptor {
   }
 
   #enter(socket: Socket, details: ConnectionDetails, hasPrereadBytes: boolean): void {
-    const { idleMs, origin } = details
+    const { idleMs, origin, resume } = details
     if (origin?.client) setPeer(socket, origin.client)
     // A TLS socket counts only its own bytes.
     const skippedBytes = this.#listener === this.#http1 ? socket.bytesRead : 0
     setDetails(socket, details)
+    if (resume) resumeConnection(socket, resume)
     this.#listener.emit('connection', socket)
     const connection = connectionOf(socket)
     if (!connection) return
@@ -149,6 +151,12 @@ export class Acceptor {
     connection.skippedBytes = skippedBytes
     if (idleMs === undefined) return
     connection.transferred = true
+    if (resume) {
+      connection.resumption = resume
+      connection.takenBack = details.takenBack === true
+      connection.hasPrereadBytes = true
+      return
+    }
     connection.idleSince = performance.now() - (this.#options.keepAliveMs + KEEP_ALIVE_BUFFER_MS - idleMs)
     socket.setTimeout(idleMs)
   }

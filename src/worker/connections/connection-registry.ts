@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import type { Origin } from '../../ipc/messages.ts'
+import type { Origin, Resume } from '../../ipc/messages.ts'
 import { Admission, type AdmissionOptions, type RefusalReason } from './admission.ts'
 import {
   type Connection,
@@ -16,6 +16,10 @@ export interface ConnectionDetails {
   /** Bytes of the client that were read already, in base64. */
   head?: string | undefined
   origin?: Origin | undefined
+  /** Set when the connection is in use. */
+  resume?: Resume | undefined
+  /** No other worker could take the connection. */
+  takenBack?: boolean
 }
 
 const DETAILS = Symbol('connection details')

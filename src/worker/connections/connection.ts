@@ -1,8 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import type { Resumption } from '../../http/transferable.ts'
 import type { Cut } from '../../ipc/drain-report.ts'
 import type { Origin } from '../../ipc/messages.ts'
 import { handleOf, startReading, stopReading } from '../../node-internals/tcp-handle.ts'
+import type { Exchange } from '../transfer/exchange.ts'
 import type { SlowClientLimits } from './send-progress.ts'
 
 /** One client connection of this worker. */
@@ -31,6 +33,12 @@ export interface Connection {
   skippedBytes: number
   /** It speaks another protocol now, such as WebSocket, and cannot be transferred. */
   upgraded: boolean
+  /** The exchange in progress that may continue in another worker. */
+  exchange: Exchange | undefined
+  /** How its first request came from another worker; undefined once the app has that request. */
+  resumption: Resumption | undefined
+  /** No other worker could take the exchange in progress, which ends in this one. */
+  takenBack: boolean
   /** Set when it speaks HTTP/2. */
   http2: Http2Control | undefined
   /** Reading is stopped because enough of its requests are unanswered. */
@@ -92,6 +100,9 @@ export const createConnection = (socket: Socket, origin: Origin | undefined): Co
   hasPrereadBytes: false,
   skippedBytes: 0,
   upgraded: false,
+  exchange: undefined,
+  resumption: undefined,
+  takenBack: false,
   http2: undefined,
   paused: false,
   leaving: false,

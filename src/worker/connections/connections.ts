@@ -1,9 +1,10 @@
-import type { RequestListener, Server } from 'node:http'
+import type { IncomingMessage, RequestListener, Server } from 'node:http'
 import type { ServerConnections } from '../../http/client-errors.ts'
 import { idleSockets } from '../../node-internals/http-server.ts'
 import { createHttp1, type Http1Options } from '../protocols/http1.ts'
 import { createSecureListener, registerConnections } from '../protocols/listeners.ts'
 import type { Tls, TlsOptions } from '../protocols/tls.ts'
+import { EventStreamExchange, isResumableRequest } from '../transfer/event-stream-exchange.ts'
 import { Acceptor, type AcceptorOptions } from './acceptor.ts'
 import type { AdmissionOptions } from './admission.ts'
 import {
@@ -121,6 +122,20 @@ export class Connections {
   announceClose(): void {
     this.requests.closing = true
     for (const { http2 } of this.registry.all) http2?.close()
+  }
+
+  /** Lets what is in progress with this request move to another worker, if it ever can. See `transferable`. */
+  offer(request: IncomingMessage): void {
+    const connection = connectionOf(request.socket)
+    // The keys of a TLS connection exist only in this process.
+    if (!connection || connection.raw !== connection.socket || connection.takenBack || this.requests.closing) return
+    const response = connection.responses.find(({ req }) => req === request)
+    if (!response || !isResumableRequest(request)) return
+    const exchange = new EventStreamExchange(connection, response)
+    connection.exchange = exchange
+    response.on('close', () => {
+      if (connection.exchange === exchange) connection.exchange = undefined
+    })
   }
 
   /** @returns the rest of the keep-alive time of a connection that is to be transferred, in ms */

@@ -1,8 +1,9 @@
 import { addCuts, type Cut, type CutReason, type WaitsFor } from '../../ipc/drain-report.ts'
-import type { DrainReport, Origin } from '../../ipc/messages.ts'
+import type { DrainReport, Origin, Resume } from '../../ipc/messages.ts'
 import { handleOf } from '../../node-internals/tcp-handle.ts'
 import { CutTimer, type DrainDeadlines } from '../lingering/deadlines.ts'
 import { countRemaining, markCut } from '../lingering/remaining.ts'
+import { ExchangeTransfers } from '../transfer/exchange-transfers.ts'
 import {
   type Connection,
   type ConnectionObserver,
@@ -16,10 +17,14 @@ import type { Connections } from './connections.ts'
 
 export interface DrainOptions extends DrainDeadlines {
   /**
-   * Sends an idle connection to the primary for another worker; resolves to false when that failed. Undefined: no worker can
-   * take connections, and they are closed in order.
+   * Sends a connection to the primary for another worker; resolves to false when that failed. It is idle without `resume`.
+   * Undefined: no worker can take connections, and they are closed in order.
    */
-  transfer?: ((id: number, handle: unknown, idleMs: number, origin: Origin | undefined) => Promise<boolean>) | undefined
+  transfer?:
+    | ((id: number, handle: unknown, idleMs: number, origin: Origin | undefined, resume?: Resume) => Promise<boolean>)
+    | undefined
+  /** Whether another worker can continue what is in progress. */
+  resumes?: boolean
   /** How long idle connections are kept before FIN, in ms; longer than clients were told. */
   graceMs: number
   /** How long to read on after FIN, in ms, so that late bytes cause no reset. */
@@ -62,6 +67,7 @@ export class Drain implements ConnectionObserver {
   #candidates: { connection: Connection; bytesRead: number }[] = []
   /** Connections that the primary has and no other worker has accepted yet, by id. */
   readonly #inTransfer = new Map<number, Connection>()
+  readonly #exchanges: ExchangeTransfers
   #lastId = 0
   #checkPlanned = false
 
@@ -73,6 +79,13 @@ export class Drain implements ConnectionObserver {
       () => this.#left(),
       (cut, reason) => this.#cut(cut, reason)
     )
+    this.#exchanges = new ExchangeTransfers({
+      connections: this.#registry.all,
+      send: async (id, handle, origin, resume) =>
+        (await this.#options.transfer?.(id, handle, 0, origin, resume)) === true,
+      takeBack: (handle, details) => connections.acceptor.accept(handle, details),
+      nextId: () => ++this.#lastId
+    })
     this.#drained = new Promise((resolve) => {
       this.#resolveDrained = resolve
     })
@@ -87,6 +100,7 @@ export class Drain implements ConnectionObserver {
     this.#registry.observer = this
     if (this.#options.transfer) this.#connections.requests.keepsPaused = true
     else this.#connections.announceClose()
+    if (!this.#options.transfer) this.#exchanges.stayAll()
     // Connections that become idle are seen at once. The interval is for those whose grace period ends.
     const interval = setInterval(() => this.#planCheck(), CHECK_INTERVAL_MS)
     this.#cutTimer.start(this.#options)
@@ -110,6 +124,10 @@ export class Drain implements ConnectionObserver {
 
   /** To be called when another worker has accepted a connection, or with `lost` when no worker could. */
   onTransferred(id: number, lost = false): void {
+    if (this.#exchanges.onAnswer(id, lost)) {
+      this.#planCheck()
+      return
+    }
     const connection = this.#inTransfer.get(id)
     if (!connection) return
     this.#inTransfer.delete(id)
@@ -123,10 +141,16 @@ export class Drain implements ConnectionObserver {
   hurry(options: DrainOptions): void {
     this.#options = options
     this.#startedAt = performance.now()
+    this.#exchanges.stayAll()
     this.#connections.requests.keepsPaused = false
     for (const connection of this.#registry.all) if (!connection.leaving) resumeReading(connection)
     this.#connections.announceClose()
     this.#cutTimer.start(options)
+  }
+
+  /** To be called before {@link hurry} when the primary is gone. */
+  primaryDied(): void {
+    this.#exchanges.abandon('primary-died')
   }
 
   onOpened(): void {
@@ -163,14 +187,16 @@ export class Drain implements ConnectionObserver {
 
   #check(): void {
     if (this.#isDrained()) this.#resolveDrained()
-    if (this.#registry.openCount === 0) this.#resolveAllClosed()
+    if (this.#registry.openCount + this.#exchanges.pending === 0) this.#resolveAllClosed()
     else if (this.#options.transfer) {
       if (this.#candidates.length === 0) {
         const idle = this.#connections.idle()
         this.#candidates = idle.map((connection) => ({ connection, bytesRead: connection.socket.bytesRead }))
       }
       this.#transferCandidates()
-      if (this.#candidates.length === 0 && this.#inTransfer.size === 0) this.#settle()
+      if (this.#options.resumes) this.#exchanges.check()
+      else this.#exchanges.stayAll()
+      if (this.#candidates.length === 0 && this.#inTransfer.size + this.#exchanges.pending === 0) this.#settle()
     } else if (performance.now() - this.#startedAt >= this.#options.graceMs) {
       for (const connection of this.#connections.idle()) this.#end(connection)
     }
@@ -188,7 +214,7 @@ export class Drain implements ConnectionObserver {
 
   /** Connections that wait for their PROXY header count as open: each gets its header, or closes. */
   #isDrained(): boolean {
-    return this.#registry.openCount === this.#registry.awaitingAdminResponse.size
+    return this.#registry.openCount + this.#exchanges.pending === this.#registry.awaitingAdminResponse.size
   }
 
   #transferCandidates(): void {
@@ -239,7 +265,10 @@ export class Drain implements ConnectionObserver {
   }
 
   #cut(connections: Connection[], reason: CutReason): void {
-    if (reason !== 'stalled') for (const socket of this.#registry.awaitingProxyHeader) socket.destroy()
+    if (reason !== 'stalled') {
+      this.#exchanges.abandon('late')
+      for (const socket of this.#registry.awaitingProxyHeader) socket.destroy()
+    }
     for (const connection of connections) {
       if (connection.end === 'left') markCut(connection, reason)
       connection.socket.destroy()

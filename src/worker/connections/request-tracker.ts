@@ -1,5 +1,6 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import { type Resumption, setResumption } from '../../http/transferable.ts'
 import { NODE_HAS_KEEP_ALIVE_BUFFER } from '../protocols/http1.ts'
 import {
   type Connection,
@@ -72,7 +73,8 @@ export class RequestTracker {
       socket.destroy()
       return
     }
-    this.total++
+    if (connection.resumption) resume(connection, connection.resumption, request)
+    else this.total++
     connection.requests++
     connection.busy++
     connection.responses.push(response)
@@ -102,4 +104,9 @@ export class RequestTracker {
     }
     this.#registry.observer?.onAnswered(connection)
   }
+}
+
+function resume(connection: Connection, resumption: Resumption, request: IncomingMessage): void {
+  connection.resumption = undefined
+  setResumption(request, resumption)
 }

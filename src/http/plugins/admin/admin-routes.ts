@@ -93,7 +93,7 @@ export const admin: FastifyPluginAsync<AdminOptions> = async (app, options) => {
   addRoute({
     method: 'GET',
     url: 'events',
-    config: READABLE,
+    config: { ...READABLE, resumable: true },
     schema: eventsSchema,
     handler: (_request, reply) => streamEvents(app, reply, primary)
   })

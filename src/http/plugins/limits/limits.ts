@@ -1,12 +1,13 @@
 import type { IncomingMessage, Server } from 'node:http'
 import type { Duplex } from 'node:stream'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { HttpError } from '../../../common/errors.ts'
 import type { Config } from '../../../config/load.ts'
 import type { Forwarded } from '../../../net/forwarded-headers.ts'
 import type { AppOptions } from '../../app-options.ts'
 import { sendFinalAnswer } from '../../final-answer.ts'
+import { resumptionOf } from '../../transferable.ts'
 import { createSecurityHeaders } from '../security/security-headers.ts'
 import { setStaticHeaders } from '../security/static-headers.ts'
 import { refuseDeepJson } from './deep-json.ts'
@@ -45,13 +46,17 @@ export const limits = fp<LimitsOptions>(async (app, { config, forwardedOf, optio
       return done(refusal)
     }
     preferTargetHost(request.raw)
-    if (overload?.isOverloaded && !request.routeOptions.config.bypassLimits) return done(overloaded())
+    if (overload?.isOverloaded && !mayPass(request)) return done(overloaded())
     if (request.raw.url !== '*') return done()
     void reply.header('allow', METHODS.join(', ')).code(204).send()
   })
   handleSpecialRequests(app)
   if (options.jsonDepthCheck !== false) refuseDeepJson(app)
 })
+
+/** Whether a request is answered in an overload. One that came from another worker was accepted already. */
+const mayPass = (request: FastifyRequest) =>
+  request.routeOptions.config.bypassLimits === true || resumptionOf(request.raw) !== undefined
 
 const overloaded = () => new HttpError(503, 'OVERLOADED', 'Server overloaded', { retryAfter: 1 })
 

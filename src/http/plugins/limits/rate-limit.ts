@@ -6,6 +6,7 @@ import type { Config } from '../../../config/load.ts'
 import { inRanges } from '../../../net/address-ranges.ts'
 import type { RedisConnection } from '../../../state/redis/redis-connection.ts'
 import type { AppOptions } from '../../app-options.ts'
+import { resumptionOf } from '../../transferable.ts'
 import { registerApart } from '../register-apart.ts'
 import { addRouteHook } from '../route-hook.ts'
 import { networkOf } from './network.ts'
@@ -63,7 +64,8 @@ export const rateLimit = fp<RateLimitOptions>(async (app, { config, redis, serve
   }
   app.addHook('onRequest', (request, _reply, done) => {
     // Synchronous, so that requests that are exempt pay for no promise.
-    if (request.routeOptions.config.bypassLimits || isExempt(request)) return done()
+    const { bypassLimits } = request.routeOptions.config
+    if (bypassLimits || isExempt(request) || resumptionOf(request.raw)) return done()
     enforce(request).then(() => done(), done)
   })
 })
@@ -88,7 +90,7 @@ function limitRoutes(app: FastifyInstance, create: FastifyInstance['rateLimit'])
     }
     addRouteHook(route, hook, (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void) => {
       // Synchronous, because most routes have no limit.
-      if (!limit) return done()
+      if (!limit || resumptionOf(request.raw)) return done()
       limit(request, reply).then(() => done(), done)
     })
   })

@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
+import { wasTransferred } from '../../transferable.ts'
 
 /** How a request ended. */
 export interface Completion {
@@ -17,7 +18,10 @@ declare module 'fastify' {
     completion: {
       /** The number of requests that are not answered yet. */
       inFlight(): number
-      /** Registers a function that is called exactly once per request, when the request ends, however it ends. */
+      /**
+       * Registers a function that is called exactly once per request, when the request ends, however it ends. One that goes on in
+       * another worker ends there.
+       */
       observe(observer: Observer): void
     }
   }
@@ -54,6 +58,7 @@ export const completion = fp(async (app) => {
     inFlight++
     onClose(request, reply, () => {
       inFlight--
+      if (wasTransferred(request.raw)) return
       if (!(reply as MarkedReply)[COMPLETED]) complete(request, reply, !(reply.raw as MarkedResponse)[REFUSED])
     })
     done()

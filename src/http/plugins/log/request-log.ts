@@ -4,6 +4,7 @@ import type { FastifyInstance, FastifyServerOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import { Counter } from 'prom-client'
 import { DROPPED_LINES, droppedLines, type Logger, logInBatch } from '../../../common/log.ts'
+import { resumptionOf } from '../../transferable.ts'
 
 const REQUEST_ID = 'x-request-id'
 /** Client ids that need no escaping in a log line or a header. */
@@ -22,7 +23,8 @@ let lastNumber = 0
 /**
  * Makes Fastify's `genReqId`, by options of the app: the header in which clients send an id, false for none, and a function
  * that makes ids.
- * @returns a function that returns the client's id if it is valid, else the app's, else the process id and a number
+ * @returns a function that returns the client's id if it is valid, else the app's, else the process id and a number; a request
+ * that came from another worker keeps its id
  */
 export function createRequestIds({
   requestIdHeader = REQUEST_ID,
@@ -30,6 +32,8 @@ export function createRequestIds({
 }: Pick<FastifyServerOptions, 'requestIdHeader' | 'genReqId'>): (request: IncomingMessage) => string {
   const header = requestIdHeader === false ? undefined : nameOf(requestIdHeader)
   return (request) => {
+    const given = resumptionOf(request)?.requestId
+    if (given !== undefined) return given
     const sent = header === undefined ? undefined : request.headers[header]
     if (typeof sent === 'string' && VALID_ID.test(sent)) return sent
     const made = genReqId === undefined ? undefined : String(genReqId(request))
@@ -84,7 +88,15 @@ export const requestLog = fp(async (app: FastifyInstance) => {
     const { method, ip } = request
     // Without the query, which may contain secrets.
     const url = request.url.split('?', 1)[0]!.slice(0, MAX_URL)
-    const line = { method, url, status, ms: Math.round(ms * 1000) / 1000, ip, ...(aborted && { aborted }) }
+    const line = {
+      method,
+      url,
+      status,
+      ms: Math.round(ms * 1000) / 1000,
+      ip,
+      ...(aborted && { aborted }),
+      ...(resumptionOf(request.raw) && { resumed: true })
+    }
     logInBatch(() => request.log[level](line, 'request'))
   })
 })
