@@ -28,7 +28,7 @@ export const events: FastifyPluginAsync = async (app) => {
       banner: app.shared.settings.get('banner')
     }
   })
-  const options = { config: { session: false, quiet: true }, exposeHeadRoute: false } as const
+  const options = { config: { session: false, quiet: true, resumable: true }, exposeHeadRoute: false } as const
   app.get('/events', options, (_request, reply) => stream.add(reply))
 }
 

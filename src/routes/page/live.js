@@ -4,7 +4,8 @@
 import { Plot, wholeNumbers } from './plot.js'
 import { showWorkers } from './worker-grid.js'
 
-const PATIENCE_MS = 1500 // a draining worker passes on its stream within this time, so "Reconnecting" is shown later
+const PATIENCE_MS = 1500 // a stream that ends with its worker is back within this time, so "Reconnecting" is shown later
+const RATE_PATIENCE_MS = 3000 // a worker that takes over the stream knows the rate only after its second reading
 const HIDDEN_MS = 60_000 // then a hidden tab closes its connection: browsers allow six per host
 const RETRY_MS = 2000
 const RETRY_SPREAD_MS = 1000
@@ -22,9 +23,10 @@ for (const data of document.querySelectorAll('data')) showNumber(data, Number(da
 
 const plot = new Plot({ container: $('plot'), since: $('since'), scale: $('scale') })
 
-// The stream. A draining worker ends its stream with the event `bye`, and the browser reconnects to another one by itself.
+// The stream. It moves to another worker when its own one drains. When it ends, the browser reconnects by itself.
 
 let source
+let rateAt = 0
 let reconnectingTimer
 let hiddenTimer
 
@@ -41,7 +43,10 @@ function showSnapshot(snapshot) {
   const { hits, hitsPerSecond, state, workers, desired, banner } = snapshot
   showConnection('live', 'Live')
   showNumber($('total'), hits)
-  showNumber($('rate'), hitsPerSecond, hitsPerSecond < 100 ? tenths : wholeNumbers)
+  if (Number.isFinite(hitsPerSecond)) rateAt = at
+  if (rateAt === at || at - rateAt > RATE_PATIENCE_MS) {
+    showNumber($('rate'), hitsPerSecond, hitsPerSecond < 100 ? tenths : wholeNumbers)
+  }
   if (Number.isFinite(hitsPerSecond)) plot.add({ at, rate: hitsPerSecond, reloading: state === 'reloading' })
   plot.draw(at)
   showWorkers($('workers'), snapshot)
