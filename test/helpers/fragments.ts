@@ -14,7 +14,7 @@ const prices = new Map()
 const IMPORTS = `
 import cors from '@fastify/cors'
 import { Counter } from 'prom-client'
-import { HttpError } from 'muster-serve'
+import { HttpError, openEventStream } from 'muster-serve'
 `
 
 export function asModule(code: string): string {

@@ -59,7 +59,7 @@ function checks(): string {
     for (const name of names) {
       const types = members.filter((one) => one.name === name).map(({ type }) => `(${type})`)
       // Of an optional member, the page has the type without undefined.
-      lines.push(`is<Alike<NonNullable<${typeOf(owner)}['${name}']>, ${types.join(' & ')}>>(true)`)
+      lines.push(`is<Alike<Present<${typeOf(owner)}['${name}']>, ${types.join(' & ')}>>(true)`)
     }
   }
   return `export function check<V>() {\n${lines.join('\n')}\n}`
@@ -69,7 +69,7 @@ const TYPES = `
 import type { Registry } from 'prom-client'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Schema, Static } from '../../src/common/json-schema.js'
-import type { RequestSession, WorkerInfo } from '../../src/index.js'
+import type { GetState, RequestSession, WorkerInfo } from '../../src/index.js'
 import type { Ack, ServiceView, SessionView, WorkerRequestCount } from '../../src/ipc/messages.js'
 import type { LeaseGrant } from '../../src/state/locks/lease.js'
 import type { PeriodicRun } from '../../src/state/locks/lease-runs.js'
@@ -81,6 +81,7 @@ import type { Counter } from '../../src/state/shared/counters.js'
 import type { ValueOf } from '../../src/state/shared/service-settings.js'
 
 type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : false) : false
+type Present<T> = unknown extends T ? T : NonNullable<T>
 type ParametersOf<F> = F extends (...args: infer P) => unknown ? P : []
 type Alike<A, B> = Same<A, B> extends true ? Same<Required<ParametersOf<A>>['length'], Required<ParametersOf<B>>['length']> : false
 declare function is<T extends true>(value: T): void
