@@ -20,21 +20,25 @@ export interface LogConfig {
 /** The output of this process; undefined before the log is created. */
 let output: LogOutput | undefined
 
-/** Creates the log of this process: JSON lines on standard output, or readable text on a terminal. Secrets are removed. */
-export async function createLog(config: LogConfig, identity: Identity): Promise<Logger> {
+/**
+ * Creates the log of this process: JSON lines on standard output, or readable text on a terminal. Secrets are removed.
+ * @param isDeveloped whether `muster dev` runs
+ */
+export async function createLog(config: LogConfig, identity: Identity, isDeveloped = false): Promise<Logger> {
   output = new LogOutput()
-  const log = pino(logOptions(config, identity), await destinationOf(config, output))
+  const log = pino(logOptions(config, identity), await destinationOf(config, output, isDeveloped))
   output.onDropped = (lines) => log.warn({ lines }, 'log lines dropped: standard output is read too slowly')
   return log
 }
 
 /** @returns the output, behind a printer for people when the format asks for it */
-async function destinationOf({ logFormat = 'auto', logLevel }: LogConfig, output: LogOutput) {
+async function destinationOf({ logFormat = 'auto', logLevel }: LogConfig, output: LogOutput, isDeveloped: boolean) {
   const isTerminal = isatty(1)
   if (logFormat === 'json' || (logFormat === 'auto' && !isTerminal)) return output
   const { createPrinter } = await import('./pretty-log.ts')
   const hasColours = isTerminal && process.stdout.hasColors()
-  const print = createPrinter(hasColours, logLevel === 'debug' || logLevel === 'trace')
+  const showsAll = logLevel === 'debug' || logLevel === 'trace'
+  const print = createPrinter({ hasColours, showsAll, isDeveloped })
   return { write: (line: string) => output.write(print(line)) }
 }
 

@@ -1,5 +1,6 @@
 import { styleText } from 'node:util'
-import { printable } from './text/printable.ts'
+import { createDeveloperFilter } from './text/developer-log.ts'
+import { isOfPackage, printable } from './text/printable.ts'
 import { formatDuration } from './text/units.ts'
 
 type Fields = Record<string, unknown>
@@ -24,17 +25,25 @@ const NOT_LISTED = new Set(
 )
 const STACK_LINES = 5
 
-/**
- * Creates a function that turns a line of the JSON log into text for people: one line, and the stack of an error below it.
- * @param hasColours whether the terminal has colours
- * @param showsAll whether lines that are of little use to people are shown too; otherwise they become an empty text
- */
-export function createPrinter(hasColours: boolean, showsAll = false): (line: string) => string {
+export interface PrinterOptions {
+  /** Whether the terminal has colours. */
+  hasColours: boolean
+  /** Whether lines that are of little use to people are shown too; otherwise they become an empty text. */
+  showsAll?: boolean
+  /** Whether `muster dev` runs: a reload is one line then. */
+  isDeveloped?: boolean
+}
+
+/** Creates a function that turns a line of the JSON log into text for people: one line, and the stack of an error below it. */
+export function createPrinter({ hasColours, showsAll = false, isDeveloped = false }: PrinterOptions) {
   const paint = (style: Style, text: string) => (hasColours ? styleText(style, text, { validateStream: false }) : text)
+  const filter = isDeveloped && !showsAll ? createDeveloperFilter() : (fields: Fields) => fields
   let isStarting = true
-  return (line) => {
-    const fields = parse(line)
-    if (!fields) return line
+  return (line: string): string => {
+    const logged = parse(line)
+    if (!logged) return line
+    const fields = filter(logged)
+    if (!fields) return ''
     const level = Number(fields.level)
     if (fields.msg === 'service ready') isStarting = false
     const isPart = PARTS.has(String(fields.msg)) || (isStarting && fields.msg === 'worker ready')
@@ -43,7 +52,8 @@ export function createPrinter(hasColours: boolean, showsAll = false): (line: str
     const time = paint('gray', new Date(Number(fields.time)).toTimeString().slice(0, 8))
     const text = describe(fields)
     const shown = level >= WARN ? paint(style, `${name}${text}`) : `${name}${text}`
-    return `${time} ${shown}\n${describeError(fields.err).replace(/.+/g, (row) => paint('gray', row))}`
+    const more = [...linesOf(fields.why).slice(1), ...stackOf(fields.err, isDeveloped)].slice(0, STACK_LINES)
+    return `${time} ${shown}\n${more.map((row) => `${paint('gray', `         ${printable(row)}`)}\n`).join('')}`
   }
 }
 
@@ -66,7 +76,7 @@ function describe(fields: Fields): string {
   const hidden = (key: string) => NOT_LISTED.has(key) || (role === 'worker' && key === 'generation')
   const details = Object.entries(fields).flatMap(([key, value]) => (hidden(key) ? [] : detail(key, value)))
   const process = role === 'primary' && worker !== undefined ? [`pid ${worker}`] : []
-  return join([event, ...(why === undefined ? [] : [why]), ...details, ...process, ...owner])
+  return join([event, ...linesOf(why).slice(0, 1), ...details, ...process, ...owner])
 }
 
 const requestText = ({ method, url, status, ms, aborted }: Fields) =>
@@ -77,6 +87,7 @@ const countOf = (workers: unknown) => `${workers} ${workers === 1 ? 'worker' : '
 const join = (parts: unknown[]) => parts.map((part) => printable(String(part))).join(' · ')
 
 function detail(key: string, value: unknown): string | [] {
+  if (Array.isArray(value)) return value.length > 0 ? `${key} ${value.join(', ')}` : []
   if (typeof value === 'object' && value !== null) {
     const shown = Object.entries(value).filter(([, part]) => part !== 0)
     return shown.length > 0 ? `${key} ${shown.map(([name, part]) => `${name} ${JSON.stringify(part)}`).join(', ')}` : []
@@ -85,13 +96,13 @@ function detail(key: string, value: unknown): string | [] {
   return `${key} ${value}`
 }
 
-/** The message, the first lines of the stack and the cause of an error, indented. */
-function describeError(error: unknown): string {
-  if (typeof error !== 'object' || error === null) return ''
+/** A reason may contain an error with its stack. */
+const linesOf = (why: unknown): string[] => (why === undefined ? [] : String(why).trimEnd().split('\n'))
+
+/** The message and the stack of an error. @param isOwnOnly leaves out the lines of packages */
+function stackOf(error: unknown, isOwnOnly: boolean): string[] {
+  if (typeof error !== 'object' || error === null) return []
   const { type, message, stack = `${type}: ${message}` } = error as { type?: string; message?: string; stack?: string }
-  const lines = stack.split('\n').filter((line) => !line.includes('(node:internal'))
-  return lines
-    .slice(0, STACK_LINES)
-    .map((line) => `         ${printable(line)}\n`)
-    .join('')
+  const isShown = (line: string) => !line.includes('(node:internal') && !(isOwnOnly && isOfPackage(line))
+  return stack.split('\n').filter(isShown)
 }

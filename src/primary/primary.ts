@@ -58,7 +58,7 @@ const EXIT_CODES = { drained: 0, 'crash-loop': 1, 'cannot-boot': EXIT_CONFIG } a
 export async function runPrimary(config: Config, exec: string, development?: DevelopmentOptions): Promise<Service> {
   const missing = describeMissingInternals([probeTcpHandle, probeListeningHandle, probeIpcChannel])
   if (missing) throw new StartupError(missing)
-  const log = await createLog(config, { role: 'primary' })
+  const log = await createLog(config, { role: 'primary' }, development !== undefined)
   withholdFromChildren()
   const releaseRunDirectory = await claimRunDirectory(config.runDir, config.adminSocket)
   const base = createBase(config, log)

@@ -108,7 +108,10 @@ async function broadcast(
 
 /** A readable log on standard error, because standard output belongs to the test runner. */
 export function createTestLog(config: Config, slot: number): Logger {
-  const print = createPrinter(process.stderr.isTTY === true, ['debug', 'trace'].includes(config.logLevel))
+  const print = createPrinter({
+    hasColours: process.stderr.isTTY === true,
+    showsAll: ['debug', 'trace'].includes(config.logLevel)
+  })
   const write = (line: string) => void process.stderr.write(print(line))
   return pino(logOptions(config, { role: 'worker', worker: slot, generation: GENERATION }), { write })
 }

@@ -93,7 +93,7 @@ function helpDevelopment(channel: PrimaryChannel): () => void {
 
 async function serve(config: Config, identity: Identity, channel: PrimaryChannel): Promise<void> {
   const { slot, generation } = identity
-  const log = await createLog(config, { role: 'worker', worker: slot, generation })
+  const log = await createLog(config, { role: 'worker', worker: slot, generation }, identity.reportsImports)
   const draining = new AbortController()
   const connections = createConnections(config, identity, channel, log)
   const cluster = followClusterView(channel, connections)

@@ -40,7 +40,7 @@ echo "called: $*."
   return { folder, file, env }
 }
 
-/** What is typed, with Tab, and the command that then runs. */
+/** Keys, with Tab, and the words that the command then gets. */
 const TYPED: [keys: string, words: string][] = [
   ['relo\t', 'reload'],
   ['sett\tse\tmainten\ttrue', 'settings set maintenance true'],

@@ -1,63 +1,11 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { once as onceEvent } from 'node:events'
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
-import { type TestContext, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
+import { test } from 'node:test'
 import { WebSocket } from 'ws'
-import { once } from '../helpers/http.ts'
-import { startRedis } from '../helpers/redis.ts'
-import {
-  CLI,
-  cleanEnvironment,
-  processesWith,
-  type Service,
-  startService,
-  temporaryFolder
-} from '../helpers/service.ts'
+import { bodyOf, develop, printed } from '../helpers/develop.ts'
+import { CLI, cleanEnvironment, processesWith } from '../helpers/service.ts'
 import '../helpers/uncounted.ts'
-
-const MODULES = fileURLToPath(new URL('../../../node_modules', import.meta.url))
-const DEV = `"${process.execPath}" "${CLI}" dev`
-/** The variables that `muster dev` sets itself. */
-const OWN = { APP: '', WORKERS: '', CANARY_TIME: '', MAX_LOOP_DELAY: '' }
-
-interface Project {
-  service: Service
-  write: (name: string, content: string) => void
-  /** Waits for the end of a rollout. @param from index into the lines of the log */
-  rollout: (outcome: 'done' | 'failed', from: number) => Promise<unknown>
-}
-
-/** Starts `muster dev` in a folder with these files. */
-async function develop(
-  t: TestContext,
-  files: Record<string, string>,
-  args: string,
-  wait: boolean = true
-): Promise<Project> {
-  const { url } = await startRedis(t)
-  const folder = temporaryFolder(t)
-  symlinkSync(MODULES, join(folder, 'node_modules'))
-  const write = (name: string, content: string) => {
-    mkdirSync(dirname(join(folder, name)), { recursive: true })
-    writeFileSync(join(folder, name), content)
-  }
-  for (const [name, content] of Object.entries(files)) write(name, content)
-  const launcher = `env -C '${folder}'`
-  const env = { ...OWN, REDIS_URL: url }
-  const service = await startService(t, { launcher, command: `${DEV} ${args}`, env, workers: 1, wait })
-  const rollout = (outcome: string, from: number) => service.line(({ msg }) => msg === `rollout ${outcome}`, from)
-  return { service, write, rollout }
-}
-
-const bodyOf = async ({ port }: Service) => (await once(port, 'GET', '/')).body
-
-/** Waits for text on standard error. */
-async function printed(service: Service, text: RegExp): Promise<void> {
-  while (!text.test(service.stderr)) await onceEvent(service.child.stderr!, 'data')
-}
 
 const APP = `import type { FastifyInstance } from 'fastify'
   import { text } from './lib/text.ts'

@@ -2,6 +2,8 @@
  * `node:test` for tests that assert a time. scripts/test.mjs runs the files that import this module apart: few at a time, and
  * without coverage, which slows down the code under test.
  */
+import { readFileSync } from 'node:fs'
+
 export { describe as timedDescribe, test as timed } from 'node:test'
 
 const TICK_MS = 10
@@ -18,4 +20,16 @@ setInterval(() => {
 export function stopwatch(): () => number {
   const [startedAt, stalledBefore] = [performance.now(), stalledMs]
   return () => performance.now() - startedAt - (stalledMs - stalledBefore)
+}
+
+/**
+ * Returns how long processes of this machine have waited for a CPU since its start, in ms: at least one of them. What other processes
+ * take is left out of a duration so. 0 where the kernel does not count it.
+ */
+export function cpuWaitMs(): number {
+  try {
+    return Number(/^some .* total=(\d+)/m.exec(readFileSync('/proc/pressure/cpu', 'utf8'))?.[1] ?? 0) / 1000
+  } catch {
+    return 0
+  }
 }

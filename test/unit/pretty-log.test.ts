@@ -7,7 +7,7 @@ const TIME = new Date(2026, 0, 31, 14, 3, 21).getTime()
 const WORKER = { role: 'worker', worker: 0, generation: 1, pid: 42 }
 const PRIMARY = { role: 'primary', pid: 40 }
 const show = (fields: object, hasColours = false) =>
-  createPrinter(hasColours)(JSON.stringify({ level: 30, time: TIME, ...fields }))
+  createPrinter({ hasColours })(JSON.stringify({ level: 30, time: TIME, ...fields }))
 
 for (const [what, fields, shown] of [
   [
@@ -50,6 +50,45 @@ test('a terminal shows an error with a short stack', () => {
 
 test('the parts of a start are shown at the level debug only', () => {
   const line = JSON.stringify({ level: 30, time: TIME, ...PRIMARY, msg: 'muster started' })
-  assert.equal(createPrinter(false)(line), '')
-  assert.notEqual(createPrinter(false, true)(line), '')
+  assert.equal(createPrinter({ hasColours: false })(line), '')
+  assert.notEqual(createPrinter({ hasColours: false, showsAll: true })(line), '')
+})
+
+test('muster dev shows a reload as one line with the files that changed, and no lines of packages in stacks', () => {
+  const print = createPrinter({ hasColours: false, isDeveloped: true })
+  const shown = (fields: object) => print(JSON.stringify({ level: 30, time: TIME, ...PRIMARY, ...fields }))
+  const changes = { files: ['lib/text.ts'], msg: 'code changed' }
+  const steps = [
+    changes,
+    { generation: 2, msg: 'rollout started' },
+    { ...WORKER, msg: 'drained' },
+    { slot: 0, worker: 44, msg: 'worker ready' },
+    { slot: 0, worker: 42, why: 'exit code 0', msg: 'worker exited' }
+  ]
+  assert.deepEqual(steps.map(shown).join(''), '')
+  assert.equal(shown({ durationMs: 870, msg: 'rollout done' }), '14:03:21 reloaded in 870 ms · lib/text.ts\n')
+  assert.equal(shown({ durationMs: 870, msg: 'rollout done' }), '14:03:21 reloaded in 870 ms\n')
+
+  const why = 'TypeError: no\n    at app.ts:1:1'
+  const failures = [
+    changes,
+    { level: 50, slot: 0, worker: 45, why, msg: 'worker cannot boot' },
+    { level: 50, slot: 0, worker: 45, why: 'exit code 78', msg: 'worker exited' }
+  ]
+  assert.deepEqual(failures.map(shown).join(''), '')
+  const failed = shown({ level: 50, durationMs: 870, why, msg: 'rollout failed' })
+  assert.equal(failed, '14:03:21 error not reloaded: lib/text.ts · TypeError: no\n')
+  const crash = shown({ level: 50, slot: 0, worker: 46, why: 'exit code 3', msg: 'worker exited' })
+  assert.match(crash, /error worker 0 exited · exit code 3/, 'a crash of code that serves is shown')
+
+  const stack = 'Error: x\n    at a (/app/app.ts:4:40)\n    at b (/app/node_modules/fastify/lib/reply.js:1:1)'
+  assert.doesNotMatch(shown({ level: 50, err: { stack }, msg: 'handler failed' }), /node_modules/)
+})
+
+test('a reason of several lines begins in the line of the event', () => {
+  const why = 'worker 0 cannot boot: TypeError: no\n    at app.ts:1:1'
+  assert.equal(
+    show({ ...PRIMARY, level: 50, slot: 0, worker: 42, why, msg: 'worker cannot boot' }),
+    '14:03:21 error worker 0 cannot boot · worker 0 cannot boot: TypeError: no · pid 42\n             at app.ts:1:1\n'
+  )
 })

@@ -8,3 +8,6 @@ function escaped(character: string): string {
   const short = JSON.stringify(character).slice(1, -1)
   return short === character ? `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}` : short
 }
+
+/** Whether a line of a stack is of a package, not of the app. */
+export const isOfPackage = (line: string): boolean => /^ +at .*\/node_modules\//.test(line)

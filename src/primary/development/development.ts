@@ -39,10 +39,10 @@ export async function startDevelopment(
     for (const [path, modifiedMs] of Object.entries(imports)) files.add(path, modifiedMs)
   })
   pool.on('event', (event) => {
+    // What failed may not have been reported as loaded. It is watched before its error can be read, and then fixed.
+    const cause = event.type === 'boot-failed' ? event.cause : ''
+    for (const [, path] of cause.matchAll(CODE_PATH)) if (!path!.includes('/node_modules/')) files.add(path!)
     notice.handle(event)
-    if (event.type !== 'boot-failed') return
-    // What failed may not have been reported as loaded.
-    for (const [, path] of event.cause.matchAll(CODE_PATH)) if (!path!.includes('/node_modules/')) files.add(path!)
   })
   files.on('error', (error) => log.error({ err: error }, 'files cannot be watched'))
   files.on('change', (paths) => {

@@ -1,3 +1,4 @@
+import { isOfPackage } from '../../common/text/printable.ts'
 import type { Event } from '../policy/types.ts'
 
 /** Prints why the code does not start, and again after requests, whose log lines would push it off the terminal. */
@@ -47,7 +48,8 @@ export class ErrorNotice {
 
   #fail(cause: string): void {
     this.#set(cause)
-    print(`${cause}\n\nmuster: waiting until a file changes`)
+    const shown = cause.split('\n').filter((line) => !isOfPackage(line))
+    print(`${shown.join('\n')}\n\nmuster: waiting until a file changes`)
   }
 
   #set(cause: string | undefined): void {
