@@ -55,6 +55,8 @@ export interface DrainStats {
   handedOver: number
   /** Closed after an answer that announced it. */
   answered: number
+  /** WebSockets closed with the code 1012. */
+  closed?: number
   /** Closed by FIN between two requests, after the keep-alive time that the clients know. */
   idle: number
   /** Closed by the client. */

@@ -25,7 +25,17 @@ test('a connection that the primary could not transfer counts as lost, and the s
   })
   connections!.acceptor.stop()
   const stats = await drain.run()
-  assert.deepEqual(stats, { total: 4, handedOver: 2, answered: 0, idle: 0, left: 0, cut: 0, lost: 2, waiting: 0 })
+  assert.deepEqual(stats, {
+    total: 4,
+    handedOver: 2,
+    answered: 0,
+    closed: 0,
+    idle: 0,
+    left: 0,
+    cut: 0,
+    lost: 2,
+    waiting: 0
+  })
 })
 
 test('a connection that no worker took is reported as lost to the worker that transferred it', async () => {

@@ -14,7 +14,7 @@ export class PrimaryMetrics {
   readonly #reloads = { done: 0, failed: 0, stopped: 0 }
   /** The cumulative buckets, then the count, then the sum. */
   readonly #reloadSeconds = [...RELOAD_SECONDS, 0, 0].fill(0)
-  readonly #drained = { handedOver: 0, answered: 0, idle: 0, left: 0, cut: 0, lost: 0, waiting: 0 }
+  readonly #drained = { handedOver: 0, answered: 0, closed: 0, idle: 0, left: 0, cut: 0, lost: 0, waiting: 0 }
   readonly #errors: InternalErrors
 
   constructor(version: string, errors: InternalErrors) {
@@ -77,7 +77,7 @@ export class PrimaryMetrics {
       family(
         'counter',
         'cluster_drained_connections_total',
-        'Connections of workers that left, by how they ended: handed over, after an answer, idle, by the client (left), cut, lost on the way, or still waiting for an admin command.',
+        'Connections of workers that left, by how they ended: handed over, after an answer, a WebSocket closed with 1012 (closed), idle, by the client (left), cut, lost on the way, or still waiting for an admin command.',
         counts('end', this.#drained)
       ),
       family(

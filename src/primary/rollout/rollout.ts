@@ -115,6 +115,6 @@ interface Tally {
 }
 
 const noConnections = (): Tally => ({
-  connections: { total: 0, handedOver: 0, answered: 0, idle: 0, left: 0, cut: 0, lost: 0, waiting: 0 },
+  connections: { total: 0, handedOver: 0, answered: 0, closed: 0, idle: 0, left: 0, cut: 0, lost: 0, waiting: 0 },
   cuts: []
 })

@@ -4,6 +4,7 @@ import type { Resumption } from '../../http/transferable.ts'
 import type { Cut } from '../../ipc/drain-report.ts'
 import type { Origin } from '../../ipc/messages.ts'
 import { handleOf, startReading, stopReading } from '../../node-internals/tcp-handle.ts'
+import type { OutgoingFrames } from '../protocols/outgoing-frames.ts'
 import type { Exchange } from '../transfer/exchange.ts'
 import type { SlowClientLimits } from './send-progress.ts'
 
@@ -39,6 +40,8 @@ export interface Connection {
   resumption: Resumption | undefined
   /** No other worker could take the exchange in progress, which ends in this one. */
   takenBack: boolean
+  /** What was written since the upgrade; undefined before. */
+  webSocket: OutgoingFrames | undefined
   /** Set when it speaks HTTP/2. */
   http2: Http2Control | undefined
   /** Reading is stopped because enough of its requests are unanswered. */
@@ -46,7 +49,7 @@ export interface Connection {
   /** It takes no more requests: it is being transferred, or FIN was sent. */
   leaving: boolean
   /** How it ended, for the statistics of a drain; `left` means that the client closed it. */
-  end: 'handedOver' | 'answered' | 'idle' | 'left' | 'cut' | 'lost'
+  end: 'handedOver' | 'answered' | 'closed' | 'idle' | 'left' | 'cut' | 'lost'
   /** Set when it was cut. */
   cut: Pick<Cut, 'kind' | 'reason'> | undefined
 }
@@ -103,6 +106,7 @@ export const createConnection = (socket: Socket, origin: Origin | undefined): Co
   exchange: undefined,
   resumption: undefined,
   takenBack: false,
+  webSocket: undefined,
   http2: undefined,
   paused: false,
   leaving: false,

@@ -1,8 +1,8 @@
-import { addCuts, type Cut, type CutReason, type WaitsFor } from '../../ipc/drain-report.ts'
+import { addCuts, type Cut, type WaitsFor } from '../../ipc/drain-report.ts'
 import type { DrainReport, Origin, Resume } from '../../ipc/messages.ts'
 import { handleOf } from '../../node-internals/tcp-handle.ts'
-import { CutTimer, type DrainDeadlines } from '../lingering/deadlines.ts'
-import { countRemaining, markCut } from '../lingering/remaining.ts'
+import { ConnectionEnder, type DrainDeadlines } from '../lingering/connection-ender.ts'
+import { countRemaining } from '../lingering/remaining.ts'
 import { ExchangeTransfers } from '../transfer/exchange-transfers.ts'
 import {
   type Connection,
@@ -55,11 +55,11 @@ export class Drain implements ConnectionObserver {
   readonly #connections: Connections
   readonly #registry: ConnectionRegistry
   #options: DrainOptions
-  readonly #cutTimer: CutTimer
+  readonly #ender: ConnectionEnder
   readonly #cuts: Cut[] = []
   #startedAt = performance.now()
   #settled = false
-  readonly #stats = { total: 0, handedOver: 0, answered: 0, idle: 0, left: 0, cut: 0, lost: 0 }
+  readonly #stats = { total: 0, handedOver: 0, answered: 0, closed: 0, idle: 0, left: 0, cut: 0, lost: 0 }
   readonly #drained: Promise<void>
   #resolveDrained!: () => void
   #resolveAllClosed!: () => void
@@ -75,10 +75,7 @@ export class Drain implements ConnectionObserver {
     this.#connections = connections
     this.#registry = connections.registry
     this.#options = options
-    this.#cutTimer = new CutTimer(
-      () => this.#left(),
-      (cut, reason) => this.#cut(cut, reason)
-    )
+    this.#ender = new ConnectionEnder(this.#registry, () => this.#exchanges.abandon('late'))
     this.#exchanges = new ExchangeTransfers({
       connections: this.#registry.all,
       send: async (id, handle, origin, resume) =>
@@ -103,23 +100,23 @@ export class Drain implements ConnectionObserver {
     if (!this.#options.transfer) this.#exchanges.stayAll()
     // Connections that become idle are seen at once. The interval is for those whose grace period ends.
     const interval = setInterval(() => this.#planCheck(), CHECK_INTERVAL_MS)
-    this.#cutTimer.start(this.#options)
+    this.#ender.start(this.#options)
     this.#planCheck()
     void this.allClosed.then(() => clearInterval(interval))
     await this.#drained
-    this.#cutTimer.stop()
+    this.#ender.stop()
     const cuts = this.#cuts.length > 0 && { cuts: this.#cuts }
     return { ...this.#stats, waiting: this.#registry.all.size, ...cuts }
   }
 
   /** @returns what the worker waits for; undefined until it lingers */
   waitsFor(): WaitsFor | undefined {
-    return this.#settled ? countRemaining(this.#left()) : undefined
+    return this.#settled ? countRemaining(this.#ender.left) : undefined
   }
 
   /** Cuts what is left in `ms`, because too many workers linger. */
   limit(ms: number): void {
-    this.#cutTimer.cutAllIn(ms, 'linger-limit')
+    this.#ender.cutAllIn(ms, 'linger-limit')
   }
 
   /** To be called when another worker has accepted a connection, or with `lost` when no worker could. */
@@ -145,7 +142,7 @@ export class Drain implements ConnectionObserver {
     this.#connections.requests.keepsPaused = false
     for (const connection of this.#registry.all) if (!connection.leaving) resumeReading(connection)
     this.#connections.announceClose()
-    this.#cutTimer.start(options)
+    this.#ender.start(options)
   }
 
   /** To be called before {@link hurry} when the primary is gone. */
@@ -209,7 +206,7 @@ export class Drain implements ConnectionObserver {
     const isLingering = lingerTimeoutMs !== undefined && performance.now() - this.#startedAt >= SETTLE_MS
     if (!isLingering || this.#settled || this.#isDrained()) return
     this.#settled = true
-    onSettled?.(countRemaining(this.#left()))
+    onSettled?.(countRemaining(this.#ender.left))
   }
 
   /** Connections that wait for their PROXY header count as open: each gets its header, or closes. */
@@ -256,22 +253,5 @@ export class Drain implements ConnectionObserver {
     socket.end()
     const linger = setTimeout(() => socket.destroy(), this.#options.lingerMs)
     socket.once('close', () => clearTimeout(linger))
-  }
-
-  /** The connections that the drain waits for. */
-  #left(): Connection[] {
-    const { all, awaitingAdminResponse } = this.#registry
-    return [...all].filter((connection) => !awaitingAdminResponse.has(connection))
-  }
-
-  #cut(connections: Connection[], reason: CutReason): void {
-    if (reason !== 'stalled') {
-      this.#exchanges.abandon('late')
-      for (const socket of this.#registry.awaitingProxyHeader) socket.destroy()
-    }
-    for (const connection of connections) {
-      if (connection.end === 'left') markCut(connection, reason)
-      connection.socket.destroy()
-    }
   }
 }

@@ -2,6 +2,7 @@ import type { IncomingMessage, Server } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { connectionOf } from '../connections/connection.ts'
+import { OutgoingFrames } from './outgoing-frames.ts'
 
 /**
  * Runs `start` as soon as a server has a listener of `upgrade`. A listener of ours alone would make Node treat every request with
@@ -20,12 +21,14 @@ function whenListenedTo(server: Server, start: () => void): void {
   server.on('newListener', watch)
 }
 
-/** Records connections that change to another protocol: they cannot be transferred. */
+/** Records connections that change to another protocol: they cannot be transferred, and WebSockets are closed in a drain. */
 export function markUpgrades(server: Server): void {
   whenListenedTo(server, () => {
     server.prependListener('upgrade', (_request, socket) => {
       const connection = connectionOf(socket as Socket)
-      if (connection) connection.upgraded = true
+      if (!connection) return
+      connection.upgraded = true
+      connection.webSocket = new OutgoingFrames(connection.socket)
     })
   })
 }

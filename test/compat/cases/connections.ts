@@ -10,7 +10,7 @@ export const connections: Case[] = [
   {
     name: 'websocket',
     packages: ['@fastify/websocket'],
-    note: 'in a reload or a stop, an open WebSocket stays with its old worker until DRAIN_TIMEOUT and is then cut, so clients must reconnect; [`app.draining`](reference/app-api.md) tells the app to close it earlier',
+    note: 'in a reload or a stop, open WebSockets are closed with the code 1012, [spread over some seconds](explanation/reload.md#websockets), so clients must reconnect',
     check: ({ url }) => echo(url, '/echo')
   },
   {
