@@ -1,35 +1,36 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { testOf } from '../helpers/block-tests.ts'
+import { type Block, blocksOf, commandsOf, PAGES, ROOT } from '../helpers/documents.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { cleanEnvironment, startService, temporaryFolder } from '../helpers/service.ts'
 
-const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
-const PAGES = [
-  'README.md',
-  ...readdirSync(join(ROOT, 'docs'), { recursive: true, encoding: 'utf8' })
-    .filter((file) => file.endsWith('.md'))
-    .map((file) => join('docs', file))
-]
-/** Run elsewhere: by CI itself, by scripts/docker-check.sh, or too long for a test. */
+/** Run elsewhere: by CI itself, by scripts/docker-check.sh, or too long for a test. unit/docs-blocks checks the scenarios of the bench. */
 const ELSEWHERE = /^(npm (ci|test|run bench)|docker |scripts\/docker-check)/
-/** Blocks that start a service with other settings than the one that runs here; the tests of these settings cover them. */
-const OTHER_SERVICE = /^(([A-Z_]+=\S+ )+npm start|npx muster (start|dev))/m
-
-/** The lines of all `sh` blocks of a page. */
-function commandsOf(page: string): string[] {
-  const blocks = [...readFileSync(join(ROOT, page), 'utf8').matchAll(/^```sh\n(.*?)^```/gms)]
-  return blocks
-    .map(([, block = '']) => block)
-    .filter((block) => !OTHER_SERVICE.test(block))
-    .flatMap((block) => block.split('\n'))
-    .map((line) => line.trim())
-    .filter((line) => line !== '' && !line.startsWith('#'))
+/** Blocks that start a service with other settings than the one that runs here, by their first line, with the test that does it. */
+const OTHER_SERVICE: Record<string, string> = {
+  'npm install muster-serve': 'cluster/package',
+  'npx muster dev app.ts': 'cluster/dev',
+  'PROXY_PROTOCOL=10.0.0.0/24 npm start': 'cluster/proxy-protocol',
+  'REDIS_URL=redis://user:password@redis.example:6379 npm start': 'cluster/redis-acl',
+  'HOST=/run/muster/muster.sock TRUST_PROXY=127.0.0.1 npm start': 'cluster/unix-socket',
+  'ADMIN_PORT=9100 ADMIN_HOST=10.0.0.5 npm start': 'cluster/admin-port'
 }
+
+const blocks = PAGES.flatMap(blocksOf).filter((block) => block.language === 'sh' && testOf(block) === 'cluster/docs')
+const firstOf = (block: Block) => commandsOf(block)[0] ?? ''
+
+test('every block that starts a service of its own has a test that starts one like it', () => {
+  const first = blocks.map(firstOf)
+  for (const [line, name] of Object.entries(OTHER_SERVICE)) {
+    assert.ok(first.includes(line), `no page has ${line}`)
+    assert.ok(existsSync(join(ROOT, 'test', `${name}.test.ts`)), name)
+  }
+})
 
 test('every command in the documentation works', async (t) => {
   const { url } = await startRedis(t)
@@ -48,7 +49,10 @@ test('every command in the documentation works', async (t) => {
   await run(
     `mkdir -p bin && printf '#!/bin/sh\\nexec "${process.execPath}" "${ROOT}dist/src/cli/muster.js" "$@"\\n' > bin/muster && chmod +x bin/muster`
   )
-  const commands = PAGES.flatMap(commandsOf).filter((command) => !ELSEWHERE.test(command))
+  const commands = blocks
+    .filter((block) => !(firstOf(block) in OTHER_SERVICE))
+    .flatMap(commandsOf)
+    .filter((command) => !ELSEWHERE.test(command))
   assert.ok(commands.length >= 8, `${commands.length} commands found`)
   for (const command of commands) {
     if (command.startsWith('curl')) {
@@ -61,8 +65,7 @@ test('every command in the documentation works', async (t) => {
 
 test("the README's first route runs as it stands", async (t) => {
   const { url } = await startRedis(t)
-  const [, code = ''] =
-    /^```js\n\/\/ app\.mjs[^\n]*\n(.*?)^```/ms.exec(readFileSync(join(ROOT, 'README.md'), 'utf8')) ?? []
+  const [{ code } = { code: '' }] = blocksOf('README.md').filter(({ file }) => file === 'app.mjs')
   const app = join(temporaryFolder(t), 'app.mjs')
   writeFileSync(app, code)
   const service = await startService(t, { env: { REDIS_URL: url, APP: app } })

@@ -8,8 +8,11 @@ const handler = async () => ({ ok: true })
 const recount = async (_body, _signal) => ({ stock: 1 })
 const sendReport = async (_options) => {}
 const sendInvoices = async (_month) => {}
-const fetchQuote = async (name) => ({ name, price: 1 })
+const fetchQuote = async (_name) => ({ name: _name, price: 1 })
 const prices = new Map()
+const server = app.server
+const webSocketServer = { clients: new Set() }
+const io = { local: { emit: (_event, _text) => {} } }
 `
 const IMPORTS = `
 import cors from '@fastify/cors'
@@ -21,5 +24,5 @@ export function asModule(code: string): string {
   if (/^export default/m.test(code)) return code
   const exports = code.match(/^export const .*$/gm)
   if (exports) return `${exports.join('\n')}\nexport default async (app) => {}`
-  return `${IMPORTS}${READERS_OWN}export default async (app) => {\n${code.replaceAll('{ … }', '{}')}\n}`
+  return `${IMPORTS}export default async (app) => {${READERS_OWN}\n${code.replaceAll('{ … }', '{}')}\n}`
 }

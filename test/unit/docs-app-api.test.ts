@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { compileModule } from '../helpers/compile.ts'
 import { type Block, blocksOf, ROOT, readPage } from '../helpers/documents.ts'
 import { asModule } from '../helpers/fragments.ts'
 
@@ -87,42 +88,15 @@ type Alike<A, B> = Same<A, B> extends true ? Same<Required<ParametersOf<A>>['len
 declare function is<T extends true>(value: T): void
 `
 
-/** Compiles a module in a folder of its own, in which packages and the types of the service are found. @returns the messages */
-function compile(name: string, source: string): string {
-  const folder = join(ROOT, 'dist/.docs', name)
-  rmSync(folder, { recursive: true, force: true })
-  mkdirSync(folder, { recursive: true })
-  writeFileSync(join(folder, 'checked.ts'), source)
-  const { compilerOptions } = JSON.parse(readFileSync(join(ROOT, 'tsconfig.json'), 'utf8')) as {
-    compilerOptions: object
-  }
-  const options = {
-    ...compilerOptions,
-    rootDir: ROOT,
-    noEmit: true,
-    noUnusedLocals: false,
-    noUnusedParameters: false
-  }
-  writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions: options, files: ['checked.ts'] }))
-  try {
-    execFileSync(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', folder, '--pretty', 'false'], {
-      encoding: 'utf8'
-    })
-    return ''
-  } catch (error) {
-    return (error as { stdout: string }).stdout
-  }
-}
-
 test('the signatures of the app API are those of the code, and no member is missing', () => {
-  assert.equal(compile('signatures', `${TYPES}${checks()}`), '')
+  assert.equal(compileModule('signatures', `${TYPES}${checks()}`), '')
 })
 
 test('a wrong signature and a member that does not exist would be found', () => {
   const wrong = `${TYPES}is<Alike<FastifyInstance['shared']['counter'], (name: number) => Counter>>(true)
     is<Alike<FastifyInstance['shared']['lock'], (name: string) => Promise<number>>>(true)
     is<Same<keyof Every, 'stop' | 'start'>>(true)`
-  assert.equal(compile('wrong', wrong).match(/error TS/g)?.length, 3)
+  assert.equal(compileModule('wrong', wrong).match(/error TS/g)?.length, 3)
 })
 
 test('every decorator and every option of a route in src/http/public-types.ts is on the page, and nothing else is', () => {
@@ -149,20 +123,18 @@ test('each entry of the page has an example, and each code of an error is thrown
 
 test('the examples of the page compile', () => {
   const modules = blocks.filter(({ language }) => language === 'js').map(({ code }) => asModule(code))
-  const plugins = modules.map((code) => code.slice(code.indexOf('export default')))
-  const typed = plugins.map((code, i) =>
-    code.replace('export default async (app)', `export const e${i} = async (app: App)`)
+  const [imports = ''] = modules[0]!.split('export default')
+  const plugins = modules.map((code, i) =>
+    code
+      .slice(code.indexOf('export default'))
+      .replace('export default async (app)', `export const example${i} = async (app: App)`)
+      .replace(/\((_\w+(?:, _\w+)*)\) =>/g, untyped)
   )
-  const [before = ''] = modules[0]!.split('export default')
-  assert.equal(compile('examples', `${APP}${before.replace(/\((\w[\w, ]*)\) =>/g, untyped)}${typed.join('\n')}`), '')
+  assert.equal(compileModule('examples', `${APP}${imports}${plugins.join('\n')}`), '')
 })
 
-/** Gives parameters of what stands for the reader's own code any type. */
-const untyped = (_: string, names: string) =>
-  `(${names
-    .split(', ')
-    .map((name) => `${name}?: any`)
-    .join(', ')}) =>`
+/** Gives the parameters of what stands for the reader's own code any type. */
+const untyped = (_: string, names: string) => `(${names.replaceAll(/_\w+/g, '$&?: any')}) =>`
 
 /** Bodies and parameters have any type, as in JavaScript; what the service adds has its own types. */
 const APP = `

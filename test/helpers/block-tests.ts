@@ -1,0 +1,62 @@
+import { COMPARED_PAGES } from './compared-pages.ts'
+import { type Block, EXAMPLES, RECIPES } from './documents.ts'
+
+/** Pages that a test follows from the first to the last line. */
+export const FOLLOWED = [
+  ...RECIPES.filter((page) => !(page in COMPARED_PAGES)),
+  ...EXAMPLES,
+  'docs/guide/first-app.md',
+  'docs/guide/other-frameworks.md'
+]
+/** Pages with tests of their own for every block in one of these languages. */
+const OWN_TESTS: [page: string, language: string, test: string][] = [
+  ['README.md', 'js', 'cluster/docs'],
+  ['docs/reference/app-api.md', 'ts', 'unit/docs-app-api'],
+  ['docs/reference/app-options.md', 'js', 'unit/docs-app-options'],
+  ['docs/reference/app-options.md', '', 'unit/docs-blocks'],
+  ['docs/reference/testing.md', 'js', 'http/testing-docs'],
+  ['docs/how-to/redis.md', 'conf', 'cluster/redis-acl']
+]
+/**
+ * Blocks that no test runs, by their first line, each with the reason. Keep this list short: a block belongs here only when nothing
+ * in a checkout could run it.
+ */
+export const EXCEPTIONS: Record<string, string> = {
+  'flowchart LR': 'a picture; GitHub draws it',
+  sequenceDiagram: 'a picture; GitHub draws it',
+  'batches/s = 1 / (R + e^(−λR) / λ)': 'a formula; unit/bench tests its code',
+  '/srv/app/releases/41/': 'folders; cluster/release deploys in such folders',
+  'ln -sfn releases/42 /srv/app/current.new && mv -T /srv/app/current.new /srv/app/current':
+    'changes /srv; cluster/release switches such a link',
+  'upstream muster {': 'nginx; long/reload-behind-proxies runs one with these directives',
+  'location / {': 'nginx; long/reload-behind-proxies runs one with these directives',
+  "printf 'GET /livez HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n' | nc -N 127.0.0.1 8080":
+    'shows what fails with nc; cluster/half-closed tests it',
+  'source <(muster completion bash)                                 in ~/.bashrc':
+    'changes files in the home folder; unit/completion tests the scripts',
+  '14:03:21 ready on http://localhost:8080 · 2 workers · Redis 7.0 (embedded)':
+    'times and addresses differ; unit/pretty-log tests the lines',
+  'npm install @opentelemetry/api @opentelemetry/auto-instrumentations-node': 'needs a collector of OpenTelemetry'
+}
+
+/** @returns the test that runs or compares the block, or the reason why there is none; undefined: nothing checks it */
+export function testOf(block: Block): string | undefined {
+  const { page, language, code, file } = block
+  const [first = ''] = code.split('\n', 1)
+  const own = OWN_TESTS.find((one) => one[0] === page && one[1] === language)
+  if (own) return own[2]
+  if (page in COMPARED_PAGES && (file !== undefined || /^(sh|text|json)$/.test(language))) return 'unit/docs-blocks'
+  if (FOLLOWED.includes(page) && (file !== undefined || /^(sh|text|json)$/.test(language)))
+    return EXAMPLES.includes(page) ? 'cluster/examples' : 'cluster/followed-pages'
+  if (language === 'js' && !/^import \{ start \}/.test(code)) return 'http/docs-fragments'
+  if (language === 'sh') return 'cluster/docs'
+  if (/^(json|yaml|ts|js)$/.test(language) || isEnvironment(block)) return 'unit/docs-blocks'
+  return EXCEPTIONS[first] && 'exception'
+}
+
+/** Whether every line sets a variable. */
+export const isEnvironment = ({ code }: Block): boolean =>
+  code
+    .trim()
+    .split('\n')
+    .every((line) => /^[A-Z_]+=/.test(line))
