@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { findCommand, parseCommandLine, readArguments } from '../../src/cli/command-line.ts'
-import { UsageError } from '../../src/config/sources/flags.ts'
+import { completionScript } from '../../src/cli/completion/shells.ts'
+import { helpPage } from '../../src/cli/help/pages.ts'
+import { parseStartFlags, UsageError } from '../../src/config/sources/flags.ts'
 
 /** What people type by mistake, and what the answer contains. */
 const MISTAKES: [typed: string, answer: RegExp][] = [
@@ -45,21 +47,48 @@ const MISTAKES: [typed: string, answer: RegExp][] = [
   ['journal 0', /limit: must be a number from 1 to 10000, not 0/],
   ['status now', /argument 1: unknown argument; this command takes none/],
   ['log-level loud', /level: must be .*, not "loud"/],
-  ['settings get a b', /argument 2: unknown argument/]
+  ['settings get a b', /argument 2: unknown argument/],
+  ['inti shop', /did you mean 'init'\?/],
+  ['dve app.js', /did you mean 'dev'\?/],
+  ['compltion bash', /did you mean 'completion'\?/],
+  ['completion', /completion needs a shell: `muster completion bash`, `zsh` or `fish`/],
+  ['completion csh', /unknown shell 'csh': `muster completion bash`/],
+  ['help stats', /unknown command 'stats', did you mean 'status'\?/],
+  ['why --since yesterday', /since: must be a duration such as 10m.*, not "yesterday"\nusage: muster why/],
+  ['why --slot', /--slot needs a value: --slot VALUE/],
+  ['journal --slot all', /slot: must be a number from 0 to 998, not "all"/],
+  ['journal --slto 0', /unknown flag --slto, did you mean --slot\?/],
+  ['stop --slot 1', /'stop' has no flag --slot: `muster help stop` lists its flags/],
+  ['start app.js --prot 3000', /unknown flag --prot, did you mean --port\?/],
+  ['start app.js --workers', /--workers needs a value/],
+  ['start app.js other.js', /one app is served, not 2: app\.js, other\.js/],
+  ['start --admin-token x', /would show the secret in the list of processes: set ADMIN_TOKEN, or --admin-token-file/]
 ]
 
+/** The parts of every answer that say what to do next. */
+const NEXT_STEP =
+  /did you mean|must be|lists|usage:|needs|takes no value|known arguments|one app is|has no flag|`|set [A-Z]/
+
+/** Does what the command does with its words, up to the first request to a service. */
+function answer(typed: string): void {
+  const args = typed.split(' ')
+  if (args[0] === 'start') return void parseStartFlags(args.slice(1))
+  const { words, flags, wantsHelp } = parseCommandLine(args)
+  if (wantsHelp) return void helpPage(words)
+  const named = findCommand(words)
+  if (words[0] === 'completion') completionScript(words[1])
+  if (named) readArguments(named.command, named.words, flags)
+}
+
 describe('each answer to a mistake names it, and the next step, in at most three lines', () => {
-  for (const [typed, answer] of MISTAKES) {
+  for (const [typed, expected] of MISTAKES) {
     test(`muster ${typed}`, () => {
       assert.throws(
-        () => {
-          const { words } = parseCommandLine(typed.split(' '))
-          const named = findCommand(words)
-          if (named) readArguments(named.command, named.words)
-        },
+        () => answer(typed),
         (error) => {
           assert.ok(error instanceof UsageError)
-          assert.match(error.message, answer)
+          assert.match(error.message, expected)
+          assert.match(error.message, NEXT_STEP)
           assert.ok(error.message.split('\n').length <= 3, error.message)
           return true
         }
