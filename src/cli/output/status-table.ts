@@ -1,20 +1,8 @@
 import type { ServiceStatus } from '../../admin/command-context.ts'
 import { printable } from '../../common/text/printable.ts'
 import { formatBytes, formatCount, formatDuration, formatSeconds } from '../../common/text/units.ts'
-import { type Colour, type Column, paint, type Screen, table, valueText, wrap } from './table.ts'
+import { type Column, paint, type Screen, STATE_COLOURS, table, valueText, wrap } from './table.ts'
 
-/** The colour of each word of a state. */
-const COLOURS: Record<string, Colour> = {
-  ready: 'green',
-  running: 'green',
-  done: 'green',
-  starting: 'yellow',
-  draining: 'yellow',
-  reloading: 'yellow',
-  stopped: 'yellow',
-  degraded: 'red',
-  failed: 'red'
-}
 const WIDTH = 100
 
 type Worker = ServiceStatus['workers'][number]
@@ -26,7 +14,7 @@ const ifThere = (value: number | undefined, format: (value: number) => string) =
 const COLUMNS: Column<Worker>[] = [
   { title: 'slot', show: ({ slot }) => String(slot) },
   { title: 'pid', show: ({ pid }) => String(pid) },
-  { title: 'status', show: ({ status }) => status, colour: ({ status }) => COLOURS[status] },
+  { title: 'status', show: ({ status }) => status, colour: ({ status }) => STATE_COLOURS[status] },
   { title: 'up', show: ({ uptimeSeconds }) => formatSeconds(uptimeSeconds), isQuantity: true },
   { title: 'gen', show: ({ generation }) => String(generation), isQuantity: true },
   { title: 'conns', show: ({ connections }) => ifThere(connections, formatCount), isQuantity: true },
@@ -67,7 +55,7 @@ function headOf(status: ServiceStatus, screen: Screen): string[] {
     `scheduling ${scheduling}`
   ]
   return [
-    `muster ${version} · ${paint(screen, COLOURS[state], state)} on ${printable(url)} · pid ${pid} of ${printable(host)}`,
+    `muster ${version} · ${paint(screen, STATE_COLOURS[state], state)} on ${printable(url)} · pid ${pid} of ${printable(host)}`,
     facts.join(' · '),
     `folder ${printable(folder)}`
   ]
@@ -77,6 +65,6 @@ function describeReload(reload: NonNullable<ServiceStatus['lastReload']>, screen
   const { outcome, generation, durationMs, why } = reload
   const text = `last reload: ${outcome} in ${formatDuration(durationMs)}, generation ${generation}${why ? `: ${why}` : ''}`
   return wrap(printable(text), Math.min(screen.width, WIDTH)).map((line, i) =>
-    i === 0 ? line.replace(outcome, paint(screen, COLOURS[outcome], outcome)) : `  ${line}`
+    i === 0 ? line.replace(outcome, paint(screen, STATE_COLOURS[outcome], outcome)) : `  ${line}`
   )
 }

@@ -4,6 +4,19 @@ import { formatBytes, formatCount, formatDuration, formatSeconds, formatTime } f
 
 export type Colour = Parameters<typeof styleText>[0]
 
+/** The colour of each word of a state. */
+export const STATE_COLOURS: Record<string, Colour> = {
+  ready: 'green',
+  running: 'green',
+  done: 'green',
+  starting: 'yellow',
+  draining: 'yellow',
+  reloading: 'yellow',
+  stopped: 'yellow',
+  degraded: 'red',
+  failed: 'red'
+}
+
 /** Where text is shown. */
 export interface Screen {
   hasColours: boolean
@@ -53,7 +66,8 @@ export function card(values: object, screen: Screen): string {
   return shown
     .map(([label, text]) => {
       const lines = wrap(printable(text), screen.width - width - 2)
-      return lines.map((line, i) => `${(i === 0 ? printable(label) : '').padEnd(width)}  ${line}\n`).join('')
+      const show = (line: string) => paint(screen, STATE_COLOURS[text], line)
+      return lines.map((line, i) => `${(i === 0 ? printable(label) : '').padEnd(width)}  ${show(line)}\n`).join('')
     })
     .join('')
 }
