@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Proves the Docker files: builds them, runs them in a project of its own, and removes it again.
+# Proves the Docker files, also those of `muster init`: builds them, runs them in projects of their own, and removes these again.
 # Needs docker compose, curl and node. COMPOSE_FILE names other or further compose files, PORT another port than 8080.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -39,6 +39,7 @@ up() {
   until_ok 5000 get "$URL/readyz" || fail 'not ready 5 s after it was healthy'
 }
 
+scripts/docker-check-init.sh # the files of new apps
 docker compose down -v >&2 # what an earlier check may have left
 trap finish EXIT
 

@@ -11,6 +11,10 @@ export const FOLLOWED = [
 /** Pages with tests of their own for every block in one of these languages. */
 const OWN_TESTS: [page: string, language: string, test: string][] = [
   ['README.md', 'js', 'cluster/docs'],
+  ['docs/guide/production.md', 'sh', 'cluster/guide'],
+  ['docs/guide/production.md', 'json', 'cluster/guide'],
+  ['docs/guide/production.md', 'ini', 'unit/docs-production'],
+  ['docs/guide/production.md', 'yaml', 'unit/docs-production'],
   ['docs/reference/app-api.md', 'ts', 'unit/docs-app-api'],
   ['docs/reference/app-options.md', 'js', 'unit/docs-app-options'],
   ['docs/reference/app-options.md', '', 'unit/docs-blocks'],

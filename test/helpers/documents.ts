@@ -40,6 +40,16 @@ export function blocksOf(page: string): Block[] {
   }))
 }
 
+/** @returns the last heading above the block */
+export function sectionOf({ page, line }: Block): string {
+  const above = readPage(page)
+    .split('\n')
+    .slice(0, line - 1)
+    .join('\n')
+  const headings = above.replace(/^( *)```.*?^\1```$/gms, '').match(/^#+ .*$/gm) ?? []
+  return headings.at(-1)?.replace(/^#+ /, '') ?? ''
+}
+
 /** The commands of an `sh` block, in which a backslash continues a line. */
 export const commandsOf = ({ code }: Block): string[] =>
   code
