@@ -104,7 +104,7 @@ export function toConfig({ variables, environment, systemd, tls }: Sources) {
 }
 
 /** The memory of the machine, or less when this process's cgroup has a limit. In bytes. */
-const usableMemory = () => Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY)
+export const usableMemory = () => Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY)
 
 function httpOf(variables: Variables) {
   return {

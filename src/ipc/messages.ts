@@ -133,7 +133,7 @@ export type ToPrimary =
   /** The number of further connections that the worker has file descriptors for. */
   | { type: 'room'; room: number }
   /** The draining worker has transferred its idle connections and stays for the others. */
-  | { type: 'settled'; waitsFor: WaitsFor }
+  | { type: 'settled'; waitsFor: WaitsFor; report?: DrainReport | undefined }
   /** A connection for another worker; its handle comes with the message. It is idle, unless `resume` tells how to continue. */
   | { type: 'transfer'; id: number; idleMs: number; origin?: Origin; resume?: Resume | undefined }
 

@@ -207,7 +207,7 @@ function shutDownOnRequest(shutdown: Shutdown, config: Config, channel: PrimaryC
       resumes: resumes && transfer && !config.tls,
       deadlineMs,
       lingerTimeoutMs,
-      onSettled: (waitsFor) => void channel.notify({ type: 'settled', waitsFor })
+      onSettled: (waitsFor, report) => void channel.notify({ type: 'settled', waitsFor, report })
     }
     shutdown.start(options, snapshot)
   })

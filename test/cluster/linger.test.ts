@@ -6,6 +6,7 @@ import { fixture } from '../helpers/load.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { type Line, muster, type Service, startService } from '../helpers/service.ts'
 import { EndlessAnswer, SlowUpload } from '../helpers/slow-transfer.ts'
+import { until } from '../helpers/until.ts'
 
 const DRAIN_MS = 2000
 
@@ -41,7 +42,8 @@ test('an upload and a download of many times DRAIN_TIMEOUT survive a reload that
   assert.equal(generation, 1)
   const next = await upload.connection.request('GET', '/who')
   assert.equal(JSON.parse(next.body).generation, 2, 'after its answer, the connection moved to the new worker')
-  assert.ok(download.isOpen && download.bytes > bytes, 'the download goes on')
+  await until(() => download.bytes > bytes, 'more of the download')
+  assert.ok(download.isOpen)
   download.stop()
   assert.equal((await exitOf(service, lingering)).why, 'exit code 0')
   assert.ok(!service.lines.some(({ msg }) => msg === 'connections cut'))

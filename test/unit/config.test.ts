@@ -4,6 +4,7 @@ import { homedir, tmpdir } from 'node:os'
 import { isAbsolute, join, resolve } from 'node:path'
 import { after, describe, test } from 'node:test'
 import { rootCertificates } from 'node:tls'
+import { usableMemory } from '../../src/config/configuration.ts'
 import { usableCpus } from '../../src/config/cpu-quota.ts'
 import { environmentSchema } from '../../src/config/environment-schema.ts'
 import { loadConfig } from '../../src/config/load.ts'
@@ -67,7 +68,10 @@ describe('unset variables', () => {
         maxPauseMs: 30_000,
         maxMemoryBytes: 0,
         maxRequests: 0,
-        maxAgeMs: 0
+        maxAgeMs: 0,
+        lingerMs: 3_600_000,
+        maxLingering: undefined,
+        maxLingeringBytes: usableMemory() / 4
       },
       systemd: { notifySocket: undefined, watchdogMs: undefined },
       logLevel: 'info',

@@ -16,7 +16,7 @@ export interface RolloutOutcome {
   to?: string
   /** Id of the release that served before. */
   from?: string
-  /** What became of the connections of all workers that it replaced. Workers that linger are added when they end. */
+  /** What became of the connections of all workers that it replaced. `waiting` are those of workers that linger. */
   connections: DrainStats
   /** The connections that were cut, by kind and reason. */
   cuts: Cut[]
@@ -37,8 +37,8 @@ export class Rollout {
   #ids: { from?: string; to?: string } = {}
   /** The rollout in progress. */
   #current: Tally | undefined
-  /** The rollouts that replaced lingering workers, by worker. */
-  readonly #ofLingering = new Map<number, Tally>()
+  /** By lingering worker: the rollout that replaced it, and what it has added to that so far. */
+  readonly #ofLingering = new Map<number, { tally: Tally; added: DrainReport }>()
 
   constructor(options: RolloutOptions) {
     this.#options = options
@@ -62,19 +62,20 @@ export class Rollout {
     return why
   }
 
-  /** A worker lingers: what becomes of its connections belongs to the rollout of this moment. */
-  lingers(worker: number): void {
-    if (this.#current) this.#ofLingering.set(worker, this.#current)
+  /** Adds the connections of a worker that lingers, so far. What becomes of the others belongs to the rollout of this moment. */
+  lingers(worker: number, report: DrainReport = NOTHING): void {
+    if (!this.#current) return
+    addReport(this.#current, report)
+    this.#ofLingering.set(worker, { tally: this.#current, added: report })
   }
 
-  /** Adds the connections of a worker that has left in order. */
-  add(worker: number, { cuts = [], ...connections }: DrainReport): void {
-    const tally = this.#ofLingering.get(worker) ?? this.#current
+  /** Adds the connections of a worker that has left. */
+  add(worker: number, report: DrainReport): void {
+    const { tally = this.#current, added = NOTHING } = this.#ofLingering.get(worker) ?? {}
     this.#ofLingering.delete(worker)
     if (!tally) return
-    const { connections: total } = tally
-    for (const key of Object.keys(total) as (keyof typeof total)[]) total[key] += connections[key] ?? 0
-    addCuts(tally.cuts, cuts)
+    addReport(tally, added, -1)
+    addReport(tally, report)
   }
 
   end({ outcome, generation, cause }: ActionOf<'end-rollout'>, now: number): RolloutOutcome {
@@ -112,6 +113,19 @@ export class Rollout {
 interface Tally {
   connections: Required<DrainStats>
   cuts: Cut[]
+}
+
+const NOTHING: DrainReport = { total: 0, handedOver: 0, answered: 0, idle: 0, left: 0, cut: 0 }
+
+/** @param sign -1 takes the report out again */
+function addReport({ connections, cuts }: Tally, report: DrainReport, sign: 1 | -1 = 1): void {
+  for (const key of Object.keys(connections) as (keyof typeof connections)[]) {
+    connections[key] += sign * (report[key] ?? 0)
+  }
+  addCuts(
+    cuts,
+    (report.cuts ?? []).map((cut) => ({ ...cut, count: sign * cut.count }))
+  )
 }
 
 const noConnections = (): Tally => ({

@@ -147,7 +147,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     const { pool, router } = this
     const { errors, rollout } = this.#options
     pool.on('event', (event) => this.handle(event))
-    pool.on('settled', (worker) => rollout.lingers(worker))
+    pool.on('settled', (report, worker) => rollout.lingers(worker, report))
     pool.on('drained', (report, worker) => rollout.add(worker, report))
     pool.on('redis', () => errors.survive('listener', () => this.publishView()))
     pool.on('room', () => errors.survive('event', () => router.flush()))

@@ -22,8 +22,8 @@ export interface WorkerPoolEvents {
   imports: [files: Readonly<Record<string, number>>]
   /** The inspector of a worker is open at this port of 127.0.0.1. */
   inspector: [worker: number, port: number]
-  /** A worker lingers. */
-  settled: [worker: number]
+  /** A worker lingers; undefined without a report of its connections so far. */
+  settled: [report: DrainReport | undefined, worker: number]
   /** A worker has left in order. */
   drained: [stats: DrainReport, worker: number]
   /** A worker has lost Redis, or has it back. */
@@ -53,7 +53,7 @@ export interface MessageContext {
   ready(): void
   bootFailed(cause: string): void
   /** The worker lingers. */
-  settled(waitsFor: WaitsFor): void
+  settled(waitsFor: WaitsFor, report: DrainReport | undefined): void
   drained(stats: DrainReport): void
   unknownMessage(name: string): void
   /** A connection that the worker transferred arrived without its file descriptor. */
@@ -97,7 +97,9 @@ function receiveNotifications(worker: WorkerProcess, context: MessageContext): v
     worker.redisUp = up
     context.events.emit('redis')
   })
-  channel.on('settled', ({ waitsFor }) => context.settled(parseWaitsFor(waitsFor)))
+  channel.on('settled', ({ waitsFor, report }) => {
+    context.settled(parseWaitsFor(waitsFor), report && { ...report, cuts: parseCuts(report.cuts) })
+  })
   channel.on('imports', ({ files }) => context.events.emit('imports', files))
   channel.on('inspector', ({ port }) => context.events.emit('inspector', id, port))
   channel.on('watch', ({ on }) => context.services.watch(worker, on))

@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events'
 import type { JournalEvent } from '../../admin/journal-file.ts'
 import { EXIT_CONFIG } from '../../common/errors.ts'
 import type { Logger } from '../../common/log.ts'
-import { cutsByCrash, describeCuts, describeWaitsFor, type WaitsFor } from '../../ipc/drain-report.ts'
+import { type Cut, cutsByCrash, describeCuts, describeWaitsFor, type WaitsFor } from '../../ipc/drain-report.ts'
 import type { DrainReport, ToWorker, WorkerRequestCount } from '../../ipc/messages.ts'
 import { writeHangReport } from '../health/hang-report.ts'
 import type { Certificates } from '../listener/certificates.ts'
@@ -182,7 +182,7 @@ export class WorkerPool extends EventEmitter<WorkerPoolEvents> {
       certificates: () => certificates?.of(worker.generation),
       ready: () => this.#ready(worker),
       bootFailed: (cause) => this.#bootFailed(worker, cause),
-      settled: (waitsFor) => this.#settled(worker, waitsFor),
+      settled: (waitsFor, report) => this.#settled(worker, waitsFor, report),
       drained: (stats) => this.#drained(worker, stats),
       unknownMessage: (name) => this.#unknownMessage(worker, name),
       // The primary may be out of file descriptors. The connection stays at its worker, and is cut when the drain ends.
@@ -210,11 +210,12 @@ export class WorkerPool extends EventEmitter<WorkerPoolEvents> {
     this.emit('event', { type: 'boot-failed', id: worker.id, cause })
   }
 
-  #settled(worker: WorkerProcess, waitsFor: WaitsFor): void {
+  #settled(worker: WorkerProcess, waitsFor: WaitsFor, report: DrainReport | undefined): void {
     worker.waitsFor = waitsFor
+    worker.settledReport = report
     this.#log.info({ ...worker.logFields, ...waitsFor }, 'worker lingers')
     this.#record('lingers', worker, describeWaitsFor(waitsFor))
-    this.emit('settled', worker.id)
+    this.emit('settled', report, worker.id)
     this.emit('event', { type: 'settled', id: worker.id })
   }
 
@@ -238,7 +239,7 @@ export class WorkerPool extends EventEmitter<WorkerPoolEvents> {
     const cuts = cutsByCrash(worker.waitsFor)
     const cut = cuts.reduce((sum, { count }) => sum + count, 0)
     this.#log.error({ ...worker.logFields, cut, cuts }, 'connections cut')
-    this.emit('drained', { total: cut, handedOver: 0, answered: 0, idle: 0, left: 0, cut, cuts }, worker.id)
+    this.emit('drained', reportOfCrash(worker.settledReport, cuts), worker.id)
   }
 
   #unknownMessage(worker: WorkerProcess, message: string): void {
@@ -272,4 +273,15 @@ export class WorkerPool extends EventEmitter<WorkerPoolEvents> {
   #record(event: string, { slot, pid, generation }: WorkerProcess, why?: string, fields: object = {}): void {
     this.#options.journal({ event, slot, pid, generation, ...(why !== undefined && { why }), ...fields })
   }
+}
+
+/**
+ * @param settled what the worker reported when it began to linger
+ * @returns its report when it ends without one: what it waited for is cut, the rest was answered meanwhile
+ */
+function reportOfCrash(settled: DrainReport | undefined, cuts: Cut[]): DrainReport {
+  const cut = cuts.reduce((sum, { count }) => sum + count, 0)
+  const { waiting = cut, ...before } = settled ?? { total: cut, handedOver: 0, answered: 0, idle: 0, left: 0, cut: 0 }
+  const allCuts = [...(settled?.cuts ?? []), ...cuts]
+  return { ...before, answered: before.answered + Math.max(0, waiting - cut), cut: before.cut + cut, cuts: allCuts }
 }

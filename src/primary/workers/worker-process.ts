@@ -1,6 +1,6 @@
 import type { Worker as ClusterWorker } from 'node:cluster'
 import type { WaitsFor } from '../../ipc/drain-report.ts'
-import type { Heartbeat } from '../../ipc/messages.ts'
+import type { DrainReport, Heartbeat } from '../../ipc/messages.ts'
 import { assessLiveness, type Liveness } from '../health/liveness.ts'
 import { type ProcessStat, readProcessStat } from '../health/process-stat.ts'
 import type { ConnectionOffer, RoutingTarget } from '../listener/routed-connection.ts'
@@ -45,6 +45,8 @@ export class WorkerProcess implements RoutingTarget {
   redisUp = false
   /** What a lingering worker waits for, as it reported last. */
   waitsFor: WaitsFor | undefined
+  /** What had become of its connections when it began to linger. */
+  settledReport: DrainReport | undefined
   resumes = false
   /** How many more connections the worker can take, as it reported last; undefined: enough. */
   room: number | undefined

@@ -30,7 +30,7 @@ export interface DrainOptions extends DrainDeadlines {
   /** How long to read on after FIN, in ms, so that late bytes cause no reset. */
   lingerMs: number
   /** Called once when the worker lingers: it has transferred what can be transferred, and only clients keep it. */
-  onSettled?: (waitsFor: WaitsFor) => void
+  onSettled?: (waitsFor: WaitsFor, report: DrainReport) => void
 }
 
 /**
@@ -105,8 +105,7 @@ export class Drain implements ConnectionObserver {
     void this.allClosed.then(() => clearInterval(interval))
     await this.#drained
     this.#ender.stop()
-    const cuts = this.#cuts.length > 0 && { cuts: this.#cuts }
-    return { ...this.#stats, waiting: this.#registry.all.size, ...cuts }
+    return this.#report()
   }
 
   /** @returns what the worker waits for; undefined until it lingers */
@@ -206,7 +205,12 @@ export class Drain implements ConnectionObserver {
     const isLingering = lingerTimeoutMs !== undefined && performance.now() - this.#startedAt >= SETTLE_MS
     if (!isLingering || this.#settled || this.#isDrained()) return
     this.#settled = true
-    onSettled?.(countRemaining(this.#ender.left))
+    onSettled?.(countRemaining(this.#ender.left), this.#report())
+  }
+
+  #report(): DrainReport {
+    const cuts = this.#cuts.length > 0 && { cuts: this.#cuts }
+    return { ...this.#stats, waiting: this.#registry.all.size, ...cuts }
   }
 
   /** Connections that wait for their PROXY header count as open: each gets its header, or closes. */
