@@ -46,6 +46,8 @@ async function open(socketPath: string, method: string, path: string, body = '')
     return response
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? ''
+    if (code === 'EACCES')
+      throw new Error(`${socketPath} belongs to another user: run the command as that user, or as root`)
     if (code !== 'ENOENT' && code !== 'ECONNREFUSED') throwEnded(error)
     throw new ServiceNotRunning(
       `no service runs on ${socketPath}: start one with \`muster start\`, or name its RUN_DIR with --run-dir`

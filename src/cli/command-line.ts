@@ -117,6 +117,9 @@ export function readArguments(
 ): Record<string, unknown> {
   const args = argumentsFromWords(command, words, flags)
   const issues = argumentIssues(command, args)
-  if (issues !== undefined) throw new UsageError(`${issues}\nusage: muster ${command.usage}`)
-  return args
+  if (issues === undefined) return args
+  const named = issues.replace(/\bargument (\d+)(?=: unknown)/g, (text, place: string) => {
+    return `${text}, ${JSON.stringify(words[Number(place) - 1])}`
+  })
+  throw new UsageError(`${named}\nusage: muster ${command.usage}`)
 }

@@ -100,8 +100,10 @@ async function runWithProgress(invocation: Invocation): Promise<Answer> {
 /** Prints the answer again every second. @returns the exit code of the first answer that is not ok */
 async function watch(invocation: Invocation): Promise<number> {
   const { json, command } = invocation
-  const show = (answer: Answer) => (json ? jsonLine(answer) : textOf(command, answer) + missingOf(answer))
-  const last = await watchAnswers({ out: stdout, ask: () => run(invocation), show, redraws: stdout.isTTY && !json })
+  const redraws = stdout.isTTY && !json
+  const textWithEnd = (answer: Answer) => `${textOf(command, answer)}${missingOf(answer)}${redraws ? '' : '\n'}`
+  const show = (answer: Answer) => (json ? jsonLine(answer) : textWithEnd(answer))
+  const last = await watchAnswers({ out: stdout, ask: () => run(invocation), show, redraws })
   return printAnswer(invocation, last)
 }
 

@@ -1,3 +1,4 @@
+import { isSocketPath } from '../common/errors.ts'
 import type { Config } from '../config/load.ts'
 import type { ServiceView } from '../ipc/messages.ts'
 import type { RedisService } from './embedded-redis/redis-service.ts'
@@ -41,9 +42,10 @@ export const readyFields = (config: Config, { ports, supervisor, redis }: Parts)
   redis: redis.description
 })
 
-/** Returns the address of the service, or the path of its Unix socket. */
-export function urlOf({ host, tls }: Pick<Config, 'host' | 'tls'>, { numbers: { port } }: ListeningPorts): string {
+/** Returns the address of the service, also before its port is open, or the path of its Unix socket. */
+export function urlOf({ host, tls, port }: Pick<Config, 'host' | 'tls' | 'port'>, { numbers }: ListeningPorts): string {
+  if (isSocketPath(host)) return host
   const shownHost = ['0.0.0.0', '::', '127.0.0.1', '::1'].includes(host) ? 'localhost' : host
   const authority = shownHost.includes(':') ? `[${shownHost}]` : shownHost
-  return port === undefined ? host : `${tls ? 'https' : 'http'}://${authority}:${port}`
+  return `${tls ? 'https' : 'http'}://${authority}:${numbers.port ?? port}`
 }

@@ -90,7 +90,11 @@ test('muster reload shows its progress and names the reason of a failure', async
   assert.equal(good.code, 0, good.stderr)
   assert.match(good.stdout, /^outcome +done\ngeneration +2\n/)
   for (const slot of [0, 1]) {
-    assert.match(good.stderr, new RegExp(`^\\[${slot + 1}/2\\] slot ${slot}, pid \\d+: ready$`, 'm'), good.stderr)
+    assert.match(
+      good.stderr,
+      new RegExp(`^\\[${slot + 1}/2\\] slot ${slot}, pid \\d+: ready after [\\d.]+ m?s$`, 'm'),
+      good.stderr
+    )
     assert.match(good.stderr, new RegExp(`^\\[${slot + 1}/2\\] slot ${slot}, pid \\d+: exited`, 'm'), good.stderr)
   }
 

@@ -18,8 +18,8 @@ const CALLS: Record<string, [words: string[], args: object]> = {
   scale: [['2'], { workers: 2 }],
   recycle: [['0'], { slot: 0 }],
   why: [['0', '3'], { slot: 0, limit: 3 }],
-  journal: [['2'], { limit: 2 }],
-  audit: [['2'], { limit: 2 }],
+  journal: [['2', '--since', '1h', '--slot', '0'], { limit: 2, since: '1h', slot: 0 }],
+  audit: [['--since', '1d'], { since: '1d' }],
   config: [[], {}],
   'settings-get': [['banner'], { key: 'banner' }],
   'settings-set': [['banner', 'hello'], { key: 'banner', value: 'hello' }],
@@ -38,8 +38,14 @@ const CALLS: Record<string, [words: string[], args: object]> = {
 const FAULTS: [name: string, words: string[], args: unknown, status: number, message: RegExp][] = [
   ['recycle', ['one'], { slot: 'one' }, 400, /^slot: must be a number from 0 to 998, not "one"$/],
   ['recycle', [], {}, 400, /^slot: missing; must be a number from 0 to 998$/],
-  ['recycle', ['7'], { slot: 7 }, 404, /^slot: no worker serves 7$/],
-  ['reload', ['now'], { 'argument 1': 'now' }, 400, /^argument 1: unknown argument; this command takes none$/],
+  ['recycle', ['7'], { slot: 7 }, 404, /^slot: no worker serves 7; slots with a worker are 0, 1$/],
+  [
+    'reload',
+    ['now'],
+    { 'argument 1': 'now' },
+    400,
+    /^argument 1(, "now")?: unknown argument; this command takes none$/
+  ],
   [
     'scale',
     ['many'],
@@ -54,6 +60,8 @@ const FAULTS: [name: string, words: string[], args: unknown, status: number, mes
     400,
     /^workers: must be a number from 1 to 4, or a change such as \+1 or -1, not 5$/
   ],
+  ['why', ['--since', 'now'], { since: 'now' }, 400, /^since: must be a duration such as 10m/],
+  ['why', ['--since', '2026-13-01'], { since: '2026-13-01' }, 400, /^since: there is no time 2026-13-01$/],
   ['log-level', ['loud'], { level: 'loud' }, 400, /^level: must be one of trace, .*, not "loud"$/],
   ['why', ['0', '0'], { slot: 0, limit: 0 }, 400, /^limit: must be a number from 1 to 10000, not 0$/],
   ['settings-set', ['colour', 'red'], { key: 'colour', value: 'red' }, 404, /colour/],

@@ -76,7 +76,12 @@ export class WorkerQueries {
     const { state } = this.#supervisor
     const worker = liveIn(state, slot).find(serves)
     const peer = worker && this.#supervisor.pool.peers().find(({ pid }) => pid === worker.pid)
-    if (!peer || state.phase !== 'running') throw new CommandError(`slot: no worker serves ${slot}`, 404)
+    if (!peer || state.phase !== 'running') {
+      const known = this.serving().acks.map((ack) => ack.slot)
+      const remedy =
+        known.length > 0 ? `slots with a worker are ${known.join(', ')}` : '`muster why` shows what happened'
+      throw new CommandError(`slot: no worker serves ${slot}; ${remedy}`, 404)
+    }
     return { ...peer, id: worker.id }
   }
 
