@@ -23,8 +23,7 @@ export async function openAdminSocket(
   events: AdminEventStream
 ): Promise<() => void> {
   // Node does not tell which user connects. The mode of the socket admits its owner and root only.
-  const { uid, username } = userInfo()
-  const caller: Caller = { transport: 'socket', who: `uid ${uid} (${username})` }
+  const caller: Caller = { transport: 'socket', who: describeUser() }
   const server = http.createServer((request, response) => {
     if (request.method === 'GET' && request.url === '/events') streamEvents(response, events)
     else void runCommand(request, runner, caller).then((answer) => sendAnswer(response, answer))
@@ -38,6 +37,16 @@ export async function openAdminSocket(
   }
   server.unref()
   return () => void server.close()
+}
+
+/** The user of this process. A user of a container or of systemd's DynamicUser may have no name. */
+function describeUser(): string {
+  try {
+    const { uid, username } = userInfo()
+    return `uid ${uid} (${username})`
+  } catch {
+    return `uid ${process.getuid?.()}`
+  }
 }
 
 async function runCommand(request: IncomingMessage, runner: CommandRunner, caller: Caller): Promise<CommandAnswer> {
