@@ -122,7 +122,9 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
   })
   answerStateRequests(channel, state.shared, building)
   const app = await building
-  onTransferable((request) => connections.offer(request))
+  onTransferable((request, getState) => connections.offer(request, getState))
+  connections.onStateProblem = (why, { url = '' }) =>
+    log.warn({ why, url: url.split('?', 1)[0] }, 'WebSocket not transferred')
   exposeInFlight(connections.registry.all)
   cutSlowClients(connections.registry.all, config.http, (connection) => connections.refuseLate(connection))
   answerSessionRequests(channel, app.sessions)

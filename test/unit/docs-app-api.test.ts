@@ -142,6 +142,7 @@ import type {} from '../../src/index.js'
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteShorthandOptions } from 'fastify'
 type Handler = (request: FastifyRequest & { params: any; body: any }, reply: FastifyReply) => unknown
 type Route = (path: string, ...rest: [Handler] | [RouteShorthandOptions, Handler]) => void
-type App = Omit<FastifyInstance, 'get' | 'post'> & { get: Route; post: Route }
+type SocketRoute = (path: string, options: { websocket: true }, handle: (socket: any, request: any) => unknown) => void
+type App = Omit<FastifyInstance, 'get' | 'post'> & { get: SocketRoute & Route; post: Route }
 declare module 'fastify' { interface Session { cart?: unknown[] } }
 `

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 import { type TestContext, test } from 'node:test'
-import { OutgoingFrames } from '../../src/worker/protocols/outgoing-frames.ts'
+import { OutgoingFrames } from '../../src/worker/transfer/outgoing-frames.ts'
 
 const WEBSOCKET = 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n'
 const CLOSE_1012 = [0x88, 0x02, 0x03, 0xf4]

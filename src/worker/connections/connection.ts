@@ -4,8 +4,9 @@ import type { Resumption } from '../../http/transferable.ts'
 import type { Cut } from '../../ipc/drain-report.ts'
 import type { Origin } from '../../ipc/messages.ts'
 import { handleOf, startReading, stopReading } from '../../node-internals/tcp-handle.ts'
-import type { OutgoingFrames } from '../protocols/outgoing-frames.ts'
 import type { Exchange } from '../transfer/exchange.ts'
+import type { IncomingFrames } from '../transfer/incoming-frames.ts'
+import type { OutgoingFrames } from '../transfer/outgoing-frames.ts'
 import type { SlowClientLimits } from './send-progress.ts'
 
 /** One client connection of this worker. */
@@ -42,6 +43,8 @@ export interface Connection {
   takenBack: boolean
   /** What was written since the upgrade; undefined before. */
   webSocket: OutgoingFrames | undefined
+  /** What was read since the upgrade; undefined before. */
+  incoming: IncomingFrames | undefined
   /** Set when it speaks HTTP/2. */
   http2: Http2Control | undefined
   /** Reading is stopped because enough of its requests are unanswered. */
@@ -107,6 +110,7 @@ export const createConnection = (socket: Socket, origin: Origin | undefined): Co
   resumption: undefined,
   takenBack: false,
   webSocket: undefined,
+  incoming: undefined,
   http2: undefined,
   paused: false,
   leaving: false,

@@ -1,10 +1,12 @@
 import type { IncomingMessage, RequestListener, Server } from 'node:http'
 import type { ServerConnections } from '../../http/client-errors.ts'
+import type { GetState } from '../../http/transferable.ts'
 import { idleSockets } from '../../node-internals/http-server.ts'
 import { createHttp1, type Http1Options } from '../protocols/http1.ts'
 import { createSecureListener, registerConnections } from '../protocols/listeners.ts'
 import type { Tls, TlsOptions } from '../protocols/tls.ts'
 import { EventStreamExchange, isResumableRequest } from '../transfer/event-stream-exchange.ts'
+import { WebSocketExchange } from '../transfer/web-socket-exchange.ts'
 import { Acceptor, type AcceptorOptions } from './acceptor.ts'
 import type { AdmissionOptions } from './admission.ts'
 import {
@@ -38,6 +40,8 @@ export class Connections {
   readonly requests: RequestTracker
   /** Speaks HTTP/1.1. */
   readonly server: Server
+  /** Called when the app's state of a WebSocket cannot be sent to another worker. */
+  onStateProblem: ((why: string, request: IncomingMessage) => void) | undefined
   readonly #tls: Tls | undefined
   readonly #keepAliveMs: number
 
@@ -125,10 +129,15 @@ export class Connections {
   }
 
   /** Lets what is in progress with this request move to another worker, if it ever can. See `transferable`. */
-  offer(request: IncomingMessage): void {
+  offer(request: IncomingMessage, getState?: GetState): void {
     const connection = connectionOf(request.socket)
     // The keys of a TLS connection exist only in this process.
     if (!connection || connection.raw !== connection.socket || connection.takenBack || this.requests.closing) return
+    if (connection.upgraded) {
+      const onStateProblem = (why: string) => this.onStateProblem?.(why, request)
+      connection.exchange = new WebSocketExchange(connection, request, { getState, onStateProblem })
+      return
+    }
     const response = connection.responses.find(({ req }) => req === request)
     if (!response || !isResumableRequest(request)) return
     const exchange = new EventStreamExchange(connection, response)

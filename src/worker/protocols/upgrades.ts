@@ -1,8 +1,10 @@
 import type { IncomingMessage, Server } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { setResumption } from '../../http/transferable.ts'
 import { connectionOf } from '../connections/connection.ts'
-import { OutgoingFrames } from './outgoing-frames.ts'
+import { IncomingFrames } from '../transfer/incoming-frames.ts'
+import { OutgoingFrames } from '../transfer/outgoing-frames.ts'
 
 /**
  * Runs `start` as soon as a server has a listener of `upgrade`. A listener of ours alone would make Node treat every request with
@@ -21,14 +23,18 @@ function whenListenedTo(server: Server, start: () => void): void {
   server.on('newListener', watch)
 }
 
-/** Records connections that change to another protocol: they cannot be transferred, and WebSockets are closed in a drain. */
+/** Records connections that change to another protocol. WebSockets are followed: a drain transfers or closes them. */
 export function markUpgrades(server: Server): void {
   whenListenedTo(server, () => {
-    server.prependListener('upgrade', (_request, socket) => {
+    server.prependListener('upgrade', (request, socket) => {
       const connection = connectionOf(socket as Socket)
       if (!connection) return
       connection.upgraded = true
+      const { resumption } = connection
+      if (resumption) setResumption(request, resumption)
+      connection.resumption = undefined
       connection.webSocket = new OutgoingFrames(connection.socket)
+      connection.incoming = new IncomingFrames(connection.socket)
     })
   })
 }
