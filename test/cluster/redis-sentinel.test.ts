@@ -70,7 +70,9 @@ test('Sentinel: the service fails over when the Redis primary is killed', async 
   const known = during.length
   await until(() => during.length > known, 'a hit on the new primary', FAILOVER_MS)
   const ms = Math.round(performance.now() - killed)
-  await service.until(() => service.lines.filter(({ msg, awayMs }) => msg === 'Redis is up' && awayMs).length === 2)
+  const back = () =>
+    service.lines.filter(({ msg, awayMs }) => msg === 'Redis is up' && awayMs).map(({ worker }) => worker)
+  await service.until(() => new Set(back()).size === 2, 'both workers')
   stopped = true
   await Promise.all(clients)
 
