@@ -1,0 +1,198 @@
+import { once, setMaxListeners } from 'node:events'
+import { request } from 'node:http'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { WebSocketClient } from './websocket-client.ts'
+
+/** Number of clients of each kind. */
+export interface LastingMix {
+  /** Send a message every 20 ms, cut at a random byte. */
+  busySockets: number
+  /** Send a message every two seconds. */
+  quietSockets: number
+  /** Read an event stream. */
+  streams: number
+  /** Send or receive `transferBytes` at 100 KiB/s, one request after the other. Half of them are uploads. */
+  transfers: number
+}
+
+const BUSY_MS = 20
+const QUIET_MS = 2000
+const MAX_PADDING = 300
+const PIECE_MS = 100
+const PIECE_BYTES = 10_240
+/** Sockets that are opened at once. */
+const OPENED_AT_ONCE = 50
+
+/**
+ * Clients that stay connected through releases and notice everything: a close, an error, an answer or event that is missing,
+ * repeated or out of order. They need the routes of the fixture `lasting`.
+ */
+export class LastingClients {
+  /** What clients noticed, and how often. */
+  readonly noticed = new Map<string, number>()
+  messages = 0
+  events = 0
+  transfers = 0
+  /** The workers that answered messages. */
+  readonly pids = new Set<number>()
+  readonly #port: number
+  readonly #pieces: number
+  readonly #stopping = new AbortController()
+  readonly #clients: Promise<void>[] = []
+
+  /** @param transferSeconds how long an upload or download takes */
+  constructor(port: number, { transferSeconds }: { transferSeconds: number }) {
+    this.#port = port
+    this.#pieces = Math.round((transferSeconds * 1000) / PIECE_MS)
+    setMaxListeners(0, this.#stopping.signal)
+  }
+
+  /** Resolves when all clients are connected. Stops them with the test at the latest. */
+  static async start(
+    t: { after(fn: () => unknown): void },
+    port: number,
+    mix: LastingMix,
+    options: { transferSeconds: number }
+  ): Promise<LastingClients> {
+    const clients = new LastingClients(port, options)
+    t.after(() => clients.stop())
+    for (let i = 0; i < mix.busySockets; i += OPENED_AT_ONCE)
+      await clients.#openSockets(Math.min(OPENED_AT_ONCE, mix.busySockets - i), BUSY_MS)
+    for (let i = 0; i < mix.quietSockets; i += OPENED_AT_ONCE)
+      await clients.#openSockets(Math.min(OPENED_AT_ONCE, mix.quietSockets - i), QUIET_MS)
+    for (let i = 0; i < mix.streams; i++) await clients.#openStream()
+    for (let i = 0; i < mix.transfers; i++)
+      clients.#clients.push(clients.#transfer(i % 2 === 0 ? clients.#upload : clients.#download))
+    return clients
+  }
+
+  /** Ends all clients in order: each socket has all its answers, each upload and download is complete. */
+  async stop(): Promise<this> {
+    this.#stopping.abort()
+    await Promise.all(this.#clients)
+    return this
+  }
+
+  #notice(what: string): void {
+    this.noticed.set(what, (this.noticed.get(what) ?? 0) + 1)
+  }
+
+  async #openSockets(count: number, everyMs: number): Promise<void> {
+    const opened = await Promise.all(Array.from({ length: count }, () => WebSocketClient.open(this.#port, '/socket')))
+    for (const client of opened) this.#clients.push(this.#useSocket(client, everyMs))
+  }
+
+  async #useSocket(client: WebSocketClient, everyMs: number): Promise<void> {
+    let sent = 0
+    let received = 0
+    client.onText = (text) => {
+      const answer = JSON.parse(text) as { pid: number; count: number; text: string }
+      received++
+      this.messages++
+      this.pids.add(answer.pid)
+      if (answer.count !== received) this.#notice(`socket: message ${answer.count} in place of ${received}`)
+      if (Number.parseInt(answer.text, 10) !== received) this.#notice(`socket: an answer to another message`)
+    }
+    while (!this.#stopping.signal.aborted && client.closeCode === undefined) {
+      const text = `${++sent} `.padEnd(Math.floor(Math.random() * MAX_PADDING), 'x')
+      const half = Math.floor(text.length / 2)
+      if (sent % 5 === 0) client.sendCut(Math.random() * 5, text.slice(0, half), text.slice(half))
+      else client.sendCut(Math.random() * 5, text)
+      await sleep(everyMs, undefined, { signal: this.#stopping.signal }).catch(() => {})
+    }
+    await client.has(sent).catch(({ message }: Error) => this.#notice(`socket: ${message}`))
+    if (client.closeCode !== undefined) this.#notice(`socket: closed with ${client.closeCode}`)
+    else if ((await client.close()) !== 1000) this.#notice(`socket: ${client.closeCode} in answer to a close`)
+  }
+
+  async #openStream(): Promise<void> {
+    const sent = request({ port: this.#port, host: '127.0.0.1', path: '/stream', agent: false })
+    sent.end()
+    const [response] = await once(sent, 'response')
+    let text = ''
+    let lastId = 0
+    response.setEncoding('utf8').on('data', (chunk: string) => {
+      const events = (text + chunk).split('\n\n')
+      text = events.pop()!
+      for (const event of events) {
+        // The time to wait before a reconnection comes again from each worker.
+        if (event.startsWith('retry:')) continue
+        const id = Number(/^id: (\d+)$/m.exec(event)?.[1])
+        if (id !== lastId + 1) this.#notice(`stream: ${event.replaceAll('\n', ' ')} behind ${lastId}`)
+        lastId = id
+        this.events++
+      }
+    })
+    sent.on('error', () => {}) // the response says it too
+    const closed = new Promise<void>((resolve) => {
+      response.on('error', () => {}) // a close follows
+      response.on('close', () => {
+        if (!this.#stopping.signal.aborted) this.#notice('stream: closed')
+        resolve()
+      })
+    })
+    this.#stopping.signal.addEventListener('abort', () => sent.destroy())
+    this.#clients.push(closed)
+  }
+
+  async #transfer(run: () => Promise<void>): Promise<void> {
+    while (!this.#stopping.signal.aborted) {
+      try {
+        await run.call(this)
+        this.transfers++
+      } catch (error) {
+        this.#notice((error as Error).message)
+        await sleep(PIECE_MS)
+      }
+    }
+  }
+
+  async #upload(): Promise<void> {
+    const bytes = this.#pieces * PIECE_BYTES
+    const headers = { 'content-type': 'application/octet-stream', 'content-length': bytes }
+    const sent = request({
+      port: this.#port,
+      host: '127.0.0.1',
+      path: '/upload',
+      method: 'POST',
+      headers,
+      agent: false
+    })
+    const answered = once(sent, 'response').catch((error: Error) => {
+      throw new Error(`upload: ${error.message}`)
+    })
+    answered.catch(() => {}) // awaited below
+    for (let i = 0; i < this.#pieces && !sent.destroyed; i++) {
+      sent.write(Buffer.alloc(PIECE_BYTES, i))
+      await sleep(PIECE_MS)
+    }
+    sent.end()
+    const [response] = await answered
+    const received = await readAll(response)
+    if (response.statusCode !== 200 || received.text !== String(bytes))
+      throw new Error(`upload: ${response.statusCode} ${received.text}`)
+  }
+
+  async #download(): Promise<void> {
+    const path = `/download?pieces=${this.#pieces}&bytes=${PIECE_BYTES}&ms=${PIECE_MS}`
+    const sent = request({ port: this.#port, host: '127.0.0.1', path, agent: false })
+    sent.end()
+    try {
+      const [response] = await once(sent, 'response')
+      const { length } = await readAll(response)
+      if (length !== this.#pieces * PIECE_BYTES) throw new Error(`${length} bytes`)
+    } catch (error) {
+      throw new Error(`download: ${(error as Error).message}`)
+    }
+  }
+}
+
+async function readAll(response: AsyncIterable<Buffer>): Promise<{ text: string; length: number }> {
+  let length = 0
+  let text = ''
+  for await (const chunk of response) {
+    length += chunk.length
+    if (length < 1000) text += String(chunk)
+  }
+  return { text, length }
+}

@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict'
+import type { TestContext } from 'node:test'
+import { LastingClients } from './lasting-clients.ts'
+import { fixture, Load } from './load.ts'
+import { startRedis } from './redis.ts'
+import { startService } from './service.ts'
+
+export const WORKERS = 2
+
+interface Options {
+  scale: number
+  reloads: number
+  transferSeconds: number
+  maxReloadMs?: number
+}
+
+/**
+ * Reloads a service whose clients stay connected: WebSockets, event streams, uploads, downloads and keep-alive connections. Expects
+ * that no client notices anything.
+ * @param scale 1 stands for 1,000 WebSockets, 500 event streams, 200 keep-alive connections and 20 uploads and downloads
+ * @param transferSeconds how long an upload or download takes
+ * @param maxReloadMs what a reload may take
+ */
+export async function releaseUnnoticed(
+  t: TestContext,
+  { scale, reloads, transferSeconds, maxReloadMs = Number.POSITIVE_INFINITY }: Options
+): Promise<void> {
+  const { url } = await startRedis(t)
+  const service = await startService(t, {
+    env: { REDIS_URL: url, APP: fixture('lasting'), LOG_LEVEL: 'info', MAX_LOOP_DELAY: '0' },
+    workers: WORKERS
+  })
+  const count = (full: number) => Math.ceil(full * scale)
+  const mix = { busySockets: count(500), quietSockets: count(500), streams: count(500), transfers: count(20) }
+  const clients = await LastingClients.start(t, service.port, mix, { transferSeconds })
+  const load = new Load(t, service.port, { tight: count(100), idle: count(100) }, { pauseMs: 200 })
+  const durations: number[] = []
+  for (let i = 1; i <= reloads; i++) {
+    const startedAt = performance.now()
+    const outcome = await service.reload()
+    durations.push(Math.round(performance.now() - startedAt))
+    assert.equal(outcome.msg, 'rollout done')
+    assert.equal(outcome.generation, i + 1)
+  }
+  await Promise.all([clients.stop(), load.stop()])
+  t.diagnostic(
+    `${clients.messages} messages by ${clients.pids.size} workers, ${clients.events} events, ${clients.transfers} uploads and ` +
+      `downloads, ${load.answered} answers; reloads took ${durations.join(', ')} ms`
+  )
+  assert.deepEqual([...clients.noticed], [])
+  assert.deepEqual([...load.failures], [])
+  assert.equal(load.reopened, 0, 'a keep-alive connection was closed')
+  assert.ok(clients.pids.size > reloads, `${clients.pids.size} workers answered messages`)
+  assert.ok(Math.max(...durations) <= maxReloadMs, `a reload took ${Math.max(...durations)} ms`)
+  assert.deepEqual(await service.stop(), { code: 0, signal: null })
+}
