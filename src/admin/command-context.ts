@@ -1,4 +1,13 @@
-import type { DeliveryReport, Diagnostics, Heartbeat, Refusal, WorkerRequests, WorkerView } from '../ipc/messages.ts'
+import type { Cut, WaitsFor } from '../ipc/drain-report.ts'
+import type {
+  DeliveryReport,
+  Diagnostics,
+  DrainStats,
+  Heartbeat,
+  Refusal,
+  WorkerRequests,
+  WorkerView
+} from '../ipc/messages.ts'
 import type { JournalFile } from './journal-file.ts'
 
 /** The files of RUN_DIR that outlive a service. */
@@ -72,6 +81,12 @@ export interface ReloadOutcome {
   durationMs: number
   /** The reason of a failure. */
   why?: string
+  /** What became of the connections of the old workers. */
+  connections?: DrainStats
+  /** The connections that were cut, by kind and reason. */
+  cuts?: Cut[]
+  /** What each worker waits for that lingers when the reload ends, those of earlier reloads too. */
+  lingering?: WaitsFor[]
   /** The reload was under way when the command came. */
   joined?: boolean
 }

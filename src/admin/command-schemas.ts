@@ -1,4 +1,4 @@
-import { object, oneOf, type Properties, type Schema } from '../common/json-schema.ts'
+import { array, object, oneOf, type Properties, type Schema } from '../common/json-schema.ts'
 
 /** Slots are numbered from 0. */
 export const MAX_SLOT = 998
@@ -42,10 +42,14 @@ export const worker = object({ slot: count, pid: count })
 export const settings = object({ version: count, values: anyObject })
 export const journalEntry = object({ at: text, event: text }, { slot: count, why: text })
 export const diagnosticFile = object({ slot: count, pid: count, path: text, bytes: count })
+/** What a lingering worker waits for. */
+export const waitsFor = object({ counts: mapOf(count), oldestMs: count })
 export const reloadOutcome = object(
   { outcome: oneOf('done', 'failed', 'stopped'), generation: count, durationMs: count },
   {
     why: text,
+    cuts: array(object({ kind: text, reason: text, count })),
+    lingering: array(waitsFor),
     joined: { type: 'boolean', const: true, description: 'The reload was under way when the command came.' }
   }
 )

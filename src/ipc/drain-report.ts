@@ -46,14 +46,7 @@ export interface WaitsFor {
   oldestMs: number
 }
 
-const PLURALS: Record<ConnectionKind, [one: string, many: string]> = {
-  upload: ['upload', 'uploads'],
-  download: ['download', 'downloads'],
-  request: ['request', 'requests'],
-  stream: ['event stream', 'event streams'],
-  socket: ['socket', 'sockets'],
-  idle: ['idle connection', 'idle connections']
-}
+const NOUNS: Partial<Record<ConnectionKind, string>> = { stream: 'event stream', idle: 'idle connection' }
 const REASON_TEXTS: Record<CutReason, string> = {
   stalled: 'no byte moved for DRAIN_TIMEOUT',
   deadline: 'DRAIN_TIMEOUT',
@@ -65,7 +58,7 @@ const REASON_TEXTS: Record<CutReason, string> = {
 }
 
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
-const amount = (count: number, kind: ConnectionKind) => `${count} ${PLURALS[kind][count === 1 ? 0 : 1]}`
+const amount = (count: number, kind: ConnectionKind) => `${count} ${NOUNS[kind] ?? kind}${count === 1 ? '' : 's'}`
 
 /** Reads what a worker reports; whatever has a wrong form is left out. */
 export function parseWaitsFor(value: unknown): WaitsFor {
@@ -93,11 +86,28 @@ export function addCuts(total: Cut[], cuts: readonly Cut[]): void {
   }
 }
 
+/** Adds up what several workers wait for. */
+export function sumWaitsFor(all: readonly WaitsFor[]): WaitsFor {
+  const counts: WaitsFor['counts'] = {}
+  for (const kind of CONNECTION_KINDS) {
+    const count = all.reduce((sum, one) => sum + (one.counts[kind] ?? 0), 0)
+    if (count > 0) counts[kind] = count
+  }
+  return { counts, oldestMs: Math.max(0, ...all.map(({ oldestMs }) => oldestMs)) }
+}
+
+/** @returns for example "1 worker lingers: 2 uploads, oldest 3 m"; undefined when none does */
+export function describeLingering(all: readonly WaitsFor[]): string | undefined {
+  if (all.length === 0) return undefined
+  const workers = all.length === 1 ? '1 worker lingers' : `${all.length} workers linger`
+  return `${workers}: ${describeWaitsFor(sumWaitsFor(all))}`
+}
+
 /** @returns the cuts when a lingering worker ends without a report */
 export const cutsByCrash = ({ counts }: WaitsFor): Cut[] =>
   CONNECTION_KINDS.flatMap((kind) => (counts[kind] ? [{ kind, reason: 'crash', count: counts[kind] }] : []))
 
-/** @returns for example "2 uploads, 1 socket, oldest 3 min" */
+/** @returns for example "2 uploads, 1 socket, oldest 3 m" */
 export function describeWaitsFor({ counts, oldestMs }: WaitsFor): string {
   const parts = CONNECTION_KINDS.flatMap((kind) => (counts[kind] ? [amount(counts[kind], kind)] : []))
   return parts.length === 0 ? 'nothing' : `${parts.join(', ')}, oldest ${describeAge(oldestMs)}`
@@ -111,5 +121,5 @@ function describeAge(ms: number): string {
   const seconds = Math.round(ms / 1000)
   if (seconds < 120) return `${seconds} s`
   const minutes = Math.round(seconds / 60)
-  return minutes < 120 ? `${minutes} min` : `${Math.round(minutes / 60)} h`
+  return minutes < 120 ? `${minutes} m` : `${Math.round(minutes / 60)} h`
 }

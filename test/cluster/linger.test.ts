@@ -62,8 +62,33 @@ test('a client without progress is cut after DRAIN_TIMEOUT, and the outcome of t
   const cuts = await cutsOf(service, lingering)
   assert.deepEqual(cuts, [{ kind: 'request', reason: 'stalled', count: 1 }])
   const { lastReload } = JSON.parse((await muster(service, 'status', '--json')).stdout).result
+  assert.match(
+    (await muster(service, 'status')).stdout,
+    /last reload: done .*; cut: 1 request \(no byte moved for DRAIN_TIMEOUT\)/s
+  )
+  const metrics = await (await fetch(`${service.url}/metrics`)).text()
+  assert.match(metrics, /^cluster_cut_connections_total\{kind="request",worker="primary"\} 1$/m)
   assert.equal(lastReload.connections.cut, 1)
   assert.deepEqual(lastReload.cuts, cuts)
+})
+
+test('the output of muster reload, the status and the metrics show what lingering workers wait for', async (t) => {
+  const service = await start(t)
+  const uploads = [await SlowUpload.begin(t, service.port), await SlowUpload.begin(t, service.port)]
+  const download = await EndlessAnswer.begin(t, service.port, '/download')
+  const waitsFor = '1 worker lingers: 2 uploads, 1 download, oldest \\d+ s'
+  const reload = await muster(service, 'reload')
+  assert.equal(reload.code, 0, reload.stderr)
+  assert.match(reload.stdout, new RegExp(`^outcome +done\\n(.*\\n)*lingering +${waitsFor}$`, 'm'))
+  const status = (await muster(service, 'status')).stdout
+  assert.match(status, new RegExp(`^${waitsFor}$`, 'm'))
+  assert.match(status, /^0 +\d+ +lingering /m)
+  const metrics = await (await fetch(`${service.url}/metrics`)).text()
+  assert.match(metrics, /^cluster_lingering_workers\{worker="primary"\} 1$/m)
+  const { result } = JSON.parse((await muster(service, 'status', '--json')).stdout)
+  assert.deepEqual(result.workers[0].waitsFor.counts, { upload: 2, download: 1 })
+  download.stop()
+  for (const upload of uploads) assert.equal((await upload.complete()).generation, 1)
 })
 
 test('an upload that stalls during the drain is cut DRAIN_TIMEOUT later', async (t) => {

@@ -55,6 +55,28 @@ slot  pid   status          up  gen  conns  in flight   requests  loop delay  bu
     )
   })
 
+  test('shows lingering workers and what was cut', () => {
+    const waitsFor = { counts: { upload: 2 }, oldestMs: 5000 }
+    const old = { ...ready, status: 'draining', slot: 0, pid: 4242, uptimeSeconds: 7, waitsFor }
+    const cuts = [{ kind: 'upload', reason: 'stalled', count: 1 }]
+    const lastReload = { outcome: 'done', generation: 2, durationMs: 1800, cuts }
+    const shown = format('status', { ...STATUS, workers: [old], lastReload }, NO_SCREEN)
+    assert.match(shown, /^0 +4242 +lingering /m)
+    assert.ok(
+      shown.endsWith(
+        '\n\n1 worker lingers: 2 uploads, oldest 5 s\n\nlast reload: done in 1.8 s, generation 2; cut: 1 upload (no byte moved for DRAIN_TIMEOUT)\n'
+      ),
+      shown
+    )
+    assert.equal(
+      format('reload', { outcome: 'done', cuts, lingering: [waitsFor] }, NO_SCREEN),
+      `outcome    done
+cut        1 upload (no byte moved for DRAIN_TIMEOUT)
+lingering  1 worker lingers: 2 uploads, oldest 5 s
+`
+    )
+  })
+
   test('fits 100 columns with large numbers and a long reason', () => {
     const large = { pid: 4_194_303, status: 'draining', generation: 120, uptimeSeconds: 31_500_000, utilization: 1 }
     const worker = { ...large, slot: 998, connections: 10_000, inFlight: 9999, requests: 99_999_999 }

@@ -1,6 +1,7 @@
-import type { ServiceStatus } from '../../admin/command-context.ts'
+import type { ReloadOutcome, ServiceStatus } from '../../admin/command-context.ts'
 import type { JournalEntry } from '../../admin/journal-file.ts'
 import { printable } from '../../common/text/printable.ts'
+import { describeCuts, describeLingering } from '../../ipc/drain-report.ts'
 import { formatJournal } from './journal-table.ts'
 import { formatStatus } from './status-table.ts'
 import { type Column, card, labelOf, type Screen, table, valueText } from './table.ts'
@@ -21,11 +22,21 @@ export function format(command: string, result: unknown, screen: Screen): string
     return formatValues((result as { values: Row }).values, 'setting', screen)
   }
   if (command === 'config') return formatValues(result as Row, 'variable', screen)
+  if (command === 'reload') return formatReload(result as ReloadOutcome, screen)
   if (command === 'status') return formatStatus(result as ServiceStatus, screen)
   if (result === null) return 'ok\n'
   if (typeof result !== 'object') return `${printable(String(result))}\n`
   if (!Array.isArray(result)) return card(result, screen)
   return result.length > 0 ? formatRows(result as Row[], screen) : 'none\n'
+}
+
+/** Formats the outcome of a reload, with a line for what was cut and one for workers that linger. */
+function formatReload({ cuts = [], lingering = [], ...outcome }: ReloadOutcome, screen: Screen): string {
+  const lines = {
+    ...(cuts.length > 0 && { cut: describeCuts(cuts) }),
+    ...(lingering.length > 0 && { lingering: describeLingering(lingering) })
+  }
+  return card({ ...outcome, ...lines }, screen)
 }
 
 /** Formats objects as a table of their fields. Rows may lack fields. */

@@ -5,7 +5,17 @@ import type { AdminEvent } from '../../ipc/messages.ts'
 import { watchEvents } from '../admin-client.ts'
 
 /** The journal events that are steps of a rollout. */
-const STEPS = new Set(['starts', 'ready', 'drains', 'drained', 'exited', 'killed', 'cannot boot', 'reload begins'])
+const STEPS = new Set([
+  'starts',
+  'ready',
+  'drains',
+  'lingers',
+  'drained',
+  'exited',
+  'killed',
+  'cannot boot',
+  'reload begins'
+])
 
 /** Prints each step of a rollout while it goes on. @returns a function that ends this */
 export function showProgress(socketPath: string, out: NodeJS.WriteStream): () => void {

@@ -1,6 +1,7 @@
 import type { ServiceStatus } from '../../admin/command-context.ts'
 import { printable } from '../../common/text/printable.ts'
 import { formatBytes, formatCount, formatDuration, formatSeconds } from '../../common/text/units.ts'
+import { describeCuts, describeLingering } from '../../ipc/drain-report.ts'
 import { type Column, paint, type Screen, STATE_COLOURS, table, valueText, wrap } from './table.ts'
 
 const WIDTH = 100
@@ -14,7 +15,11 @@ const ifThere = (value: number | undefined, format: (value: number) => string) =
 const COLUMNS: Column<Worker>[] = [
   { title: 'slot', show: ({ slot }) => String(slot) },
   { title: 'pid', show: ({ pid }) => String(pid) },
-  { title: 'status', show: ({ status }) => status, colour: ({ status }) => STATE_COLOURS[status] },
+  {
+    title: 'status',
+    show: ({ status, waitsFor }) => (waitsFor ? 'lingering' : status),
+    colour: ({ status }) => STATE_COLOURS[status]
+  },
   { title: 'up', show: ({ uptimeSeconds }) => formatSeconds(uptimeSeconds), isQuantity: true },
   { title: 'gen', show: ({ generation }) => String(generation), isQuantity: true },
   { title: 'conns', show: ({ connections }) => ifThere(connections, formatCount), isQuantity: true },
@@ -34,10 +39,12 @@ export function formatStatus(status: ServiceStatus, screen: Screen): string {
   const { workers, lastReload, restarts } = status
   const inOrder = workers.toSorted((a, b) => a.slot - b.slot || a.generation - b.generation)
   const replaced = Object.values(restarts ?? {}).some((count) => count > 0)
+  const lingering = describeLingering(inOrder.flatMap(({ waitsFor }) => waitsFor ?? []))
   const lines = [
     ...headOf(status, screen),
     '',
     table(inOrder, COLUMNS, screen).trimEnd(),
+    ...(lingering === undefined ? [] : ['', lingering]),
     ...(lastReload || replaced ? [''] : []),
     ...(lastReload ? describeReload(lastReload, screen) : []),
     ...(replaced ? [`replaced workers: ${valueText('', restarts)}`] : [])
@@ -62,8 +69,9 @@ function headOf(status: ServiceStatus, screen: Screen): string[] {
 }
 
 function describeReload(reload: NonNullable<ServiceStatus['lastReload']>, screen: Screen): string[] {
-  const { outcome, generation, durationMs, why } = reload
-  const text = `last reload: ${outcome} in ${formatDuration(durationMs)}, generation ${generation}${why ? `: ${why}` : ''}`
+  const { outcome, generation, durationMs, why, cuts = [] } = reload
+  const cut = cuts.length > 0 ? `; cut: ${describeCuts(cuts)}` : ''
+  const text = `last reload: ${outcome} in ${formatDuration(durationMs)}, generation ${generation}${why ? `: ${why}` : ''}${cut}`
   return wrap(printable(text), Math.min(screen.width, WIDTH)).map((line, i) =>
     i === 0 ? line.replace(outcome, paint(screen, STATE_COLOURS[outcome], outcome)) : `  ${line}`
   )

@@ -10,6 +10,7 @@ const FILES = [
   'console-icon.svg',
   'style.css',
   'page.js',
+  'lingering.js',
   'workers.js',
   'rollout-view.js',
   'settings-view.js',

@@ -8,6 +8,7 @@ import type {
 } from '../../admin/command-context.ts'
 import { CommandError } from '../../admin/command-error.ts'
 import type { JournalFile } from '../../admin/journal-file.ts'
+import type { WaitsFor } from '../../ipc/drain-report.ts'
 import type { DeliveryReport, Diagnostics, Refusal, WorkerRequests } from '../../ipc/messages.ts'
 import { Profiler } from '../health/profiler.ts'
 import { isWaitedFor, liveIn, type State, serves, slotsOf } from '../policy/types.ts'
@@ -83,7 +84,8 @@ export class ServiceControl implements CommandContext {
         generation,
         status,
         uptimeSeconds: Math.round((now - since) / 1000),
-        ...this.#supervisor.pool.get(id)?.heartbeat
+        ...this.#supervisor.pool.get(id)?.heartbeat,
+        ...waitsForOf(this.#supervisor.pool.get(id))
       })),
       lastReload: this.#lastReload,
       restarts: state.restarts
@@ -101,10 +103,16 @@ export class ServiceControl implements CommandContext {
   async reload(join: boolean): Promise<ReloadOutcome> {
     this.#refuseWhileDraining()
     const { rollout, lastGeneration } = this.#supervisor.state
-    if (join && rollout) return { ...(await this.#rolloutEnd(rollout.generation)), joined: true }
-    const ended = this.#rolloutEnd(lastGeneration + 1)
+    if (join && rollout) return { ...(await this.#outcomeOf(rollout.generation)), joined: true }
+    const ended = this.#outcomeOf(lastGeneration + 1)
     this.#supervisor.handle({ type: 'reload' })
     return ended
+  }
+
+  async #outcomeOf(generation: number): Promise<ReloadOutcome> {
+    const outcome = await this.#rolloutEnd(generation)
+    const lingering = this.#supervisor.pool.live().flatMap(({ waitsFor }) => waitsFor ?? [])
+    return { ...outcome, ...(lingering.length > 0 && { lingering }) }
   }
 
   async scale(change: number | string): Promise<number> {
@@ -194,6 +202,9 @@ function isScaled(now: State, workers: number, before: State): boolean {
   const isExtra = (slot: number) => slot >= workers
   return slotsOf(now).every(isSettled) && !now.workers.some((worker) => isExtra(worker.slot) && isWaitedFor(worker))
 }
+
+const waitsForOf = (worker: { waitsFor: WaitsFor | undefined } | undefined) =>
+  worker?.waitsFor && { waitsFor: worker.waitsFor }
 
 const isRefusal = (answer: unknown): answer is Refusal =>
   typeof answer === 'object' && answer !== null && 'refused' in answer

@@ -1,7 +1,8 @@
 import { DROPPED_LINES, droppedLines } from '../../common/log.ts'
+import { CONNECTION_KINDS, type ConnectionKind } from '../../ipc/drain-report.ts'
 import type { Family } from '../../ipc/series.ts'
 import type { InternalErrors } from '../internal-errors.ts'
-import { serves } from '../policy/types.ts'
+import { lingers, serves } from '../policy/types.ts'
 import type { Supervisor } from '../workers/supervisor.ts'
 import type { WorkerProcess } from '../workers/worker-process.ts'
 
@@ -15,6 +16,7 @@ export class PrimaryMetrics {
   /** The cumulative buckets, then the count, then the sum. */
   readonly #reloadSeconds = [...RELOAD_SECONDS, 0, 0].fill(0)
   readonly #drained = { handedOver: 0, answered: 0, closed: 0, idle: 0, left: 0, cut: 0, lost: 0, waiting: 0 }
+  readonly #cut = Object.fromEntries(CONNECTION_KINDS.map((kind) => [kind, 0])) as Record<ConnectionKind, number>
   readonly #errors: InternalErrors
 
   constructor(version: string, errors: InternalErrors) {
@@ -30,7 +32,8 @@ export class PrimaryMetrics {
       const counted = [...RELOAD_SECONDS.map((bound) => (seconds <= bound ? 1 : 0)), 1, seconds]
       for (const [i, value] of counted.entries()) this.#reloadSeconds[i]! += value
     })
-    supervisor.pool.on('drained', ({ total: _, cuts: __, ...ended }) => {
+    supervisor.pool.on('drained', ({ total: _, cuts = [], ...ended }) => {
+      for (const { kind, count } of cuts) this.#cut[kind] += count
       for (const [end, count] of Object.entries(ended)) this.#drained[end as keyof typeof ended] += count
     })
   }
@@ -79,6 +82,18 @@ export class PrimaryMetrics {
         'cluster_drained_connections_total',
         'Connections of workers that left, by how they ended: handed over, after an answer, a WebSocket closed with 1012 (closed), idle, by the client (left), cut, lost on the way, or still waiting for an admin command.',
         counts('end', this.#drained)
+      ),
+      family(
+        'counter',
+        'cluster_cut_connections_total',
+        'Connections that a leaving worker cut or lost, by what they did: upload, download, request not answered yet, event stream, socket of another protocol, or idle.',
+        counts('kind', this.#cut)
+      ),
+      family(
+        'gauge',
+        'cluster_lingering_workers',
+        'Replaced workers that stay beside their successors for requests that make progress.',
+        [[state.workers.filter((worker) => lingers(worker)).length]]
       ),
       family(
         'counter',

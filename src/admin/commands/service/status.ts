@@ -1,6 +1,6 @@
 import { array, object } from '../../../common/json-schema.ts'
 import { CommandResult, defineCommand } from '../../command.ts'
-import { count, mapOf, noArguments, nothing, reloadOutcome, text } from '../../command-schemas.ts'
+import { count, mapOf, noArguments, nothing, reloadOutcome, text, waitsFor } from '../../command-schemas.ts'
 
 export const status = defineCommand({
   name: 'status',
@@ -20,7 +20,9 @@ export const status = defineCommand({
     desired: count,
     scheduling: text,
     state: text,
-    workers: array(object({ slot: count, pid: count, generation: count, status: text, uptimeSeconds: count })),
+    workers: array(
+      object({ slot: count, pid: count, generation: count, status: text, uptimeSeconds: count }, { waitsFor })
+    ),
     lastReload: { anyOf: [reloadOutcome, nothing] },
     restarts: mapOf(count)
   }),

@@ -1,6 +1,7 @@
 // The rollout: what happens to each slot and its open connections. The status comes once a second and a rollout may be
 // faster, so the stages come from the journal.
 
+import { describeCuts, describeLingering } from './lingering.js'
 import { $, element, formatCount, formatNumber, setText } from './page.js'
 
 /** The last rollout: its generation, whether it is running, and the stage of each slot: [stage, text]. */
@@ -17,6 +18,7 @@ function stageAfter({ event, generation, why }) {
   if (event === 'ready' && isNew) return ['moving', 'new worker ready']
   if (event === 'drains' && !isNew) return ['moving', 'old worker draining']
   if (event === 'drained') return isNew ? ['failed', `rolled back: ${why}`] : ['done', why]
+  if (event === 'lingers' && !isNew) return ['done', `lingers: ${why}`]
   if (event === 'cannot boot' && isNew) return ['failed', why]
 }
 
@@ -34,13 +36,13 @@ export function applyJournalEntry(entry) {
   }
 }
 
-export function describeReload({ outcome, generation, durationMs, why, connections, joined }) {
+export function describeReload({ outcome, generation, durationMs, why, connections, cuts, joined }) {
   const parts = [`${outcome}: generation ${generation} in ${formatNumber(durationMs / 1000)} s`]
   if (connections) {
     parts.push(`${formatNumber(connections.handedOver)} of ${formatCount(connections.total, 'connection')} transferred`)
   }
   if (joined) parts.push('was already running')
-  return parts.join(', ') + (why ? `. ${why}` : '')
+  return parts.join(', ') + describeCuts(cuts) + (why ? `. ${why}` : '')
 }
 
 function summary(isRolling, lastReload) {
@@ -54,7 +56,7 @@ export function showRollout({ state, workers, desired, lastReload }) {
   if (hasMissedStart) start(newest)
   const isUnfinished = rollout !== undefined && !(lastReload?.generation >= rollout.generation)
   const isRolling = state === 'reloading' || isUnfinished
-  setText($('rollout'), summary(isRolling, lastReload))
+  setText($('rollout'), summary(isRolling, lastReload) + describeLingering(workers))
   if (!rollout) return
   const showsAllSlots = isRolling || lastReload?.outcome !== 'done'
   const untouched = Array.from({ length: showsAllSlots ? desired : 0 }, (_, slot) => [

@@ -1,5 +1,6 @@
 // The workers: one card each, with plots of the values that its heartbeats reported.
 
+import { describeWaitsFor } from './lingering.js'
 import { $, element, formatBytes, formatCount, formatDuration, formatNumber, setText } from './page.js'
 
 const MAX_SAMPLES = 120 // per plot, one per second
@@ -75,11 +76,12 @@ function createButton(command, slot, onCommand) {
 }
 
 function updateCard(card, key, worker) {
-  const { pid, generation, uptimeSeconds, connections, status } = worker
+  const { pid, generation, uptimeSeconds, connections, status, waitsFor } = worker
   card.dataset.status = status
-  setText(card.querySelector('.status'), status)
+  setText(card.querySelector('.status'), waitsFor ? 'lingering' : status)
   const about = [`pid ${pid}`, `generation ${generation}`, `up ${formatDuration(uptimeSeconds)}`]
-  setText(card.querySelector('.who'), [...about, formatCount(connections ?? 0, 'connection')].join(' · '))
+  about.push(waitsFor ? describeWaitsFor(waitsFor) : formatCount(connections ?? 0, 'connection'))
+  setText(card.querySelector('.who'), about.join(' · '))
   if (worker.requests === undefined) return // no heartbeat yet
   const history = addSample(key, worker)
   for (const [i, { field, format }] of PLOTS.entries()) {
