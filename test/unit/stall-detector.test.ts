@@ -52,6 +52,17 @@ test('one byte in either direction is progress', async (t) => {
   assert.ok((await stalled) >= 2 * STALL_MS - CHECK_MS)
 })
 
+test('time in which this process did not run is no stall', async (t) => {
+  const { server, client } = await pair(t)
+  server.resume()
+  const detector = new StallDetector(STALL_MS)
+  const connection = createConnection(server, undefined)
+  assert.deepEqual(await detector.findStalled([connection]), [])
+  client.write('x')
+  for (const end = performance.now() + STALL_MS; performance.now() < end; );
+  assert.deepEqual(await detector.findStalled([connection]), [])
+})
+
 onLinux('a client that takes bytes from the kernel only makes progress, and stalls when it stops', async (t) => {
   const { server, client } = await pair(t)
   server.write(MUCH)

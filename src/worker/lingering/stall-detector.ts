@@ -8,14 +8,20 @@ interface Progress {
   moved: number
   /** Bytes in the kernel, as it was last looked at; undefined: never. */
   queued: number | undefined
-  /** When a byte was last seen to move, in ms of `performance.now()`. */
+  /** When a byte was last seen to move, on the clock of the detector. */
   at: number
 }
+
+/** A check that comes late counts as this part of the stall time: this process did not run, and what arrived is not read yet. */
+const MAX_STEP = 1 / 4
 
 /** Finds connections on which no byte has moved in either direction for a time. */
 export class StallDetector {
   readonly #stallMs: number
   readonly #progress = new WeakMap<Connection, Progress>()
+  /** In ms. It stands still while this process does not run. */
+  #clock = 0
+  #checkedAt = performance.now()
 
   constructor(stallMs: number) {
     this.#stallMs = stallMs
@@ -27,11 +33,20 @@ export class StallDetector {
    * @returns the connections without progress
    */
   async findStalled(connections: readonly Connection[]): Promise<Connection[]> {
-    const now = performance.now()
+    const now = this.#advance()
     const unmoved = connections.filter((connection) => !this.#hasMoved(connection, now))
     if (unmoved.length === 0) return []
     const queues = await unacknowledgedBytes(unmoved.map(({ raw }) => raw))
-    return unmoved.filter((connection) => !this.#isTaken(connection, queues, now) && this.#isOver(connection, now))
+    // Meanwhile, pending input was read.
+    const still = unmoved.filter((connection) => !this.#hasMoved(connection, now))
+    return still.filter((connection) => !this.#isTaken(connection, queues, now) && this.#isOver(connection, now))
+  }
+
+  #advance(): number {
+    const now = performance.now()
+    this.#clock += Math.min(now - this.#checkedAt, this.#stallMs * MAX_STEP)
+    this.#checkedAt = now
+    return this.#clock
   }
 
   #hasMoved(connection: Connection, now: number): boolean {
