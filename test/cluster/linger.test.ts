@@ -148,11 +148,11 @@ test('a request ends at LINGER_TIMEOUT, whatever progress it makes', async (t) =
 })
 
 test('SIGTERM gives a lingering worker DRAIN_TIMEOUT: what ends by then is answered, the rest is cut', async (t) => {
-  const service = await start(t, { DRAIN_TIMEOUT: '3000' })
+  const service = await start(t, { DRAIN_TIMEOUT: '6000', KEEP_ALIVE_TIMEOUT: '500' })
   const short = await SlowUpload.begin(t, service.port)
   const endless = await SlowUpload.begin(t, service.port)
   const lingering = await reloadLingering(service)
-  await endless.lasts(3500)
+  await endless.lasts(7000)
   service.child.kill('SIGTERM')
   await service.line(({ msg }) => msg.startsWith('draining'))
   assert.equal((await short.complete()).generation, 1)

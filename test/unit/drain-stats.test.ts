@@ -86,3 +86,26 @@ for (const problem of ['no worker can take it', 'the primary cannot be reached']
       { id, after: '7' }
     ])
   })
+
+test('while the service stops, an idle connection comes back to its worker and is closed in order', async (t) => {
+  const log = await createLog({ logLevel: 'silent' }, { role: 'primary' })
+  const router = new ConnectionRouter(log)
+  router.takesTransfers = false
+  const { port, connections } = await startApp(t, { listen: true })
+  const idle = await Connection.open(port)
+  assert.equal((await idle.request('GET', '/livez')).status, 200)
+  const handle = { close: () => {}, readStop: () => {} } as unknown as TcpHandle
+  const drain = new Drain(connections!, {
+    ...OPTIONS,
+    transfer: async (id) => {
+      setImmediate(() => {
+        drain.hurry({ ...OPTIONS, graceMs: 10 })
+        router.transfer({ handle, idleMs: 1000, slot: 0 }, (lost) => drain.onTransferred(id, lost))
+      })
+      return true
+    }
+  })
+  connections!.acceptor.stop()
+  const { idle: closed, lost } = await drain.run()
+  assert.deepEqual({ closed, lost }, { closed: 1, lost: 0 })
+})

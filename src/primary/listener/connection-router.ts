@@ -41,6 +41,8 @@ export class ConnectionRouter {
   #overdueTimer: NodeJS.Timeout | undefined
   /** Connections offered to another worker because the first one exited before it accepted them. */
   rerouted = 0
+  /** False while the service stops: idle connections go back to the worker that sent them, which closes them in order. */
+  takesTransfers = true
   /** Connections closed because no worker was left to take them. */
   lost = 0
 
@@ -109,6 +111,9 @@ export class ConnectionRouter {
       } else if (connection.resumes && this.#noneResumes()) {
         this.#waiting.splice(i, 1)
         this.#apply(connection, transferStep('primary', 'waiting', 'no-worker').action)
+      } else if (!this.takesTransfers && connection.offer.idleMs !== undefined && !connection.resumes) {
+        this.#waiting.splice(i, 1)
+        this.#finish(connection, true)
       } else if (connection.avoid === undefined && !connection.resumes) return
       else i++
     }

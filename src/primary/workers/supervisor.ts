@@ -190,6 +190,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     const before = this.#state
     this.#state = reduce(before, event, this.now(), this.#options.limits)
     if (this.#state === before) return
+    this.router.takesTransfers = this.#state.phase !== 'draining'
     this.router.setTargets(this.#state.workers.filter(serves).flatMap(({ id }) => this.pool.get(id) ?? []))
     if (event.type === 'exit') this.router.workerExited(event.id)
     this.#followRollout(before)

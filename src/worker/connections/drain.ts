@@ -127,6 +127,12 @@ export class Drain implements ConnectionObserver {
     const connection = this.#inTransfer.get(id)
     if (!connection) return
     this.#inTransfer.delete(id)
+    if (lost && !this.#options.transfer && !connection.socket.destroyed) {
+      // The service stops: it is closed in order here.
+      connection.leaving = false
+      resumeReading(connection)
+      return
+    }
     connection.end = lost ? 'lost' : 'handedOver'
     // Closes the descriptor of this process; the connection lives on in the other worker.
     connection.socket.destroy()
