@@ -27,6 +27,8 @@ fail() {
 equal() { [ "$2" = "$3" ] && echo "PASS $1" || fail "$1: expected '$3', got '$2'"; }
 get() { curl -fsS --max-time 5 "$@"; }
 json() { node -pe "JSON.parse(require('fs').readFileSync(0, 'utf8')).$1"; }
+# The state of a service, or nothing while it does not answer.
+state_of() { docker exec "$1" muster status --json 2>/dev/null | json result.state 2>/dev/null || true; }
 post() { curl -sS --max-time 5 -X POST "$@"; }
 
 # A copy, because packing compiles from scratch.
@@ -67,10 +69,10 @@ for language in typescript javascript; do
   pod=$(docker run --detach --rm --network "${project}_default" --user 1000:1000 --read-only --cap-drop ALL \
     --tmpfs /run/shop:mode=0777 -e RUN_DIR=/run/shop/muster -e REDIS_URL=redis://redis:6379 "$project-app")
   for _ in {1..120}; do
-    docker exec "$pod" muster status --json >/dev/null 2>&1 && break
+    [ "$(state_of "$pod")" = running ] && break
     sleep 0.25
   done
-  equal "$language: runs as a pod does" "$(docker exec "$pod" muster status --json | json result.state)" running
+  equal "$language: runs as a pod does" "$(state_of "$pod")" running
   docker stop "$pod" >&2
   docker compose down --volumes --rmi local >&2
   project=''

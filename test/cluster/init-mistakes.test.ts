@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { CLI, cleanEnvironment, temporaryFolder } from '../helpers/service.ts'
@@ -14,16 +14,17 @@ test('muster init never overwrites: it names all files that are there, and write
   writeFileSync(join(folder, 'Dockerfile'), 'mine')
   writeFileSync(join(folder, 'app.ts'), 'mine')
   writeFileSync(join(folder, 'notes.txt'), 'mine')
+  symlinkSync('/nowhere', join(folder, '.gitignore'))
   const { status, stdout, stderr } = muster(folder, 'init')
   assert.equal(status, 78)
   assert.equal(stdout, '')
   assert.equal(
     stderr,
-    'muster: . has Dockerfile, app.ts already: nothing was written. Name another folder, or move them away\n'
+    'muster: . has .gitignore, Dockerfile, app.ts already: nothing was written. Name another folder, or move them away\n'
   )
-  assert.deepEqual(readdirSync(folder).sort(), ['Dockerfile', 'app.ts', 'notes.txt'])
+  assert.deepEqual(readdirSync(folder).sort(), ['.gitignore', 'Dockerfile', 'app.ts', 'notes.txt'])
   // The app is app.js here, and the Dockerfile is there already.
-  assert.match(muster(folder, 'init', '--javascript').stderr, /^muster: \. has Dockerfile already/)
+  assert.match(muster(folder, 'init', '--javascript').stderr, /^muster: \. has \.gitignore, Dockerfile already/)
 })
 
 test('muster init works in a folder with other files, and in a folder that it creates', (t) => {

@@ -56,7 +56,7 @@ function readArguments(args: string[]) {
   const name = values.name as string | undefined
   if (name !== undefined) checkPackageName(name)
   const language: Language = values.javascript ? 'javascript' : 'typescript'
-  return { folder: positionals[0] ?? '.', language, name, wantsHelp: values.help === true }
+  return { folder: positionals[0] || '.', language, name, wantsHelp: values.help === true }
 }
 
 /** @param flag as written, with its hyphens */

@@ -1,5 +1,5 @@
-import { existsSync } from 'node:fs'
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { lstatSync } from 'node:fs'
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { StartupError } from '../../common/errors.ts'
@@ -28,17 +28,22 @@ export async function writeProject(project: Project): Promise<string[]> {
   const { folder } = project
   const files = await readTemplates(project)
   const names = [...files.keys()].sort()
-  const existing = names.filter((name) => existsSync(join(folder, name)))
+  const existing = names.filter((name) => lstatSync(join(folder, name), { throwIfNoEntry: false }))
   if (existing.length > 0) {
     throw new StartupError(
       `${folder} has ${existing.join(', ')} already: nothing was written. Name another folder, or move them away`
     )
   }
+  const written: string[] = []
   try {
     await mkdir(folder, { recursive: true })
-    // wx: a file that was created meanwhile is not overwritten either.
-    for (const [name, text] of files) await writeFile(join(folder, name), text, { flag: 'wx' })
+    for (const [name, text] of files) {
+      // wx: a file that was created meanwhile is not overwritten either.
+      await writeFile(join(folder, name), text, { flag: 'wx' })
+      written.push(name)
+    }
   } catch (error) {
+    await Promise.all(written.map((name) => rm(join(folder, name), { force: true })))
     throw new StartupError(`${folder} cannot be written: ${(error as Error).message}`)
   }
   return names
