@@ -1,4 +1,3 @@
-import { lstatSync } from 'node:fs'
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -28,7 +27,8 @@ export async function writeProject(project: Project): Promise<string[]> {
   const { folder } = project
   const files = await readTemplates(project)
   const names = [...files.keys()].sort()
-  const existing = names.filter((name) => lstatSync(join(folder, name), { throwIfNoEntry: false }))
+  const entries = await readdir(folder).catch((): string[] => [])
+  const existing = names.filter((name) => entries.includes(name))
   if (existing.length > 0) {
     throw new StartupError(
       `${folder} has ${existing.join(', ')} already: nothing was written. Name another folder, or move them away`
