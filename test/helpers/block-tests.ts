@@ -52,11 +52,16 @@ export function testOf(block: Block): string | undefined {
   if (page in COMPARED_PAGES && (file !== undefined || /^(sh|text|json)$/.test(language))) return 'unit/docs-blocks'
   if (FOLLOWED.includes(page) && (file !== undefined || /^(sh|text|json)$/.test(language)))
     return EXAMPLES.includes(page) ? 'cluster/examples' : 'cluster/followed-pages'
-  if (language === 'js' && !/^import \{ start \}/.test(code)) return 'http/docs-fragments'
+  if (language === 'js' && isProgram(code))
+    return /\.listen\(/.test(code) ? 'cluster/followed-pages' : 'unit/docs-blocks'
+  if (language === 'js') return 'http/docs-fragments'
   if (language === 'sh') return 'cluster/docs'
   if (/^(json|yaml|ts|js)$/.test(language) || isEnvironment(block)) return 'unit/docs-blocks'
   return EXCEPTIONS[first] && 'exception'
 }
+
+/** Whether the code runs by itself, and is no app that the service loads as a plugin. */
+const isProgram = (code: string): boolean => /^import /m.test(code) && !/^export default/m.test(code)
 
 /** Whether every line sets a variable. */
 export const isEnvironment = ({ code }: Block): boolean =>

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import websocket from '@fastify/websocket'
 import type { FastifyPluginAsync, FastifyServerOptions } from 'fastify'
 import type { AppOptions } from '../../src/http/app-options.ts'
 import { startApp } from '../helpers/app.ts'
@@ -29,22 +30,27 @@ test('every piece of an app in the documentation runs in an app', async (t) => {
     await t.test(`${page}:${line}`, async (t) => {
       const file = join(folder, `${page.replaceAll(/\W/g, '-')}-${line}.mjs`)
       writeFileSync(file, asModule(code))
-      const { default: routes, muster, options } = (await import(file)) as Module
+      const { default: plugin, muster, options } = (await import(file)) as Module
       await redis.client.flushall()
-      const urls: { method: 'GET'; url: string }[] = []
-      const { app } = await startApp(t, {
+      const routes: { method: string; url: string }[] = []
+      const { port } = await startApp(t, {
         redis,
+        listen: true,
         routes: async (app) => {
-          app.addHook('onRoute', ({ method, url }) => void urls.push({ method: method as 'GET', url }))
-          await routes(app, {})
+          if (code.includes('websocket: true')) await app.register(websocket)
+          app.addHook('onRoute', ({ method, url }) => void routes.push({ method: String(method), url }))
+          await plugin(app, {})
         },
         ...(muster && { appOptions: muster }),
         ...(options && { serverOptions: options })
       })
-      for (const { method, url } of urls.filter(({ method }) => String(method) !== 'HEAD')) {
-        const body = String(method) === 'POST' && { payload: { name: 'ada' } }
-        const answer = await app.inject({ method, url: url.replace(/:\w+/, 'x'), ...body })
-        assert.ok(answer.statusCode < 500, `${method} ${url}: ${answer.body}`)
+      for (const { method, url } of routes.filter(({ method }) => /^(GET|POST)$/.test(method))) {
+        const json = { headers: { 'content-type': 'application/json' }, body: '{"name":"ada"}' }
+        const path = url.replace(/:\w+/, 'x')
+        const answer = await fetch(`http://127.0.0.1:${port}${path}`, { method, ...(method === 'POST' && json) })
+        assert.ok(answer.status < 500, `${method} ${url}: ${answer.status}`)
+        // A stream does not end by itself.
+        await answer.body?.cancel()
       }
     })
   }
