@@ -1,5 +1,6 @@
 import { existsSync, lstatSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
+import { JOURNAL_FILE } from '../admin/journal-file.ts'
 import { socketAnswers } from '../common/socket-answers.ts'
 import { loadConfig } from '../config/load.ts'
 import { findConfigFile } from '../config/sources/config-file.ts'
@@ -33,11 +34,17 @@ export async function findService(sources: Sources, sockets?: string): Promise<T
   const { runDir } = loadConfig(undefined, { origins })
   const here = targetOf(runDir)
   if (isNamed || (await socketAnswers(here.socketPath))) return here
-  const above = await findAbove(process.cwd(), environment)
-  if (above !== undefined) return targetOf(above)
+  const above: string[] = []
+  for await (const runDirAbove of runDirsAbove(process.cwd(), environment)) {
+    const target = targetOf(runDirAbove)
+    if (isRunDirOfThisUser(runDirAbove) && (await socketAnswers(target.socketPath))) return target
+    above.push(runDirAbove)
+  }
   const running = runningServices(sockets)
   const others = running.length > 0 ? await describeServices(running) : undefined
-  if (existsSync(runDir)) return { ...here, ...(others && { others: `other services run:\n${others}` }) }
+  const stopped = origins.has('RUN_DIR') ? runDir : [runDir, ...above].find(hasJournal)
+  if (stopped !== undefined)
+    return { ...targetOf(stopped), ...(others && { others: `other services run:\n${others}` }) }
   const [only, second] = running
   if (only === undefined) {
     throw new NoServiceError(
@@ -52,13 +59,14 @@ export async function findService(sources: Sources, sockets?: string): Promise<T
 
 const targetOf = (runDir: string): Target => ({ runDir, socketPath: join(runDir, 'admin.sock') })
 
-/** @returns the RUN_DIR of the nearest parent folder whose service runs */
-async function findAbove(folder: string, environment: NodeJS.ProcessEnv): Promise<string | undefined> {
+const hasJournal = (runDir: string) => existsSync(join(runDir, JOURNAL_FILE))
+
+/** Yields the RUN_DIR of each parent folder, the nearest first. Folders that every user can write to, such as /tmp, are left out. */
+async function* runDirsAbove(folder: string, environment: NodeJS.ProcessEnv): AsyncGenerator<string> {
   const parent = dirname(folder)
-  if (parent === folder) return undefined
-  const runDir = await runDirOf(parent, environment)
-  if (isRunDirOfThisUser(runDir) && (await socketAnswers(join(runDir, 'admin.sock')))) return runDir
-  return findAbove(parent, environment)
+  if (parent === folder) return
+  if (isTrusted(parent)) yield await runDirOf(parent, environment)
+  yield* runDirsAbove(parent, environment)
 }
 
 /** Returns the RUN_DIR that the files of a folder name. A config file is code, so only files of this user or of root are read. */
@@ -75,6 +83,7 @@ async function runDirOf(folder: string, environment: NodeJS.ProcessEnv): Promise
   return resolve(folder, variables.RUN_DIR || '.run')
 }
 
+/** Whether only this user and root can write to a file or folder. Members of the group count as this user. */
 function isTrusted(file: string): boolean {
   const stats = lstatSync(file)
   return isOwn(stats) && (stats.mode & 0o002) === 0

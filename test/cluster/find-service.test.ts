@@ -83,6 +83,8 @@ test('a folder whose service is stopped stands for that service, so that no othe
   const service = await startIn(t, here, join(here, '.run'))
   await service.stop()
   const running = await startIn(t, other, join(other, '.run'))
+  mkdirSync(join(here, 'src'))
+  assert.equal((await run(join(here, 'src'), 'stop')).code, 1)
   const stop = await run(here, 'stop')
   assert.equal(stop.code, 1)
   assert.match(
