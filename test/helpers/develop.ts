@@ -26,6 +26,9 @@ export async function develop(
   args: string,
   wait: boolean = true
 ): Promise<Project> {
+  let service: Service | undefined
+  // Hooks run in this order: the folder is removed after the service has ended, because its removal is a change.
+  t.after(() => service?.stop('SIGQUIT'))
   const { url } = await startRedis(t)
   const folder = temporaryFolder(t)
   symlinkSync(MODULES, join(folder, 'node_modules'))
@@ -36,7 +39,7 @@ export async function develop(
   for (const [name, content] of Object.entries(files)) write(name, content)
   const launcher = `env -C '${folder}'`
   const env = { ...OWN, REDIS_URL: url }
-  const service = await startService(t, { launcher, command: `${DEV} ${args}`, env, workers: 1, wait })
+  service = await startService(t, { launcher, command: `${DEV} ${args}`, env, workers: 1, wait })
   const rollout = (outcome: string, from: number) => service.line(({ msg }) => msg === `rollout ${outcome}`, from)
   return { service, write, rollout }
 }
