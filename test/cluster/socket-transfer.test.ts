@@ -32,7 +32,7 @@ for (const app of ['counting-sockets', 'plain-sockets'])
       client.stop()
       client.send()
       await client.allAnswered()
-      assert.ok(client.isExact, JSON.stringify([client.closed, client.sent, client.answers.slice(-3)]))
+      assert.ok(client.isExact, client.summary)
     }
     assert.ok(clients.some(({ pids }) => pids.size === 4))
   })
@@ -47,7 +47,7 @@ test('answers that the state function awaits are sent by the old worker, and lat
     client.stop()
     client.send()
     await client.allAnswered()
-    assert.ok(client.isExact && client.pids.size === 2, JSON.stringify([client.closed, client.answers.slice(-3)]))
+    assert.ok(client.isExact && client.pids.size === 2, client.summary)
   }
 })
 
@@ -62,7 +62,7 @@ test('the old handler sees close with wasTransferred, and the next worker the sa
   assert.equal(moved.moved, true)
   client.send()
   await client.allAnswered()
-  assert.ok(client.isExact && client.pids.size === 2)
+  assert.ok(client.isExact && client.pids.size === 2, client.summary)
   assert.equal(client.socket.protocol, 'b')
   client.socket.close(1000)
   const closed = await service.line(({ msg }) => msg === 'socket closed', service.lines.indexOf(moved) + 1)
@@ -107,7 +107,7 @@ test('a client that offers compression moves when the server has declined it', a
   client.stop()
   client.send()
   await client.allAnswered()
-  assert.ok(client.isExact && client.pids.size === 2)
+  assert.ok(client.isExact && client.pids.size === 2, client.summary)
 })
 
 test('a message in several frames is awaited, and pings are answered on the way', async (t) => {
@@ -116,20 +116,25 @@ test('a message in several frames is awaited, and pings are answered on the way'
   t.after(() => client.socket.terminate())
   client.socket.send('1 fir', { fin: false })
   client.sent++
+  // One ping is always on its way. ws ends a connection with many at once.
   let pings = 0
-  const pinging = setInterval(() => {
+  let isPinging = true
+  const ping = () => {
+    if (!isPinging) return
     pings++
     client.socket.ping()
-  }, 2)
+  }
+  client.socket.on('pong', ping)
+  ping()
   await service.reload()
   client.socket.send('st', { fin: true })
   await client.allAnswered()
-  assert.equal(client.answers[0]!.message, '1 first')
+  assert.equal(client.answers[0]?.message, '1 first', client.summary)
   await service.line(({ msg }) => msg === 'worker exited')
-  clearInterval(pinging)
+  isPinging = false
   client.send()
   await client.allAnswered()
-  assert.ok(client.isExact && client.pids.size === 2)
+  assert.ok(client.isExact && client.pids.size === 2, client.summary)
   await until(() => client.pongs === pings, 'an answer to every ping')
 })
 

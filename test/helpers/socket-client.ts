@@ -17,6 +17,7 @@ export class SocketClient {
   sent = 0
   pongs = 0
   closed: { code: number; reason: string } | undefined
+  #error: string | undefined
   #timer: NodeJS.Timeout | undefined
 
   static async open(
@@ -39,7 +40,9 @@ export class SocketClient {
     socket.on('pong', () => {
       this.pongs++
     })
-    socket.on('error', () => {})
+    socket.on('error', (error) => {
+      this.#error = error.message
+    })
     socket.on('close', (code, reason) => {
       this.stop()
       this.closed = { code, reason: String(reason) }
@@ -106,6 +109,17 @@ export class SocketClient {
       this.answers.length === this.sent &&
       this.answers.every(({ count, message }, i) => count === i + 1 && Number.parseInt(message, 10) === i + 1)
     )
+  }
+
+  /** For the message of a failure. */
+  get summary(): string {
+    return JSON.stringify({
+      closed: this.closed,
+      error: this.#error,
+      sent: this.sent,
+      pids: [...this.pids],
+      last: this.answers.slice(-3)
+    })
   }
 
   async ended(): Promise<{ code: number; reason: string }> {
