@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath, pathToFileURL } from 'node:url'
+import { fileURLToPath } from 'node:url'
 import type { Row } from './load/load.ts'
 import { BenchError } from './scenario.ts'
 import { muster, type Program, type Running, type ServerSettings, startProgram } from './servers.ts'
@@ -45,68 +45,17 @@ export const own = {
   }
 } as const satisfies Record<string, Contestant>
 
-/** Other products, installed on demand into `.bench/` at these versions; never dependencies of the project. */
+/** Other products, which are never dependencies of the project. */
 export const peers = {
   pm2: {
     about: 'Express with express-session and connect-redis, an INCR per request, under PM2 in cluster mode',
     shared: true,
-    program: (workers) =>
-      installPeer('pm2', {
-        packages: {
-          pm2: '7.0.4',
-          express: '5.3.0',
-          'express-session': '1.19.0',
-          'connect-redis': '8.1.0',
-          ioredis: '6.0.0'
-        },
-        files: {
-          'app.mjs': readFileSync(new URL('./apps/express.mjs', import.meta.url), 'utf8'),
-          'ecosystem.config.cjs': `module.exports = ${json({
-            apps: [
-              { name: 'app', script: 'app.mjs', instances: workers, exec_mode: 'cluster', pmx: false, vizion: false }
-            ]
-          })}`
-        },
-        start: {
-          file: 'node_modules/pm2/bin/pm2-runtime',
-          args: ['start', 'ecosystem.config.cjs'],
-          env: { PM2_DISABLE_VERSION_CHECK: 'true', PM2_DISCRETE_MODE: 'true' }
-        }
-      })
+    program: (workers) => pm2(workers, readFileSync(new URL('./apps/express.mjs', import.meta.url), 'utf8'))
   },
   watt: {
     about: 'the Fastify app of by-the-book under Platformatic Watt, whose workers are threads',
     shared: true,
-    program: (workers) =>
-      installPeer('watt', {
-        packages: { wattpm: '3.65.0', '@platformatic/node': '3.65.0' },
-        files: {
-          'watt.json': json({
-            $schema: 'https://schemas.platformatic.dev/wattpm/3.65.0.json',
-            server: { hostname: '{HOST}', port: '{PORT}' },
-            workers,
-            logger: { level: '{LOG_LEVEL}' },
-            managementApi: false,
-            metrics: false,
-            watch: false,
-            applications: [{ id: 'app', path: './app' }],
-            entrypoint: 'app'
-          }),
-          'app/package.json': json({ private: true, type: 'module', main: 'index.js' }),
-          'app/watt.json': json({
-            $schema: 'https://schemas.platformatic.dev/@platformatic/node/3.65.0.json',
-            node: { main: 'index.js' }
-          }),
-          'app/index.js': `export { build as create } from ${json(
-            pathToFileURL(fileURLToPath(new URL('./apps/by-the-book-app.js', import.meta.url))).href
-          )}`
-        },
-        start: {
-          file: 'node_modules/wattpm/bin/cli.js',
-          args: ['start'],
-          env: { PLT_DISABLE_TELEMETRY: 'true', NO_UPDATE_NOTIFIER: '1' }
-        }
-      })
+    program: (workers) => watt(workers, `export { build as create } from ${urlOf('./apps/by-the-book-app.js')}`)
   }
 } as const satisfies Record<string, Contestant>
 
@@ -123,12 +72,75 @@ export function startContestant(
   return startProgram({ ...resolved, name, env: { ...resolved.env, ...env } }, settings)
 }
 
+/**
+ * PM2 in cluster mode, installed on demand into `.bench/`.
+ * @param source source of the app
+ * @param options further options of the app in PM2's configuration
+ */
+export function pm2(workers: number, source: string, options: object = {}): Omit<Program, 'name'> {
+  const app = { name: 'app', script: 'app.mjs', instances: workers, exec_mode: 'cluster', pmx: false, vizion: false }
+  return installPeer('pm2', {
+    packages: {
+      pm2: '7.0.4',
+      express: '5.3.0',
+      'express-session': '1.19.0',
+      'connect-redis': '8.1.0',
+      ioredis: '6.0.0'
+    },
+    files: {
+      'app.mjs': source,
+      'ecosystem.config.cjs': `module.exports = ${json({ apps: [{ ...app, ...options }] })}`
+    },
+    start: {
+      file: 'node_modules/pm2/bin/pm2-runtime',
+      args: ['start', 'ecosystem.config.cjs'],
+      env: { PM2_DISABLE_VERSION_CHECK: 'true', PM2_DISCRETE_MODE: 'true', PM2_HOME: join(peerFolder('pm2'), 'home') }
+    }
+  })
+}
+
+/**
+ * Platformatic Watt, installed on demand into `.bench/`.
+ * @param source source of a module whose `create` makes the app
+ * @param options further options of Watt
+ */
+export function watt(workers: number, source: string, options: object = {}): Omit<Program, 'name'> {
+  return installPeer('watt', {
+    packages: { wattpm: '3.65.0', '@platformatic/node': '3.65.0' },
+    files: {
+      'watt.json': json({
+        $schema: 'https://schemas.platformatic.dev/wattpm/3.65.0.json',
+        server: { hostname: '{HOST}', port: '{PORT}' },
+        workers,
+        logger: { level: '{LOG_LEVEL}' },
+        managementApi: false,
+        metrics: false,
+        watch: false,
+        applications: [{ id: 'app', path: './app' }],
+        entrypoint: 'app',
+        ...options
+      }),
+      'app/package.json': json({ private: true, type: 'module', main: 'index.js' }),
+      'app/watt.json': json({
+        $schema: 'https://schemas.platformatic.dev/@platformatic/node/3.65.0.json',
+        node: { main: 'index.js' }
+      }),
+      'app/index.js': source
+    },
+    start: {
+      file: 'node_modules/wattpm/bin/cli.js',
+      args: ['start'],
+      env: { PLT_DISABLE_TELEMETRY: 'true', NO_UPDATE_NOTIFIER: '1' }
+    }
+  })
+}
+
 /** @throws BenchError when npm cannot install the packages */
 function installPeer(
   name: string,
   { packages, files, start }: { packages: object; files: Record<string, string>; start: Omit<Program, 'name'> }
 ): Omit<Program, 'name'> {
-  const folder = fileURLToPath(new URL(`../../.bench/${name}/`, import.meta.url))
+  const folder = peerFolder(name)
   const write = (file: string, text: string) => {
     mkdirSync(join(folder, file, '..'), { recursive: true })
     writeFileSync(join(folder, file), text)
@@ -150,4 +162,7 @@ function installPeer(
   return { ...start, file: join(folder, start.file), cwd: folder }
 }
 
+const peerFolder = (name: string) => fileURLToPath(new URL(`../../.bench/${name}/`, import.meta.url))
+/** The URL of a compiled file of this folder, as a string in a source. */
+export const urlOf = (file: string): string => JSON.stringify(new URL(file, import.meta.url).href)
 const json = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`

@@ -1,7 +1,6 @@
 import cluster, { type Worker } from 'node:cluster'
 import { once } from 'node:events'
-import Fastify from 'fastify'
-import mixed from './mixed.ts'
+import { build } from './mixed-app.ts'
 
 // A rolling restart on SIGHUP as the documentation of node:cluster and of Fastify tells one to write it: start the new
 // worker, wait until it listens, tell the old one to shut down, kill it when it has not left in time, go on to the
@@ -45,18 +44,11 @@ async function primary(): Promise<void> {
 }
 
 async function serve(): Promise<void> {
-  const draining = new AbortController()
-  const app = Fastify({
-    logger: { level: process.env.LOG_LEVEL ?? 'warn' },
-    return503OnClosing: way !== 'fastify.close-no503'
-  })
-  app.decorate('draining', draining.signal)
-  app.get('/readyz', () => ({ ready: true }))
-  await app.register(mixed)
+  const { app, drain } = await build({ return503OnClosing: way !== 'fastify.close-no503' })
   await app.listen({ host: process.env.HOST ?? '127.0.0.1', port: Number(process.env.PORT) })
   process.on('message', async (message) => {
     if (message !== 'shutdown') return
-    draining.abort()
+    drain()
     if (way === 'server.close') app.server.close(() => process.exit(0))
     if (way?.startsWith('fastify.close')) {
       await app.close()

@@ -1,6 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Mix, Load as MixedLoad } from '../../test/helpers/load.ts'
-import { type LoadRequests, MIXED_END_MS, type MixedResult, type RateJob, type RateResult } from './load.ts'
+import { Load as MixedLoad } from '../../test/helpers/load.ts'
+import { LastingLoad } from './lasting-load.ts'
+import {
+  type LoadRequests,
+  MIXED_END_MS,
+  type MixedClients,
+  type MixedResult,
+  type RateJob,
+  type RateResult
+} from './load.ts'
 import { balance, hold, rawLoad } from './raw-clients.ts'
 import { sessionCookies } from './sessions.ts'
 import { byWrk, wrkVersion } from './wrk.ts'
@@ -14,6 +22,7 @@ const endless = { after: () => {} }
 const hasWrk = wrkVersion() !== undefined
 let go: () => Promise<RateResult> = () => Promise.reject(new Error('go came before prepare'))
 let mixed: MixedLoad | undefined
+let lasting: LastingLoad | undefined
 
 async function prepare(job: RateJob): Promise<null> {
   const cookies = job.row === 'session' ? await sessionCookies(job) : []
@@ -24,22 +33,31 @@ async function prepare(job: RateJob): Promise<null> {
   return null
 }
 
-async function startMixed({ port, mix }: { port: number; mix: Mix }): Promise<null> {
+async function startMixed({ port, clients }: { port: number; clients: MixedClients }): Promise<null> {
+  const { mix } = clients
   const warmUp = new MixedLoad(endless, port, mix)
   await sleep(WARM_UP_MS)
   await warmUp.stop()
   mixed = new MixedLoad(endless, port, mix)
-  await mixed.until(WARM_RESPONSES)
+  lasting = new LastingLoad(port, clients)
+  await Promise.all([mixed.until(WARM_RESPONSES), lasting.connected])
   return null
 }
 
 async function stopMixed(): Promise<MixedResult> {
-  if (!mixed) throw new Error('mixed-stop came before mixed-start')
+  if (!mixed || !lasting) throw new Error('mixed-stop came before mixed-start')
   const { failures } = mixed
-  const ended = await Promise.race([mixed.stop(), sleep(MIXED_END_MS)])
+  const ended = await Promise.race([Promise.all([mixed.stop(), lasting.stop()]), sleep(MIXED_END_MS)])
   if (!ended) failures.set('a client: it never ended', 1)
   const { answered, reopened } = mixed
-  return { answered, reopened, failures: Object.fromEntries(failures), p99Ms: mixed.percentile(0.99) }
+  for (const [kind, times] of lasting.failures) failures.set(kind, times)
+  return {
+    answered,
+    reopened,
+    failures: Object.fromEntries(failures),
+    p99Ms: mixed.percentile(0.99),
+    ...lasting.result
+  }
 }
 
 type Handlers = { [R in keyof LoadRequests]: (args: LoadRequests[R]['args']) => Promise<LoadRequests[R]['result']> }

@@ -39,8 +39,28 @@ export interface RateResult {
   readonly failures: Readonly<Record<string, number>>
 }
 
+/** Numbers of clients of a mixed load. */
+export interface MixedClients {
+  /** Clients that send requests. */
+  readonly mix: Mix
+  /** Clients that read an event stream. */
+  readonly streams: number
+  /** Clients that use a WebSocket. */
+  readonly sockets: number
+}
+
+/** What clients of long-lived connections saw. */
+export interface LastingResult {
+  /** Event streams that the server ended or reset. */
+  readonly streamsBroken: number
+  /** WebSockets that the server ended or reset, by close code. */
+  readonly socketsBroken: Readonly<Record<string, number>>
+  /** Events and answers to messages that did not come, or came twice or out of order. */
+  readonly missing: number
+}
+
 /** What clients of a mixed load saw. No client repeats a request. */
-export interface MixedResult {
+export interface MixedResult extends LastingResult {
   readonly answered: number
   /** Connections that were opened again by clients that keep theirs. */
   readonly reopened: number
@@ -57,7 +77,7 @@ export interface LoadRequests {
   hold: { args: { url: string; connections: number }; result: { held: number } }
   /** Opens connections at once and counts how many each worker got. */
   balance: { args: { url: string; connections: number; workers: number }; result: number[] }
-  'mixed-start': { args: { port: number; mix: Mix }; result: null }
+  'mixed-start': { args: { port: number; clients: MixedClients }; result: null }
   'mixed-stop': { args: null; result: MixedResult }
 }
 
@@ -90,8 +110,8 @@ export class Load {
   }
 
   /** Resolves when the clients are warm and the counted ones get responses. */
-  async startMixed(port: number, mix: Mix): Promise<void> {
-    await this.#request('mixed-start', { port, mix }, 60_000)
+  async startMixed(port: number, clients: MixedClients): Promise<void> {
+    await this.#request('mixed-start', { port, clients }, 60_000)
   }
 
   stopMixed(): Promise<MixedResult> {

@@ -1,24 +1,53 @@
+import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { promisify } from 'node:util'
+import { pm2, urlOf, watt } from '../contestants.ts'
 import { Load } from '../load/load.ts'
 import { fixed, table } from '../report.ts'
 import { BenchError, type Context, type Sample, type Scenario } from '../scenario.ts'
 import { muster, type Program, type Running, startProgram } from '../servers.ts'
 
-const MIX = { tight: 8, fresh: 4, slow: 8, pipelined: 4, idle: 40, streams: 4 }
+const MIX = { tight: 8, fresh: 4, slow: 8, pipelined: 4, idle: 40 }
+const CLIENTS = { mix: MIX, streams: 10, sockets: 20 }
 const BOOT_MS = 20_000
 /** Between two restarts, so that clients that were cut off work again. */
 const PAUSE_MS = 250
 
-type Way = Omit<Program, 'name'> & { about: string }
-const rolling = (way: string, about: string): Way => ({ file: './apps/rolling.js', env: { WAY: way }, about })
+interface Way {
+  about: string
+  program(workers: number, stopMs: number): Omit<Program, 'name'>
+  /** Arguments of node for the command that restarts all workers and ends with it; without it, SIGHUP restarts them. */
+  command?(server: Running): string[]
+}
+
+const rolling = (way: string, about: string): Way => ({
+  about,
+  program: (_workers, stopMs) => ({ file: './apps/rolling.js', env: { WAY: way, DRAIN_TIMEOUT: String(stopMs) } })
+})
+const MIXED_APP = urlOf('./apps/mixed-app.js')
 
 /** The ways to replace a worker that are compared. */
 const WAYS: Readonly<Record<string, Way>> = {
   muster: {
+    about: 'this service: connections move to another worker; routes of event streams and WebSockets opt in',
     // The log shows when a restart has ended. The routes of the load write no line at this level.
-    ...muster({ LOG_LEVEL: 'info' }, './apps/mixed.js'),
-    about: 'this service: idle connections are transferred to another worker, busy ones after their last response'
+    program: (_workers, stopMs) => muster({ LOG_LEVEL: 'info', DRAIN_TIMEOUT: String(stopMs) }, './apps/mixed.js')
+  },
+  pm2: {
+    about: "PM2 in cluster mode, `pm2 reload`; the old worker calls Fastify's `app.close()` on SIGINT",
+    program: (workers, stopMs) =>
+      pm2(workers, `import { serve } from ${MIXED_APP}\nawait serve()\n`, { kill_timeout: stopMs }),
+    command: () => ['node_modules/pm2/bin/pm2', 'reload', 'app']
+  },
+  watt: {
+    about: 'Watt, `wattpm restart`, which replaces one worker thread after the other and closes the app of the old one',
+    program: (workers, stopMs) =>
+      watt(workers, `export { create } from ${MIXED_APP}\n`, {
+        managementApi: true,
+        gracefulShutdown: { application: stopMs }
+      }),
+    command: ({ child }) => ['node_modules/wattpm/bin/cli.js', 'restart', String(child.pid)]
   },
   'server.close': rolling('server.close', "node:cluster; the old worker calls Node's `server.close()`"),
   'worker.disconnect': rolling('worker.disconnect', 'node:cluster; the primary calls `worker.disconnect()`'),
@@ -28,7 +57,8 @@ const WAYS: Readonly<Record<string, Way>> = {
 const NAMES = Object.keys(WAYS)
 
 export const reload: Scenario = {
-  summary: 'failures in rolling restarts under a mixed load: muster and the common ways',
+  summary:
+    'failures and broken connections in rolling restarts: muster, PM2, Watt and node:cluster (Watt needs Node 22.19)',
   defaults: { rounds: 5 },
   names: NAMES,
   options: { timeout: 'seconds that an old worker may take to stop before it is killed (default 3)' },
@@ -40,52 +70,86 @@ export const reload: Scenario = {
     const { rounds } = context.settings
     const how = [
       `Each way: ${context.settings.workers} workers, ${rounds} rolling restarts; an old worker that has not left after ${stopMs / 1000} s is killed.`,
-      `Clients: ${MIX.tight} tight ones send without a pause, ${MIX.idle} idle ones now and then (up to 1.5 s between requests), ${MIX.slow} slow ones`,
+      `Clients: ${MIX.tight} tight ones pause 4 ms between requests, ${MIX.idle} idle ones up to 1.5 s; ${MIX.slow} slow ones`,
       `ask for responses that take 50–850 ms, ${MIX.pipelined} pipelined ones send 8 requests at once, half of these bursts in two packets;`,
-      `${MIX.fresh} fresh ones open a connection per request; ${MIX.streams} read event streams. No client repeats a request.`
+      `${MIX.fresh} fresh ones open a connection per request. No client repeats a request. ${CLIENTS.streams} read event streams, ${CLIENTS.sockets} send a`,
+      'message to a WebSocket every 100 ms; they connect again, and streams continue behind the last event.'
     ]
     const legend = names.map((name) => `- ${name}: ${WAYS[name]!.about}`)
-    const head = ['way', 'answered', 'failed', 'failed per restart', 'reopened', 'p99 ms', 's per restart', 'failures']
-    const lines = samples.map(({ subject, values, failures = {} }) => {
-      const failed = Object.values(failures).reduce((sum, times) => sum + times, 0)
-      const kinds = Object.entries(failures).sort(([, a], [, b]) => b - a)
-      return [
-        subject,
-        fixed(values.answered!, 0),
-        fixed(failed, 0),
-        fixed(failed / rounds, 1),
-        fixed(values.reopened!, 0),
-        fixed(values.p99Ms!, 1),
-        fixed(values.restartMs! / 1000, 1),
-        kinds.map(([kind, times]) => `${kind} ${times}`).join('; ') || '–'
-      ]
-    })
-    return { samples, report: [how.join('\n'), legend.join('\n'), table(head, lines, ['failures'])].join('\n\n') }
+    const report = [how.join('\n'), legend.join('\n'), reloadTable(samples, rounds)].join('\n\n')
+    return { samples, report }
   }
 }
 
+/** @param rounds how often each way restarted all workers */
+export function reloadTable(samples: readonly Sample[], rounds: number): string {
+  const perRestart = (times: number) => fixed(times / rounds, 1)
+  const lines = samples.map(({ subject, values, failures = {} }) => {
+    const kinds = Object.entries(failures).sort(([, a], [, b]) => b - a)
+    // The status is enough of a wrong answer.
+    const texts = kinds.map(([kind, times]) => `${kind.replace(/ \{.*/s, '')} ${times}`)
+    const failed = sum(kinds)
+    const codes = Object.entries(values).filter(([name]) => name.startsWith(CODE))
+    const byCode = codes.map(([name, times]) => `${name.slice(CODE.length)}: ${perRestart(times)}`).join(', ')
+    return [
+      subject,
+      fixed(values.answered!, 0),
+      fixed(failed, 0),
+      perRestart(failed),
+      fixed(values.reopened!, 0),
+      perRestart(values.streamsBroken!),
+      `${perRestart(sum(codes))}${byCode && ` (${byCode})`}`,
+      fixed(values.missing!, 0),
+      fixed(values.p99Ms!, 1),
+      fixed(values.restartMs! / 1000, 1),
+      texts.join('; ') || '–'
+    ]
+  })
+  const head = ['way', 'answered', 'failed', 'failed per restart', 'reopened', 'streams broken per restart']
+  head.push('sockets broken per restart (code)', 'missing', 'p99 ms', 's per restart', 'failures')
+  return table(head, lines, ['failures'])
+}
+
+/** The name of a sample's value with the number of WebSockets that broke with a close code begins with this. */
+const CODE = 'socket '
+const sum = (counts: readonly (readonly [string, number])[]) => counts.reduce((total, [, times]) => total + times, 0)
+
 /** Starts server and load, restarts all workers several times, then ends both. */
 async function measureWay({ settings, folder, redis }: Context, name: string, stopMs: number): Promise<Sample> {
-  const { file, env } = WAYS[name]!
+  const { workers, rounds } = settings
+  const { program: programOf, command } = WAYS[name]!
+  const program = { ...programOf(workers, stopMs), name }
   const redisUrl = name === 'muster' ? (await redis()).url : undefined
-  const program = { name, file, env: { ...env, DRAIN_TIMEOUT: String(stopMs) } }
-  const server = await startProgram(program, { workers: settings.workers, redisUrl, folder })
+  const server = await startProgram(program, { workers, redisUrl, folder })
   const load = new Load()
   try {
-    await load.startMixed(server.port, MIX)
+    await load.startMixed(server.port, CLIENTS)
     let restartMs = 0
-    for (let nth = 1; nth <= settings.rounds; nth++) {
+    for (let nth = 1; nth <= rounds; nth++) {
       const begun = performance.now()
-      await restart(server, nth, settings.workers * (stopMs + BOOT_MS))
+      const timeoutMs = workers * (stopMs + BOOT_MS)
+      await (command ? run(command(server), program, timeoutMs) : restart(server, nth, timeoutMs))
       restartMs += performance.now() - begun
-      console.error(`restart ${nth}/${settings.rounds} ${name}: ${Math.round(performance.now() - begun)} ms`)
+      console.error(`restart ${nth}/${rounds} ${name}: ${Math.round(performance.now() - begun)} ms`)
       await sleep(PAUSE_MS)
     }
-    const { failures, ...values } = await load.stopMixed()
-    return { table: 'reload', subject: name, values: { ...values, restartMs: restartMs / settings.rounds }, failures }
+    const { failures, socketsBroken, ...counts } = await load.stopMixed()
+    const codes = Object.entries(socketsBroken).map(([code, times]) => [CODE + code, times])
+    const values = { ...counts, ...Object.fromEntries(codes), restartMs: restartMs / rounds }
+    return { table: 'reload', subject: name, values, failures }
   } finally {
     load.stop()
     await server.stop()
+  }
+}
+
+async function run(args: string[], { name, cwd, env }: Program, timeout: number): Promise<void> {
+  const { PATH, HOME } = process.env
+  try {
+    await promisify(execFile)(process.execPath, args, { cwd, env: { PATH, HOME, ...env }, timeout })
+  } catch (error) {
+    const { message, stdout = '' } = error as Error & { stdout?: string }
+    throw new BenchError(`${name}: a restart failed: ${message}\n${stdout.slice(-2000)}`)
   }
 }
 
