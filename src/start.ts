@@ -4,8 +4,7 @@ import { fileURLToPath } from 'node:url'
 import type { Settings } from './config/sources/config-file.ts'
 import type { Origins, Sources } from './config/sources/gather-environment.ts'
 import type { AppOptions } from './http/app-options.ts'
-import type { DevelopmentOptions } from './primary/development/development.ts'
-import type { Service } from './primary/running-service.ts'
+import type { DevelopmentOptions, Service } from './primary/service-types.ts'
 
 /** What `muster.config.*` contains, and what {@link start} takes. */
 export interface StartOptions extends Settings {

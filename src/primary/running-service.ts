@@ -4,17 +4,8 @@ import type { ServiceView } from '../ipc/messages.ts'
 import type { RedisService } from './embedded-redis/redis-service.ts'
 import { readySlots } from './host/systemd.ts'
 import type { ListeningPorts } from './listener/listening-ports.ts'
+import type { Service } from './service-types.ts'
 import type { Supervisor } from './workers/supervisor.ts'
-
-/** The service, for a program that has started it. */
-export interface Service {
-  /** The TCP port; undefined for a Unix socket. */
-  port: number | undefined
-  /** Resolves when all workers are ready, and know that the service is. */
-  ready: Promise<void>
-  /** Drains the workers and ends this process. */
-  stop(): void
-}
 
 interface Parts {
   ports: ListeningPorts

@@ -11,25 +11,14 @@ import { type AppDeps, buildApp, withoutScope } from '../http/app.ts'
 import type { AppOptions } from '../http/app-options.ts'
 import { createRegistry, readRegistry } from '../http/plugins/metrics/metric-registry.ts'
 import type { Shared } from '../http/public-types.ts'
+import type { TestAppOptions, TestedApp } from './test-app-options.ts'
 import { checkIsUp, removeKeys, startTestRedis } from './test-redis.ts'
 import { TestResources } from './test-resources.ts'
 import { createTestLog, type TestService, TestWorker, viewOf } from './test-worker.ts'
-import { readTestedApp, type TestedApp } from './tested-app.ts'
+import { readTestedApp } from './tested-app.ts'
 
 // `Shared` is exported for its module, which gives the instance of Fastify the types of what the service adds to it.
-export type { AppOptions, Shared, TestedApp }
-
-export interface TestAppOptions {
-  /**
-   * Configuration beside the environment of this process: `{ SESSION_IDLE: '1000' }`. A file `.env` is not read. Defaults that
-   * differ from those of the service: `LOG_LEVEL=error`, `MAX_LOOP_DELAY=0`, `REDIS_TIMEOUT=5000`.
-   */
-  env?: Record<string, string>
-  /** What the service adds to the app, as `service` of the config file. Options of the app itself are stronger. */
-  service?: AppOptions
-  /** Another test app. This one becomes a further worker of its service: they share all state. Close this one first. */
-  sharesStateWith?: FastifyInstance
-}
+export type { AppOptions, Shared, TestAppOptions, TestedApp }
 
 /** What a busy machine alone would trigger is off. */
 const DEFAULTS = { LOG_LEVEL: 'error', MAX_LOOP_DELAY: '0', REDIS_TIMEOUT: '5000' }

@@ -6,12 +6,7 @@ import { mountedApp } from '../worker/app/load-app.ts'
 import { startMounted } from '../worker/app/mounted-app.ts'
 import { readExports } from '../worker/app/read-exports.ts'
 import { kindOf } from '../worker/app/recognise.ts'
-
-/**
- * What a module exports as its app: a Fastify plugin, an app of Express, Nest, Koa or Hono, a listener `(req, res)`, or the
- * module itself (`import * as app from './app.js'`), whose exports `options` and `muster` then count too.
- */
-export type TestedApp = ((...args: never[]) => unknown) | object
+import type { TestedApp } from './test-app-options.ts'
 
 /** Recognises an app as a worker does when it has loaded its module. @throws TypeError when it is no app */
 export async function readTestedApp(tested: TestedApp, service: AppOptions = {}): Promise<ServedApp> {

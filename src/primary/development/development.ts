@@ -1,18 +1,11 @@
 import { relative } from 'node:path'
 import { StartupError } from '../../common/errors.ts'
 import type { Logger } from '../../common/log.ts'
+import type { DevelopmentOptions } from '../service-types.ts'
 import type { Supervisor } from '../workers/supervisor.ts'
 import { ErrorNotice } from './error-notice.ts'
 import { InspectorProxy } from './inspector-proxy.ts'
 import { WatchedFiles } from './watched-files.ts'
-
-/** What `muster dev` adds to a service. */
-export interface DevelopmentOptions {
-  /** Files and folders to watch beside what the workers load. */
-  watch: readonly string[]
-  /** Where debuggers connect; undefined: workers have no inspector. */
-  inspect: { host: string; port: number } | undefined
-}
 
 /** Paths of code in an error's text or stack. */
 const CODE_PATH = /(?:^|[\s(]|file:\/\/)(\/[^\s():]+\.(?:[cm]?[jt]sx?|json))\b/gm
