@@ -114,6 +114,17 @@ test('an event stream of the app that does not end is cut at DRAIN_TIMEOUT', asy
   assert.deepEqual(await cutsOf(service, lingering), [{ kind: 'stream', reason: 'deadline', count: 1 }])
 })
 
+test('the first request on a transferred connection may last longer than KEEP_ALIVE_TIMEOUT', async (t) => {
+  const service = await start(t, { KEEP_ALIVE_TIMEOUT: '10000' })
+  const connection = await Connection.open(service.port)
+  t.after(() => connection.close())
+  assert.equal(JSON.parse((await connection.request('GET', '/who')).body).generation, 1)
+  await service.reload()
+  // The connection is kept for 11 s in all when it is idle.
+  const late = await connection.request('GET', '/late?ms=11500')
+  assert.equal(JSON.parse(late.body).generation, 2)
+})
+
 test('three reloads with a request each: every old worker finishes its own', async (t) => {
   const service = await start(t)
   const uploads: SlowUpload[] = []

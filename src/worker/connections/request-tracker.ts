@@ -78,6 +78,8 @@ export class RequestTracker {
     connection.requests++
     connection.busy++
     connection.responses.push(response)
+    // Node ends only the keep-alive timeout that it has started itself.
+    if (connection.transferred && connection.requests === 1) socket.setTimeout(0)
     if (connection.busy >= MAX_UNANSWERED) pauseReading(connection)
     response.on('close', () => this.#onAnswered(connection, response))
     if (connection.busy <= MAX_UNANSWERED) this.#begin(request, response)
