@@ -3,8 +3,7 @@ import { readFile } from 'node:fs/promises'
 import websocket from '@fastify/websocket'
 
 const KEPT = 100
-/** Close codes of RFC 6455: the server restarts; its state is not available. The page connects again after both. */
-const RESTART = 1012
+/** Close code of WebSockets: Redis is away. The page connects again. */
 const TRY_LATER = 1013
 
 export default async function (app) {
@@ -16,9 +15,6 @@ export default async function (app) {
   app.shared.onBroadcast('chat', (message) => {
     for (const socket of clients) socket.send(message)
   })
-  app.draining.addEventListener('abort', () => {
-    for (const socket of clients) socket.close(RESTART, 'restart')
-  })
 
   app.get('/', { config: { session: false } }, (_request, reply) => reply.type('text/html').send(page))
 
@@ -27,7 +23,12 @@ export default async function (app) {
       request.log.warn({ err: error }, 'chat failed')
       socket.close(TRY_LATER, 'try later')
     }
-    socket.on('message', (data) => publish(parse(data)).catch(giveUp))
+    let published = Promise.resolve()
+    socket.on('message', (data) => {
+      published = published.then(() => publish(parse(data))).catch(giveUp)
+    })
+    // When this worker is replaced, the next one goes on with the same socket, and calls this handler again.
+    request.transferable(() => published)
     sendHistory(socket).catch(giveUp)
   })
 
@@ -43,7 +44,10 @@ export default async function (app) {
     await app.shared.broadcast('chat', text, { scope: 'all' })
   }
 
-  /** A page may get a message twice, here and by a broadcast: it knows messages by their id. */
+  /**
+   * The page knows messages by their id, because it may get one twice: here and by a broadcast. What was said while a socket was on
+   * its way to another worker is here.
+   */
   async function sendHistory(socket) {
     for (const text of await app.redis.zrange('chat', 0, -1)) socket.send(text)
   }

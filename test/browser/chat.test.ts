@@ -4,7 +4,7 @@ import { openBrowser, Tab } from '../helpers/browser.ts'
 import { missing } from '../helpers/programs.ts'
 import { Walkthrough } from '../helpers/walkthrough.ts'
 
-test('the chat example in two tabs: messages appear in both, also after a reload', {
+test('the chat example in two tabs: messages appear in both, and a reload closes no WebSocket', {
   skip: missing('chromium')
 }, async (t) => {
   const [{ service }, browser] = await Promise.all([Walkthrough.follow(t, 'examples/chat/README.md'), openBrowser(t)])
@@ -16,17 +16,23 @@ test('the chat example in two tabs: messages appear in both, also after a reload
     await page.getByRole('button', { name: 'Send' }).click()
   }
   const hears = ({ page }: Tab, text: string) => page.getByRole('listitem').filter({ hasText: text }).waitFor()
-  for (const { page } of tabs) await page.goto('/')
+  let opened = 0
+  for (const { page } of tabs) {
+    page.on('websocket', () => opened++)
+    await page.goto('/')
+  }
 
   await say(ada, 'Ada', 'hello <b>Bob</b>')
   for (const tab of tabs) await hears(tab, 'Ada: hello <b>Bob</b>')
   assert.deepEqual(await Promise.all(tabs.map((tab) => tab.faults())), [[], []])
 
-  assert.equal((await service.reload()).msg, 'rollout done')
+  for (let i = 0; i < 2; i++) assert.equal((await service.reload()).msg, 'rollout done')
   await say(bob, 'Bob', 'still here')
   for (const tab of tabs) {
     await hears(tab, 'Bob: still here')
     assert.equal(await tab.text('ol'), 'Ada: hello <b>Bob</b> Bob: still here'.replace(' Bob: ', '\nBob: '))
+    assert.equal(await tab.text('[role=status]'), 'connected')
     assert.deepEqual(tab.problems, [])
   }
+  assert.equal(opened, 2, 'a page has connected again')
 })
