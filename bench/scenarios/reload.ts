@@ -55,6 +55,8 @@ const WAYS: Readonly<Record<string, Way>> = {
   'fastify.close-no503': rolling('fastify.close-no503', 'the same with `return503OnClosing: false`')
 }
 const NAMES = Object.keys(WAYS)
+const [MAJOR = 0, MINOR = 0] = process.versions.node.split('.').map(Number)
+const CAN_RUN_WATT = MAJOR > 22 || (MAJOR === 22 && MINOR >= 19)
 
 export const reload: Scenario = {
   summary:
@@ -64,7 +66,8 @@ export const reload: Scenario = {
   options: { timeout: 'seconds that an old worker may take to stop before it is killed (default 3)' },
   async run(context) {
     const samples: Sample[] = []
-    const names = context.select(NAMES)
+    const names = context.select(NAMES).filter((name) => name !== 'watt' || CAN_RUN_WATT)
+    if (!CAN_RUN_WATT) console.error('watt is left out: it needs Node 22.19 or newer.')
     const stopMs = Number(context.option('timeout') ?? 3) * 1000
     for (const name of names) samples.push(await measureWay(context, name, stopMs))
     const { rounds } = context.settings
