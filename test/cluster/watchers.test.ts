@@ -14,10 +14,9 @@ const FRAMES = 4
 async function watch(service: Service) {
   const request = get(`${service.url}/events`, { agent: false })
   const [response] = (await once(request, 'response')) as [IncomingMessage]
-  const stream = { frames: 0, last: '', ended: false, fault: undefined as Error | undefined }
+  const stream = { frames: 0, ended: false, fault: undefined as Error | undefined }
   response.setEncoding('utf8').on('data', (text: string) => {
     stream.frames += text.includes('data: {') ? 1 : 0
-    stream.last = text
   })
   response.on('end', () => {
     stream.ended = true
@@ -52,8 +51,7 @@ timed('500 watchers cost under 5 % of a core more than one, and a reload keeps a
   assert.ok(ofAll - ofOne < 5, `${ofOne} % of one, ${ofAll} % of ${WATCHERS}`)
 
   assert.equal((await service.reload()).outcome, 'done')
-  await until(() => streams.every(({ ended, fault }) => ended || fault), 'the end of every stream')
-  assert.deepEqual(streams.filter(({ fault, last }) => fault || !last.startsWith('event: bye')).length, 0)
-  const next = await watch(service)
-  await until(() => next.frames > 0, 'a frame of the next worker')
+  const frames = streams.map((stream) => stream.frames)
+  await until(() => streams.every((stream, i) => stream.frames > frames[i]!), 'a frame of the next worker for all')
+  assert.equal(streams.filter(({ ended, fault }) => ended || fault).length, 0)
 })
