@@ -35,6 +35,8 @@ export class LastingClients {
   transfers = 0
   /** The workers that answered messages. */
   readonly pids = new Set<number>()
+  /** By process id of a worker: the sockets and streams that closed after it had served them last. */
+  readonly closedWith = new Map<number, number>()
   readonly #port: number
   readonly #pieces: number
   readonly #stopping = new AbortController()
@@ -77,6 +79,11 @@ export class LastingClients {
     this.noticed.set(what, (this.noticed.get(what) ?? 0) + 1)
   }
 
+  #noticeClose(pid: number, what: string): void {
+    this.#notice(what)
+    this.closedWith.set(pid, (this.closedWith.get(pid) ?? 0) + 1)
+  }
+
   async #openSockets(count: number, everyMs: number): Promise<void> {
     const opened = await Promise.all(Array.from({ length: count }, () => WebSocketClient.open(this.#port, '/socket')))
     for (const client of opened) this.#clients.push(this.#useSocket(client, everyMs))
@@ -85,11 +92,13 @@ export class LastingClients {
   async #useSocket(client: WebSocketClient, everyMs: number): Promise<void> {
     let sent = 0
     let received = 0
+    let pid = 0
     client.onText = (text) => {
       const answer = JSON.parse(text) as { pid: number; count: number; text: string }
       received++
       this.messages++
-      this.pids.add(answer.pid)
+      pid = answer.pid
+      this.pids.add(pid)
       if (answer.count !== received) this.#notice(`socket: message ${answer.count} in place of ${received}`)
       if (Number.parseInt(answer.text, 10) !== received) this.#notice(`socket: an answer to another message`)
     }
@@ -101,7 +110,7 @@ export class LastingClients {
       await sleep(everyMs, undefined, { signal: this.#stopping.signal }).catch(() => {})
     }
     await client.has(sent).catch(({ message }: Error) => this.#notice(`socket: ${message}`))
-    if (client.closeCode !== undefined) this.#notice(`socket: closed with ${client.closeCode}`)
+    if (client.closeCode !== undefined) this.#noticeClose(pid, `socket: closed with ${client.closeCode}`)
     else if ((await client.close()) !== 1000) this.#notice(`socket: ${client.closeCode} in answer to a close`)
   }
 
@@ -111,6 +120,7 @@ export class LastingClients {
     const [response] = await once(sent, 'response')
     let text = ''
     let lastId = 0
+    let pid = 0
     response.setEncoding('utf8').on('data', (chunk: string) => {
       const events = (text + chunk).split('\n\n')
       text = events.pop()!
@@ -120,6 +130,7 @@ export class LastingClients {
         const id = Number(/^id: (\d+)$/m.exec(event)?.[1])
         if (id !== lastId + 1) this.#notice(`stream: ${event.replaceAll('\n', ' ')} behind ${lastId}`)
         lastId = id
+        pid = Number(/^data: (\d+)$/m.exec(event)?.[1])
         this.events++
       }
     })
@@ -127,7 +138,7 @@ export class LastingClients {
     const closed = new Promise<void>((resolve) => {
       response.on('error', () => {}) // a close follows
       response.on('close', () => {
-        if (!this.#stopping.signal.aborted) this.#notice('stream: closed')
+        if (!this.#stopping.signal.aborted) this.#noticeClose(pid, 'stream: closed')
         resolve()
       })
     })
