@@ -2,7 +2,7 @@
 // Arguments that begin with "--" go to node, for example --test-name-pattern=reload.
 //
 // Files that assert times (they import test/helpers/timed.ts) run first, two at a time and without coverage. All other files follow,
-// TEST_JOBS at a time (default: three per core, because tests of processes and timeouts mostly wait); test/long runs one file at a
+// TEST_JOBS at a time (default: two per core, because tests of processes and timeouts often wait); test/long runs one file at a
 // time. The files that took longest in the last run start first.
 // The output of a file is printed when it ends. The last line counts the tests.
 import { spawn } from 'node:child_process'
@@ -38,7 +38,7 @@ const { NODE_V8_COVERAGE: _, ...withoutCoverage } = process.env
 await runAll(files.filter(isTimed), 2, withoutCoverage)
 await runAll(
   files.filter((file) => !isTimed(file) && !isLong(file)),
-  Number(process.env.TEST_JOBS || 3 * availableParallelism()),
+  Number(process.env.TEST_JOBS || 2 * availableParallelism()),
   process.env
 )
 await runAll(files.filter(isLong), 1, withoutCoverage)
