@@ -4,7 +4,7 @@ import { JOURNAL_FILE } from '../admin/journal-file.ts'
 import { socketAnswers } from '../common/socket-answers.ts'
 import { loadConfig } from '../config/load.ts'
 import { findConfigFile } from '../config/sources/config-file.ts'
-import { gatherEnvironment, type Sources } from '../config/sources/gather-environment.ts'
+import { copyEnvironment, gatherEnvironment, type Sources } from '../config/sources/gather-environment.ts'
 import { describeService, describeServices, isOwn, isRunDirOfThisUser, runningServices } from './running-services.ts'
 
 /** The service that a command is for. */
@@ -28,7 +28,7 @@ export class NoServiceError extends Error {}
  * @throws StartupError for a wrong configuration of the working directory, NoServiceError
  */
 export async function findService(sources: Sources, sockets?: string): Promise<Target> {
-  const environment = { ...process.env }
+  const environment = copyEnvironment()
   const isNamed = [sources.variables?.RUN_DIR, sources.configFile, sources.envFiles, environment.RUN_DIR].some(Boolean)
   const origins = await gatherEnvironment(sources)
   const { runDir } = loadConfig(undefined, { origins })

@@ -7,6 +7,7 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import { primaryAway } from '../common/errors.ts'
 import { type Config, loadConfig } from '../config/load.ts'
+import { copyEnvironment } from '../config/sources/gather-environment.ts'
 import { type AppDeps, buildApp, withoutScope } from '../http/app.ts'
 import type { AppOptions } from '../http/app-options.ts'
 import { createRegistry, readRegistry } from '../http/plugins/metrics/metric-registry.ts'
@@ -46,7 +47,7 @@ export async function createTestApp(app: TestedApp, options: TestAppOptions = {}
 }
 
 async function build(tested: TestedApp, options: TestAppOptions, resources: TestResources): Promise<FastifyInstance> {
-  const config = loadConfig({ ...DEFAULTS, ...process.env, ...options.env, RUN_DIR: resources.folder })
+  const config = loadConfig({ ...DEFAULTS, ...copyEnvironment(), ...options.env, RUN_DIR: resources.folder })
   const served = await readTestedApp(tested, options.service)
   const service = await serviceOf(config, options.sharesStateWith, resources)
   const worker = new TestWorker(config, service)

@@ -4,7 +4,7 @@ import { basename, join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { registry } from '../../src/admin/registry.ts'
 import { issueOf } from '../../src/common/json-schema-check.ts'
-import { type Answer, command, overHttp, TOKENS } from '../helpers/admin.ts'
+import { type Answer, command, keysOf, overHttp, TOKENS } from '../helpers/admin.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { muster, type Service, startService } from '../helpers/service.ts'
 
@@ -291,12 +291,3 @@ test('stop over HTTP is answered before the service ends', async (t) => {
   assert.deepEqual([status, body.ok, body.result], [200, true, null])
   assert.deepEqual(await service.exited, { code: 0, signal: null })
 })
-
-const keysOf = (value: unknown): unknown =>
-  Array.isArray(value)
-    ? typeof value[0]
-    : typeof value === 'object' && value !== null
-      ? Object.keys(value)
-          .filter((key) => !['joined', 'why', 'to', 'lastReload'].includes(key))
-          .sort()
-      : value

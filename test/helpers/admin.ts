@@ -49,3 +49,15 @@ export function command(
     call.on('error', reject).end(JSON.stringify(args))
   })
 }
+
+/** Fields of a status that depend on what has happened so far. */
+const CHANGING = ['joined', 'why', 'to', 'lastReload']
+
+/** @returns the names of the fields of an object, without those that are not always there; the type of a list's entries; or the value */
+export function keysOf(value: unknown): unknown {
+  if (Array.isArray(value)) return typeof value[0]
+  if (typeof value !== 'object' || value === null) return value
+  return Object.keys(value)
+    .filter((key) => !CHANGING.includes(key))
+    .sort()
+}

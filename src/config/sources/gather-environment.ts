@@ -10,6 +10,9 @@ import { flagOf, type StartFlags, UsageError } from './flags.ts'
 /** Where a variable of the schema got its value, if not from the environment: for messages. */
 export type Origins = ReadonlyMap<string, string>
 
+/** @returns a copy of the variables of this process, for code outside this folder */
+export const copyEnvironment = (): NodeJS.ProcessEnv => ({ ...process.env })
+
 /** Values of one source, by the names of variables. */
 interface Layer {
   values: Readonly<Record<string, string | undefined>>
