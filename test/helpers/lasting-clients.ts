@@ -1,7 +1,7 @@
 import { once, setMaxListeners } from 'node:events'
 import { request } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { WebSocketClient } from './websocket-client.ts'
+import { SocketClient } from './socket-client.ts'
 
 /** Number of clients of each kind. */
 export interface LastingMix {
@@ -85,33 +85,24 @@ export class LastingClients {
   }
 
   async #openSockets(count: number, everyMs: number): Promise<void> {
-    const opened = await Promise.all(Array.from({ length: count }, () => WebSocketClient.open(this.#port, '/socket')))
+    const opened = await Promise.all(Array.from({ length: count }, () => SocketClient.open(this.#port, '/socket')))
     for (const client of opened) this.#clients.push(this.#useSocket(client, everyMs))
   }
 
-  async #useSocket(client: WebSocketClient, everyMs: number): Promise<void> {
-    let sent = 0
-    let received = 0
-    let pid = 0
-    client.onText = (text) => {
-      const answer = JSON.parse(text) as { pid: number; count: number; text: string }
-      received++
-      this.messages++
-      pid = answer.pid
-      this.pids.add(pid)
-      if (answer.count !== received) this.#notice(`socket: message ${answer.count} in place of ${received}`)
-      if (Number.parseInt(answer.text, 10) !== received) this.#notice(`socket: an answer to another message`)
-    }
-    while (!this.#stopping.signal.aborted && client.closeCode === undefined) {
-      const text = `${++sent} `.padEnd(Math.floor(Math.random() * MAX_PADDING), 'x')
-      const half = Math.floor(text.length / 2)
-      if (sent % 5 === 0) client.sendCut(Math.random() * 5, text.slice(0, half), text.slice(half))
-      else client.sendCut(Math.random() * 5, text)
+  async #useSocket(client: SocketClient, everyMs: number): Promise<void> {
+    client.cutWrites(this.#clients.length)
+    while (!this.#stopping.signal.aborted && !client.closed) {
+      client.send(Math.floor(Math.random() * MAX_PADDING), client.sent % 5 === 0)
       await sleep(everyMs, undefined, { signal: this.#stopping.signal }).catch(() => {})
     }
-    await client.has(sent).catch(({ message }: Error) => this.#notice(`socket: ${message}`))
-    if (client.closeCode !== undefined) this.#noticeClose(pid, `socket: closed with ${client.closeCode}`)
-    else if ((await client.close()) !== 1000) this.#notice(`socket: ${client.closeCode} in answer to a close`)
+    await client.allAnswered().catch(({ message }: Error) => this.#notice(`socket: ${message}`))
+    this.messages += client.answers.length
+    for (const pid of client.pids) this.pids.add(pid)
+    const last = client.answers.at(-1)?.pid ?? 0
+    if (client.closed) this.#noticeClose(last, `socket: closed with ${client.closed.code}`)
+    else if (!client.isExact) this.#notice(`socket: ${client.summary}`)
+    client.socket.close()
+    await client.ended()
   }
 
   async #openStream(): Promise<void> {

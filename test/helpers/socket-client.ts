@@ -57,8 +57,11 @@ export class SocketClient {
     return (this.socket as unknown as { _socket: Socket })._socket
   }
 
-  send(size = 0): void {
-    this.socket.send(`${++this.sent} ${'x'.repeat(size)}`)
+  /** @param inFragments sends the message in two frames */
+  send(size = 0, inFragments = false): void {
+    const number = `${++this.sent} `
+    if (inFragments) this.socket.send(number, { fin: false })
+    this.socket.send((inFragments ? '' : number) + 'x'.repeat(size))
   }
 
   /** Sends a message every few ms. */
