@@ -23,6 +23,7 @@ import { RedisConnection } from '../../src/state/redis/redis-connection.ts'
 import { SessionSecrets } from '../../src/state/sessions/session-secrets.ts'
 import { SharedState } from '../../src/state/shared/shared-state.ts'
 import { Connections } from '../../src/worker/connections/connections.ts'
+import { cleanup } from './cleanup.ts'
 import { startRedis } from './redis.ts'
 
 /** Switches off what a busy machine alone would trigger: Redis timeouts and overload protection. Tests of these set them again. */
@@ -113,7 +114,7 @@ export async function startApp(t: TestContext, options: AppOptions = {}): Promis
   const pulse: WorkerRequestCount[] = [{ pid: process.pid, requests: 0 }]
   const collected: TestApp['collected'] = { primary: [], missing: [] }
   let close = async () => {}
-  t.after(async () => {
+  cleanup(t, async () => {
     draining.abort()
     await shared.ended(10_000)
     await close()

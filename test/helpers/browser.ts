@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import type { TestContext } from 'node:test'
 import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
+import { cleanup } from './cleanup.ts'
 import { fileOf } from './programs.ts'
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
@@ -16,7 +17,7 @@ export async function openBrowser(t: TestContext): Promise<Browser> {
     executablePath: fileOf('chromium')!,
     args: [...args, '--disable-dev-shm-usage']
   })
-  t.after(() => browser.close())
+  cleanup(t, () => browser.close())
   return browser
 }
 

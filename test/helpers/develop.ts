@@ -3,6 +3,7 @@ import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { cleanup } from './cleanup.ts'
 import { once } from './http.ts'
 import { startRedis } from './redis.ts'
 import { CLI, type Service, startService, temporaryFolder } from './service.ts'
@@ -28,7 +29,7 @@ export async function develop(
 ): Promise<Project> {
   let service: Service | undefined
   // Hooks run in this order: the folder is removed after the service has ended, because its removal is a change.
-  t.after(() => service?.stop('SIGQUIT'))
+  cleanup(t, () => service?.stop('SIGQUIT'))
   const { url } = await startRedis(t)
   const folder = temporaryFolder(t)
   symlinkSync(MODULES, join(folder, 'node_modules'))

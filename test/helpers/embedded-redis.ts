@@ -8,6 +8,7 @@ import { createInterface } from 'node:readline'
 import { after, type TestContext } from 'node:test'
 import { pino } from 'pino'
 import { type EmbeddedRedisOptions, startEmbeddedRedis } from '../../src/primary/embedded-redis/run-redis.ts'
+import { cleanup } from './cleanup.ts'
 
 export const PATH = process.env.PATH ?? ''
 /** Every folder that a test makes is in here. */
@@ -38,7 +39,7 @@ export async function setting(t: TestContext, given: Partial<EmbeddedRedisOption
     if (isAlive) started.push(pid)
     alive[isAlive ? 'add' : 'delete'](pid)
   }
-  t.after(() => {
+  cleanup(t, () => {
     for (const pid of alive) process.kill(pid, 'SIGKILL')
   })
   const log = pino({ level: 'debug' }, { write })
@@ -52,7 +53,7 @@ export async function setting(t: TestContext, given: Partial<EmbeddedRedisOption
 export async function start(t: TestContext, given: Partial<EmbeddedRedisOptions> = {}) {
   const told = await setting(t, given)
   const redis = await startEmbeddedRedis(told.options)
-  t.after(() => redis.stop())
+  cleanup(t, () => redis.stop())
   return { ...told, ...redis, pid: () => told.started.at(-1)! }
 }
 
@@ -83,7 +84,7 @@ export function otherPrimary(t: TestContext, { runDir, cacheDir, path }: Embedde
   const output = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
   const line = async () => String((await output.next()).value)
   const ready = line().then(async (pid) => ({ pid: Number(pid), socketPath: await line() }))
-  t.after(async () => {
+  cleanup(t, async () => {
     child.kill('SIGKILL')
     await ready.then(({ socketPath }) => redis(socketPath, 'SHUTDOWN NOSAVE')).catch(() => undefined)
   })

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
-import type { TestContext } from 'node:test'
+import { type Cleans, cleanup } from './cleanup.ts'
 import { freePort } from './http.ts'
 import { temporaryFolder } from './service.ts'
 import { until } from './until.ts'
@@ -76,7 +76,7 @@ backend service
 `
 
 /** Starts a reverse proxy on a free port in front of the service at `to`; it ends with the test. Resolves with its port. */
-export async function startFront(t: Pick<TestContext, 'after'>, front: Front, to: number): Promise<number> {
+export async function startFront(t: Cleans, front: Front, to: number): Promise<number> {
   const folder = temporaryFolder(t)
   const port = await freePort()
   const file = join(folder, 'conf')
@@ -87,7 +87,7 @@ export async function startFront(t: Pick<TestContext, 'after'>, front: Front, to
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     stderr += text
   })
-  t.after(() => end(child))
+  cleanup(t, () => end(child))
   await until(async () => {
     if (child.exitCode !== null) throw new Error(`${front.name} ended: ${stderr}${readLog(folder)}`)
     return accepts(port)

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { cleanup } from './cleanup.ts'
 import { Connection } from './http.ts'
 
 /** Two clients that ask all the time, and wait for each answer. */
@@ -14,7 +15,7 @@ export class Good {
   constructor(t: { after(fn: () => unknown): void }, port: number, pauseMs = 0) {
     this.#pauseMs = pauseMs
     this.#clients = [this.#client(port, 'GET', '/livez'), this.#client(port, 'POST', '/hits')]
-    t.after(() => this.stop())
+    cleanup(t, () => this.stop())
   }
 
   async stop(): Promise<void> {

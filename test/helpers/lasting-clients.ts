@@ -1,6 +1,7 @@
 import { once, setMaxListeners } from 'node:events'
 import { request } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { cleanup } from './cleanup.ts'
 import { SocketClient } from './socket-client.ts'
 
 /** Number of clients of each kind. */
@@ -57,7 +58,7 @@ export class LastingClients {
     options: { transferSeconds: number }
   ): Promise<LastingClients> {
     const clients = new LastingClients(port, options)
-    t.after(() => clients.stop())
+    cleanup(t, () => clients.stop())
     for (let i = 0; i < mix.busySockets; i += OPENED_AT_ONCE)
       await clients.#openSockets(Math.min(OPENED_AT_ONCE, mix.busySockets - i), BUSY_MS)
     for (let i = 0; i < mix.quietSockets; i += OPENED_AT_ONCE)

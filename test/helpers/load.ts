@@ -1,5 +1,6 @@
 import { request } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { cleanup } from './cleanup.ts'
 import { Connection, head } from './http.ts'
 import { Http2Client, Refused } from './http2.ts'
 
@@ -54,7 +55,7 @@ export class Load {
     mix: Mix,
     { addresses = 1, ca, pauseMs = 4 }: { addresses?: number; ca?: string; pauseMs?: number } = {}
   ) {
-    t.after(() => this.stop())
+    cleanup(t, () => this.stop())
     this.#port = port
     this.#pauseMs = pauseMs
     this.#addresses = addresses

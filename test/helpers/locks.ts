@@ -4,6 +4,7 @@ import type { Redis } from 'ioredis'
 import { pino } from 'pino'
 import { Locks } from '../../src/state/locks/locks.ts'
 import { RedisConnection } from '../../src/state/redis/redis-connection.ts'
+import { cleanup } from './cleanup.ts'
 import { startRedis } from './redis.ts'
 
 interface Worker {
@@ -17,7 +18,7 @@ interface Worker {
 /** A Redis, and the parts of workers that locks need. The workers end before Redis does. */
 export async function startWorkers(t: TestContext) {
   const workers: Worker[] = []
-  t.after(async () => {
+  cleanup(t, async () => {
     for (const { draining } of workers) draining.abort()
     await Promise.all(workers.map(({ locks }) => locks.ended(10_000)))
     for (const { connection } of workers) connection.stop()

@@ -1,5 +1,6 @@
 import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { cleanup } from './cleanup.ts'
 import { head } from './http.ts'
 
 const json = (length: number) => ({ 'content-type': 'application/json', 'content-length': String(length) })
@@ -30,7 +31,7 @@ export class Nuisance {
   #stopping = false
 
   constructor(t: { after(fn: () => unknown): void }, port: number, clients: number) {
-    t.after(() => this.stop())
+    cleanup(t, () => this.stop())
     this.#clients = Array.from({ length: clients }, () => this.#client(port))
   }
 

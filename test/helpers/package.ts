@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import type { Cleans } from './cleanup.ts'
 import { cleanEnvironment, temporaryFolder } from './service.ts'
 
 /** The folder of the project. */
@@ -27,7 +28,7 @@ interface Packed {
 }
 
 /** Packs a copy of the project, because packing compiles from scratch. @returns what npm says, and the path of the tarball */
-export async function pack(t: Pick<TestContext, 'after'>): Promise<Packed & { file: string }> {
+export async function pack(t: Cleans): Promise<Packed & { file: string }> {
   const copy = temporaryFolder(t)
   await run(ROOT, 'cp', '-r', ...['src', 'scripts', 'deploy', '.env.example'].map((name) => join(ROOT, name)), copy)
   const files = ['package.json', 'package-lock.json', 'tsconfig.json', 'README.md', 'LICENSE', 'CHANGELOG.md']

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
+import { cleanup } from './cleanup.ts'
 import { freePort } from './http.ts'
 import { temporaryFolder } from './service.ts'
 import { until } from './until.ts'
@@ -46,7 +47,7 @@ export class Prometheus {
     const child = spawn('prometheus', [`--config.file=${file}`, `--storage.tsdb.path=${folder}/data`, ...flags], {
       stdio: 'ignore'
     })
-    t.after(async () => {
+    cleanup(t, async () => {
       child.kill()
       await once(child, 'exit')
     })

@@ -2,6 +2,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { cleanup } from './cleanup.ts'
 import { temporaryFolder } from './service.ts'
 
 interface Pair {
@@ -43,7 +44,7 @@ export class RedisProxy {
   /** @param url of Redis, as `unix:///path` */
   static async start(t: TestContext, url: string): Promise<RedisProxy> {
     const proxy = new RedisProxy(join(temporaryFolder(t), 'proxy.sock'), url.replace('unix://', ''))
-    t.after(() => proxy.refuse())
+    cleanup(t, () => proxy.refuse())
     await proxy.accept()
     return proxy
   }

@@ -7,6 +7,7 @@ import type { TestContext } from 'node:test'
 import { Redis } from 'ioredis'
 import { pino } from 'pino'
 import { findRedis } from '../../src/primary/embedded-redis/find-redis.ts'
+import { cleanup } from './cleanup.ts'
 import { freePort } from './http.ts'
 import { temporaryFolder } from './service.ts'
 import { until } from './until.ts'
@@ -33,7 +34,7 @@ export class RedisServer {
     this.#settings = { ...listen, bind: '127.0.0.1', dir: this.folder, unixsocket, save: '""', ...settings }
     this.client = new Redis({ path: unixsocket, lazyConnect: true, enableReadyCheck: false, retryStrategy: () => 20 })
     this.client.on('error', () => {})
-    t.after(async () => {
+    cleanup(t, async () => {
       for (const client of [this.client, ...this.#clients]) client.disconnect()
       await this.end('SIGKILL')
     })

@@ -7,6 +7,7 @@ import { Redis } from 'ioredis'
 import { pino } from 'pino'
 import { findRedis } from '../../src/primary/embedded-redis/find-redis.ts'
 import { type EmbeddedRedis, startEmbeddedRedis } from '../../src/primary/embedded-redis/run-redis.ts'
+import { cleanup } from './cleanup.ts'
 import { temporaryFolder } from './service.ts'
 import { until } from './until.ts'
 
@@ -29,7 +30,7 @@ export async function startRedis(
     }
   })
   const client = clientOf(server.socketPath)
-  t.after(async () => {
+  cleanup(t, async () => {
     client.disconnect()
     await server.stop()
   })
@@ -55,7 +56,7 @@ export async function launchRedis(t: TestContext, settings: Record<string, strin
     if (child.kill(signal)) await exited
   }
   const ready = () => until(async () => (await client.ping().catch(() => '')) === 'PONG', 'an answer of Redis')
-  t.after(async () => {
+  cleanup(t, async () => {
     client.disconnect()
     await end('SIGKILL')
   })

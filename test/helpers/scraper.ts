@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { WorkerInfo } from '../../src/http/public-types.ts'
+import { cleanup } from './cleanup.ts'
 import { Connection } from './http.ts'
 import { parseMetrics } from './metrics.ts'
 import { until } from './until.ts'
@@ -27,7 +28,7 @@ export class Scraper {
   /** @param t ends it with the test */
   static async start(t: { after(fn: () => Promise<unknown>): void }, port: number): Promise<Scraper> {
     const scraper = new Scraper(await Connection.open(port))
-    t.after(() => scraper.stop())
+    cleanup(t, () => scraper.stop())
     return scraper
   }
 

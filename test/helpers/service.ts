@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { type Cleans, cleanup } from './cleanup.ts'
 import { parseStrictly } from './strict-json.ts'
 
 export const CLI = fileURLToPath(new URL('../../src/cli/muster.js', import.meta.url))
@@ -193,7 +194,7 @@ const CALM = { REDIS_TIMEOUT: '5000', MAX_LOOP_DELAY: '0', CANARY_TIME: '200' }
 let collectsCoverage = true
 
 /** Starts a service on a free port with a RUN_DIR of its own. Its processes are killed after the test. */
-export async function startService(t: Pick<TestContext, 'after'>, options: StartOptions = {}): Promise<Service> {
+export async function startService(t: Cleans, options: StartOptions = {}): Promise<Service> {
   const { env = {}, workers = 2, runDir = temporaryFolder(t), wait = true, detached = true } = options
   // Node raises the soft limit to the hard one at its start.
   const limit = options.maxDescriptors === undefined ? '' : `ulimit -n ${options.maxDescriptors}; `
@@ -216,7 +217,7 @@ export async function startService(t: Pick<TestContext, 'after'>, options: Start
     detached
   })
   const service = new Service(child, runDir, options.keeps)
-  t.after(async () => {
+  cleanup(t, async () => {
     if (child.exitCode === null && child.signalCode === null) {
       child.kill('SIGQUIT')
       await service.exited
@@ -255,14 +256,14 @@ export function musterStream(t: TestContext, service: Pick<Service, 'runDir'>, .
     env: { ...cleanEnvironment(), RUN_DIR: service.runDir },
     stdio: ['ignore', 'pipe', 'inherit']
   })
-  t.after(() => child.kill('SIGKILL'))
+  cleanup(t, () => child.kill('SIGKILL'))
   return createInterface({ input: child.stdout })[Symbol.asyncIterator]()
 }
 
 /** Makes a folder that is removed after the test. Its path is short, because Unix sockets live in it. */
-export function temporaryFolder(t: Pick<TestContext, 'after'>): string {
+export function temporaryFolder(t: Cleans): string {
   const folder = mkdtempSync(join(tmpdir(), 'muster-'))
-  t.after(() => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }))
+  cleanup(t, () => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }))
   return folder
 }
 

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
+import { cleanup } from './cleanup.ts'
 import { head } from './http.ts'
 
 /** What a slow client sends at first, and then again and again. */
@@ -37,7 +38,7 @@ export class SlowClients {
   constructor(t: { after(fn: () => void): void }, port: number) {
     this.#port = port
     this.#timers.push(setInterval(() => this.#look(), LOOK_MS))
-    t.after(() => {
+    cleanup(t, () => {
       for (const timer of this.#timers) clearInterval(timer)
       for (const socket of this.all.keys()) socket.destroy()
     })

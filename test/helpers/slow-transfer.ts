@@ -1,4 +1,5 @@
 import type { TestContext } from 'node:test'
+import { cleanup } from './cleanup.ts'
 import { type Answer, Connection, head } from './http.ts'
 
 const EVERY_MS = 50
@@ -18,7 +19,7 @@ export class SlowUpload {
     this.answer = connection.expect()
     this.answer.catch(() => {}).finally(() => clearInterval(this.#timer))
     this.#timer = setInterval(() => this.#send(1), EVERY_MS)
-    t.after(() => this.stop())
+    cleanup(t, () => this.stop())
   }
 
   static async begin(t: TestContext, port: number): Promise<SlowUpload> {
@@ -71,7 +72,7 @@ export class EndlessAnswer {
       this.isOpen = false
     })
     connection.socket.write(head('GET', path))
-    t.after(() => connection.close())
+    cleanup(t, () => connection.close())
   }
 
   /** Closes the connection. */

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
+import { cleanup } from './cleanup.ts'
 import { temporaryFolder } from './service.ts'
 import { until } from './until.ts'
 
@@ -25,7 +26,7 @@ export class NotifySocket {
   static async open(t: TestContext): Promise<NotifySocket> {
     const socket = new NotifySocket(join(temporaryFolder(t), 'notify'))
     const receiver = spawn('perl', ['-MSocket', '-e', RECEIVER, socket.path], { stdio: ['ignore', 'pipe', 'inherit'] })
-    t.after(() => receiver.kill())
+    cleanup(t, () => receiver.kill())
     let text = ''
     receiver.stdout.setEncoding('utf8').on('data', (chunk: string) => {
       const whole = (text + chunk).split('\0')

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import type { TestContext } from 'node:test'
 import { stripVTControlCharacters } from 'node:util'
+import { cleanup } from './cleanup.ts'
 import { PATIENCE_MS } from './service.ts'
 
 /** A command on a terminal of its own, which `script` of util-linux makes. */
@@ -19,7 +20,7 @@ export class Terminal {
     this.child.stdout!.setEncoding('utf8').on('data', (text: string) => {
       this.raw += text
     })
-    t.after(() => this.child.kill('SIGKILL'))
+    cleanup(t, () => this.child.kill('SIGKILL'))
   }
 
   get text(): string {
