@@ -60,8 +60,9 @@ export class EventClient {
     return this.end!
   }
 
+  /** Resets the connection. A service learns of a mere FIN only when it writes, and of a silent stream's after a minute. */
   close(): void {
-    this.request.destroy()
+    this.response.socket.resetAndDestroy()
   }
 
   #read(text: string): void {

@@ -28,7 +28,16 @@ export async function releaseUnnoticed(
 ): Promise<void> {
   const { url } = await startRedis(t)
   const service = await startService(t, {
-    env: { REDIS_URL: url, APP: fixture('lasting'), LOG_LEVEL: 'info', MAX_LOOP_DELAY: '0', REQUEST_TIMEOUT: '600000' },
+    env: {
+      REDIS_URL: url,
+      APP: fixture('lasting'),
+      LOG_LEVEL: 'info',
+      MAX_LOOP_DELAY: '0',
+      REQUEST_TIMEOUT: '600000',
+      // Reloads follow each other at once here, so that many workers of old releases still have an upload or a download.
+      LINGER_MAX_WORKERS: String(WORKERS * reloads),
+      LINGER_MAX_MEMORY: '8192'
+    },
     workers: WORKERS
   })
   const count = (full: number) => Math.ceil(full * scale)

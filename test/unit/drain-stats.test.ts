@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { EventEmitter, once } from 'node:events'
 import { test } from 'node:test'
 import { createLog } from '../../src/common/log.ts'
 import { onTransferable } from '../../src/http/transferable.ts'
@@ -36,6 +37,37 @@ test('a connection that the primary could not transfer counts as lost, and the s
     lost: 2,
     waiting: 0
   })
+})
+
+test('a worker waits for a request that it answers after all others, and for nothing once it has drained', async (t) => {
+  const events = new EventEmitter()
+  const { port, connections } = await startApp(t, {
+    listen: true,
+    routes: async (app) => {
+      app.get('/slow', { config: { session: false } }, () => {
+        events.emit('asked')
+        return once(events, 'answer')
+      })
+    }
+  })
+  const asked = once(events, 'asked')
+  const answered = (await Connection.open(port)).request('GET', '/slow')
+  await asked
+  const drain = new Drain(connections!, {
+    ...OPTIONS,
+    lingerTimeoutMs: 60_000,
+    transfer: async (id) => setImmediate(() => drain.onTransferred(id)).hasRef(),
+    onSettled: ({ counts }) => events.emit('settled', counts)
+  })
+  const settled = once(events, 'settled')
+  const drained = drain.run()
+  assert.deepEqual(await settled, [{ request: 1 }])
+  assert.deepEqual(drain.waitsFor()?.counts, { request: 1 })
+  events.emit('answer')
+  await answered
+  await drained
+  // A heartbeat may still follow. What it said would count as cut by the worker's exit.
+  assert.equal(drain.waitsFor(), undefined)
 })
 
 test('a connection that no worker took is reported as lost to the worker that transferred it', async () => {

@@ -238,7 +238,7 @@ export class WorkerPool extends EventEmitter<WorkerPoolEvents> {
     if (!worker.waitsFor) return
     const cuts = cutsByCrash(worker.waitsFor)
     const cut = cuts.reduce((sum, { count }) => sum + count, 0)
-    this.#log.error({ ...worker.logFields, cut, cuts }, 'connections cut')
+    if (cut > 0) this.#log.error({ ...worker.logFields, cut, cuts }, 'connections cut')
     this.emit('drained', reportOfCrash(worker.settledReport, cuts), worker.id)
   }
 

@@ -108,9 +108,9 @@ export class Drain implements ConnectionObserver {
     return this.#report()
   }
 
-  /** @returns what the worker waits for; undefined until it lingers */
+  /** @returns what the worker waits for; undefined until it lingers, and again when it has drained */
   waitsFor(): WaitsFor | undefined {
-    return this.#settled ? countRemaining(this.#ender.left) : undefined
+    return this.#settled && !this.#isDrained() ? countRemaining(this.#ender.left) : undefined
   }
 
   /** Cuts what is left in `ms`, because too many workers linger. */
