@@ -13,16 +13,17 @@ export const MAX_FILES_PER_FOLDER = 14
 export const MAY_IMPORT = {
   main: ['worker', 'config'],
   start: ['primary', 'http', 'config'],
-  cli: ['start', 'admin', 'ipc', 'config', 'common'],
-  primary: ['primary/policy', 'admin', 'net', 'ipc', 'config', 'common', 'node-internals'],
+  cli: ['start', 'admin', 'verdict', 'ipc', 'config', 'common'],
+  primary: ['primary/policy', 'admin', 'verdict', 'net', 'ipc', 'config', 'common', 'node-internals'],
   'primary/policy': ['ipc'],
-  worker: ['http', 'state', 'net', 'ipc', 'config', 'common', 'node-internals'],
+  worker: ['http', 'state', 'verdict', 'net', 'ipc', 'config', 'common', 'node-internals'],
   routes: ['index'],
   testing: ['worker', 'primary', 'http', 'state', 'ipc', 'config', 'common'],
   index: ['start', 'http', 'state', 'ipc', 'common'],
   http: ['state', 'admin', 'net', 'ipc', 'config', 'common', 'node-internals'],
   state: ['ipc', 'config', 'common'],
-  admin: ['ipc', 'common'],
+  admin: ['verdict', 'ipc', 'common'],
+  verdict: ['ipc'],
   config: ['net', 'ipc', 'common'],
   net: ['ipc', 'common', 'node-internals'],
   ipc: [],
@@ -41,6 +42,7 @@ export const WITHOUT_WORKER_PACKAGES = [
   'ipc',
   'common',
   'net',
+  'verdict',
   'main'
 ]
 
