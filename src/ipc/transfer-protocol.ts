@@ -5,12 +5,19 @@
  *     old --transfer--> primary --connection--> new
  *     old <-transferred- primary <---accepted-- new
  *
+ * While one primary replaces another, a connection may go through both. The next primary says `taken` before it passes the connection on
+ * to a worker, and `served` when that has accepted it:
+ *
+ *     old --transfer--> primary --connection--> next primary --connection--> new
+ *                       primary <----taken----- next primary
+ *     old <-transferred- primary <---served---- next primary <---accepted-- new
+ *
  * Two rules follow from the table, and a test explores every order of messages and deaths to prove them: at most one worker uses
  * the connection, and no process that lives keeps a copy.
  */
 
 /** What a process does with its copy. `take-back`: the old worker uses it again. `refuse`: close it and tell the old worker so. */
-export type TransferAction = 'close' | 'take-back' | 'pass-on' | 'wait' | 'release' | 'refuse' | 'serve'
+export type TransferAction = 'close' | 'take-back' | 'pass-on' | 'wait' | 'release' | 'refuse' | 'serve' | 'keep'
 
 const then = <To extends string, Action extends TransferAction>(to: To, action: Action) => ({ to, action })
 
@@ -41,7 +48,25 @@ export const TRANSFER_PROTOCOL = {
       /** The new worker has handled later messages: the descriptor did not arrive. */
       missing: then('waiting', 'wait'),
       // It may be served: the old worker must not take it back.
+      'given-up': then('done', 'release'),
+      /** The next primary will offer it to its workers. */
+      taken: then('taken', 'keep')
+    },
+    taken: {
+      accepted: then('done', 'release'),
+      /** The next primary has no worker that can take it, and none has it. */
+      returned: then('done', 'refuse'),
+      // One of its workers may use the connection already.
+      'new-died': then('done', 'release'),
       'given-up': then('done', 'release')
+    }
+  },
+  /** The primary that gets a connection from another one. It goes on as a `primary`, `waiting`. */
+  next: {
+    received: {
+      'taken-sent': then('done', 'wait'),
+      // The other primary is gone, or will offer the connection to another process.
+      'not-sent': then('done', 'close')
     }
   },
   /** The worker that takes over. It sends `accepted` before it reads or writes. */
