@@ -1,12 +1,9 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { readFileSync, writeFileSync } from 'node:fs'
-import { connect } from 'node:net'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Cleans, cleanup } from './cleanup.ts'
+import type { Cleans } from './cleanup.ts'
 import { freePort } from './http.ts'
+import { launchFront } from './launch-front.ts'
 import { temporaryFolder } from './service.ts'
-import { until } from './until.ts'
 
 /** A reverse proxy program and its configuration. */
 export interface Front {
@@ -82,38 +79,6 @@ export async function startFront(t: Cleans, front: Front, to: number): Promise<n
   const file = join(folder, 'conf')
   writeFileSync(file, (front.program === 'nginx' ? nginx : haproxy)(folder, port, to, front.settings))
   const args = front.program === 'nginx' ? ['-c', file, '-p', folder, '-e', join(folder, 'log')] : ['-f', file, '-db']
-  const child = spawn(front.program, args, { stdio: ['ignore', 'ignore', 'pipe'] })
-  let stderr = ''
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    stderr += text
-  })
-  cleanup(t, () => end(child))
-  await until(async () => {
-    if (child.exitCode !== null) throw new Error(`${front.name} ended: ${stderr}${readLog(folder)}`)
-    return accepts(port)
-  }, front.name)
+  await launchFront(t, { name: front.name, command: [front.program, ...args], folder, port })
   return port
-}
-
-async function end(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return
-  const exited = once(child, 'exit')
-  child.kill('SIGTERM')
-  await exited
-}
-
-function accepts(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1')
-    socket.once('connect', () => resolve(true)).once('error', () => resolve(false))
-    socket.once('connect', () => socket.destroy())
-  })
-}
-
-function readLog(folder: string): string {
-  try {
-    return readFileSync(join(folder, 'log'), 'utf8')
-  } catch {
-    return ''
-  }
 }

@@ -16,6 +16,8 @@ export interface Mix {
   pipelined?: number
   /** Pause up to 1.5 s between two requests on one connection. */
   idle?: number
+  /** Send POST requests with a body on one connection. */
+  posts?: number
   /** Read server-sent events; only without TLS. */
   streams?: number
   /** Send eight HTTP/2 requests at once, with pauses; only with TLS. */
@@ -29,6 +31,8 @@ export class Load {
   reopened = 0
   /** HTTP/2 requests that the server refused before it started them. The client sends them again. */
   refused = 0
+  /** POST requests that were answered. */
+  posted = 0
   /** Kinds of failure and how often. */
   readonly failures = new Map<string, number>()
   readonly #port: number
@@ -80,6 +84,11 @@ export class Load {
         this.#kept(async (connection) => {
           await this.#echo(connection)
           await sleep(Math.random() * 1500)
+        }),
+      posts: () =>
+        this.#kept(async (connection) => {
+          await this.#post(connection)
+          await this.#pause()
         }),
       streams: () => this.#streams(),
       multiplexed: () => this.#multiplexed()
@@ -140,6 +149,14 @@ export class Load {
     const answer = await connection.request('GET', `${path}&id=${id}`)
     if (path === '/echo?') this.#latencies.push(performance.now() - started)
     this.#check(answer, id)
+  }
+
+  async #post(connection: Connection): Promise<void> {
+    const id = String(++this.#lastId)
+    const answer = connection.expect()
+    connection.socket.write(`${head('POST', `/echo?id=${id}`, { 'content-length': String(id.length) })}${id}`)
+    this.#check(await answer, id)
+    this.posted++
   }
 
   async #burst(connection: Connection): Promise<void> {

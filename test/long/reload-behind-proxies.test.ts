@@ -1,31 +1,74 @@
 import assert from 'node:assert/strict'
-import { describe, test } from 'node:test'
-import { FRONTS, startFront } from '../helpers/fronts.ts'
+import { describe, type TestContext, test } from 'node:test'
+import { freePort, once } from '../helpers/http.ts'
 import { fixture, Load } from '../helpers/load.ts'
 import { missing } from '../helpers/programs.ts'
 import { startRedis } from '../helpers/redis.ts'
-import { startService } from '../helpers/service.ts'
+import { type Service, startService } from '../helpers/service.ts'
+import { SHIPPED_PROXIES, startShippedProxy } from '../helpers/shipped-proxies.ts'
 import { sizeOf } from '../helpers/sizes.ts'
+import { until } from '../helpers/until.ts'
 
-const RELOADS = sizeOf('RELOADS_BEHIND_PROXY', 30)
+const RELOADS = sizeOf('RELOADS_BEHIND_PROXY', 10)
+const STOPS = sizeOf('STOPS_BEHIND_PROXY', 5)
+const MIX = { tight: 4, fresh: 2, slow: 4, pipelined: 2, idle: 4, posts: 2, streams: 2 }
 
-describe('a reload under load', () => {
-  for (const front of FRONTS.filter(({ settings }) => settings === '')) {
-    test(`behind ${front.name}, which sends no request twice, loses none`, {
-      skip: missing(front.program)
+describe('two services behind a proxy, as deploy/proxies configures it', () => {
+  for (const proxy of SHIPPED_PROXIES) {
+    test(`reload and stop under load without a failed request behind ${proxy.name}`, {
+      skip: missing(proxy.program)
     }, async (t) => {
-      const { url } = await startRedis(t)
-      const service = await startService(t, { env: { REDIS_URL: url, APP: fixture('slow'), CANARY_TIME: '0' } })
-      const port = await startFront(t, front, service.port)
-      const load = new Load(t, port, { tight: 4, fresh: 2, slow: 8, pipelined: 2, idle: 8 }, { pauseMs: 2 })
+      const { url, client } = await startRedis(t)
+      const start = (port: number) =>
+        startService(t, {
+          env: {
+            PORT: String(port),
+            REDIS_URL: url,
+            APP: fixture('slow'),
+            CANARY_TIME: '0',
+            LAME_DUCK: String(proxy.lameDuckMs)
+          }
+        })
+      const ports: [number, number] = [await freePort(), await freePort()]
+      const services = [await start(ports[0]), await start(ports[1])]
+      const port = await startShippedProxy(t, proxy, ports)
+      for (const service of services) await serves(port, service)
+
+      const load = new Load(t, port, MIX)
       for (let reload = 0; reload < RELOADS; reload++) {
         await load.until(load.answered + 300)
-        assert.equal((await service.reload()).msg, 'rollout done')
+        assert.equal((await services[reload % 2]!.reload()).msg, 'rollout done')
+      }
+      const reloaded = load.answered
+      for (let stop = 0; stop < STOPS; stop++) {
+        await load.until(load.answered + 300)
+        const one = stop % 2
+        assert.deepEqual(await services[one]!.stop(), { code: 0, signal: null })
+        await load.until(load.answered + 300)
+        services[one] = await start(ports[one]!)
+        await serves(port, services[one])
       }
       await load.until(load.answered + 300)
       await load.stop()
-      t.diagnostic(`${load.answered} requests answered, ${RELOADS} reloads`)
+      report(t, proxy.name, load, reloaded)
       assert.deepEqual([...load.failures], [])
+      assert.equal(Number(await client.get('posts')), load.posted, 'every POST arrived once')
     })
   }
 })
+
+/** Waits until the proxy sends requests to this service. */
+async function serves(port: number, service: Service): Promise<void> {
+  await until(async () => {
+    const { status, body } = await once(port, 'GET', '/service')
+    return status === 200 && (JSON.parse(body) as { pid: number }).pid === service.pid
+  }, 'a response of the service through the proxy')
+}
+
+/** Prints one row of the table of failures. */
+function report(t: TestContext, name: string, { answered, failures }: Load, reloaded: number): void {
+  const failed = [...failures.values()].reduce((sum, count) => sum + count, 0)
+  t.diagnostic(
+    `${name}: ${RELOADS} reloads with ${reloaded} requests, ${STOPS} stops with ${answered - reloaded}, ${failed} failed`
+  )
+}
