@@ -9,6 +9,7 @@ import { growth } from './scenarios/growth.ts'
 import { overhead } from './scenarios/overhead.ts'
 import { profile } from './scenarios/profile.ts'
 import { reload } from './scenarios/reload.ts'
+import { scaling } from './scenarios/scaling.ts'
 import { scheduling } from './scenarios/scheduling.ts'
 import { simulate } from './scenarios/simulate.ts'
 import { state } from './scenarios/state.ts'
@@ -20,6 +21,7 @@ const scenarios: Readonly<Record<string, Scenario>> = {
   scheduling,
   reload,
   state,
+  scaling,
   simulate,
   profile
 }

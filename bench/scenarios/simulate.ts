@@ -5,6 +5,7 @@ import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promi
 import { pino } from 'pino'
 import { RedisConnection } from '../../src/state/redis/redis-connection.ts'
 import { Counters } from '../../src/state/shared/counters.ts'
+import { poisson } from '../random.ts'
 import { infoOf, Monitor } from '../redis.ts'
 import { sampleTable } from '../report.ts'
 import { BenchError, type Sample, type Scenario } from '../scenario.ts'
@@ -147,16 +148,6 @@ async function sendAtRandom(connections: RedisConnection[], { rate, seconds }: F
   // Nothing of this window may be in flight in the next one.
   while (answered + refused < sent) await sleep(10)
   return { ...counts, refused, seconds: took }
-}
-
-/** A random number of events with this mean (Knuth; in parts, because e^-mean becomes 0 for a large mean). */
-export function poisson(mean: number): number {
-  let events = 0
-  for (let left = mean; left > 0; left -= 30) {
-    const limit = Math.exp(-Math.min(left, 30))
-    for (let product = Math.random(); product > limit; product *= Math.random()) events++
-  }
-  return events
 }
 
 /** A TCP proxy to Redis that delays each reply, like a network with that round trip. */

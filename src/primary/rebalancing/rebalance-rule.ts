@@ -1,0 +1,108 @@
+/** A worker that serves, by its last heartbeat. */
+export interface WorkerLoad {
+  id: number
+  /** The share of time in which its event loop was busy, 0 to 1. */
+  utilization: number
+  /** It became ready a moment ago: it has no connections yet, and none of its load is known. */
+  isNew: boolean
+}
+
+/** What a worker is asked to give to others. Loads are in event loops: 1 is one that is always busy. */
+export interface RebalancePlan {
+  source: number
+  /** The load of the source. */
+  utilization: number
+  /** The load that the source keeps. */
+  keep: number
+  /** The workers that get the rest. */
+  targets: { id: number; amount: number }[]
+}
+
+/** What the rule remembers from one decision to the next. */
+export interface RebalanceMemory {
+  /** By worker id: decisions in a row in which the worker was much busier than others. */
+  readonly streaks: ReadonlyMap<number, number>
+  /** By worker id: the worker gives and gets nothing before this time, in ms. */
+  readonly quietUntil: ReadonlyMap<number, number>
+  /** By worker id: how long the worker rests after its next attempt that moves nothing, in ms. */
+  readonly pauses: ReadonlyMap<number, number>
+}
+
+export const NO_MEMORY: RebalanceMemory = { streaks: new Map(), quietUntil: new Map(), pauses: new Map() }
+
+/** A worker below this utilisation keeps its connections: its requests do not wait. */
+const BUSY = 0.5
+/** A worker gives connections to those whose utilisation is lower by this much. */
+const DIFFERENCE = 0.3
+/** The difference must last for so many heartbeats, unless a worker is new. */
+const STREAK = 2
+/** Both workers rest after a move, until heartbeats show what it has changed. */
+const REST_MS = 3000
+/** The pause after an attempt that moved nothing doubles up to this time. */
+const MAX_PAUSE_MS = 60_000
+
+/**
+ * Plans which workers give connections to which others. Pure; called once a second. All that differ enough from the busiest one
+ * get their part at once. A worker gives or gets, and then rests, so that no connection goes to and fro.
+ */
+export function planRebalance(
+  memory: RebalanceMemory,
+  workers: readonly WorkerLoad[],
+  now: number
+): { memory: RebalanceMemory; plans: RebalancePlan[] } {
+  const isRested = ({ id }: WorkerLoad) => (memory.quietUntil.get(id) ?? 0) <= now
+  const least = Math.min(...workers.map(({ utilization }) => utilization))
+  const busy = workers.filter(({ utilization }) => utilization >= BUSY && utilization - least >= DIFFERENCE)
+  const streaks = new Map(busy.map(({ id }) => [id, (memory.streaks.get(id) ?? 0) + 1]))
+  const hasNew = workers.some(({ isNew }) => isNew)
+  const sources = busy
+    .filter((worker) => isRested(worker) && (hasNew || streaks.get(worker.id)! >= STREAK))
+    .sort((a, b) => b.utilization - a.utilization)
+  const plans = sources.length > 0 ? share(sources, workers.filter(isRested)) : []
+  const involved = plans.flatMap(({ source, targets }) => [source, ...targets.map(({ id }) => id)])
+  const quietUntil = new Map([
+    ...keepOf(memory.quietUntil, workers),
+    ...involved.map((id) => [id, now + REST_MS] as const)
+  ])
+  return { memory: { streaks, quietUntil, pauses: keepOf(memory.pauses, workers) }, plans }
+}
+
+/** Takes the result of a plan into account: a worker that could move nothing is asked less and less often. */
+export function recordMoves(memory: RebalanceMemory, source: number, moved: number, now: number): RebalanceMemory {
+  const pauses = new Map(memory.pauses)
+  if (moved > 0) {
+    pauses.delete(source)
+    return { ...memory, pauses }
+  }
+  const pause = pauses.get(source) ?? 2 * REST_MS
+  pauses.set(source, Math.min(MAX_PAUSE_MS, 2 * pause))
+  return { ...memory, pauses, quietUntil: new Map(memory.quietUntil).set(source, now + pause) }
+}
+
+/** Divides what the sources have above the mean among the workers that have less. */
+function share(sources: readonly WorkerLoad[], rested: readonly WorkerLoad[]): RebalancePlan[] {
+  const others = rested.filter((worker) => !sources.includes(worker))
+  const all = [...sources, ...others]
+  const mean = all.reduce((sum, { utilization }) => sum + utilization, 0) / all.length
+  const room = others
+    .map(({ id, utilization }) => ({ id, utilization, amount: mean - utilization }))
+    .filter(({ amount }) => amount > 0)
+    .sort((a, b) => b.amount - a.amount)
+  return sources.flatMap(({ id, utilization }): RebalancePlan[] => {
+    let rest = utilization - mean
+    const targets: RebalancePlan['targets'] = []
+    for (const target of room) {
+      const amount = Math.min(rest, target.amount)
+      if (amount <= 0.01 || utilization - target.utilization < DIFFERENCE) continue
+      targets.push({ id: target.id, amount })
+      target.amount -= amount
+      rest -= amount
+    }
+    return targets.length > 0 ? [{ source: id, utilization, keep: utilization - sumOf(targets), targets }] : []
+  })
+}
+
+const sumOf = (targets: RebalancePlan['targets']) => targets.reduce((sum, { amount }) => sum + amount, 0)
+
+const keepOf = (values: ReadonlyMap<number, number>, workers: readonly WorkerLoad[]) =>
+  new Map([...values].filter(([id]) => workers.some((worker) => worker.id === id)))

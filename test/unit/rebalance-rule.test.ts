@@ -1,0 +1,178 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import {
+  NO_MEMORY,
+  planRebalance,
+  type RebalancePlan,
+  recordMoves,
+  type WorkerLoad
+} from '../../src/primary/rebalancing/rebalance-rule.ts'
+import { chooseConnections } from '../../src/worker/rebalancing/choose-connections.ts'
+import { Random } from '../helpers/random.ts'
+
+const loads = (...utilization: number[]): WorkerLoad[] =>
+  utilization.map((each, id) => ({ id, utilization: each, isNew: false }))
+
+/** The plans of each second while the loads stay the same. */
+function plansOf(workers: WorkerLoad[], seconds: number): RebalancePlan[][] {
+  let memory = NO_MEMORY
+  return Array.from({ length: seconds }, (_, second) => {
+    const result = planRebalance(memory, workers, second * 1000)
+    memory = result.memory
+    return result.plans
+  })
+}
+
+const round = (plans: RebalancePlan[]) =>
+  JSON.parse(JSON.stringify(plans, (_, value) => (typeof value === 'number' ? Math.round(value * 1000) / 1000 : value)))
+
+describe('the rule of rebalancing', () => {
+  test('lets a worker give to all that are idle, when it was much busier for two heartbeats', () => {
+    const [first, second] = plansOf(loads(1, 0, 0, 0), 2)
+    assert.deepEqual(first, [])
+    const targets = [1, 2, 3].map((id) => ({ id, amount: 0.25 }))
+    assert.deepEqual(round(second!), [{ source: 0, utilization: 1, keep: 0.25, targets }])
+  })
+
+  test('lets workers give to a new one at once', () => {
+    const workers = [...loads(1, 1), { id: 7, utilization: 0, isNew: true }, { id: 8, utilization: 0, isNew: true }]
+    const [plans] = plansOf(workers, 1)
+    assert.deepEqual(round(plans!), [
+      { source: 0, utilization: 1, keep: 0.5, targets: [{ id: 7, amount: 0.5 }] },
+      { source: 1, utilization: 1, keep: 0.5, targets: [{ id: 8, amount: 0.5 }] }
+    ])
+  })
+
+  test('moves nothing while no worker is busy, or all are alike', () => {
+    for (const workers of [loads(0.45, 0), loads(1, 1, 0.8), loads(0.9, 0.65), loads(1)]) {
+      assert.deepEqual(plansOf(workers, 20).flat(), [])
+    }
+  })
+
+  test('forgets a difference that does not last', () => {
+    let memory = NO_MEMORY
+    for (let second = 0; second < 20; second++) {
+      const result = planRebalance(memory, second % 2 ? loads(1, 0) : loads(0.2, 0), second * 1000)
+      memory = result.memory
+      assert.deepEqual(result.plans, [])
+    }
+  })
+
+  test('waits after a move until heartbeats show its effect', () => {
+    const seconds = plansOf(loads(1, 0), 9).flatMap((plans, second) => (plans.length > 0 ? [second] : []))
+    assert.deepEqual(seconds, [1, 4, 7])
+  })
+
+  test('asks a worker that moved nothing less and less often, at least once a minute', () => {
+    let memory = NO_MEMORY
+    const asked: number[] = []
+    for (let second = 0; second < 600; second++) {
+      const result = planRebalance(memory, loads(1, 0), second * 1000)
+      memory = result.memory
+      if (result.plans.length === 0) continue
+      asked.push(second)
+      memory = recordMoves(memory, 0, 0, second * 1000)
+    }
+    const gaps = asked.slice(1).map((second, i) => second - asked[i]!)
+    assert.deepEqual(gaps.slice(0, 5), [6, 12, 24, 48, 60])
+    assert.ok(gaps.slice(4).every((gap) => gap === 60))
+  })
+
+  test('forgets workers that have left', () => {
+    let { memory } = planRebalance(NO_MEMORY, loads(1, 0), 0)
+    memory = planRebalance(memory, loads(1, 0), 1000).memory
+    memory = recordMoves(memory, 0, 0, 1000)
+    memory = planRebalance(memory, [{ id: 9, utilization: 0, isNew: false }], 2000).memory
+    assert.deepEqual([memory.streaks.size, memory.quietUntil.size, memory.pauses.size], [0, 0, 0])
+  })
+})
+
+describe('the choice of connections', () => {
+  const targets = [1, 2, 3].map((id) => ({ id, amount: 0.25 }))
+  const shares = { utilization: 1, keep: 0.25, targets }
+  const watch = (...requests: number[]) => requests.map((each, connection) => ({ connection, requests: each }))
+
+  test('spreads three busy connections over three workers and leaves idle ones', () => {
+    const chosen = chooseConnections(watch(0, 100, 0, 99, 0, 0, 98), shares)
+    assert.deepEqual(
+      [...chosen],
+      [
+        [3, 1],
+        [6, 2]
+      ]
+    )
+  })
+
+  test('keeps a single busy connection: in another worker it would be as busy', () => {
+    assert.equal(chooseConnections(watch(0, 500, 0, 1, 1), shares).get(1), undefined)
+  })
+
+  test('gives each worker the load that it lacks, when all connections are alike', () => {
+    const counts = [0, 0, 0, 0]
+    const chosen = chooseConnections(watch(...new Array(100).fill(1)), shares)
+    for (const target of chosen.values()) counts[target]!++
+    assert.ok(
+      counts.slice(1).every((count) => Math.abs(count - 25) <= 5),
+      `${counts}`
+    )
+  })
+
+  test('chooses a bounded number of 10,000 connections', () => {
+    assert.ok(chooseConnections(watch(...new Array(10_000).fill(1)), shares).size <= 256)
+  })
+
+  test('chooses none when no connection had a request', () => {
+    assert.equal(chooseConnections(watch(0, 0), shares).size, 0)
+    assert.equal(chooseConnections([], shares).size, 0)
+  })
+})
+
+test('simulated: hot connections are spread within 4 s wherever they begin, and then stay where they are', () => {
+  for (let seed = 1; seed <= 40; seed++) {
+    const random = new Random(seed)
+    const workers = random.between(2, 8)
+    const hot = random.between(2, workers)
+    const home = random.between(0, workers - 1)
+    // Each would keep an event loop busy; the others do nothing.
+    const at = Array.from({ length: 20 }, (_, i) => (i < hot ? home : random.between(0, workers - 1)))
+    let memory = NO_MEMORY
+    let moves = 0
+    let spreadAt = Number.POSITIVE_INFINITY
+    for (let second = 0; second < 300; second++) {
+      const counts = Array.from({ length: workers }, (_, id) => at.filter((w, i) => w === id && i < hot).length)
+      if (Math.max(...counts) === 1) spreadAt = Math.min(spreadAt, second)
+      const noisy = counts.map((count) => Math.min(1, Math.max(0, count * 0.95 + (random.next() - 0.5) * 0.1)))
+      const result = planRebalance(memory, loads(...noisy), second * 1000)
+      memory = result.memory
+      for (const plan of result.plans) {
+        const own = at.flatMap((worker, connection) => (worker === plan.source ? [connection] : []))
+        const watched = own.map((connection) => ({
+          connection,
+          requests: connection < hot ? random.between(80, 120) : 0
+        }))
+        const chosen = chooseConnections(watched, plan)
+        for (const [connection, target] of chosen) at[connection] = target
+        memory = recordMoves(memory, plan.source, chosen.size, second * 1000)
+        moves += chosen.size
+      }
+    }
+    assert.ok(spreadAt <= 4, `seed ${seed}: spread after ${spreadAt} s`)
+    assert.equal(moves, hot - 1, `seed ${seed}: no connection moves twice`)
+  }
+})
+
+test('simulated: a load that wanders does not make connections go to and fro', () => {
+  const random = new Random(7)
+  const at = Array.from({ length: 200 }, (_, i) => i % 4)
+  let memory = NO_MEMORY
+  let moves = 0
+  for (let second = 0; second < 600; second++) {
+    // Each of 200 connections keeps an event loop busy for 0.5 to 1.5 % of the time.
+    const load = at.map(() => 0.005 + random.next() * 0.01)
+    const utilization = [0, 1, 2, 3].map((id) => load.reduce((sum, each, i) => sum + (at[i] === id ? each : 0), 0))
+    const result = planRebalance(memory, loads(...utilization), second * 1000)
+    memory = result.memory
+    moves += result.plans.length
+  }
+  assert.equal(moves, 0)
+})
