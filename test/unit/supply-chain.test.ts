@@ -33,6 +33,9 @@ const CEILINGS: Record<string, [version: string, why: string]> = {
   '@fastify/cookie': ['11.1.1', 'later ones bring a cookie package that asks for Node 22'],
   cookie: ['2.0.0', 'it asks for Node 22'],
   'content-disposition': ['3.0.0', 'it asks for Node 22'],
+  'kubernetes-models': ['5.0.0', 'it asks for Node 22'],
+  '@kubernetes-models/keda': ['2.0.0', 'it asks for Node 22'],
+  '@kubernetes-models/prometheus-operator': ['5.0.0', 'its dependencies ask for Node 22'],
   'connect-redis': ['9.0.0', 'it does not work with ioredis']
 }
 
