@@ -35,8 +35,9 @@ export interface CommandContext extends JournalFiles {
    */
   reload(join: boolean): Promise<ReloadOutcome>
   /**
-   * Changes the number of workers. Resolves when exactly so many serve, when a new one fails, or at a timeout.
-   * @param workers a number, or a change such as `+1`
+   * Changes the number of workers. Resolves when exactly so many serve, when a new one fails, or at a timeout. A number fixes
+   * it; with a range the load decides.
+   * @param workers a number, a change such as `+1`, a range such as `2..8`, or `auto` for the range of the configuration
    * @returns the number of workers
    * @throws CommandError 400 for a number out of range; 409 while the service drains, or when another command interferes
    */
@@ -91,6 +92,17 @@ export interface ReloadOutcome {
   joined?: boolean
 }
 
+export interface AutoscalingStatus {
+  /** The range in which the load decides, such as 2..8; null after a command has fixed the number. */
+  range: string | null
+  /** The sum of the event-loop utilisation of all workers: 1 is one busy event loop. */
+  load: number
+  /** What prevents a higher number of workers that the load asks for: range, cpu or memory. */
+  limit: string | null
+  /** The last decision. */
+  last: { at: string; from: number; to: number; why: string } | null
+}
+
 export interface ServiceStatus {
   version: string
   /** The host name: behind a load balancer, the next answer may come from another host. */
@@ -103,6 +115,8 @@ export interface ServiceStatus {
   uptimeSeconds: number
   generation: number
   desired: number
+  /** Null while the number of workers is fixed and the configuration has no range. */
+  autoscaling: AutoscalingStatus | null
   scheduling: string
   state: string
   /** With the last heartbeat of each worker; without one for a worker that has not sent any. */

@@ -3,6 +3,7 @@ import { createRequire } from 'node:module'
 import { totalmem } from 'node:os'
 import { join, resolve } from 'node:path'
 import { isSocketPath } from '../common/errors.ts'
+import { isRangeText, parseRange, type WorkerRange } from '../common/worker-range.ts'
 import { cacheDirOf } from './compile-cache.ts'
 import { usableCpus } from './cpu-quota.ts'
 import { environmentSchema, isHidden, type Variables } from './environment-schema.ts'
@@ -30,7 +31,14 @@ export function toConfig({ variables, environment, systemd, tls }: Sources) {
     host: variables.HOST,
     /** Where metrics, docs and the admin plane are served instead of at `port`; undefined: there is no such port. */
     adminPort: adminPortOf(variables),
-    workers: variables.WORKERS === 'auto' ? Math.min(usableCpus(), variables.MAX_WORKERS) : Number(variables.WORKERS),
+    /** The number at the start. */
+    workers: workersOf(variables),
+    autoscaling: {
+      /** The load decides how many workers of this range there are; undefined: the number is fixed. */
+      range: rangeOf(variables),
+      scaleDownMs: variables.SCALE_DOWN_TIME
+    },
+    rebalances: variables.REBALANCE === 'on' && variables.SCHEDULING !== 'sticky' && !tls,
     scheduling: variables.SCHEDULING as 'rr' | 'shared' | 'reuseport' | 'sticky',
     reusePortLoss: variables.REUSEPORT_LOSS as 'refuse' | 'allow',
     /** The absolute path of the user's module, or the value as given when there is none. */
@@ -101,6 +109,18 @@ export function toConfig({ variables, environment, systemd, tls }: Sources) {
     logLevel: variables.LOG_LEVEL as string,
     logFormat: variables.LOG_FORMAT as 'auto' | 'json' | 'pretty'
   }
+}
+
+function workersOf(variables: Variables): number {
+  const { WORKERS, MAX_WORKERS } = variables
+  if (WORKERS === 'auto') return Math.min(usableCpus(), MAX_WORKERS)
+  return isRangeText(WORKERS) ? (rangeOf(variables)?.min ?? 1) : Number(WORKERS)
+}
+
+/** @returns undefined also for a range that is not valid, which the checks report */
+function rangeOf({ WORKERS, MAX_WORKERS }: Variables): WorkerRange | undefined {
+  const range = isRangeText(WORKERS) ? parseRange(WORKERS, Math.min(usableCpus(), MAX_WORKERS)) : undefined
+  return typeof range === 'object' ? range : undefined
 }
 
 /** The memory of the machine, or less when this process's cgroup has a limit. In bytes. */

@@ -47,9 +47,21 @@ export const environmentSchema = {
     ADMIN_HOST: optional({ description: 'address that ADMIN_PORT listens on; unset: HOST' }),
     WORKERS: string({
       default: 'auto',
-      pattern: '^(auto|[1-9][0-9]{0,2})$',
-      description: 'a number of worker processes from 1 to 999, or auto for one per available core'
+      pattern: '^(auto|[1-9][0-9]{0,2}|[^.]*\\.\\..*)$',
+      description:
+        'a number of worker processes from 1 to 999, auto for one per available core, or a range such as 2..8 or 2..auto, in which the load decides'
     }),
+    SCALE_DOWN_TIME: ms(
+      60_000,
+      1000,
+      'with a range in WORKERS, a worker is given up when the load was low for this time'
+    ),
+    REBALANCE: {
+      ...oneOf('on', 'off'),
+      default: 'on',
+      description:
+        'on: connections of a worker that is much busier than others move to these between two requests; off: they stay. With sticky and with TLS they always stay'
+    },
     SCHEDULING: {
       ...oneOf('rr', 'shared', 'reuseport', 'sticky'),
       default: 'rr',

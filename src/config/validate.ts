@@ -1,8 +1,10 @@
 import { existsSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { isSocketPath } from '../common/errors.ts'
+import { isRangeText, parseRange } from '../common/worker-range.ts'
 import { HEARTBEAT_MS } from '../ipc/messages.ts'
 import type { Config } from './configuration.ts'
+import { usableCpus } from './cpu-quota.ts'
 import { parseRedisUrl } from './redis-url.ts'
 import { NO_LOADER } from './typescript.ts'
 
@@ -21,6 +23,7 @@ export function crossCheck(config: Config, issues: string[]): void {
     issues.push(`APP: module "${config.app}" not found: set the path of a file, or the name of an installed package`)
   } else if (config.loader.kind === 'missing') issues.push(`APP: ${NO_LOADER}`)
   checkSecrets(config, issues)
+  checkWorkers(config, issues)
   checkLimits(config, issues)
   checkProxies(config.http, issues)
 }
@@ -100,8 +103,16 @@ function checkSecrets({ session, admin, metricsTokens }: Config, issues: string[
   }
 }
 
-function checkLimits({ workers, maxWorkers, session, http, limits }: Config, issues: string[]): void {
-  if (workers > maxWorkers) issues.push(`WORKERS: must not exceed MAX_WORKERS, which is ${maxWorkers}`)
+function checkWorkers({ workers, autoscaling, maxWorkers, variables }: Config, issues: string[]): void {
+  const text = String(variables.WORKERS)
+  const range = isRangeText(text) ? parseRange(text, usableCpus()) : undefined
+  if (typeof range === 'string') issues.push(`WORKERS: "${text}": ${range}`)
+  else if (Math.max(workers, autoscaling.range?.max ?? 0) > maxWorkers) {
+    issues.push(`WORKERS: must not exceed MAX_WORKERS, which is ${maxWorkers}`)
+  }
+}
+
+function checkLimits({ session, http, limits }: Config, issues: string[]): void {
   if (session.idleMs > session.maxAgeMs) issues.push('SESSION_IDLE: must not exceed SESSION_MAX_AGE')
   if (http.headersMs > http.requestMs) issues.push('HEADERS_TIMEOUT: must not exceed REQUEST_TIMEOUT')
   const minHeartbeatMs = 2 * HEARTBEAT_MS

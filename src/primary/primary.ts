@@ -7,6 +7,9 @@ import { AUDIT_FILE, JOURNAL_FILE, type JournalEvent, JournalFile } from '../adm
 import { registry } from '../admin/registry.ts'
 import { EXIT_CONFIG, StartupError } from '../common/errors.ts'
 import { createLog, type Logger } from '../common/log.ts'
+import { rangeText } from '../common/worker-range.ts'
+import { usableMemory } from '../config/configuration.ts'
+import { cpuQuota } from '../config/cpu-quota.ts'
 import type { Config } from '../config/load.ts'
 import { withholdFromChildren } from '../config/systemd-environment.ts'
 import { workerEnvironment } from '../config/worker-environment.ts'
@@ -16,6 +19,7 @@ import { describeMissingInternals } from '../node-internals/check.ts'
 import { probeIpcChannel } from '../node-internals/ipc-channel.ts'
 import { probeListeningHandle } from '../node-internals/listening-handle.ts'
 import { probeTcpHandle } from '../node-internals/tcp-handle.ts'
+import { Autoscaler } from './autoscaling/autoscaler.ts'
 import { AdminEventStream } from './control/admin-event-stream.ts'
 import { openAdminSocket } from './control/admin-socket.ts'
 import { ServiceControl } from './control/service-control.ts'
@@ -33,6 +37,7 @@ import { ListeningPorts } from './listener/listening-ports.ts'
 import { TicketKeys } from './listener/ticket-keys.ts'
 import { createMetricsCollector } from './metrics/collect-metrics.ts'
 import { PrimaryMetrics } from './metrics/primary-metrics.ts'
+import { scalingFamilies } from './metrics/scaling-metrics.ts'
 import { LIMITS, type Limits } from './policy/types.ts'
 import { Releases } from './rollout/release.ts'
 import { Rollout } from './rollout/rollout.ts'
@@ -132,23 +137,35 @@ function createCore(config: Config, { log, record, errors, reaper }: Base, exec:
   const { workers } = config
   const parts = { pool, router, ports, releases, rollout }
   const supervisor = new Supervisor({ workers, limits, ...parts, journal: record, errors, log })
-  return { redis, ticketKeys, ports, pool, supervisor }
+  const autoscaler = new Autoscaler({
+    supervisor,
+    ...config.autoscaling,
+    cpuQuota: cpuQuota(),
+    memoryBytes: usableMemory(),
+    journal: record,
+    log
+  })
+  return { redis, ticketKeys, ports, pool, supervisor, autoscaler }
 }
 
 /** Commands, and what operators watch. */
 function createAdmin(
   config: Config,
   { log, version, journal, auditLog, errors }: Base,
-  { pool, supervisor, ports }: Core
+  { pool, supervisor, ports, autoscaler }: Core
 ) {
   const metrics = new PrimaryMetrics(version, errors)
   const collectMetrics = createMetricsCollector({
     live: () => pool.live(),
     counters: pool.counters,
-    primary: (answered) => metrics.read(supervisor, answered)
+    primary: (answered) => [
+      ...metrics.read(supervisor, answered),
+      ...scalingFamilies(autoscaler, supervisor.state.desired)
+    ]
   })
   const control = new ServiceControl({
     supervisor,
+    autoscaler,
     journal,
     auditLog,
     version,
@@ -239,7 +256,7 @@ async function start(
   { runner, stream }: Admin,
   development: DevelopmentOptions | undefined
 ): Promise<void> {
-  const { supervisor, redis, ports } = core
+  const { supervisor, redis, ports, autoscaler } = core
   // First, since an admin socket that answers is what claims RUN_DIR for this primary.
   const closeAdminSocket = await openAdminSocket(config.adminSocket, runner, stream)
   supervisor.once('exit', closeAdminSocket)
@@ -255,8 +272,10 @@ async function start(
   setupWorkers([...loaderFlags, ...(development?.inspect ? INSPECTOR_FLAGS : [])], config.nodeOptions)
   if (development) supervisor.once('exit', await startDevelopment(development, supervisor, log))
   await ports.open()
-  const { host, workers, scheduling } = config
+  const { host, scheduling, autoscaling } = config
+  const workers = autoscaling.range ? rangeText(autoscaling.range) : config.workers
   log.info({ version, ...ports.numbers, host, workers, scheduling }, 'muster started')
+  autoscaler.start()
   supervisor.reconcile()
 }
 

@@ -7,6 +7,7 @@ import { workersMissing } from '../../src/http/plugins/metrics/metrics-page.ts'
 import type { Family } from '../../src/ipc/series.ts'
 import { InternalErrors } from '../../src/primary/internal-errors.ts'
 import { PrimaryMetrics } from '../../src/primary/metrics/primary-metrics.ts'
+import { scalingFamilies } from '../../src/primary/metrics/scaling-metrics.ts'
 import { initialState } from '../../src/primary/policy/types.ts'
 import type { Supervisor } from '../../src/primary/workers/supervisor.ts'
 import { startApp } from '../helpers/app.ts'
@@ -35,10 +36,14 @@ function primaryFamilies(): Family[] {
     pool: { live: () => [process] },
     view: () => ({ state: 'running' })
   }
-  return new PrimaryMetrics('1.2.3', new InternalErrors(pino({ level: 'silent' }))).read(
-    supervisor as unknown as Supervisor,
-    new Set([1])
-  )
+  const scaling = { load: 0, decisions: { up: 0, down: 0 }, limit: undefined, range: undefined }
+  return [
+    ...new PrimaryMetrics('1.2.3', new InternalErrors(pino({ level: 'silent' }))).read(
+      supervisor as unknown as Supervisor,
+      new Set([1])
+    ),
+    ...scalingFamilies(scaling, 1)
+  ]
 }
 
 const labelsOf = (family: Family) =>

@@ -28,6 +28,8 @@ describe('unset variables', () => {
       adminPort: undefined,
       host: '127.0.0.1',
       workers: usableCpus(),
+      autoscaling: { range: undefined, scaleDownMs: 60_000 },
+      rebalances: true,
       scheduling: 'rr',
       reusePortLoss: 'refuse',
       listenFd: undefined,

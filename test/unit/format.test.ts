@@ -44,6 +44,19 @@ slot  pid   status          up  gen  conns  in flight   requests  loop delay  bu
     )
   })
 
+  test('shows the range of autoscaling, its load, its limit and its last decision', () => {
+    const last = { at: '2026-01-31T12:00:00.000Z', from: 2, to: 4, why: 'load 2.00 saturates 2 workers' }
+    const shown = (autoscaling: object) => format('status', { ...STATUS, autoscaling }, NO_SCREEN).split('\n')[3]
+    assert.equal(
+      shown({ range: '2..8', load: 1.5, limit: 'cpu', last }),
+      'autoscaling: 2..8 workers by load, now 1.50, limited by cpu; last: 2 to 4, load 2.00 saturates 2'
+    )
+    assert.equal(
+      shown({ range: null, load: 0, limit: null, last: null }),
+      'autoscaling: off, `muster scale auto` turns it on'
+    )
+  })
+
   test('shows the last reload and the workers that were replaced', () => {
     const lastReload = { outcome: 'failed', generation: 3, durationMs: 61_000, why: 'exit code 3' }
     const shown = format('status', { ...STATUS, lastReload, restarts: { crash: 2, hang: 0, oom: 1 } }, NO_SCREEN)

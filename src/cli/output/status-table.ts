@@ -64,8 +64,22 @@ function headOf(status: ServiceStatus, screen: Screen): string[] {
   return [
     `muster ${version} · ${paint(screen, STATE_COLOURS[state], state)} on ${printable(url)} · pid ${pid} of ${printable(host)}`,
     facts.join(' · '),
-    `folder ${printable(folder)}`
+    `folder ${printable(folder)}`,
+    ...describeAutoscaling(status, screen)
   ]
+}
+
+function describeAutoscaling({ autoscaling }: ServiceStatus, screen: Screen): string[] {
+  // An older service does not report it.
+  if (!autoscaling) return []
+  const { range, load, limit, last } = autoscaling
+  const state =
+    range === null ? 'off, `muster scale auto` turns it on' : `${range} workers by load, now ${load.toFixed(2)}`
+  const limited = limit === null ? '' : `, limited by ${limit}`
+  const decision = last ? `; last: ${last.from} to ${last.to}, ${last.why}` : ''
+  return wrap(printable(`autoscaling: ${state}${limited}${decision}`), Math.min(screen.width, WIDTH)).map((line, i) =>
+    i === 0 ? line : `  ${line}`
+  )
 }
 
 function describeReload(reload: NonNullable<ServiceStatus['lastReload']>, screen: Screen): string[] {

@@ -10,6 +10,8 @@ import { CommandError } from '../../admin/command-error.ts'
 import type { JournalFile } from '../../admin/journal-file.ts'
 import type { WaitsFor } from '../../ipc/drain-report.ts'
 import type { DeliveryReport, Diagnostics, Refusal, WorkerRequests } from '../../ipc/messages.ts'
+import type { Autoscaler } from '../autoscaling/autoscaler.ts'
+import { readScale } from '../autoscaling/scale-argument.ts'
 import { Profiler } from '../health/profiler.ts'
 import { isWaitedFor, liveIn, type State, serves, slotsOf } from '../policy/types.ts'
 import type { RolloutOutcome } from '../rollout/rollout.ts'
@@ -18,6 +20,7 @@ import { WorkerQueries } from '../workers/worker-queries.ts'
 
 export interface ServiceControlOptions {
   supervisor: Supervisor
+  autoscaler: Autoscaler
   journal: JournalFile
   auditLog: JournalFile
   version: string
@@ -76,6 +79,7 @@ export class ServiceControl implements CommandContext {
       uptimeSeconds: Math.round(process.uptime()),
       generation: state.generation,
       desired: state.desired,
+      autoscaling: this.#options.autoscaler.status(),
       scheduling: this.#options.scheduling,
       state: this.#supervisor.view().state,
       workers: state.workers.map(({ id, slot, pid, generation, status, since }) => ({
@@ -116,18 +120,15 @@ export class ServiceControl implements CommandContext {
   }
 
   async scale(change: number | string): Promise<number> {
-    const { maxWorkers, bootMs, drainMs } = this.#options
+    const { maxWorkers, bootMs, drainMs, autoscaler } = this.#options
     const before = this.#supervisor.state
-    const workers = typeof change === 'string' ? before.desired + Number(change) : change
-    if (workers < 1 || workers > maxWorkers) {
-      throw new CommandError(
-        `workers: must be a number from 1 to ${maxWorkers}, or a change such as +1 or -1, not ${workers}`
-      )
-    }
+    const { workers, range } = readScale(change, before.desired, { configured: autoscaler.configured, maxWorkers })
     this.#refuseWhileDraining()
+    autoscaler.setRange(range)
     this.#supervisor.handle({ type: 'scale', desired: workers })
     await this.#workers.until((now) => isScaled(now, workers, before), bootMs + drainMs)
     const { desired } = this.#supervisor.state
+    if (range && desired >= range.min && desired <= range.max) return desired
     if (desired !== workers) throw new CommandError(`another command asked for ${desired} workers meanwhile`, 409)
     this.#refuseWhileDraining()
     return workers

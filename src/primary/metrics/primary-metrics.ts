@@ -198,7 +198,7 @@ function processFamilies(): Family[] {
 type Labelled = [value: number, labels?: Record<string, string>]
 
 /** @param values with labels that need no escaping */
-function family(type: Family['type'], name: string, help: string, values: Labelled[]): Family {
+export function family(type: Family['type'], name: string, help: string, values: Labelled[]): Family {
   const text = (labels: Record<string, string>) =>
     Object.keys(labels)
       .sort()
@@ -207,8 +207,8 @@ function family(type: Family['type'], name: string, help: string, values: Labell
   return { name, help, type, series: values.map(([value, labels = {}]) => [text(labels), [value]]) }
 }
 
-const by = <T extends string>(label: string, names: readonly T[], value: (name: T) => number): Labelled[] =>
+export const by = <T extends string>(label: string, names: readonly T[], value: (name: T) => number): Labelled[] =>
   names.map((name) => [value(name), { [label]: name }])
 
-const counts = (label: string, countsByName: Readonly<Record<string, number>>): Labelled[] =>
+export const counts = (label: string, countsByName: Readonly<Record<string, number>>): Labelled[] =>
   Object.entries(countsByName).map(([name, count]) => [count, { [label]: name }])

@@ -86,8 +86,10 @@ export function generationFor(state: State, slot: number): number {
   return slot === rolloutCursor(state) || isRolledOut(state, slot) ? rollout.generation : generation
 }
 
-export const forkCause = (state: State, slot: number) =>
-  state.slots[slot] ? `after ${state.slots[slot].reason}` : 'wanted'
+export function forkCause(state: State, slot: number): string {
+  if (state.slots[slot]) return `after ${state.slots[slot].reason}`
+  return state.scaleCause ? `scaled up: ${state.scaleCause}` : 'wanted'
+}
 
 export const mayFork = (state: State, slot: number, now: number) => now >= (state.slots[slot]?.notBefore ?? 0)
 

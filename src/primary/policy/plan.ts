@@ -140,7 +140,7 @@ function finishDrain(worker: Worker, { drainMs, marginMs }: Limits, now: number,
 function planSurplus(state: State): Action[] {
   return state.workers
     .filter((worker) => worker.slot >= state.desired)
-    .flatMap((worker) => endWorker(worker, 'scaled down'))
+    .flatMap((worker) => endWorker(worker, state.scaleCause ? `scaled down: ${state.scaleCause}` : 'scaled down'))
 }
 
 /** Forks a worker for every wanted slot that has no live one. */

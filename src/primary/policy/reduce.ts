@@ -99,7 +99,7 @@ export function reduce(state: State, event: Event, now: number, limits: Limits):
     case 'rollout-ended':
       return endRollout(state, limits)
     case 'scale':
-      return { ...state, desired: event.desired }
+      return { ...state, desired: event.desired, scaleCause: event.cause }
     case 'stop':
       return state.phase === 'running' ? { ...state, phase: 'lame-duck' } : state
     case 'port-closed':

@@ -80,6 +80,8 @@ export interface State {
   phase: 'running' | 'lame-duck' | 'draining'
   /** Number of workers wanted. */
   desired: number
+  /** Why the load asked for that number; undefined when an operator did. */
+  scaleCause?: string | undefined
   /** The generation that serves. Replacements are forked with it. */
   generation: number
   lastGeneration: number
@@ -190,7 +192,8 @@ export type Event =
   | { type: 'drained'; id: number }
   | { type: 'rollout-failed'; cause: string }
   | { type: 'release-missing' | 'reload' | 'rollout-ended' | 'stop' | 'port-closed' }
-  | { type: 'scale'; desired: number }
+  /** `cause`: why the load asks for another number; undefined when an operator does. */
+  | { type: 'scale'; desired: number; cause?: string }
 
 export type Action =
   | { type: 'fork'; slot: number; generation: number; cause: string }

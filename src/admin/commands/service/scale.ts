@@ -4,14 +4,14 @@ import { argumentsOf, count } from '../../command-schemas.ts'
 
 export const scale = defineCommand({
   name: 'scale',
-  summary: 'sets the number of workers, or changes it by +1 or -1; waits until they serve',
+  summary: 'sets the number of workers or a range such as 2..8, or changes it by +1 or -1; waits until they serve',
   level: 'control',
   usage: 'scale WORKERS',
   positional: ['workers'],
   args: argumentsOf({
     workers: {
-      anyOf: [{ type: 'integer' }, { type: 'string', pattern: '^[+-]\\d{1,3}$' }],
-      description: 'a number of workers, or a change such as +1 or -1'
+      anyOf: [{ type: 'integer' }, { type: 'string', pattern: '^([+-]\\d{1,3}|auto|[^.]*\\.\\..*)$' }],
+      description: 'a number of workers, a change such as +1 or -1, a range such as 2..8, or auto'
     }
   }),
   result: object({ workers: count }),

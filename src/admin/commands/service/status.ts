@@ -2,6 +2,8 @@ import { array, object } from '../../../common/json-schema.ts'
 import { CommandResult, defineCommand } from '../../command.ts'
 import { count, mapOf, noArguments, nothing, reloadOutcome, text, waitsFor } from '../../command-schemas.ts'
 
+const textOrNull = { anyOf: [text, nothing] } as const
+
 export const status = defineCommand({
   name: 'status',
   summary: 'shows the service and its workers; workers that do not answer are missing',
@@ -18,6 +20,17 @@ export const status = defineCommand({
     uptimeSeconds: count,
     generation: count,
     desired: count,
+    autoscaling: {
+      anyOf: [
+        object({
+          range: textOrNull,
+          load: { type: 'number' },
+          limit: textOrNull,
+          last: { anyOf: [object({ at: text, from: count, to: count, why: text }), nothing] }
+        }),
+        nothing
+      ]
+    },
     scheduling: text,
     state: text,
     workers: array(
@@ -37,6 +50,7 @@ export const status = defineCommand({
       uptimeSeconds: 60,
       generation: 1,
       desired: 1,
+      autoscaling: null,
       scheduling: 'rr',
       state: 'running',
       workers: [{ slot: 0, pid: 4242, generation: 1, status: 'ready', uptimeSeconds: 59 }],

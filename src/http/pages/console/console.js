@@ -145,7 +145,7 @@ function showStatus(current) {
   }
 }
 
-function figuresOf({ state, workers, desired, generation, restarts, uptimeSeconds }) {
+function figuresOf({ state, workers, desired, generation, restarts, uptimeSeconds, autoscaling }) {
   const sum = (field) => workers.reduce((total, worker) => total + (worker[field] ?? 0), 0)
   const readySlots = new Set(workers.filter((worker) => worker.status === 'ready').map(({ slot }) => slot))
   const restartCounts = Object.entries(restarts).filter(([, count]) => count > 0)
@@ -157,7 +157,8 @@ function figuresOf({ state, workers, desired, generation, restarts, uptimeSecond
     'In flight': formatNumber(sum('inFlight')),
     Connections: formatNumber(sum('connections')),
     Restarts: restartCounts.map(([reason, count]) => `${reason} ${count}`).join(', ') || '0',
-    Uptime: formatDuration(uptimeSeconds)
+    Uptime: formatDuration(uptimeSeconds),
+    ...(autoscaling && { Autoscaling: `${autoscaling.range ?? 'off'}, load ${formatNumber(autoscaling.load)}` })
   }
 }
 
