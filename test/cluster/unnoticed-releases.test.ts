@@ -1,5 +1,5 @@
 import { test } from 'node:test'
-import { releaseUnnoticed } from '../helpers/unnoticed-releases.ts'
+import { promisedLoad, releaseUnnoticed } from '../helpers/unnoticed-releases.ts'
 
 test('reloads are noticed by no WebSocket, event stream, upload, download or keep-alive connection', (t) =>
-  releaseUnnoticed(t, { scale: 0.1, reloads: 3, transferSeconds: 6 }))
+  releaseUnnoticed(t, { ...promisedLoad(0.1), reloads: 3, transferSeconds: 6 }))

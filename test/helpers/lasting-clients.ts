@@ -3,6 +3,7 @@ import { request } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { cleanup } from './cleanup.ts'
 import { SocketClient } from './socket-client.ts'
+import { until } from './until.ts'
 
 /** Number of clients of each kind. */
 export interface LastingMix {
@@ -10,8 +11,10 @@ export interface LastingMix {
   busySockets: number
   /** Send a message every two seconds. */
   quietSockets: number
-  /** Read an event stream. */
+  /** Read an event stream, with an event every 100 ms. */
   streams: number
+  /** Read an event stream, with an event every two seconds. */
+  quietStreams?: number
   /** Send or receive `transferBytes` at 100 KiB/s, one request after the other. Half of them are uploads. */
   transfers: number
 }
@@ -21,7 +24,7 @@ const QUIET_MS = 2000
 const MAX_PADDING = 300
 const PIECE_MS = 100
 const PIECE_BYTES = 10_240
-/** Sockets that are opened at once. */
+/** Connections that are opened at once. */
 const OPENED_AT_ONCE = 50
 
 /**
@@ -42,6 +45,8 @@ export class LastingClients {
   readonly #pieces: number
   readonly #stopping = new AbortController()
   readonly #clients: Promise<void>[] = []
+  /** For each socket and stream: how much it has received, and Infinity once it is closed. */
+  readonly #received: (() => number)[] = []
 
   /** @param transferSeconds how long an upload or download takes */
   constructor(port: number, { transferSeconds }: { transferSeconds: number }) {
@@ -59,14 +64,19 @@ export class LastingClients {
   ): Promise<LastingClients> {
     const clients = new LastingClients(port, options)
     cleanup(t, () => clients.stop())
-    for (let i = 0; i < mix.busySockets; i += OPENED_AT_ONCE)
-      await clients.#openSockets(Math.min(OPENED_AT_ONCE, mix.busySockets - i), BUSY_MS)
-    for (let i = 0; i < mix.quietSockets; i += OPENED_AT_ONCE)
-      await clients.#openSockets(Math.min(OPENED_AT_ONCE, mix.quietSockets - i), QUIET_MS)
-    for (let i = 0; i < mix.streams; i++) await clients.#openStream()
+    await openEach(mix.busySockets, () => clients.#openSocket(BUSY_MS))
+    await openEach(mix.quietSockets, () => clients.#openSocket(QUIET_MS))
+    await openEach(mix.streams, () => clients.#openStream('/stream'))
+    await openEach(mix.quietStreams ?? 0, () => clients.#openStream(`/stream?ms=${QUIET_MS}`))
     for (let i = 0; i < mix.transfers; i++)
       clients.#clients.push(clients.#transfer(i % 2 === 0 ? clients.#upload : clients.#download))
     return clients
+  }
+
+  /** Waits until each open socket and stream has received something more. */
+  async receiveMore(): Promise<void> {
+    const before = this.#received.map((received) => received())
+    await until(() => this.#received.every((received, i) => received() > before[i]! || received() === Infinity), 'more')
   }
 
   /** Ends all clients in order: each socket has all its answers, each upload and download is complete. */
@@ -85,9 +95,10 @@ export class LastingClients {
     this.closedWith.set(pid, (this.closedWith.get(pid) ?? 0) + 1)
   }
 
-  async #openSockets(count: number, everyMs: number): Promise<void> {
-    const opened = await Promise.all(Array.from({ length: count }, () => SocketClient.open(this.#port, '/socket')))
-    for (const client of opened) this.#clients.push(this.#useSocket(client, everyMs))
+  async #openSocket(everyMs: number): Promise<void> {
+    const client = await SocketClient.open(this.#port, '/socket')
+    this.#received.push(() => (client.closed ? Infinity : client.answers.length))
+    this.#clients.push(this.#useSocket(client, everyMs))
   }
 
   async #useSocket(client: SocketClient, everyMs: number): Promise<void> {
@@ -106,8 +117,8 @@ export class LastingClients {
     await client.ended()
   }
 
-  async #openStream(): Promise<void> {
-    const sent = request({ port: this.#port, host: '127.0.0.1', path: '/stream', agent: false })
+  async #openStream(path: string): Promise<void> {
+    const sent = request({ port: this.#port, host: '127.0.0.1', path, agent: false })
     sent.end()
     const [response] = await once(sent, 'response')
     let text = ''
@@ -127,6 +138,7 @@ export class LastingClients {
       }
     })
     sent.on('error', () => {}) // the response says it too
+    this.#received.push(() => (response.closed ? Infinity : lastId))
     const closed = new Promise<void>((resolve) => {
       response.on('error', () => {}) // a close follows
       response.on('close', () => {
@@ -188,6 +200,11 @@ export class LastingClients {
       throw new Error(`download: ${(error as Error).message}`)
     }
   }
+}
+
+async function openEach(count: number, open: () => Promise<void>): Promise<void> {
+  for (let i = 0; i < count; i += OPENED_AT_ONCE)
+    await Promise.all(Array.from({ length: Math.min(OPENED_AT_ONCE, count - i) }, open))
 }
 
 async function readAll(response: AsyncIterable<Buffer>): Promise<{ text: string; length: number }> {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
-import { LastingClients } from './lasting-clients.ts'
+import { LastingClients, type LastingMix } from './lasting-clients.ts'
 import { fixture, Load } from './load.ts'
 import { startRedis } from './redis.ts'
 import { startService } from './service.ts'
@@ -9,22 +9,30 @@ import { stopwatch } from './timed.ts'
 export const WORKERS = 2
 
 interface Options {
-  scale: number
+  mix: LastingMix
+  /** Keep-alive connections. Half of them are mostly idle. */
+  connections: number
   reloads: number
-  transferSeconds: number
+  /** How long an upload or download takes. */
+  transferSeconds?: number
+  /** What a reload may take, without the time in which the clients, which take most of the CPU, had to wait for it. */
   maxReloadMs?: number
+}
+
+/** @param scale 1 stands for the load of the promise: it has 1,000 WebSockets, 500 event streams, 200 keep-alive connections */
+export function promisedLoad(scale: number): Pick<Options, 'mix' | 'connections'> {
+  const count = (full: number) => Math.ceil(full * scale)
+  const mix = { busySockets: count(500), quietSockets: count(500), streams: count(500), transfers: count(20) }
+  return { mix, connections: 2 * count(100) }
 }
 
 /**
  * Reloads a service whose clients stay connected: WebSockets, event streams, uploads, downloads and keep-alive connections. Expects
  * that no client notices anything.
- * @param scale 1 stands for 1,000 WebSockets, 500 event streams, 200 keep-alive connections and 20 uploads and downloads
- * @param transferSeconds how long an upload or download takes
- * @param maxReloadMs what a reload may take, without the time in which the clients, which take most of the CPU, had to wait for it
  */
 export async function releaseUnnoticed(
   t: TestContext,
-  { scale, reloads, transferSeconds, maxReloadMs = Number.POSITIVE_INFINITY }: Options
+  { mix, connections, reloads, transferSeconds = 1, maxReloadMs = Number.POSITIVE_INFINITY }: Options
 ): Promise<void> {
   const { url } = await startRedis(t)
   const service = await startService(t, {
@@ -40,10 +48,8 @@ export async function releaseUnnoticed(
     },
     workers: WORKERS
   })
-  const count = (full: number) => Math.ceil(full * scale)
-  const mix = { busySockets: count(500), quietSockets: count(500), streams: count(500), transfers: count(20) }
   const clients = await LastingClients.start(t, service.port, mix, { transferSeconds })
-  const load = new Load(t, service.port, { tight: count(100), idle: count(100) }, { pauseMs: 200 })
+  const load = new Load(t, service.port, { tight: connections / 2, idle: connections / 2 }, { pauseMs: 200 })
   const durations: number[] = []
   for (let i = 1; i <= reloads; i++) {
     const elapsed = stopwatch()
@@ -52,6 +58,7 @@ export async function releaseUnnoticed(
     assert.equal(outcome.msg, 'rollout done')
     assert.equal(outcome.generation, i + 1)
   }
+  await clients.receiveMore()
   await Promise.all([clients.stop(), load.stop()])
   t.diagnostic(
     `${clients.messages} messages by ${clients.pids.size} workers, ${clients.events} events, ${clients.transfers} uploads and ` +

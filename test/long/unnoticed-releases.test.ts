@@ -1,6 +1,6 @@
 import { test } from 'node:test'
 import { sizeOf } from '../helpers/sizes.ts'
-import { releaseUnnoticed, WORKERS } from '../helpers/unnoticed-releases.ts'
+import { promisedLoad, releaseUnnoticed, WORKERS } from '../helpers/unnoticed-releases.ts'
 
 const reloads = sizeOf('RELOADS', 20)
 /** In percent of what was promised. */
@@ -8,4 +8,4 @@ const size = sizeOf('CLIENTS', 100)
 const maxReloadMs = 5000 + WORKERS * 1000
 
 test(`${reloads} reloads are noticed by no WebSocket, event stream, upload, download or keep-alive connection`, (t) =>
-  releaseUnnoticed(t, { scale: size / 100, reloads, transferSeconds: 0.6 * size, maxReloadMs }))
+  releaseUnnoticed(t, { ...promisedLoad(size / 100), reloads, transferSeconds: 0.6 * size, maxReloadMs }))

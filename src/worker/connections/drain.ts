@@ -43,6 +43,8 @@ const CHECK_INTERVAL_MS = 50
 const SETTLE_MS = 500
 /** This many connections are checked in about 10 µs, so every response may trigger a check. */
 const CHEAP_CHECK_CONNECTIONS = 256
+/** Looking at all connections takes 20 ms when there are 5,000, so that it must not happen with every answer. In parts of the time. */
+const MAX_SEARCH_SHARE = 0.25
 
 /**
  * Empties a worker that accepts no more connections. Idle connections are transferred, busy ones right after their last
@@ -70,12 +72,18 @@ export class Drain implements ConnectionObserver {
   readonly #exchanges: ExchangeTransfers
   #lastId = 0
   #checkPlanned = false
+  /** When the connections may be searched again for those that can move. */
+  #nextSearchAt = 0
 
   constructor(connections: Connections, options: DrainOptions) {
     this.#connections = connections
     this.#registry = connections.registry
     this.#options = options
-    this.#ender = new ConnectionEnder(this.#registry, () => this.#exchanges.abandon('late'))
+    this.#ender = new ConnectionEnder(
+      this.#registry,
+      () => this.#exchanges.abandon('late'),
+      () => this.#exchanges.arrived
+    )
     this.#exchanges = new ExchangeTransfers({
       connections: this.#registry.all,
       send: async (id, handle, origin, resume) =>
@@ -191,19 +199,33 @@ export class Drain implements ConnectionObserver {
     if (this.#isDrained()) this.#resolveDrained()
     if (this.#registry.openCount + this.#exchanges.pending === 0) this.#resolveAllClosed()
     else if (this.#options.transfer) {
-      if (this.#candidates.length === 0) {
-        const idle = this.#connections.idle()
-        this.#candidates = idle.map((connection) => ({ connection, bytesRead: connection.socket.bytesRead }))
-      }
+      this.#search()
       this.#transferCandidates()
-      if (this.#options.resumes) this.#exchanges.check()
-      else this.#exchanges.stayAll()
-      if (this.#candidates.length === 0 && this.#inTransfer.size + this.#exchanges.pending === 0) this.#settle()
+      this.#exchanges.moveCandidates()
+      if (!this.#isMoving) this.#settle()
     } else if (performance.now() - this.#startedAt >= this.#options.graceMs) {
       for (const connection of this.#connections.idle()) this.#end(connection)
     }
     // Nothing can be transferred, so nothing is waited for.
     if (!this.#options.transfer) this.#settle()
+  }
+
+  /** Finds the connections that can move now, when those that the last search found are under way. */
+  #search(): void {
+    const startedAt = performance.now()
+    if (startedAt < this.#nextSearchAt || this.#candidates.length + this.#exchanges.candidates.length > 0) return
+    const idle = this.#connections.idle()
+    this.#candidates = idle.map((connection) => ({ connection, bytesRead: connection.socket.bytesRead }))
+    if (this.#options.resumes) this.#exchanges.search()
+    else this.#exchanges.stayAll()
+    const now = performance.now()
+    this.#nextSearchAt = now + (now - startedAt) * (1 / MAX_SEARCH_SHARE - 1)
+  }
+
+  /** Whether connections are on their way to another worker, or will be once others have arrived. */
+  get #isMoving(): boolean {
+    const { candidates, pending } = this.#exchanges
+    return this.#candidates.length + candidates.length + this.#inTransfer.size + pending > 0
   }
 
   #settle(): void {

@@ -8,7 +8,7 @@ import { StallDetector } from './stall-detector.ts'
 export interface DrainDeadlines {
   /**
    * Everything that is left is cut after this time, in ms; with `lingerTimeoutMs`, connections are cut on which no byte moved
-   * for so long, and event streams, which would never end.
+   * for so long, and event streams, which would never end, when none has moved to another worker for a while.
    */
   deadlineMs: number
   /** Everything that is left is cut after this time, in ms; undefined: at `deadlineMs`. */
@@ -25,13 +25,18 @@ const FLUSH_MS = 500
 export class ConnectionEnder {
   readonly #registry: ConnectionRegistry
   readonly #onDeadline: () => void
+  readonly #countArrived: () => number
   readonly #closer: SocketCloser
   #timers: NodeJS.Timeout[] = []
 
-  /** @param onDeadline called before connections are cut because their time is over */
-  constructor(registry: ConnectionRegistry, onDeadline: () => void) {
+  /**
+   * @param onDeadline called before connections are cut because their time is over
+   * @param countArrived returns the number of exchanges that other workers have taken over
+   */
+  constructor(registry: ConnectionRegistry, onDeadline: () => void, countArrived: () => number) {
     this.#registry = registry
     this.#onDeadline = onDeadline
+    this.#countArrived = countArrived
     this.#closer = new SocketCloser(registry.all, (connection) => this.#cut([connection], 'no-answer'))
   }
 
@@ -53,7 +58,7 @@ export class ConnectionEnder {
     const interval = Math.min(MAX_CHECK_INTERVAL_MS, deadlineMs / CHECKS_PER_DEADLINE)
     this.#timers.push(
       setInterval(() => void this.#cutStalled(detector), interval),
-      setTimeout(() => this.#cutStreams(), deadlineMs)
+      setTimeout(() => this.#cutStreamsWhenStill(interval), deadlineMs - interval)
     )
   }
 
@@ -82,6 +87,13 @@ export class ConnectionEnder {
       stalled.filter((connection) => now.has(connection)),
       'stalled'
     )
+  }
+
+  /** Cuts the event streams unless exchanges move to other workers meanwhile, as those of thousands of connections may. */
+  #cutStreamsWhenStill(interval: number): void {
+    const arrived = this.#countArrived()
+    const check = () => (this.#countArrived() === arrived ? this.#cutStreams() : this.#cutStreamsWhenStill(interval))
+    this.#timers.push(setTimeout(check, interval))
   }
 
   #cutStreams(): void {

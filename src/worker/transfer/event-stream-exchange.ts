@@ -34,6 +34,8 @@ export class EventStreamExchange implements Exchange {
   /** Bytes that were received with the request. */
   readonly #bytesRead: number
   readonly #draining = new AbortController()
+  /** Undefined until the head is sent. */
+  #isEventStream: boolean | undefined
 
   constructor(connection: Connection, response: ServerResponse) {
     const { req } = response
@@ -50,7 +52,8 @@ export class EventStreamExchange implements Exchange {
     const { busy, socket, raw } = this.#connection
     const response = this.#response
     if (!response.headersSent) return 'busy'
-    if (response.writableEnded || socket.readableEnded || !isEventStream(sentHead(response))) return 'never'
+    this.#isEventStream ??= isEventStream(sentHead(response))
+    if (response.writableEnded || socket.readableEnded || !this.#isEventStream) return 'never'
     // The client has sent another request, or a part of it.
     if (busy > 1 || socket.bytesRead !== this.#bytesRead) return 'never'
     const isFlushed = response.writableLength === 0 && handleOf(raw)?.writeQueueSize === 0

@@ -33,6 +33,10 @@ export class ExchangeTransfers {
   readonly #offered = new Map<number, Offered>()
   /** Exchanges that are made to stand still. */
   #preparing = 0
+  /** Exchanges that other workers have accepted. */
+  arrived = 0
+  /** What the last search found and is not under way. */
+  candidates: Connection[] = []
 
   constructor(options: ExchangeTransfersOptions) {
     this.#options = options
@@ -43,21 +47,30 @@ export class ExchangeTransfers {
     return this.#offered.size
   }
 
-  /** Moves every exchange that is ready, and tells those that never will be that they stay. */
-  check(): void {
+  /** Looks at every exchange, and tells those that never can move that they stay. */
+  search(): void {
+    this.candidates = []
     for (const connection of this.#options.connections) {
       const { exchange } = connection
       if (!exchange || connection.leaving) continue
       const { readiness } = exchange
       if (readiness === 'never') stay(connection)
-      else if (readiness === 'ready' && this.#offered.size + this.#preparing < MAX_IN_TRANSFER) {
-        void this.#move(connection, exchange)
-      }
+      else if (readiness === 'ready') this.candidates.push(connection)
+    }
+  }
+
+  /** Moves what the last search found, as far as it is still ready, and not too much at once. */
+  moveCandidates(): void {
+    while (this.candidates.length > 0 && this.#offered.size + this.#preparing < MAX_IN_TRANSFER) {
+      const connection = this.candidates.pop()!
+      const { exchange } = connection
+      if (exchange?.readiness === 'ready' && !connection.leaving) void this.#move(connection, exchange)
     }
   }
 
   /** Nothing moves any more: the exchanges end in this worker. */
   stayAll(): void {
+    this.candidates = []
     for (const connection of this.#options.connections) if (connection.exchange) stay(connection)
   }
 
@@ -100,6 +113,7 @@ export class ExchangeTransfers {
     const offered = this.#offered.get(id)
     if (!offered) return false
     this.#offered.delete(id)
+    if (event === 'accepted') this.arrived++
     const { handle, origin, resume } = offered
     if (transferStep('old', 'offered', event).action === 'take-back')
       this.#options.takeBack(handle, { idleMs: 0, origin, resume, takenBack: true })
