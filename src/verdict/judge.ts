@@ -1,18 +1,35 @@
+import { addToBatches, type Batches, bordersUntilNow, NO_BATCHES } from './batches.ts'
+import { addToBursts, type Bursts, compareErrors, NO_BURSTS } from './compare-errors.ts'
+import { compareSlow } from './compare-latency.ts'
+import { compareCpu, compareMemory, compareStalls } from './compare-process.ts'
 import {
+  type Comparison,
   MEASURES,
   type MeasureName,
   type MeasureReport,
+  type Outcome,
   type Trial,
   type Verdict,
   type VerdictOptions
 } from './verdict-types.ts'
+import { worstRoutes } from './worst-routes.ts'
 
 /** What judge() remembers between two calls. */
 export interface JudgeState {
+  /** How often the measures with batches were compared. */
   looks: number
+  batches: Batches
+  bursts: Bursts
+  /** The intersection of all intervals so far. */
+  intervals: Partial<Record<MeasureName, [number, number]>>
+  reports: readonly MeasureReport[]
 }
 
-export const newJudgeState = (): JudgeState => ({ looks: 0 })
+/** The first look at the measures with batches, in seconds after measuring began; each further one is SQRT2 times as late. */
+export const FIRST_LOOK_SECONDS = 16
+
+/** Fewer batches cannot show how much they vary. */
+const MIN_BATCHES = 4
 
 const UNITS: Record<MeasureName, MeasureReport['unit']> = {
   errors: 'share of connections',
@@ -24,15 +41,89 @@ const UNITS: Record<MeasureName, MeasureReport['unit']> = {
   memory: 'bytes per s'
 }
 
+export const newJudgeState = (): JudgeState => ({
+  looks: 0,
+  batches: NO_BATCHES,
+  bursts: NO_BURSTS,
+  intervals: {},
+  reports: MEASURES.map((name) => report(name, { limit: 0, reason: 'measuring has just begun' }))
+})
+
 /**
  * Compares the canary with the old release. Call it about once a second with cumulative figures; however often it is called,
  * the probability of a false alarm stays below `alpha`. Pure: it neither changes the state that it is given nor reads a clock.
  */
 export function judge(
   state: JudgeState,
-  _trial: Trial,
-  _options: VerdictOptions
+  trial: Trial,
+  options: VerdictOptions
 ): { state: JudgeState; verdict: Verdict } {
-  const measures = MEASURES.map((name) => ({ name, unit: UNITS[name], limit: 0, verdict: 'undecided' as const }))
-  return { state: { looks: state.looks + 1 }, verdict: { outcome: 'undecided', measures, routes: [] } }
+  const alpha = options.alpha / MEASURES.length
+  const batches = addToBatches(state.batches, trial)
+  const seconds = Math.min(trial.canary.seconds, trial.control.seconds)
+  const isLook = seconds >= nextLookSeconds(state.looks) && batches.borders.length > MIN_BATCHES
+  const looks = state.looks + (isLook ? 1 : 0)
+  const bursts = addToBursts(state.bursts, trial)
+  const intervals = { ...state.intervals }
+  const fresh: Partial<Record<MeasureName, Comparison>> = {
+    errors: compareErrors(trial, state.bursts, alpha, options),
+    ...(isLook ? compareBatches(trial, batches, alpha, looks, options.tolerance) : {})
+  }
+  const reports = MEASURES.map((name, i) => {
+    const comparison = fresh[name]
+    if (!comparison) return state.reports[i]!
+    const interval = narrowed(intervals[name], comparison)
+    if (interval) intervals[name] = interval
+    return report(name, { ...comparison, interval })
+  })
+  const outcome = outcomeOf(reports)
+  return {
+    state: { looks, batches, bursts, intervals, reports },
+    verdict: { outcome, measures: reports, routes: outcome === 'worse' ? worstRoutes(trial) : [] }
+  }
+}
+
+/** Look j spends alpha / (j * (j + 1)), so all looks together spend alpha. The lower end of an interval gets it, and the upper end once more. */
+function compareBatches(trial: Trial, batches: Batches, alpha: number, look: number, tolerance: number) {
+  const tail = alpha / (look * (look + 1))
+  const borders = bordersUntilNow(batches, trial)
+  return {
+    'slow-p50': compareSlow(trial, borders, 0, tail),
+    'slow-p95': compareSlow(trial, borders, 1, tail),
+    'slow-p99': compareSlow(trial, borders, 2, tail),
+    'event-loop': compareStalls(trial, borders, tail, tolerance),
+    cpu: compareCpu(trial, borders, tail, tolerance),
+    memory: compareMemory(borders, tail, tolerance)
+  }
+}
+
+const nextLookSeconds = (looks: number) => FIRST_LOOK_SECONDS * Math.SQRT2 ** looks
+
+/** A difference that changed during the trial leaves the old interval. Then only the new interval counts. */
+function narrowed(before: [number, number] | undefined, now: Comparison): [number, number] | undefined {
+  const { estimate, interval } = now
+  if (!interval || !before || estimate! < before[0] || estimate! > before[1]) return interval
+  return [Math.max(before[0], interval[0]), Math.min(before[1], interval[1])]
+}
+
+function report(name: MeasureName, comparison: Comparison): MeasureReport {
+  const margin = comparison.margin ?? comparison.limit
+  return {
+    name,
+    unit: UNITS[name],
+    ...comparison,
+    margin,
+    verdict: comparison.verdict ?? verdictOf(comparison.limit, margin, comparison.interval)
+  }
+}
+
+function verdictOf(limit: number, margin: number, interval?: [number, number]): Outcome {
+  if (!interval) return 'undecided'
+  if (interval[0] > limit) return 'worse'
+  return interval[1] <= margin ? 'no worse' : 'undecided'
+}
+
+function outcomeOf(reports: readonly MeasureReport[]): Outcome {
+  if (reports.some(({ verdict }) => verdict === 'worse')) return 'worse'
+  return reports.every(({ verdict }) => verdict === 'no worse') ? 'no worse' : 'undecided'
 }

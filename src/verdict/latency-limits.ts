@@ -68,6 +68,7 @@ const quantilesOf = (counts: readonly number[]) =>
 
 const total = (counts: readonly number[]) => counts.reduce((sum, count) => sum + count, 0)
 
-function addCounts(a: readonly number[], b: readonly number[]): number[] {
-  return Array.from({ length: Math.max(a.length, b.length) }, (_, i) => (a[i] ?? 0) + (b[i] ?? 0))
+/** @param sum may be empty */
+function addCounts(sum: readonly number[], counts: readonly number[]): number[] {
+  return counts.map((count, i) => count + (sum[i] ?? 0))
 }

@@ -47,10 +47,12 @@ export interface MeasureReport {
   unit: 'share of connections' | 'share of requests' | 'ms per s' | 'relative' | 'bytes per s'
   /** The best estimate of the difference; undefined before there is any. */
   estimate?: number | undefined
-  /** Contains the true difference at all times together, with the probability 1 - alpha / 7. Narrows; never widens. */
+  /** Contains the true difference at all times together, with at least the probability 1 - 2 alpha / 7. Narrows. */
   interval?: [number, number] | undefined
-  /** A difference up to this one never counts. */
+  /** A difference up to this one never counts. The measure is worse if the whole interval is above. */
   limit: number
+  /** The measure is no worse if the whole interval is at or below this difference; never below `limit`. */
+  margin: number
   /** The value of each side, for people: a share, ms (slow-*: the quantile), ms per s, ms of CPU per request, bytes per s. */
   canary?: number | undefined
   control?: number | undefined
@@ -72,4 +74,10 @@ export interface Verdict {
   measures: MeasureReport[]
   /** The routes that differ most, at most five, the worst first. Empty unless the outcome is `worse`. */
   routes: RouteDifference[]
+}
+
+/** The result of one comparison. Without a verdict of its own, the interval decides. Without a margin, the limit is the margin. */
+export type Comparison = Omit<MeasureReport, 'name' | 'unit' | 'verdict' | 'margin'> & {
+  margin?: number | undefined
+  verdict?: Outcome | undefined
 }
