@@ -1,5 +1,6 @@
-// Runs compiled tests: all but test/long and test/compat, or the files whose path contains one of the arguments ("unit/plan", "long/").
-// Arguments that begin with "--" go to node, for example --test-name-pattern=reload.
+// Runs compiled tests: the files whose path contains one of the arguments ("unit/plan", "long/"). Without arguments, all but test/long,
+// test/compat and the files that import test/helpers/takes-long.ts; with --slow, these. Other arguments that begin with "--" go to node,
+// for example --test-name-pattern=reload.
 //
 // Files that assert times (they import test/helpers/timed.ts) run first, two at a time and without coverage. All other files follow,
 // TEST_JOBS at a time (default: two per core, because tests of processes and timeouts often wait); test/long runs one file at a
@@ -16,16 +17,20 @@ const DURATIONS = join('node_modules', '.cache', 'muster', 'test-durations.json'
 const FILE_TIMEOUT_MS = 600_000
 const LONG_FILE_TIMEOUT_MS = 7_200_000
 
-const options = process.argv.slice(2).filter((argument) => argument.startsWith('--'))
+const onlySlow = process.argv.includes('--slow')
+const options = process.argv.slice(2).filter((argument) => argument.startsWith('--') && argument !== '--slow')
 const wanted = process.argv.slice(2).filter((argument) => !argument.startsWith('--'))
 const isLong = (file) => file.startsWith(join(TESTS, 'long/'))
 const isCompat = (file) => file.startsWith(join(TESTS, 'compat/'))
-const isTimed = (file) => !isLong(file) && /\bfrom '[./]+\/helpers\/timed\.js'/.test(readFileSync(file, 'utf8'))
+const imports = (file, helper) => readFileSync(file, 'utf8').includes(`'../helpers/${helper}.js'`)
+const isTimed = (file) => !isLong(file) && imports(file, 'timed')
+const isSlow = (file) => !isLong(file) && imports(file, 'takes-long')
 
 const files = readdirSync(TESTS, { recursive: true })
   .filter((name) => name.endsWith('.test.js'))
   .map((name) => join(TESTS, name))
   .filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)))
+  .filter((file) => wanted.length > 0 || isSlow(file) === onlySlow)
   .filter((file) => !isLong(file) || wanted.some((part) => part.startsWith('long/')))
   .filter((file) => !isCompat(file) || wanted.some((part) => part.startsWith('compat/')))
 

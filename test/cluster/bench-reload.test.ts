@@ -8,6 +8,7 @@ import { promisify } from 'node:util'
 import type { Sample } from '../../bench/scenario.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { temporaryFolder } from '../helpers/service.ts'
+import '../helpers/takes-long.ts'
 
 test('the bench counts broken streams and sockets per restart: none with muster, all with fastify.close', async (t) => {
   const { url } = await startRedis(t)

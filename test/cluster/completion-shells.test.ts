@@ -8,6 +8,7 @@ import { missing } from '../helpers/programs.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { CLI, cleanEnvironment, muster, type Service, startService, temporaryFolder } from '../helpers/service.ts'
 import { Terminal } from '../helpers/terminal.ts'
+import '../helpers/takes-long.ts'
 
 /**
  * Makes the environment of a shell: a `muster` on the PATH that completes words, and otherwise only prints what it was called

@@ -7,6 +7,7 @@ import { fixture } from '../helpers/load.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { Deploys } from '../helpers/releases.ts'
 import { muster, type Service, startService } from '../helpers/service.ts'
+import '../helpers/takes-long.ts'
 import '../helpers/uncounted.ts'
 
 const TICKS_PER_SECOND = 100

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { bodyOf, develop } from '../helpers/develop.ts'
 import { cpuWaitMs, timed } from '../helpers/timed.ts'
+import '../helpers/takes-long.ts'
 import '../helpers/uncounted.ts'
 
 const LIMIT_MS = 1500

@@ -5,6 +5,7 @@ import { test } from 'node:test'
 import { WebSocket } from 'ws'
 import { bodyOf, develop, printed } from '../helpers/develop.ts'
 import { CLI, cleanEnvironment, processesWith } from '../helpers/service.ts'
+import '../helpers/takes-long.ts'
 import '../helpers/uncounted.ts'
 
 const APP = `import type { FastifyInstance } from 'fastify'

@@ -8,6 +8,7 @@ import { testOf } from '../helpers/block-tests.ts'
 import { type Block, blocksOf, commandsOf, PAGES, ROOT } from '../helpers/documents.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { cleanEnvironment, startService, temporaryFolder } from '../helpers/service.ts'
+import '../helpers/takes-long.ts'
 
 /** Run elsewhere: by CI itself, by scripts/docker-check.sh, or too long for a test. unit/docs-blocks checks the scenarios of the bench. */
 const ELSEWHERE = /^(npm (ci|test|run bench)|docker |scripts\/docker-check)/

@@ -9,6 +9,7 @@ import { Connection, head } from '../helpers/http.ts'
 import { temporaryFolder } from '../helpers/service.ts'
 import { until } from '../helpers/until.ts'
 import { Walkthrough, type WalkthroughOptions } from '../helpers/walkthrough.ts'
+import '../helpers/takes-long.ts'
 
 const follow = (t: TestContext, name: string, options?: WalkthroughOptions) =>
   Walkthrough.follow(t, `examples/${name}/README.md`, options)

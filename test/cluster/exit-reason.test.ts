@@ -9,6 +9,7 @@ import { startRedis } from '../helpers/redis.ts'
 import { isAlive, processesWith, type Service, START, startService, temporaryFolder } from '../helpers/service.ts'
 import { timed } from '../helpers/timed.ts'
 import { until } from '../helpers/until.ts'
+import '../helpers/takes-long.ts'
 
 const KILLS = 2
 

@@ -7,6 +7,7 @@ import { blocksOf, EXAMPLES, PAGES } from '../helpers/documents.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { startService, temporaryFolder } from '../helpers/service.ts'
 import { linkPackages, Walkthrough } from '../helpers/walkthrough.ts'
+import '../helpers/takes-long.ts'
 import '../helpers/uncounted.ts'
 
 // cluster/examples follows those of the examples.

@@ -9,6 +9,7 @@ import { missing } from '../helpers/programs.ts'
 import { type Service, startService, temporaryFolder } from '../helpers/service.ts'
 import { NotifySocket } from '../helpers/systemd.ts'
 import { until } from '../helpers/until.ts'
+import '../helpers/takes-long.ts'
 import '../helpers/uncounted.ts'
 
 const BLOCKS = blocksOf('docs/guide/production.md')

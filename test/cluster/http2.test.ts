@@ -8,6 +8,7 @@ import { DATA, END_STREAM, type Frame, FrameClient, RST_STREAM, WINDOW_UPDATE } 
 import { fixture } from '../helpers/load.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { type StartOptions, startService } from '../helpers/service.ts'
+import '../helpers/takes-long.ts'
 
 async function startSecurely(t: TestContext, options: StartOptions = {}) {
   const authority = new Authority(t)

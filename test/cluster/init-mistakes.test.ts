@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFil
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { CLI, cleanEnvironment, temporaryFolder } from '../helpers/service.ts'
+import '../helpers/takes-long.ts'
 
 const muster = (cwd: string, ...args: string[]) =>
   spawnSync(process.execPath, [CLI, ...args], { cwd, env: cleanEnvironment(), encoding: 'utf8' })

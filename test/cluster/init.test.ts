@@ -5,6 +5,7 @@ import { after, before, test } from 'node:test'
 import { pack, run } from '../helpers/package.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { startService, temporaryFolder } from '../helpers/service.ts'
+import '../helpers/takes-long.ts'
 import '../helpers/uncounted.ts'
 
 const SHARED = ['.dockerignore', '.env.example', '.gitignore', 'Dockerfile', 'docker-compose.yml', 'package.json']

@@ -6,6 +6,7 @@ import { fixture } from '../helpers/load.ts'
 import { parseMetrics } from '../helpers/metrics.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { startService } from '../helpers/service.ts'
+import '../helpers/takes-long.ts'
 
 const SOURCES = ['command', 'event', 'fork', 'action', 'plan', 'listener']
 

@@ -7,6 +7,7 @@ import { fixture } from '../helpers/load.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { muster, processesWith, type Service, startService } from '../helpers/service.ts'
 import { until } from '../helpers/until.ts'
+import '../helpers/takes-long.ts'
 import '../helpers/uncounted.ts'
 
 /** Clients of the workers that behave: connections that are at another slot than 1. They never retry. */

@@ -7,6 +7,7 @@ import { startRedis } from '../helpers/redis.ts'
 import { type Line, muster, type Service, startService } from '../helpers/service.ts'
 import { EndlessAnswer, SlowUpload } from '../helpers/slow-transfer.ts'
 import { until } from '../helpers/until.ts'
+import '../helpers/takes-long.ts'
 
 const DRAIN_MS = 2000
 

@@ -12,6 +12,7 @@ import { fixture, Load } from '../helpers/load.ts'
 import { startModule } from '../helpers/modules.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { type Line, type Service, startService, temporaryFolder } from '../helpers/service.ts'
+import '../helpers/takes-long.ts'
 
 const RELOADS = 5
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)

@@ -6,6 +6,7 @@ import { once } from '../helpers/http.ts'
 import { install, pack, ROOT, run } from '../helpers/package.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { startService } from '../helpers/service.ts'
+import '../helpers/takes-long.ts'
 import '../helpers/uncounted.ts'
 
 const MIB = 2 ** 20

@@ -5,6 +5,7 @@ import { test } from 'node:test'
 import { fixture, Load } from '../helpers/load.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { muster, type Service, startService } from '../helpers/service.ts'
+import '../helpers/takes-long.ts'
 import '../helpers/uncounted.ts'
 
 const restarts = async (service: Service) => {

@@ -6,6 +6,7 @@ import { once } from '../helpers/http.ts'
 import { RedisServer } from '../helpers/redis-server.ts'
 import { startService } from '../helpers/service.ts'
 import { until } from '../helpers/until.ts'
+import '../helpers/takes-long.ts'
 import '../helpers/uncounted.ts'
 
 const SLOTS = 16_384

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { startModule } from '../helpers/modules.ts'
+import '../helpers/takes-long.ts'
 
 /** @returns why the service did not start */
 async function refusal(t: TestContext, name: string, source: string, env = {}): Promise<string> {

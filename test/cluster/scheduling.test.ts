@@ -7,6 +7,7 @@ import { type Answer, Connection, freePort, once } from '../helpers/http.ts'
 import { fixture, Load } from '../helpers/load.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { type Service, startService } from '../helpers/service.ts'
+import '../helpers/takes-long.ts'
 import '../helpers/uncounted.ts'
 
 const MIX = { tight: 2, fresh: 4, slow: 2, pipelined: 2, idle: 20, streams: 1 }

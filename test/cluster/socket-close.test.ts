@@ -6,6 +6,7 @@ import { Connection, head } from '../helpers/http.ts'
 import { fixture } from '../helpers/load.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { type Line, type Service, startService } from '../helpers/service.ts'
+import '../helpers/takes-long.ts'
 
 const SOCKETS = 100
 const SECOND_MS = 1000

@@ -8,6 +8,7 @@ import { Deploys } from '../helpers/releases.ts'
 import { type StartOptions, startService } from '../helpers/service.ts'
 import { SocketClient } from '../helpers/socket-client.ts'
 import { until } from '../helpers/until.ts'
+import '../helpers/takes-long.ts'
 
 type Context = Parameters<typeof startService>[0]
 

@@ -7,6 +7,7 @@ import { fixture } from '../helpers/load.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { type Service, startService } from '../helpers/service.ts'
 import { until } from '../helpers/until.ts'
+import '../helpers/takes-long.ts'
 import '../helpers/uncounted.ts'
 
 const CLIENTS = Array.from({ length: 200 }, (_, i) => `127.0.1.${i + 1}`)

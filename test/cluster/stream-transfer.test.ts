@@ -12,6 +12,7 @@ import { startRedis } from '../helpers/redis.ts'
 import { Deploys } from '../helpers/releases.ts'
 import { type StartOptions, startService } from '../helpers/service.ts'
 import { until } from '../helpers/until.ts'
+import '../helpers/takes-long.ts'
 
 type Context = Parameters<typeof startService>[0]
 

@@ -11,6 +11,7 @@ import { startRedis } from '../helpers/redis.ts'
 import { processesWith, startService, temporaryFolder } from '../helpers/service.ts'
 import { NotifySocket } from '../helpers/systemd.ts'
 import { until } from '../helpers/until.ts'
+import '../helpers/takes-long.ts'
 
 const noSystemd = { skip: missing('systemd-notify', 'perl') }
 const noNotify = { skip: missing('systemd-notify') }

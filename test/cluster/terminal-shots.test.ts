@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { missing } from '../helpers/programs.ts'
 import { cleanEnvironment, temporaryFolder } from '../helpers/service.ts'
+import '../helpers/takes-long.ts'
 
 const SCRIPT = fileURLToPath(new URL('../../../scripts/terminal-shots.mjs', import.meta.url))
 

@@ -11,6 +11,7 @@ import { Http2Client } from '../helpers/http2.ts'
 import { fixture, Load } from '../helpers/load.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { EXAMPLE, muster, PATIENCE_MS, type Service, type StartOptions, startService } from '../helpers/service.ts'
+import '../helpers/takes-long.ts'
 import '../helpers/uncounted.ts'
 
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)

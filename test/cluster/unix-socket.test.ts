@@ -6,6 +6,7 @@ import { type TestContext, test } from 'node:test'
 import { fixture } from '../helpers/load.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { startService, temporaryFolder } from '../helpers/service.ts'
+import '../helpers/takes-long.ts'
 
 interface Who {
   slot: number

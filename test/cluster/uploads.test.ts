@@ -8,6 +8,7 @@ import { Http2Client } from '../helpers/http2.ts'
 import { fixture } from '../helpers/load.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { type Service, startService, temporaryFolder } from '../helpers/service.ts'
+import '../helpers/takes-long.ts'
 
 const BODY = { 'content-type': 'application/octet-stream', 'content-length': '1000000' }
 const EVERY_MS = 100
