@@ -16,6 +16,7 @@ import type {
   Heartbeat,
   Metrics,
   Origin,
+  Rebalance,
   Refusal,
   Resume,
   ServiceView,
@@ -102,6 +103,8 @@ export type ToWorker =
     }
   /** Cut what is left in `deadlineMs`. The worker drains already. Without `transfer`, no worker takes connections any more. */
   | { type: 'finish'; transfer: boolean; deadlineMs: number }
+  /** Give connections to less busy workers. */
+  | ({ type: 'rebalance' } & Rebalance)
   /** The key of TLS session tickets from now on: 48 bytes, in base64. */
   | { type: 'ticket-keys'; keys: string }
   /** An event for the operators who watch through this worker. Sent only while it watches. */
@@ -135,7 +138,17 @@ export type ToPrimary =
   /** The draining worker has transferred its idle connections and stays for the others. */
   | { type: 'settled'; waitsFor: WaitsFor; report?: DrainReport | undefined }
   /** A connection for another worker; its handle comes with the message. It is idle, unless `resume` tells how to continue. */
-  | { type: 'transfer'; id: number; idleMs: number; origin?: Origin; resume?: Resume | undefined }
+  | {
+      type: 'transfer'
+      id: number
+      idleMs: number
+      origin?: Origin
+      resume?: Resume | undefined
+      /** The worker that should get it, if it can: of a worker that rebalances. */
+      target?: number | undefined
+    }
+  /** The worker has done what `rebalance` asked for. */
+  | { type: 'rebalanced'; moved: number }
 
 type TypeName<T> = T extends string ? 'string' : T extends boolean ? 'boolean' : T extends number ? 'number' : 'object'
 /** The required fields of a message. Fields that may be undefined were added later and can be missing. */
@@ -154,7 +167,8 @@ const NOTIFICATION_SHAPES: { [T in ToPrimary['type']]: Shape<Extract<ToPrimary, 
   accepted: { id: 'number' },
   room: { room: 'number' },
   settled: { waitsFor: 'object' },
-  transfer: { id: 'number', idleMs: 'number' }
+  transfer: { id: 'number', idleMs: 'number' },
+  rebalanced: { moved: 'number' }
 }
 const REQUEST_SHAPES: { [Name in keyof PrimaryRequests]: Shape<PrimaryRequests[Name]['args']> } = {
   certificates: {},

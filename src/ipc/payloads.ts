@@ -103,6 +103,16 @@ export interface Resume {
   state?: string
 }
 
+/** What a busy worker gives to others. Loads are in event loops: 1 is one that is always busy. */
+export interface Rebalance {
+  /** The load of the worker. */
+  utilization: number
+  /** The load that it keeps. */
+  keep: number
+  /** The workers that get the rest, by id. */
+  targets: { id: number; amount: number }[]
+}
+
 /** The metrics of one worker. */
 export interface Metrics {
   /** Counters, histograms and summaries of the app. The primary retains them when the worker exits. */

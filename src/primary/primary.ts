@@ -39,6 +39,7 @@ import { createMetricsCollector } from './metrics/collect-metrics.ts'
 import { PrimaryMetrics } from './metrics/primary-metrics.ts'
 import { scalingFamilies } from './metrics/scaling-metrics.ts'
 import { LIMITS, type Limits } from './policy/types.ts'
+import { Rebalancer } from './rebalancing/rebalancer.ts'
 import { Releases } from './rollout/release.ts'
 import { Rollout } from './rollout/rollout.ts'
 import { readyFields, serviceOf, urlOf } from './running-service.ts'
@@ -145,14 +146,15 @@ function createCore(config: Config, { log, record, errors, reaper }: Base, exec:
     journal: record,
     log
   })
-  return { redis, ticketKeys, ports, pool, supervisor, autoscaler }
+  const rebalancer = config.rebalances ? new Rebalancer(supervisor, errors, log) : undefined
+  return { redis, ticketKeys, ports, pool, supervisor, autoscaler, rebalancer }
 }
 
 /** Commands, and what operators watch. */
 function createAdmin(
   config: Config,
   { log, version, journal, auditLog, errors }: Base,
-  { pool, supervisor, ports, autoscaler }: Core
+  { pool, supervisor, ports, autoscaler, rebalancer }: Core
 ) {
   const metrics = new PrimaryMetrics(version, errors)
   const collectMetrics = createMetricsCollector({
@@ -160,7 +162,7 @@ function createAdmin(
     counters: pool.counters,
     primary: (answered) => [
       ...metrics.read(supervisor, answered),
-      ...scalingFamilies(autoscaler, supervisor.state.desired)
+      ...scalingFamilies(autoscaler, supervisor.state.desired, rebalancer?.moved)
     ]
   })
   const control = new ServiceControl({

@@ -29,6 +29,7 @@ import { answerDiagnosticRequests } from './diagnostics.ts'
 import { startHeartbeat } from './heartbeat.ts'
 import { announceListening, listen } from './listen.ts'
 import { createPrimaryClient, type PrimaryChannel } from './primary-client.ts'
+import { ConnectionRebalancer } from './rebalancing/connection-rebalancer.ts'
 import { Shutdown } from './shutdown.ts'
 import { answerSessionRequests, answerStateRequests } from './state-commands.ts'
 import { createState, startApp } from './worker-state.ts'
@@ -144,7 +145,8 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
     if (families.length > 0) void channel.notify({ type: 'counters', families })
   }
   const shutdown = new Shutdown({ ...state, connections, draining, app, channel, sendCounters, log })
-  shutDownOnRequest(shutdown, config, channel, log)
+  const rebalancer = rebalanceOnRequest(connections, channel)
+  shutDownOnRequest(shutdown, rebalancer, config, channel, log)
 
   await state.shared.start()
   if (!config.redis.off) state.sessionSecrets.watch()
@@ -195,11 +197,32 @@ function followClusterView(channel: PrimaryChannel, connections: Connections): (
   return () => view
 }
 
+/** Gives connections to less busy workers when the primary asks for it. */
+function rebalanceOnRequest(connections: Connections, channel: PrimaryChannel): ConnectionRebalancer {
+  const rebalancer = new ConnectionRebalancer({
+    connections,
+    send: (id, handle, idleMs, origin, target) =>
+      channel.notify({ type: 'transfer', id, idleMs, target, ...(origin && { origin }) }, handle),
+    onDone: (moved) => void channel.notify({ type: 'rebalanced', moved })
+  })
+  channel.on('rebalance', ({ type: _, ...rebalance }) => rebalancer.start(rebalance))
+  return rebalancer
+}
+
 /** Ends the worker when the primary asks for it, and when the primary is gone. */
-function shutDownOnRequest(shutdown: Shutdown, config: Config, channel: PrimaryChannel, log: Logger): void {
+function shutDownOnRequest(
+  shutdown: Shutdown,
+  rebalancer: ConnectionRebalancer,
+  config: Config,
+  channel: PrimaryChannel,
+  log: Logger
+): void {
   const send: DrainOptions['transfer'] = (id, handle, idleMs, origin, resume) =>
     channel.notify({ type: 'transfer', id, idleMs, ...(origin && { origin }), ...(resume && { resume }) }, handle)
-  channel.on('transferred', ({ id, lost }) => shutdown.onTransferred(id, lost))
+  channel.on('transferred', ({ id, lost }) => {
+    rebalancer.onTransferred(id, lost)
+    shutdown.onTransferred(id, lost)
+  })
   const fin = { graceMs: config.http.keepAliveMs + 1000, lingerMs: LINGER_MS }
   channel.on('drain', ({ transfer, resumes = false, deadlineMs, lingerTimeoutMs, snapshot }) => {
     const options: DrainOptions = {
@@ -211,6 +234,7 @@ function shutDownOnRequest(shutdown: Shutdown, config: Config, channel: PrimaryC
       lingerTimeoutMs,
       onSettled: (waitsFor, report) => void channel.notify({ type: 'settled', waitsFor, report })
     }
+    rebalancer.stop()
     shutdown.start(options, snapshot)
   })
   channel.on('finish', ({ transfer, deadlineMs }) => {
@@ -221,6 +245,7 @@ function shutDownOnRequest(shutdown: Shutdown, config: Config, channel: PrimaryC
     log.warn('the primary is gone: finishing what is in flight')
     // Otherwise Node exits a worker at once when its primary is gone.
     cluster.worker!.exitedAfterDisconnect = true
+    rebalancer.stop()
     shutdown.startAsOrphan()
   })
 }

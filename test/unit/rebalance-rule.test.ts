@@ -78,12 +78,32 @@ describe('the rule of rebalancing', () => {
     assert.ok(gaps.slice(4).every((gap) => gap === 60))
   })
 
+  test('lets the targets of an attempt that moved nothing get connections from others at once', () => {
+    let { memory } = planRebalance(NO_MEMORY, loads(1, 0, 0.4), 0)
+    memory = planRebalance(memory, loads(1, 0, 0.4), 1000).memory
+    memory = recordMoves(memory, 0, 0, 1300)
+    memory = planRebalance(memory, loads(1, 0, 1), 2000).memory
+    const { plans } = planRebalance(memory, loads(1, 0, 1), 3000)
+    assert.deepEqual(
+      plans.map(({ source, targets }) => [source, targets.map(({ id }) => id)]),
+      [[2, [1]]]
+    )
+  })
+
+  test('takes a start, when all workers are new, for no reason to hurry', () => {
+    const workers = loads(0.9, 0, 0).map((worker) => ({ ...worker, isNew: true }))
+    assert.deepEqual(plansOf(workers, 1).flat(), [])
+  })
+
   test('forgets workers that have left', () => {
     let { memory } = planRebalance(NO_MEMORY, loads(1, 0), 0)
     memory = planRebalance(memory, loads(1, 0), 1000).memory
     memory = recordMoves(memory, 0, 0, 1000)
     memory = planRebalance(memory, [{ id: 9, utilization: 0, isNew: false }], 2000).memory
-    assert.deepEqual([memory.streaks.size, memory.quietUntil.size, memory.pauses.size], [0, 0, 0])
+    assert.deepEqual(
+      [memory.streaks.size, memory.quietUntil.size, memory.pauses.size, memory.targets.size],
+      [0, 0, 0, 0]
+    )
   })
 })
 

@@ -26,6 +26,8 @@ export interface RoutingHint {
   readonly slot?: number | undefined
   /** The connection is in use: its next worker should be the one that replaces the last. */
   readonly resumes?: boolean | undefined
+  /** Id of the worker that should get the connection while it can take it. */
+  readonly prefer?: number | undefined
   /** Id of a worker that could not be reached with this connection. */
   readonly avoid?: number | undefined
 }
@@ -78,11 +80,16 @@ export const sticky: BalancingPolicy = (targets, load, hint) => {
 export const successorFirst =
   (policy: BalancingPolicy): BalancingPolicy =>
   (targets, load, hint) => {
-    if (!hint.resumes) return policy(targets, load, hint)
+    if (!hint.resumes) return preferred(targets, load, hint) ?? policy(targets, load, hint)
     const able = targets.filter(({ resumes }) => resumes)
     const successors = able.filter((target) => target.slot === hint.slot && canTake(target, load, hint))
     return fewest(successors.length > 0 ? successors : able, load, hint, WINDOW)
   }
+
+const preferred = <T extends Candidate>(targets: readonly T[], load: Load, hint: RoutingHint) =>
+  hint.prefer === undefined
+    ? undefined
+    : targets.find((target) => target.id === hint.prefer && canTake(target, load, hint))
 
 const canTake = (target: Candidate, load: Load, { avoid }: RoutingHint) =>
   target.id !== avoid && !load.silent.has(target.id) && hasRoom(target, load.unanswered.get(target.id) ?? 0)

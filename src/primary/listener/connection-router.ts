@@ -68,14 +68,14 @@ export class ConnectionRouter {
   }
 
   /** Takes a connection from a worker. @param done called when another worker serves it, or when it is lost */
-  transfer({ handle, slot, idleMs, origin, resume }: Transfer, done: (lost: boolean) => void): void {
+  transfer({ handle, slot, idleMs, origin, resume, target }: Transfer, done: (lost: boolean) => void): void {
     const release = (lost: boolean) => {
       handle.close()
       done(lost)
     }
     const client = this.#clients?.of(handle, origin?.client?.address)
     const offer = { id: ++this.#lastId, idleMs, ...(origin && { origin }), ...(resume && { resume }) }
-    const hint = { slot, client, resumes: resume !== undefined }
+    const hint = { slot, client, resumes: resume !== undefined, prefer: target }
     this.#route(createConnection(offer, handle, release, hint))
   }
 

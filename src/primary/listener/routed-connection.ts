@@ -37,6 +37,8 @@ export interface Transfer {
   idleMs: number
   origin?: Origin | undefined
   resume?: Resume | undefined
+  /** Id of the worker that should get it: the one that sends it is busier. */
+  target?: number | undefined
 }
 
 /** A connection on its way to a worker. */
@@ -57,7 +59,7 @@ export function createConnection(
   offer: ConnectionOffer,
   handle: TcpHandle,
   release: RoutedConnection['release'],
-  { client, slot, resumes }: RoutingHint = {}
+  { client, slot, resumes, prefer }: RoutingHint = {}
 ): RoutedConnection {
-  return { offer, handle, release, client, slot, resumes, target: undefined, offeredAt: 0, avoid: undefined }
+  return { offer, handle, release, client, slot, resumes, prefer, target: undefined, offeredAt: 0, avoid: undefined }
 }

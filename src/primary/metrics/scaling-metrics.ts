@@ -4,10 +4,15 @@ import { by, counts, family } from './primary-metrics.ts'
 
 const LIMITS = ['range', 'cpu', 'memory'] as const
 
-/** The series of autoscaling. @param desired the number of workers that is wanted */
+/**
+ * The series of autoscaling and rebalancing.
+ * @param desired the number of workers that is wanted
+ * @param rebalanced the number of connections that have moved to a less busy worker
+ */
 export function scalingFamilies(
   { range, load, decisions, limit }: Pick<Autoscaler, 'range' | 'load' | 'decisions' | 'limit'>,
-  desired: number
+  desired: number,
+  rebalanced = 0
 ): Family[] {
   const { min, max } = range ?? { min: desired, max: desired }
   return [
@@ -29,6 +34,12 @@ export function scalingFamilies(
       'cluster_scaling_limited',
       'What prevents more workers although the load asks for them: 1 for the range, the CPU quota or the memory.',
       by('limit', LIMITS, (each) => (each === limit ? 1 : 0))
+    ),
+    family(
+      'counter',
+      'cluster_rebalanced_connections_total',
+      'Connections that moved from a busy worker to a less busy one.',
+      [[rebalanced]]
     )
   ]
 }

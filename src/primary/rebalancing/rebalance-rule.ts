@@ -1,3 +1,5 @@
+import type { Rebalance } from '../../ipc/messages.ts'
+
 /** A worker that serves, by its last heartbeat. */
 export interface WorkerLoad {
   id: number
@@ -7,15 +9,9 @@ export interface WorkerLoad {
   isNew: boolean
 }
 
-/** What a worker is asked to give to others. Loads are in event loops: 1 is one that is always busy. */
-export interface RebalancePlan {
+/** What a worker is asked to give to others. */
+export interface RebalancePlan extends Rebalance {
   source: number
-  /** The load of the source. */
-  utilization: number
-  /** The load that the source keeps. */
-  keep: number
-  /** The workers that get the rest. */
-  targets: { id: number; amount: number }[]
 }
 
 /** What the rule remembers from one decision to the next. */
@@ -24,11 +20,18 @@ export interface RebalanceMemory {
   readonly streaks: ReadonlyMap<number, number>
   /** By worker id: the worker gives and gets nothing before this time, in ms. */
   readonly quietUntil: ReadonlyMap<number, number>
+  /** By the id of a source: the workers that were to get connections from it. */
+  readonly targets: ReadonlyMap<number, readonly number[]>
   /** By worker id: how long the worker rests after its next attempt that moves nothing, in ms. */
   readonly pauses: ReadonlyMap<number, number>
 }
 
-export const NO_MEMORY: RebalanceMemory = { streaks: new Map(), quietUntil: new Map(), pauses: new Map() }
+export const NO_MEMORY: RebalanceMemory = {
+  streaks: new Map(),
+  quietUntil: new Map(),
+  targets: new Map(),
+  pauses: new Map()
+}
 
 /** A worker below this utilisation keeps its connections: its requests do not wait. */
 const BUSY = 0.5
@@ -56,7 +59,7 @@ export function planRebalance(
   const streaks = new Map(busy.map(({ id }) => [id, (memory.streaks.get(id) ?? 0) + 1]))
   const hasNew = workers.some(({ isNew }) => isNew)
   const sources = busy
-    .filter((worker) => isRested(worker) && (hasNew || streaks.get(worker.id)! >= STREAK))
+    .filter((worker) => isRested(worker) && ((hasNew && !worker.isNew) || streaks.get(worker.id)! >= STREAK))
     .sort((a, b) => b.utilization - a.utilization)
   const plans = sources.length > 0 ? share(sources, workers.filter(isRested)) : []
   const involved = plans.flatMap(({ source, targets }) => [source, ...targets.map(({ id }) => id)])
@@ -64,10 +67,15 @@ export function planRebalance(
     ...keepOf(memory.quietUntil, workers),
     ...involved.map((id) => [id, now + REST_MS] as const)
   ])
-  return { memory: { streaks, quietUntil, pauses: keepOf(memory.pauses, workers) }, plans }
+  const planned = plans.map((plan) => [plan.source, plan.targets.map(({ id }) => id)] as const)
+  const targets = new Map([...keepOf(memory.targets, workers), ...planned])
+  return { memory: { streaks, quietUntil, targets, pauses: keepOf(memory.pauses, workers) }, plans }
 }
 
-/** Takes the result of a plan into account: a worker that could move nothing is asked less and less often. */
+/**
+ * Takes the result of a plan into account: a worker that could move nothing is asked less and less often, and those that should
+ * have got something need no rest.
+ */
 export function recordMoves(memory: RebalanceMemory, source: number, moved: number, now: number): RebalanceMemory {
   const pauses = new Map(memory.pauses)
   if (moved > 0) {
@@ -76,7 +84,9 @@ export function recordMoves(memory: RebalanceMemory, source: number, moved: numb
   }
   const pause = pauses.get(source) ?? 2 * REST_MS
   pauses.set(source, Math.min(MAX_PAUSE_MS, 2 * pause))
-  return { ...memory, pauses, quietUntil: new Map(memory.quietUntil).set(source, now + pause) }
+  const quietUntil = new Map(memory.quietUntil).set(source, now + pause)
+  for (const id of memory.targets.get(source) ?? []) quietUntil.delete(id)
+  return { ...memory, pauses, quietUntil }
 }
 
 /** Divides what the sources have above the mean among the workers that have less. */
@@ -104,5 +114,5 @@ function share(sources: readonly WorkerLoad[], rested: readonly WorkerLoad[]): R
 
 const sumOf = (targets: RebalancePlan['targets']) => targets.reduce((sum, { amount }) => sum + amount, 0)
 
-const keepOf = (values: ReadonlyMap<number, number>, workers: readonly WorkerLoad[]) =>
+const keepOf = <V>(values: ReadonlyMap<number, V>, workers: readonly WorkerLoad[]) =>
   new Map([...values].filter(([id]) => workers.some((worker) => worker.id === id)))

@@ -32,6 +32,8 @@ export interface WorkerPoolEvents {
   room: []
   /** A worker serves the connection with this id. */
   accepted: [connection: number, worker: number]
+  /** A worker has given this number of connections to less busy ones. */
+  rebalanced: [moved: number, worker: number]
   /** `done` must be called when another worker serves the connection, or when it is lost. */
   transfer: [transfer: Transfer, done: (lost: boolean) => void]
 }
@@ -117,9 +119,10 @@ function receiveConnections(worker: WorkerProcess, context: MessageContext): voi
     worker.room = room
     events.emit('room')
   })
-  channel.on('transfer', ({ id: connection, idleMs, origin, resume }, handle) => {
+  channel.on('rebalanced', ({ moved }) => events.emit('rebalanced', moved, id))
+  channel.on('transfer', ({ id: connection, idleMs, origin, resume, target }, handle) => {
     if (!isHandle(handle)) return context.transferLost()
-    events.emit('transfer', { handle, slot, idleMs, origin, resume }, (lost) => {
+    events.emit('transfer', { handle, slot, idleMs, origin, resume, target }, (lost) => {
       void channel.notify({ type: 'transferred', id: connection, ...(lost && { lost }) })
     })
   })

@@ -4,6 +4,7 @@ import { handleOf } from '../../node-internals/tcp-handle.ts'
 import { ConnectionEnder, type DrainDeadlines } from '../lingering/connection-ender.ts'
 import { countRemaining } from '../lingering/remaining.ts'
 import { ExchangeTransfers } from '../transfer/exchange-transfers.ts'
+import { nextTransferId } from '../transfer/transfer-ids.ts'
 import {
   type Connection,
   type ConnectionObserver,
@@ -70,7 +71,6 @@ export class Drain implements ConnectionObserver {
   /** Connections that the primary has and no other worker has accepted yet, by id. */
   readonly #inTransfer = new Map<number, Connection>()
   readonly #exchanges: ExchangeTransfers
-  #lastId = 0
   #checkPlanned = false
   /** When the connections may be searched again for those that can move. */
   #nextSearchAt = 0
@@ -89,7 +89,7 @@ export class Drain implements ConnectionObserver {
       send: async (id, handle, origin, resume) =>
         (await this.#options.transfer?.(id, handle, 0, origin, resume)) === true,
       takeBack: (handle, details) => connections.acceptor.accept(handle, details),
-      nextId: () => ++this.#lastId
+      nextId: nextTransferId
     })
     this.#drained = new Promise((resolve) => {
       this.#resolveDrained = resolve
@@ -260,7 +260,7 @@ export class Drain implements ConnectionObserver {
     const { transfer } = this.#options
     const handle = handleOf(socket)
     if (!transfer || !handle) return
-    const id = ++this.#lastId
+    const id = nextTransferId()
     connection.leaving = true
     this.#inTransfer.set(id, connection)
     pauseReading(connection)

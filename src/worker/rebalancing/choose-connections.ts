@@ -1,17 +1,10 @@
+import type { Rebalance } from '../../ipc/messages.ts'
+
 /** A connection, and how much it did while it was watched. */
 export interface WatchedConnection<C> {
   connection: C
   /** The number of requests. */
   requests: number
-}
-
-/** What a worker gives away. Loads are in event loops: 1 is one that is always busy. */
-export interface Shares {
-  /** The load of this worker. */
-  utilization: number
-  /** The load that it keeps. */
-  keep: number
-  targets: readonly { id: number; amount: number }[]
 }
 
 /** At most so many connections move at once, those with the most requests. The load of all others stays. */
@@ -24,7 +17,7 @@ const MIN_GAIN = 0.05
  * missing, and in this worker among equals: so a single busy connection stays, and of three, two go to different workers.
  * @returns the target of each connection that goes
  */
-export function chooseConnections<C>(watched: readonly WatchedConnection<C>[], shares: Shares): Map<C, number> {
+export function chooseConnections<C>(watched: readonly WatchedConnection<C>[], shares: Rebalance): Map<C, number> {
   const chosen = new Map<C, number>()
   const total = watched.reduce((sum, { requests }) => sum + requests, 0)
   if (total === 0) return chosen
