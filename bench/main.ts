@@ -4,6 +4,7 @@ import { machineLine } from './machine.ts'
 import { scratchFolder } from './processes.ts'
 import { provideRedis } from './redis.ts'
 import { BenchError, helpOf, parseFlags, type RunningRedis, type Scenario } from './scenario.ts'
+import { cluster } from './scenarios/cluster.ts'
 import { compare } from './scenarios/compare.ts'
 import { growth } from './scenarios/growth.ts'
 import { overhead } from './scenarios/overhead.ts'
@@ -22,6 +23,7 @@ const scenarios: Readonly<Record<string, Scenario>> = {
   reload,
   state,
   scaling,
+  cluster,
   simulate,
   profile
 }

@@ -24,7 +24,8 @@ export async function infoOf(url: string, section: string, field: string): Promi
   }
 }
 
-async function startRedis(folder: string): Promise<string> {
+/** Starts a Redis that ends with the bench. @param more further arguments @returns its URL */
+export async function startRedis(folder: string, more: readonly string[] = []): Promise<string> {
   const program = onPath('redis-server') ?? onPath('valkey-server')
   if (!program) {
     throw new BenchError(
@@ -35,7 +36,7 @@ async function startRedis(folder: string): Promise<string> {
   const port = await freePort()
   // No rewrite of the append-only file: it would slow down one measurement and not the others.
   const persistence = ['--save', '', '--appendonly', 'yes', '--auto-aof-rewrite-percentage', '0', '--dir', folder]
-  launch(program, ['--port', String(port), '--bind', '127.0.0.1', ...persistence], { stdio: 'ignore' })
+  launch(program, ['--port', String(port), '--bind', '127.0.0.1', ...persistence, ...more], { stdio: 'ignore' })
   return `redis://127.0.0.1:${port}`
 }
 

@@ -15,6 +15,7 @@ const OWN_TESTS: [page: string, language: string, test: string][] = [
   ['docs/guide/production.md', 'json', 'cluster/guide'],
   ['docs/guide/production.md', 'ini', 'unit/docs-production'],
   ['docs/guide/production.md', 'yaml', 'unit/docs-production'],
+  ['docs/how-to/kubernetes.md', 'sh', 'unit/docs-kubernetes'],
   ['docs/reference/app-api.md', 'ts', 'unit/docs-app-api'],
   ['docs/reference/app-options.md', 'js', 'unit/docs-app-options'],
   ['docs/reference/app-options.md', '', 'unit/docs-blocks'],
@@ -28,6 +29,7 @@ const OWN_TESTS: [page: string, language: string, test: string][] = [
 export const EXCEPTIONS: Record<string, string> = {
   'flowchart LR': 'a picture; GitHub draws it',
   sequenceDiagram: 'a picture; GitHub draws it',
+  'workers        = requests/s × CPU of a request / u': 'formulas; unit/docs-scaling computes with their code',
   'batches/s = 1 / (R + e^(−λR) / λ)': 'a formula; unit/bench tests its code',
   '/srv/app/releases/41/': 'folders; cluster/release deploys in such folders',
   'ln -sfn releases/42 /srv/app/current.new && mv -T /srv/app/current.new /srv/app/current':
