@@ -58,9 +58,10 @@ export function quantity(text: string): number {
   return Number(number) * { m: 0.001, Mi: MIB, Gi: 1024 * MIB, '': 1 }[unit]!
 }
 
-/** One worker per core of the limit, rounded up, unless WORKERS is a number. */
-function workersOf({ variables, workers, maxWorkers }: Config, cores: number): number {
-  return variables.WORKERS === 'auto' ? Math.min(Math.ceil(cores), maxWorkers) : workers
+/** The most workers that there are: one per core of the limit, rounded up, unless WORKERS is a number or a range. */
+function workersOf({ variables, workers, maxWorkers, autoscaling }: Config, cores: number): number {
+  if (variables.WORKERS === 'auto') return Math.min(Math.ceil(cores), maxWorkers)
+  return autoscaling.range?.max ?? workers
 }
 
 const windowMs = (probe: Manifest) => probe.periodSeconds * probe.failureThreshold * 1000

@@ -44,6 +44,7 @@ const WRONG: [string, string, (deployment: Manifest, container: Manifest) => voi
   ['a slow probe', PROBES, (_, container) => void (container.readinessProbe.timeoutSeconds = 10)],
   ['a shorter deadline of rollouts', PROGRESS, ({ spec }) => void (spec.progressDeadlineSeconds = 60)],
   ['more workers', CPU, (_, container) => set(container, 'WORKERS', '8')],
+  ['a range of more workers', CPU, (_, container) => set(container, 'WORKERS', '2..8')],
   ['a higher MAX_MEMORY', MEMORY, (_, container) => set(container, 'MAX_MEMORY', '500')],
   ['no MAX_MEMORY', MEMORY, (_, container) => set(container, 'MAX_MEMORY', '0')],
   ['more memory for lingering workers', MEMORY, (_, container) => set(container, 'LINGER_MAX_MEMORY', '2048')],

@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { parse } from 'yaml'
 import { ROOT, readPage } from '../helpers/documents.ts'
 import { build, type Manifest } from '../helpers/kustomize.ts'
 import { containerOf, find, SECRET } from '../helpers/pods.ts'
+import { missing } from '../helpers/programs.ts'
+import { temporaryFolder } from '../helpers/service.ts'
 
 const FOLDER = join(ROOT, 'deploy/kubernetes')
 const text = (path: string) => readFileSync(join(FOLDER, path), 'utf8')
@@ -67,7 +70,38 @@ describe('scaling in Kubernetes', () => {
     const [utilisation, cpu] = hpa.metrics
     assert.equal(`${Number(keda.triggers[0].metadata.threshold) * 1000}m`, utilisation.pods.target.averageValue)
     assert.equal(keda.triggers[1].metadata.value, String(cpu.resource.target.averageUtilization))
-    assert.ok(keda.fallback.replicas > hpa.minReplicas && keda.fallback.replicas <= hpa.maxReplicas)
+  })
+
+  test('removes no pod because Prometheus is away or has no series', () => {
+    assert.equal(keda.fallback, undefined)
+    assert.equal(keda.triggers[0].metadata.ignoreNullValues, 'false')
+  })
+
+  test('asks for the average of the workers of each pod', { skip: missing('promtool') }, (t) => {
+    // Pod a has workers at 20 and 60 %, pod b at 90 and 90 %, and the pod of another job does not count.
+    const series = Object.entries({
+      '{job="muster",namespace="muster",pod="a",slot="0"}': 0.2,
+      '{job="muster",namespace="muster",pod="a",slot="1"}': 0.6,
+      '{job="muster",namespace="muster",pod="b",slot="0"}': 0.9,
+      '{job="muster",namespace="muster",pod="b",slot="1"}': 0.9,
+      '{job="other",namespace="muster",pod="c",slot="0"}': 1
+    }).map(([labels, value]) => ({ series: METRIC + labels, values: `${value}x20` }))
+    const ofAdapter = adapter.rules.custom[0].metricsQuery
+      .replace('<<.GroupBy>>', 'pod')
+      .replace('<<.Series>>', METRIC)
+      .replace('<<.LabelMatchers>>', 'namespace="muster",pod=~"a|b"')
+    const sample = (labels: string, value: number) => ({ labels, value })
+    const asked = [
+      { expr: keda.triggers[0].metadata.query, exp_samples: [sample('{}', 1.3)] },
+      { expr: ofAdapter, exp_samples: [sample('{pod="a"}', 0.4), sample('{pod="b"}', 0.9)] }
+    ]
+    const file = join(temporaryFolder(t), 'scaling.json')
+    const promql_expr_test = asked.map((one) => ({ ...one, eval_time: '4m' }))
+    writeFileSync(
+      file,
+      JSON.stringify({ rule_files: [], tests: [{ interval: '15s', input_series: series, promql_expr_test }] })
+    )
+    assert.match(execFileSync('promtool', ['test', 'rules', file], { encoding: 'utf8', stdio: 'pipe' }), /SUCCESS/)
   })
 
   test('has one autoscaler, which alone decides the number of pods', () => {
