@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { plan } from '../../src/primary/policy/plan.ts'
 import { reduce } from '../../src/primary/policy/reduce.ts'
+import type { Undecided } from '../../src/primary/policy/trial-types.ts'
 import {
   type Action,
   type Event,
@@ -87,9 +88,10 @@ export class Scenario {
     switch (action.type) {
       case 'fork': {
         const id = ++this.lastId
-        const { slot, generation } = action
-        this.#apply({ type: 'forked', id, pid: 1000 + id, slot, generation, jitter: this.jitter() })
-        return `fork #${id}: slot ${slot}, generation ${generation}`
+        const { slot, generation, control } = action
+        const role = control && { control }
+        this.#apply({ type: 'forked', id, pid: 1000 + id, slot, generation, jitter: this.jitter(), ...role })
+        return `fork #${id}: slot ${slot}, generation ${generation}${control ? ', control' : ''}`
       }
       case 'drain': {
         const worker = this.#find(action.id)
@@ -116,6 +118,9 @@ export class Scenario {
         this.#apply({ type: 'kill-sent', id: action.id, reason: action.reason })
         return `kill #${action.id}: ${action.cause}`
       }
+      case 'end-trial':
+        this.#apply({ type: 'trial-ended', outcome: 'undecided', cause: 'undecided in time' })
+        return 'trial undecided'
       case 'end-rollout':
         this.#apply({ type: 'rollout-ended' })
         return `rollout ${action.generation} ${action.outcome}${action.cause === undefined ? '' : `: ${action.cause}`}`
@@ -156,6 +161,9 @@ export type StepEvent =
   | 'release missing'
   | 'code changes'
   | 'reload'
+  | `trial begins${'' | ' without control'}, undecided: ${Undecided}`
+  | `trial ends: ${'no worse' | 'worse'}`
+  | 'promote'
   | `scale ${number}`
   | 'stop'
   | 'port closed'
@@ -214,6 +222,10 @@ export function applyStep(scenario: Scenario, what: StepEvent): string[] {
       return scenario.handle({ type: 'settled', id })
     case 'drained':
       return scenario.handle({ type: 'drained', id })
+    case 'trial':
+      return scenario.handle(trialEvent(what))
+    case 'promote':
+      return scenario.handle({ type: 'promote' })
     case 'no':
       return scenario.handle({
         type: 'fork-failed',
@@ -237,6 +249,13 @@ export function applyStep(scenario: Scenario, what: StepEvent): string[] {
     default:
       throw new Error(`unknown event "${what}"`)
   }
+}
+
+function trialEvent(what: string): Event {
+  const last = what.split(': ')[1]
+  if (last === 'worse' || last === 'no worse') return { type: 'trial-ended', outcome: last, cause: 'more errors' }
+  const wantsControl = !what.includes('without control')
+  return { type: 'trial-begins', share: 0.05, maxMs: 10_000, wantsControl, undecided: last as Undecided }
 }
 
 /** The first steps of most scenarios: workers #1 to #n serve in slots 0 to n-1. */

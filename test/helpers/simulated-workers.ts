@@ -1,4 +1,5 @@
 import { nextDeadline } from '../../src/primary/policy/plan.ts'
+import { UNDECIDED_CHOICES } from '../../src/primary/policy/trial-types.ts'
 import type { Action, Worker } from '../../src/primary/policy/types.ts'
 import { Scenario } from './policy-scenario.ts'
 import type { Random } from './random.ts'
@@ -145,9 +146,24 @@ export class Simulation {
       }
       this.scenario.handle({ type: 'ready', id })
       this.#heartbeat(id)
+      this.#judge()
       if (this.random.chance(dieWhenReady)) {
         this.#later(this.random.between(0, 15_000), () => this.#exit(id, 'SIGSEGV'))
       }
+    })
+  }
+
+  /** Begins a trial if there is a canary, and ends it in any way. */
+  #judge(): void {
+    if (this.random.chance(0.3)) return
+    const wantsControl = this.random.chance(0.7)
+    const undecided = UNDECIDED_CHOICES[this.random.between(0, 2)]!
+    const maxMs = this.random.between(1000, 20_000)
+    this.scenario.handle({ type: 'trial-begins', share: 0.05, maxMs, wantsControl, undecided })
+    this.#later(this.random.between(0, 30_000), () => {
+      const outcome = this.random.chance(0.5) ? 'no worse' : 'worse'
+      if (this.random.chance(0.2)) this.scenario.handle({ type: 'promote' })
+      else this.scenario.handle({ type: 'trial-ended', outcome, cause: 'a verdict' })
     })
   }
 

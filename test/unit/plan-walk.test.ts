@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { nextDeadline, plan } from '../../src/primary/policy/plan.ts'
+import { isOnTrial } from '../../src/primary/policy/reduce-trial.ts'
 import type { Action, Worker } from '../../src/primary/policy/types.ts'
 import { isLive, isWaitedFor, lingers, recycleReasonOf, serves } from '../../src/primary/policy/types.ts'
 import { Random } from '../helpers/random.ts'
@@ -90,8 +91,10 @@ class Rules implements SimulationListener {
   }
 
   crashed(worker: Worker): void {
-    const { now } = this.#simulation.scenario
+    const { now, state } = this.#simulation.scenario
     this.trace.push(`${now}: #${worker.id} of slot ${worker.slot} dies, ${worker.status}`)
+    // The control of a trial is beside the wanted workers.
+    if (state.rollout?.trial?.control === worker.id) return
     this.#crashes++
     if (this.#rollout) this.#rollout.undisturbed = false
     this.#failure(worker)
@@ -126,7 +129,12 @@ class Rules implements SimulationListener {
       const beside = this.#ready().some((other) => other.slot === worker.slot && other !== worker)
       assert.ok(worker.slot >= state.desired || beside, 'a worker drains, and no other one serves its slot')
     }
+    if (action.type === 'drain' && isOnTrial(state)) {
+      const { canary, control } = state.rollout.trial
+      assert.ok(action.id !== canary && action.id !== control, 'canary or control drains before the verdict')
+    }
     if (action.type === 'end-rollout') {
+      assert.ok(!isOnTrial(state) || state.phase !== 'running', 'the rollout ends before the verdict')
       assert.equal(action.generation, this.#rollout?.generation ?? state.rollout?.generation, 'another rollout ends')
       this.#rollout = undefined
       this.#lastGeneration = action.generation
@@ -150,7 +158,8 @@ class Rules implements SimulationListener {
     const live = state.workers.filter(
       (worker) => isLive(worker) && !worker.killed && !this.#simulation.bootFailures.has(worker.id)
     )
-    const surplus = state.rollout || this.isRecycling() ? 1 : 0
+    const trial = isOnTrial(state)
+    const surplus = Number(state.rollout !== undefined) + Number(this.isRecycling()) + Number(trial)
     assert.ok(live.length <= state.desired + surplus, `${live.length} workers, ${state.desired} wanted`)
     for (let slot = 0; slot < state.desired; slot++) {
       const inSlot = live.filter((worker) => worker.slot === slot).length

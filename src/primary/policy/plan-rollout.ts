@@ -1,3 +1,5 @@
+import { endWorker } from './end-worker.ts'
+import { planControlEnd } from './plan-trial.ts'
 import {
   type Action,
   isLive,
@@ -45,6 +47,7 @@ export function planReplacements(state: State, limits: Limits, now: number): Act
       candidates.push({ slot, cause, waits: !outdated.some(serves) || (cause !== RELOAD && cause !== ROLLBACK) })
     }
   }
+  ends.push(...planControlEnd(state, ends))
   const next = candidates.find(({ slot, waits }) => !waits || mayFork(state, slot, now))
   if (!next || ends.length > 0 || isReplacing(state)) return ends
   return [{ type: 'fork', slot: next.slot, generation: generationFor(state, next.slot), cause: next.cause }]
@@ -70,13 +73,6 @@ export function planRolloutEnd(state: State, limits: Limits): Action[] {
   const cause =
     slots.length === 0 ? failure : `${failure}; the release before it ${problem}: slot ${slots} stays on the new one`
   return [{ type: 'end-rollout', outcome: 'failed', generation, cause }]
-}
-
-/** Ends a worker in the way that its status requires; no action for one that leaves already. */
-export function endWorker(worker: Worker, cause: string, transfer = true): Action[] {
-  if (worker.killed || !isLive(worker)) return []
-  if (worker.status === 'ready') return [{ type: 'drain', id: worker.id, transfer, cause }]
-  return [{ type: 'kill', id: worker.id, reason: 'unwanted', cause }]
 }
 
 /** The generation of a worker that is forked for this slot now. */
@@ -113,9 +109,15 @@ function replacementOf(state: State, worker: Worker, limits: Limits, now: number
 /** The outdated workers of a slot that are no longer needed. */
 function supersededBy(state: State, current: Worker[], outdated: Worker[], limits: Limits, now: number): Worker[] {
   if (current.some((worker) => serves(worker) && hasProved(state, worker, limits, now))) return outdated
-  // A reload may find a slot whose worker was just being recycled: then the newer one of the two is the one to replace.
-  return current.length === 0 ? outdated.filter(serves).slice(0, -1) : []
+  if (current.length > 0) return []
+  // A reload may find a slot whose worker was just being recycled, and a trial ends with two or three: one of them is to replace.
+  const serving = outdated.filter(serves)
+  const kept = serving.findLast(({ generation }) => generation === wantedGeneration(state)) ?? serving.at(-1)
+  return serving.filter((worker) => worker !== kept)
 }
+
+const wantedGeneration = ({ rollout, generation }: State) =>
+  rollout && rollout.failure === undefined ? rollout.generation : generation
 
 /** Whether one slot is being replaced: a worker leaves, or a slot has two workers. */
 const isReplacing = (state: State) =>
@@ -140,5 +142,6 @@ const canRollBack = (state: State, { slot }: Worker, limits: Limits) =>
 /** The first worker of a new release must last for the canary time. Further workers of it may take over at once. */
 const hasProved = ({ rollout, workers }: State, worker: Worker, limits: Limits, now: number) =>
   worker.generation !== rollout?.generation ||
+  rollout.verdict === 'promoted' ||
   now >= worker.since + limits.canaryMs ||
   workers.some((other) => other !== worker && other.generation === worker.generation && serves(other))

@@ -1,5 +1,5 @@
+import { endWorker } from './end-worker.ts'
 import {
-  endWorker,
   forkCause,
   generationFor,
   isFailedCandidate,
@@ -7,6 +7,8 @@ import {
   planReplacements,
   planRolloutEnd
 } from './plan-rollout.ts'
+import { planTrial, trialDeadline, withoutTrial } from './plan-trial.ts'
+import { isOnTrial } from './reduce-trial.ts'
 import {
   type Action,
   isAnsweringAdminRequest,
@@ -28,6 +30,7 @@ import {
 export function plan(state: State, limits: Limits, now: number): Action[] {
   const exit = planExit(state, limits)
   if (exit) return [exit]
+  const settled = withoutTrial(state)
   const actions =
     state.phase === 'running'
       ? [
@@ -35,9 +38,9 @@ export function plan(state: State, limits: Limits, now: number): Action[] {
           ...planSilent(state, limits, now),
           ...planLingering(state, limits, now),
           ...planSurplus(state),
-          ...planReplacements(state, limits, now),
-          ...planRolloutEnd(state, limits),
-          ...planFill(state, now)
+          ...planReplacements(settled, limits, now),
+          ...(isOnTrial(state) ? planTrial(state, now) : planRolloutEnd(state, limits)),
+          ...planFill(settled, now)
         ]
       : [...planOverdue(state, limits, now), ...planStop(state, limits, now)]
   // There may be several reasons to end one worker: the first one counts.
@@ -53,6 +56,7 @@ export function nextDeadline(state: State, limits: Limits, now: number): number 
       ...(isWatched(worker) ? [examineAt(worker, limits)] : []),
       ...(serves(worker) ? [maxAgeAt(worker, limits), worker.since + limits.canaryMs] : [])
     ])
+  deadlines.push(trialDeadline(state))
   const pauses = slotsOf(state).map((slot) => state.slots[slot]?.notBefore ?? 0)
   const next = Math.min(...[...deadlines, ...pauses].filter((time) => time > now))
   return Number.isFinite(next) ? next : undefined

@@ -1,3 +1,5 @@
+import { beginTrial, controlLost, endTrial, failRollout, isOnTrial, promote, startTrial } from './reduce-trial.ts'
+import type { ReloadRequest } from './trial-types.ts'
 import {
   type Event,
   type EventOf,
@@ -17,21 +19,30 @@ export function reduce(state: State, event: Event, now: number, limits: Limits):
     case 'forked': {
       const { type: _, ...worker } = event
       const forked: Worker = { ...worker, status: 'starting', since: now, lastHeartbeatAt: now, samplesOverMemory: 0 }
-      return { ...state, workers: [...state.workers, forked] }
+      const next = { ...state, workers: [...state.workers, forked] }
+      const { rollout } = next
+      if (!event.control || !rollout?.trial) return next
+      return { ...next, rollout: { ...rollout, trial: { ...rollout.trial, control: event.id } } }
     }
-    case 'ready':
-      return update(
+    case 'ready': {
+      const next = update(
         state,
         event.id,
         (worker) => worker.status === 'starting' && { status: 'ready', since: now, lastHeartbeatAt: now },
         { everReady: true }
       )
-    case 'heartbeat':
-      return update(
+      return state.rollout?.trial?.control === event.id ? startTrial(next, now) : next
+    }
+    case 'heartbeat': {
+      const next = update(
         state,
         event.id,
         (worker) => worker.status !== 'starting' && recordHeartbeat(worker, event, limits, now)
       )
+      const { recycle } = findWorker(next, event.id) ?? {}
+      const isTooLarge = isOnTrial(next) && next.rollout.trial.canary === event.id && recycle === 'memory'
+      return isTooLarge ? failRollout(next, 'its first worker needs more than MAX_MEMORY') : next
+    }
     case 'examined':
       return update(state, event.id, () => ({ examinedAt: now, ...(event.hung && { lost: { reason: 'hang' } }) }))
     case 'hang-reported':
@@ -89,11 +100,23 @@ export function reduce(state: State, event: Event, now: number, limits: Limits):
         // A worker that lingered has the time of one drain to exit.
         (worker) => worker.status === 'draining' && { drained: true, ...(worker.lingers && { since: now }) }
       )
-    case 'reload':
+    case 'reload': {
+      const { request = {} } = event
       if (state.phase !== 'running') return state
-      return state.rollout ? { ...state, rolloutRequested: true } : startRollout(state, limits)
+      if (!state.rollout) return startRollout(state, request, limits)
+      const next = { ...state, rolloutRequested: request }
+      return state.rollout.trial?.held ? failRollout(next, 'another reload was requested') : next
+    }
     case 'rollout-failed':
-      return state.rollout ? { ...state, rollout: { failure: event.cause, ...state.rollout } } : state
+      return failRollout(state, event.cause)
+    case 'trial-begins':
+      return beginTrial(state, event, now)
+    case 'control-failed':
+      return state.rollout?.trial?.control === undefined ? controlLost(state, event.cause, now) : state
+    case 'trial-ended':
+      return endTrial(state, event)
+    case 'promote':
+      return promote(state)
     case 'release-missing':
       return { ...state, releaseMissing: true }
     case 'rollout-ended':
@@ -140,12 +163,13 @@ function removeWorker(state: State, event: EventOf<'exit'>, now: number, limits:
   const worker = findWorker(state, event.id)
   if (!worker) return state
   const next = { ...state, workers: state.workers.filter((other) => other !== worker) }
+  if (state.rollout?.trial?.control === worker.id) return controlLost(next, event.cause, now)
   if (worker.status === 'draining' || worker.killed === 'unwanted' || state.phase === 'draining') return next
   const served = worker.status === 'ready'
   const stable = served && now - worker.since >= limits.stableMs
   const reason = restartReasonOf(worker, event)
   const counted = countFailure(next, worker.slot, reason, { stable, random: event.random }, now, limits)
-  if (served) return failRollout(counted, worker, `worker ${worker.slot} of it did not last (${event.cause})`)
+  if (served) return failRolloutOf(counted, worker, `worker ${worker.slot} of it did not last (${event.cause})`)
   const cause =
     worker.killed === 'late'
       ? `worker ${worker.slot} was not ready in ${limits.bootMs} ms`
@@ -211,33 +235,30 @@ function failBoot(
     cause: before.final ? before.cause : cause
   }
   const next = {
-    ...failRollout(state, worker, cause),
+    ...failRolloutOf(state, worker, cause),
     workers: state.workers.map((other) => (other === worker ? { ...other, bootFailed: true as const } : other))
   }
   return state.everReady ? next : { ...next, bootFailures }
 }
 
 /** Fails the rollout if the worker belongs to the new release. */
-function failRollout(state: State, worker: Pick<Worker, 'generation'>, cause: string): State {
-  const { rollout } = state
-  if (!rollout || worker.generation !== rollout.generation) return state
-  return { ...state, rollout: { failure: cause, ...rollout } }
-}
+const failRolloutOf = (state: State, worker: Pick<Worker, 'generation'>, cause: string): State =>
+  worker.generation === state.rollout?.generation ? failRollout(state, cause) : state
 
-function startRollout(state: State, { waitsForReload }: Limits): State {
+function startRollout(state: State, request: ReloadRequest, { waitsForReload }: Limits): State {
   const generation = state.lastGeneration + 1
   const slots = waitsForReload ? {} : state.slots
-  return { ...state, slots, lastGeneration: generation, rollout: { generation }, rolloutRequested: false }
+  return { ...state, slots, lastGeneration: generation, rollout: { generation, request } }
 }
 
 function endRollout(state: State, limits: Limits): State {
   if (!state.rollout) return state
   const { rollout, rolloutRequested, ...rest } = state
   const running = state.phase === 'running'
-  const ended: State = { ...rest, rolloutRequested: false }
+  const ended: State = rest
   const succeeded = rollout.failure === undefined && running
   const next = succeeded ? { ...ended, generation: rollout.generation, releaseMissing: false } : ended
-  return rolloutRequested && running ? startRollout(next, limits) : next
+  return rolloutRequested && running ? startRollout(next, rolloutRequested, limits) : next
 }
 
 /**

@@ -4,6 +4,8 @@
  * primary itself does not run. `reason` is always one of a fixed set of words; `cause` is text for people.
  */
 
+import type { ReloadRequest, Trial } from './trial-types.ts'
+
 export type Status = 'starting' | 'ready' | 'draining'
 
 /** Why a worker was started in place of another one; the label of the restart counter. */
@@ -64,6 +66,8 @@ export interface Worker {
   cutAt?: number
   /** Bytes of resident memory, by the last heartbeat. */
   rssBytes?: number
+  /** The worker was started to compare a canary with it. */
+  control?: true
 }
 
 /** The failures of one slot. */
@@ -74,6 +78,18 @@ export interface Slot {
   notBefore: number
   /** The reason of the last failure. */
   reason: RestartReason
+}
+
+/** The rollout in progress. With a `failure` it is being rolled back; `rollbackFailures` counts boots that failed in that. */
+export interface RolloutState {
+  generation: number
+  request: ReloadRequest
+  failure?: string
+  rollbackFailures?: number
+  /** Its canary is being judged. */
+  trial?: Trial | undefined
+  /** Its canary needs no trial any more. `promoted`: an operator said so, and it need not last for the canary time either. */
+  verdict?: 'passed' | 'promoted'
 }
 
 export interface State {
@@ -89,10 +105,9 @@ export interface State {
   releaseMissing: boolean
   workers: readonly Worker[]
   slots: Readonly<Record<number, Slot>>
-  /** The rollout in progress. With a `failure` it is being rolled back; `rollbackFailures` counts boots that failed in that. */
-  rollout?: { generation: number; failure?: string; rollbackFailures?: number } | undefined
+  rollout?: RolloutState | undefined
   /** A reload was requested during a rollout: another rollout follows. */
-  rolloutRequested: boolean
+  rolloutRequested?: ReloadRequest | undefined
   everReady: boolean
   /** Boot failures in a row while no worker has ever been ready. `final`: another try would fail in the same way. */
   bootFailures: { count: number; final: boolean; cause: string }
@@ -162,7 +177,7 @@ export interface HeartbeatSample {
 }
 
 export type Event =
-  | { type: 'forked'; id: number; pid: number; slot: number; generation: number; jitter: number }
+  | { type: 'forked'; id: number; pid: number; slot: number; generation: number; jitter: number; control?: true }
   | { type: 'ready'; id: number }
   | { type: 'drain-sent'; id: number; transfer: boolean; recycled?: RecycleReason | undefined }
   /** A draining worker has only busy connections left. */
@@ -191,16 +206,26 @@ export type Event =
   | { type: 'admin-request'; id: number; change: 1 | -1 }
   | { type: 'drained'; id: number }
   | { type: 'rollout-failed'; cause: string }
-  | { type: 'release-missing' | 'reload' | 'rollout-ended' | 'stop' | 'port-closed' }
+  | { type: 'reload'; request?: ReloadRequest }
+  /** There is traffic to judge the canary by. */
+  | ({ type: 'trial-begins' } & Pick<Trial, 'wantsControl' | 'share' | 'maxMs' | 'undecided'>)
+  /** The control could not be started. */
+  | { type: 'control-failed'; cause: string }
+  | { type: 'trial-ended'; outcome: 'no worse' | 'worse' | 'undecided'; cause: string }
+  /** An operator wants the rollout to go on without a verdict. */
+  | { type: 'promote' }
+  | { type: 'release-missing' | 'rollout-ended' | 'stop' | 'port-closed' }
   /** `cause`: why the load asks for another number; undefined when an operator does. */
   | { type: 'scale'; desired: number; cause?: string }
 
 export type Action =
-  | { type: 'fork'; slot: number; generation: number; cause: string }
+  | { type: 'fork'; slot: number; generation: number; cause: string; control?: true }
   | { type: 'drain'; id: number; transfer: boolean; cause: string; recycled?: RecycleReason }
   /** Limits the time of a worker that drains already, and with `transfer: false` ends its transfers. */
   | { type: 'finish'; id: number; transfer: boolean; deadlineMs: number; cause: string }
   | { type: 'examine'; id: number }
+  /** The time of the trial is over. */
+  | { type: 'end-trial' }
   | { type: 'kill'; id: number; reason: KillReason; cause: string }
   | { type: 'end-rollout'; outcome: 'done' | 'failed' | 'stopped'; generation: number; cause?: string }
   | { type: 'exit'; code: 'drained' | 'cannot-boot' | 'crash-loop'; cause: string }
@@ -216,7 +241,6 @@ export function initialState(desired: number): State {
     releaseMissing: false,
     workers: [],
     slots: {},
-    rolloutRequested: false,
     everReady: false,
     bootFailures: { count: 0, final: false, cause: '' },
     restarts: Object.fromEntries(RESTART_REASONS.map((reason) => [reason, 0])) as Record<RestartReason, number>
