@@ -34,6 +34,7 @@ export function argumentsFromWords(
   const given = [...words.map((word, i) => [names[i] ?? `argument ${i + 1}`, word] as const), ...Object.entries(flags)]
   const typed = given.map(([name, word]) => {
     const schema = args.properties[name]
+    if (schema?.type === 'boolean' && /^(true|false)$/.test(word)) return [name, word === 'true'] as const
     const isNumber = schema !== undefined && schema.type !== 'string' && /^\d+(\.\d+)?$/.test(word)
     return [name, isNumber ? Number(word) : word] as const
   })

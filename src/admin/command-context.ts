@@ -8,6 +8,7 @@ import type {
   WorkerRequests,
   WorkerView
 } from '../ipc/messages.ts'
+import type { TrialReport } from '../verdict/trial-report.ts'
 import type { JournalFile } from './journal-file.ts'
 
 /** The files of RUN_DIR that outlive a service. */
@@ -31,9 +32,14 @@ export interface CommandContext extends JournalFiles {
   /**
    * Replaces all workers by workers that run the code on disk. Resolves when the reload has ended, however it went.
    * @param join whether to wait for a reload that is under way; otherwise another one follows it
+   * @param request what differs from the configuration
    * @throws CommandError 409 while the service drains
    */
-  reload(join: boolean): Promise<ReloadOutcome>
+  reload(join: boolean, request?: ReloadRequest): Promise<ReloadOutcome>
+  /** Lets the reload in progress go on without a verdict. @returns its generation @throws CommandError 409 without a reload */
+  promote(): number
+  /** Rolls the reload in progress back. Resolves when it has ended. @throws CommandError 409 without a reload */
+  rollback(): Promise<ReloadOutcome>
   /**
    * Changes the number of workers. Resolves when exactly so many serve, when a new one fails, or at a timeout. A number fixes
    * it; with a range the load decides.
@@ -76,12 +82,25 @@ export interface DiagnosticFile extends WorkerId {
   bytes: number
 }
 
+/** What a caller asks of one reload instead of what is configured. */
+export interface ReloadRequest {
+  /** The share of new connections that the first worker receives, above 0 and up to 0.5. */
+  share?: number
+  /** How long the first worker is judged, also without traffic, in ms. */
+  forMs?: number
+  /** False: it is not judged. */
+  verdict?: boolean
+}
+
 export interface ReloadOutcome {
-  outcome: 'done' | 'failed' | 'stopped'
+  /** `held`: it waits for an operator, who promotes the new release or rolls it back. */
+  outcome: 'done' | 'failed' | 'stopped' | 'held'
   generation: number
   durationMs: number
   /** The reason of a failure. */
   why?: string
+  /** How the first worker of the new release compared with the old one. */
+  trial?: TrialReport | undefined
   /** What became of the connections of the old workers. */
   connections?: DrainStats
   /** The connections that were cut, by kind and reason. */
@@ -121,6 +140,8 @@ export interface ServiceStatus {
   state: string
   /** With the last heartbeat of each worker; without one for a worker that has not sent any. */
   workers: (WorkerView & { uptimeSeconds: number } & Partial<Heartbeat>)[]
+  /** How the first worker of the new release compares, while a reload is in progress. */
+  trial?: TrialReport | undefined
   lastReload: ReloadOutcome | null
   /** How many workers were replaced, by reason. */
   restarts: Readonly<Record<string, number>>

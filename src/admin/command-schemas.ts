@@ -28,6 +28,20 @@ export const since = {
   description: 'a duration such as 10m, 2h or 3d, or a time such as 2026-01-31T12:00'
 } as const
 
+/** A duration. `durationOf` reads it. */
+export const duration = {
+  type: 'string',
+  pattern: '^[1-9]\\d{0,5}(ms|[smhd])$',
+  description: 'a duration such as 500ms, 30s or 5m'
+} as const
+
+/** A share of connections. `shareOf` reads it. */
+export const share = {
+  type: 'string',
+  pattern: '^(([1-9]|[1-4]\\d)([.]\\d{1,3})?|0[.]\\d{0,2}[1-9]|50)%$',
+  description: 'a share of new connections from 0.001% to 50%, such as 10%'
+} as const
+
 export const nameOf = (thing: string) =>
   ({ type: 'string', minLength: 1, maxLength: 256, description: `the name of ${thing}` }) as const
 
@@ -45,9 +59,10 @@ export const diagnosticFile = object({ slot: count, pid: count, path: text, byte
 /** What a lingering worker waits for. */
 export const waitsFor = object({ counts: mapOf(count), oldestMs: count })
 export const reloadOutcome = object(
-  { outcome: oneOf('done', 'failed', 'stopped'), generation: count, durationMs: count },
+  { outcome: oneOf('done', 'failed', 'stopped', 'held'), generation: count, durationMs: count },
   {
     why: text,
+    trial: anyObject,
     cuts: array(object({ kind: text, reason: text, count })),
     lingering: array(waitsFor),
     joined: { type: 'boolean', const: true, description: 'The reload was under way when the command came.' }

@@ -8,8 +8,10 @@ import { journal } from './commands/history/journal.ts'
 import { why } from './commands/history/why.ts'
 import { config } from './commands/service/config.ts'
 import { ping } from './commands/service/ping.ts'
+import { promote } from './commands/service/promote.ts'
 import { recycle } from './commands/service/recycle.ts'
 import { reload } from './commands/service/reload.ts'
+import { rollback } from './commands/service/rollback.ts'
 import { scale } from './commands/service/scale.ts'
 import { status } from './commands/service/status.ts'
 import { stop } from './commands/service/stop.ts'
@@ -49,6 +51,8 @@ export const registry = new CommandRegistry([
   status,
   ping,
   reload,
+  promote,
+  rollback,
   scale,
   recycle,
   stop,

@@ -18,10 +18,16 @@ export const GLOBAL_OPTIONS = {
 } as const
 
 /** Every argument of a command can be given as a flag: `why --slot 0`. */
-const ARGUMENTS = new Set(registry.commands.flatMap(({ args }) => Object.keys(args.properties)))
+const ARGUMENTS = new Set(registry.commands.flatMap(({ args }) => flagsOf(args)))
+const NO = /^no-/
 const OPTIONS: OptionConfig = {
-  ...Object.fromEntries([...ARGUMENTS].map((name) => [name, { type: 'string' as const }])),
+  ...Object.fromEntries([...ARGUMENTS].map((name) => [name, { type: NO.test(name) ? 'boolean' : 'string' } as const])),
   ...GLOBAL_OPTIONS
+}
+
+/** The flags of arguments: their names, and `--no-verdict` for an argument that is true or false. */
+export function flagsOf({ properties }: Command['args']): string[] {
+  return Object.entries(properties).map(([name, { type }]) => (type === 'boolean' ? `no-${name}` : name))
 }
 
 /** The flags, and the words before, between and after them. @throws UsageError for a flag that does not exist */
@@ -42,7 +48,11 @@ export function parseCommandLine(args: string[]) {
   return {
     words: shown,
     /** Arguments by name. */
-    flags: Object.fromEntries(given.map(([name, value]) => [name, restoreHyphen(String(value))])),
+    flags: Object.fromEntries(
+      given.map(([name, value]) =>
+        NO.test(name) ? [name.replace(NO, ''), 'false'] : [name, restoreHyphen(String(value))]
+      )
+    ),
     json: values.json === true,
     isWatching: values.watch === true,
     wantsHelp: isHelp || values.help === true,
@@ -59,11 +69,12 @@ const restoreHyphen = (word: string) => word.replace(/^\u2212(?=\d+$)/, '-')
 
 /** @param flag as written, with its hyphens @param words the command to which the flag belongs */
 function checkFlag(name: string, flag: string, value: string | undefined, words: string[]): void {
-  const own = Object.keys(lookUp(words)?.command.args.properties ?? {})
+  const command = lookUp(words)?.command
+  const own = command ? flagsOf(command.args) : []
   if (!Object.hasOwn(GLOBAL_OPTIONS, name) && !own.includes(name)) {
     if (ARGUMENTS.has(name)) {
-      const command = words.join(' ')
-      throw new UsageError(`'${command}' has no flag ${flag}: \`muster help ${command}\` lists its flags`)
+      const named = words.join(' ')
+      throw new UsageError(`'${named}' has no flag ${flag}: \`muster help ${named}\` lists its flags`)
     }
     const nearest = nearestName(name, [...own, ...Object.keys(GLOBAL_OPTIONS)])
     const remedy = nearest ? `, did you mean --${nearest}?` : ': `muster --help` lists the flags'

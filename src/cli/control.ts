@@ -3,6 +3,7 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import type { Command } from '../admin/command.ts'
 import { argumentIssues, argumentsFromWords } from '../admin/command-arguments.ts'
+import type { ReloadOutcome } from '../admin/command-context.ts'
 import { CommandError, errorAnswer } from '../admin/command-error.ts'
 import { AUDIT_FILE, JOURNAL_FILE, type JournalEntry, JournalFile } from '../admin/journal-file.ts'
 import { EXIT_CONFIG, StartupError } from '../common/errors.ts'
@@ -20,6 +21,10 @@ import { NO_SCREEN, type Screen } from './output/table.ts'
 import { watchAnswers } from './output/watch.ts'
 
 const EXIT_USAGE = 2
+/** A reload was rolled back because its own traffic showed that the new release is worse. */
+const EXIT_WORSE = 3
+/** A reload waits for an operator. */
+const EXIT_HELD = 4
 const { stdout, stderr } = process
 
 interface Invocation extends Target {
@@ -113,7 +118,15 @@ function printAnswer({ command, json }: Invocation, answer: Answer): number {
     stdout.write(textOf(command, answer))
     stderr.write(missingOf(answer))
   }
-  return answer.ok ? 0 : 1
+  return exitCodeOf(answer)
+}
+
+/** Tells a script apart what became of a reload. */
+function exitCodeOf(answer: Answer): number {
+  if (answer.ok) return 0
+  const { outcome, trial } = ('result' in answer && (answer.result as Partial<ReloadOutcome> | null)) || {}
+  if (outcome === 'held') return EXIT_HELD
+  return outcome === 'failed' && trial?.outcome === 'worse' ? EXIT_WORSE : 1
 }
 
 /** Prints an answer as JSON, or its message; further lines of a message are indented. */

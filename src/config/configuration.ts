@@ -95,7 +95,7 @@ export function toConfig({ variables, environment, systemd, tls }: Sources) {
     lameDuckMs: variables.LAME_DUCK,
     limits: {
       bootMs: variables.BOOT_TIMEOUT,
-      canaryMs: variables.CANARY_TIME,
+      canaryMs: Math.min(variables.CANARY_TIME, MAX_CANARY_MS),
       heartbeatMs: variables.HEARTBEAT_TIMEOUT,
       lingerMs: variables.LINGER_TIMEOUT,
       maxLingering: variables.LINGER_MAX_WORKERS,
@@ -105,6 +105,16 @@ export function toConfig({ variables, environment, systemd, tls }: Sources) {
       maxMemoryBytes: variables.MAX_MEMORY * 2 ** 20,
       maxRequests: variables.MAX_REQUESTS,
       maxAgeMs: variables.MAX_AGE
+    },
+    /** How the first worker of a new release is judged. */
+    canary: {
+      /** The share of new connections that it receives. */
+      share: variables.CANARY_SHARE / 100,
+      maxMs: variables.CANARY_TIME,
+      undecided: variables.CANARY_UNDECIDED as 'continue' | 'hold' | 'rollback',
+      /** The probability of a false alarm. */
+      alpha: Number(variables.CANARY_ALPHA),
+      tolerance: variables.CANARY_TOLERANCE / 100
     },
     logLevel: variables.LOG_LEVEL as string,
     logFormat: variables.LOG_FORMAT as 'auto' | 'json' | 'pretty'
@@ -122,6 +132,9 @@ function rangeOf({ WORKERS, MAX_WORKERS }: Variables): WorkerRange | undefined {
   const range = isRangeText(WORKERS) ? parseRange(WORKERS, Math.min(usableCpus(), MAX_WORKERS)) : undefined
   return typeof range === 'object' ? range : undefined
 }
+
+/** Without traffic to judge it by, the first worker of a new release serves this long before the reload continues, in ms. */
+const MAX_CANARY_MS = 1000
 
 /** The memory of the machine, or less when this process's cgroup has a limit. In bytes. */
 export const usableMemory = () => Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY)

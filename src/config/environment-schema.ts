@@ -223,10 +223,34 @@ export const environmentSchema = {
     LAME_DUCK: ms(0, 0, 'time after SIGTERM in which connections are still accepted while /readyz is already 503'),
     BOOT_TIMEOUT: ms(20_000, 1, 'a worker must be ready within this time'),
     CANARY_TIME: ms(
-      1000,
+      30_000,
       0,
-      'time that the first worker of a new release serves beside the old one before the reload continues'
+      'longest time that the first worker of a new release is judged by its own traffic before the reload continues; without traffic it serves for 1 s; 0 is off'
     ),
+    CANARY_SHARE: integer({
+      default: 5,
+      minimum: 1,
+      maximum: 50,
+      description:
+        'share of new connections that the first worker of a new release receives while it is judged, in percent'
+    }),
+    CANARY_UNDECIDED: {
+      ...oneOf('continue', 'hold', 'rollback'),
+      default: 'continue',
+      description:
+        'what a reload does when its first worker has shown neither that it is worse nor that it is not; hold: waits for muster promote or muster rollback'
+    },
+    CANARY_ALPHA: string({
+      default: '0.001',
+      pattern: '^0[.]0{0,8}[1-9][0-9]{0,8}$',
+      description: 'probability that a release that is as good as the one before is rolled back, such as 0.001'
+    }),
+    CANARY_TOLERANCE: integer({
+      default: 10,
+      minimum: 0,
+      maximum: 1000,
+      description: 'a difference between two releases up to this never counts, in percent'
+    }),
     HEARTBEAT_TIMEOUT: orOff(
       10_000,
       'a ready worker that is silent for this time, in ms, is examined, and replaced if it hangs'

@@ -3,6 +3,7 @@
  * talk to each other, so fields are only ever added, and the receiver drops messages of an unknown type.
  */
 import type { WaitsFor } from './drain-report.ts'
+import type { LatencyBaseline, LatencyLimits, Measurement } from './measurement.ts'
 import type {
   AdminEvent,
   Broadcast,
@@ -105,6 +106,17 @@ export type ToWorker =
   | { type: 'finish'; transfer: boolean; deadlineMs: number }
   /** Give connections to less busy workers. */
   | ({ type: 'rebalance' } & Rebalance)
+  /**
+   * Measure requests, and report once a second until `stop`. `baseline`: all latencies. `assign`: connections from now on are
+   * assigned to this worker by chance. `trial`: what their requests show, by `limits` of latency.
+   */
+  | {
+      type: 'measure'
+      step: 'baseline' | 'assign' | 'trial' | 'stop'
+      limits?: LatencyLimits | undefined
+      /** A client is on one side with all its connections. */
+      perClient?: boolean
+    }
   /** The key of TLS session tickets from now on: 48 bytes, in base64. */
   | { type: 'ticket-keys'; keys: string }
   /** An event for the operators who watch through this worker. Sent only while it watches. */
@@ -127,6 +139,8 @@ export type ToPrimary =
   | { type: 'inspector'; port: number }
   | { type: 'redis'; up: boolean }
   | { type: 'heartbeat'; heartbeat: Heartbeat }
+  /** What the worker has measured so far. Sent once a second, only while the primary wants it. */
+  | { type: 'measured'; baseline?: LatencyBaseline | undefined; measurement?: Measurement | undefined }
   /** Whether the worker wants admin events. */
   | { type: 'watch'; on: boolean }
   /** Counters that have changed since the previous report. When a worker is killed, its last report is what remains. */
@@ -162,6 +176,7 @@ const NOTIFICATION_SHAPES: { [T in ToPrimary['type']]: Shape<Extract<ToPrimary, 
   inspector: { port: 'number' },
   redis: { up: 'boolean' },
   heartbeat: { heartbeat: 'object' },
+  measured: {},
   watch: { on: 'boolean' },
   counters: { families: 'object' },
   accepted: { id: 'number' },

@@ -137,7 +137,7 @@ function createCore(config: Config, { log, record, errors, reaper }: Base, exec:
   })
   const { workers } = config
   const parts = { pool, router, ports, releases, rollout }
-  const supervisor = new Supervisor({ workers, limits, ...parts, journal: record, errors, log })
+  const supervisor = new Supervisor({ workers, limits, ...parts, canary: config, journal: record, errors, log })
   const autoscaler = new Autoscaler({
     supervisor,
     ...config.autoscaling,

@@ -28,6 +28,7 @@ import { cutSlowClients } from './connections/slow-clients.ts'
 import { answerDiagnosticRequests } from './diagnostics.ts'
 import { startHeartbeat } from './heartbeat.ts'
 import { announceListening, listen } from './listen.ts'
+import { measureOnRequest } from './measuring/measuring.ts'
 import { createPrimaryClient, type PrimaryChannel } from './primary-client.ts'
 import { ConnectionRebalancer } from './rebalancing/connection-rebalancer.ts'
 import { Shutdown } from './shutdown.ts'
@@ -130,6 +131,7 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
   cutSlowClients(connections.registry.all, config.http, (connection) => connections.refuseLate(connection))
   answerSessionRequests(channel, app.sessions)
   answerDiagnosticRequests(channel)
+  measureOnRequest(app, channel)
   channel.respond('ping', () => null)
   channel.respond('metrics', () => readRegistry(registry))
   channel.on('connection', ({ id, ...details }, handle) => {

@@ -19,7 +19,7 @@ describe('each command', () => {
 
     test(`${name}: the usage lists its arguments, optional ones in brackets`, () => {
       const words = usage.replaceAll(/ \[--.*?\]/g, '').split(' ')
-      const flags = [...usage.matchAll(/\[--(\w+) [A-Z]+\]/g)].map(([, flag]) => flag)
+      const flags = [...usage.matchAll(/\[--(?:no-)?(\w+)(?: [A-Z]+)?\]/g)].map(([, flag]) => flag)
       assert.deepEqual(
         [...positional, ...flags].sort(),
         Object.keys(args.properties)

@@ -76,6 +76,7 @@ describe('unset variables', () => {
         maxLingeringBytes: usableMemory() / 4
       },
       systemd: { notifySocket: undefined, watchdogMs: undefined },
+      canary: { share: 0.05, maxMs: 30_000, undecided: 'continue', alpha: 0.001, tolerance: 0.1 },
       logLevel: 'info',
       logFormat: 'auto'
     })

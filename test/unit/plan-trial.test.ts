@@ -112,8 +112,8 @@ describeScenarios({
       limits,
       steps: [
         ...running(),
-        ['dies 3', 'drain #4, transferring', 'rollout 2 failed: worker 0 of it did not last (exit code 1)'],
-        ['left 4'],
+        ['dies 3', 'drain #4, transferring'],
+        ['left 4', 'rollout 2 failed: worker 0 of it did not last (exit code 1)'],
         ['3600000 ms pass']
       ]
     },

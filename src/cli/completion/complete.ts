@@ -103,10 +103,11 @@ function flagsOf(verbs: string[], known: Known, commands: CommandRegistry): Flag
     return { ...own, ...variableFlags(), ...(first === 'dev' && DEV) }
   }
   const command = find(verbs, commands)
-  const own = Object.entries(command?.args.properties ?? {}).map(([name, schema]) => [
-    name,
-    flag(String(schema.description ?? ''), () => valuesOf(name, schema, known), true)
-  ])
+  const own = Object.entries(command?.args.properties ?? {}).map(([name, schema]) => {
+    const description = String(schema.description ?? '')
+    if (schema.type === 'boolean') return [`no-${name}`, flag(description.replace('false: ', ''))]
+    return [name, flag(description, () => valuesOf(name, schema, known), true)]
+  })
   return { ...Object.fromEntries(own), ...shared, ...(first === 'status' && { watch }) }
 }
 

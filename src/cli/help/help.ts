@@ -31,6 +31,7 @@ const GROUPS: [commands: string[], summary: string][] = [
   [['why', 'journal', 'audit'], 'show what happened, and why'],
   [['events'], 'prints what happens now, line by line'],
   [['reload', 'recycle'], 'replace all workers, or one; no request fails'],
+  [['promote', 'rollback'], 'end a reload before its verdict'],
   [['scale', 'stop'], 'set the number of workers; end the service'],
   [['settings get', 'settings set'], 'settings that all workers share'],
   [['log-level', 'cache-clear'], 'set the log level; empty caches'],
@@ -62,17 +63,19 @@ ${rows.map(([names, summary]) => `  ${names.padEnd(width)}${summary}`).join('\n'
   --version      prints the version
 
 \`muster help COMMAND\` explains a command, \`muster help variables\` every setting.
-Exit code: 0 done, 1 not done, 2 wrong usage, 78 wrong configuration.
+Exit code: 0 done, 1 not done, 2 wrong usage, 3 the new release is worse,
+4 a reload waits for promote or rollback, 78 wrong configuration.
 `
 }
 
 /** The text of `muster help COMMAND`. */
 export function commandHelp(command: Command): string {
   const { name, summary, usage, level, args, example, signals = {} } = command
-  const rows = Object.entries(args.properties).map(([argument, { description = '' }]) => [
-    argument,
-    String(description)
-  ])
+  const rows = Object.entries(args.properties).map(([argument, { type, description = '' }]) =>
+    type === 'boolean'
+      ? [`no-${argument}`, String(description).replace('false: ', '')]
+      : [argument, String(description)]
+  )
   const width = Math.max(...rows.map(([argument = '']) => argument.length)) + 2
   const list = rows.flatMap(([argument = '', text = '']) =>
     wrap(text, WIDTH - width - 2).map((line, i) => `  ${(i === 0 ? argument : '').padEnd(width)}${line}`)

@@ -5,6 +5,7 @@ import { describeCuts, describeLingering } from '../../ipc/drain-report.ts'
 import { formatJournal } from './journal-table.ts'
 import { formatStatus } from './status-table.ts'
 import { type Column, card, labelOf, type Screen, table, valueText } from './table.ts'
+import { formatTrial } from './trial-table.ts'
 
 interface Row {
   [column: string]: unknown
@@ -22,7 +23,7 @@ export function format(command: string, result: unknown, screen: Screen): string
     return formatValues((result as { values: Row }).values, 'setting', screen)
   }
   if (command === 'config') return formatValues(result as Row, 'variable', screen)
-  if (command === 'reload') return formatReload(result as ReloadOutcome, screen)
+  if (command === 'reload' || command === 'rollback') return formatReload(result as ReloadOutcome, screen)
   if (command === 'status') return formatStatus(result as ServiceStatus, screen)
   if (result === null) return 'ok\n'
   if (typeof result !== 'object') return `${printable(String(result))}\n`
@@ -31,12 +32,14 @@ export function format(command: string, result: unknown, screen: Screen): string
 }
 
 /** Formats the outcome of a reload, with a line for what was cut and one for workers that linger. */
-function formatReload({ cuts = [], lingering = [], ...outcome }: ReloadOutcome, screen: Screen): string {
+function formatReload({ cuts = [], lingering = [], trial, ...outcome }: ReloadOutcome, screen: Screen): string {
   const lines = {
+    ...(trial && { trial: `${trial.outcome}${trial.outcome === 'worse' ? '' : `: ${trial.why}`}` }),
     ...(cuts.length > 0 && { cut: describeCuts(cuts) }),
     ...(lingering.length > 0 && { lingering: describeLingering(lingering) })
   }
-  return card({ ...outcome, ...lines }, screen)
+  const measures = trial ? formatTrial(trial, screen) : ''
+  return `${card({ ...outcome, ...lines }, screen)}${measures && `\n${measures}`}`
 }
 
 /** Formats objects as a table of their fields. Rows may lack fields. */

@@ -1,8 +1,12 @@
+import type { ServiceStatus } from '../../admin/command-context.ts'
 import type { JournalEntry } from '../../admin/journal-file.ts'
 import { printable } from '../../common/text/printable.ts'
 import { formatDuration } from '../../common/text/units.ts'
 import type { AdminEvent } from '../../ipc/messages.ts'
+import type { TrialReport } from '../../verdict/trial-report.ts'
 import { watchEvents } from '../admin-client.ts'
+import { NO_SCREEN } from './table.ts'
+import { formatTrial, trialLine } from './trial-table.ts'
 
 /** The journal events that are steps of a rollout. */
 const STEPS = new Set([
@@ -14,8 +18,12 @@ const STEPS = new Set([
   'exited',
   'killed',
   'cannot boot',
-  'reload begins'
+  'reload begins',
+  'trial begins',
+  'trial ends'
 ])
+/** A file gets a line of the trial at these intervals, a terminal each second. In seconds of the trial. */
+const TRIAL_INTERVAL = 5
 
 /** Prints each step of a rollout while it goes on. @returns a function that ends this */
 export function showProgress(socketPath: string, out: NodeJS.WriteStream): () => void {
@@ -31,9 +39,14 @@ export function showProgress(socketPath: string, out: NodeJS.WriteStream): () =>
 async function printSteps(events: AsyncIterable<AdminEvent>, out: NodeJS.WriteStream): Promise<void> {
   const replaced = new Set<number>()
   const startedAt = new Map<number | undefined, number>()
+  const trials = new TrialLines(out)
   let desired = 0
   for await (const { event, data } of events) {
-    if (event === 'status') desired = (data as { desired: number }).desired
+    if (event === 'status') {
+      const { desired: wanted, trial } = data as ServiceStatus
+      desired = wanted
+      if (trial) trials.show(trial)
+    }
     if (event !== 'journal' || !STEPS.has((data as JournalEntry).event)) continue
     const entry = data as JournalEntry
     if (entry.event === 'starts') startedAt.set(entry.pid, Date.parse(entry.at))
@@ -41,6 +54,26 @@ async function printSteps(events: AsyncIterable<AdminEvent>, out: NodeJS.WriteSt
     const line = printable(`[${replaced.size}/${desired}] ${describeStep(entry, startedAt.get(entry.pid))}`)
     // A terminal shows one line that changes; a file gets every line.
     out.write(out.isTTY ? `\r\x1b[K${line.slice(0, out.columns - 1)}` : `${line}\n`)
+  }
+}
+
+/** Shows how the comparison of a trial narrows. */
+class TrialLines {
+  readonly #out: NodeJS.WriteStream
+  #shownAt = 0
+
+  constructor(out: NodeJS.WriteStream) {
+    this.#out = out
+  }
+
+  show(trial: TrialReport): void {
+    if (trial.state !== 'running' && trial.state !== 'held') return
+    const line = printable(trialLine(trial))
+    if (this.#out.isTTY) this.#out.write(`\r\x1b[K${line.slice(0, this.#out.columns - 1)}`)
+    else if (trial.seconds >= this.#shownAt + TRIAL_INTERVAL) {
+      this.#shownAt = trial.seconds
+      this.#out.write(`${line}\n${formatTrial(trial, NO_SCREEN)}`)
+    }
   }
 }
 

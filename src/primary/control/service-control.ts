@@ -13,6 +13,7 @@ import type { DeliveryReport, Diagnostics, Refusal, WorkerRequests } from '../..
 import type { Autoscaler } from '../autoscaling/autoscaler.ts'
 import { readScale } from '../autoscaling/scale-argument.ts'
 import { Profiler } from '../health/profiler.ts'
+import type { ReloadRequest } from '../policy/trial-types.ts'
 import { isWaitedFor, liveIn, type State, serves, slotsOf } from '../policy/types.ts'
 import type { RolloutOutcome } from '../rollout/rollout.ts'
 import type { Supervisor } from '../workers/supervisor.ts'
@@ -91,6 +92,7 @@ export class ServiceControl implements CommandContext {
         ...this.#supervisor.pool.get(id)?.heartbeat,
         ...waitsForOf(this.#supervisor.pool.get(id))
       })),
+      ...(state.rollout && { trial: this.#supervisor.trials.report }),
       lastReload: this.#lastReload,
       restarts: state.restarts
     }
@@ -104,13 +106,46 @@ export class ServiceControl implements CommandContext {
     return this.#workers.serving()
   }
 
-  async reload(join: boolean): Promise<ReloadOutcome> {
+  async reload(join: boolean, request: ReloadRequest = {}): Promise<ReloadOutcome> {
     this.#refuseWhileDraining()
     const { rollout, lastGeneration } = this.#supervisor.state
     if (join && rollout) return { ...(await this.#outcomeOf(rollout.generation)), joined: true }
     const ended = this.#outcomeOf(lastGeneration + 1)
-    this.#supervisor.handle({ type: 'reload' })
+    const held = this.#held(lastGeneration + 1)
+    this.#supervisor.handle({ type: 'reload', request })
+    return Promise.race([ended, held])
+  }
+
+  /** Resolves when the rollout waits for an operator; never if it does not. */
+  async #held(generation: number): Promise<ReloadOutcome> {
+    const startedAt = this.#supervisor.now()
+    const isHeld = ({ rollout }: State) => rollout?.trial?.held === true
+    await this.#workers.until((state) => state.lastGeneration >= generation && (!state.rollout || isHeld(state)))
+    if (!isHeld(this.#supervisor.state)) return new Promise(() => {})
+    const trial = this.#supervisor.trials.report
+    const durationMs = Math.round(this.#supervisor.now() - startedAt)
+    const why = `${trial?.why}; \`muster promote\` lets it continue, \`muster rollback\` ends it`
+    return { outcome: 'held', generation, durationMs, why, trial }
+  }
+
+  promote(): number {
+    const { generation, failure } = this.#rolloutInProgress()
+    if (failure !== undefined) throw new CommandError(`generation ${generation} is being rolled back: ${failure}`, 409)
+    this.#supervisor.handle({ type: 'promote' })
+    return generation
+  }
+
+  async rollback(): Promise<ReloadOutcome> {
+    const { generation } = this.#rolloutInProgress()
+    const ended = this.#outcomeOf(generation)
+    this.#supervisor.handle({ type: 'rollout-failed', cause: 'an operator rolled it back' })
     return ended
+  }
+
+  #rolloutInProgress() {
+    const { rollout } = this.#supervisor.state
+    if (!rollout) throw new CommandError('no reload is in progress; `muster reload` begins one', 409)
+    return rollout
   }
 
   async #outcomeOf(generation: number): Promise<ReloadOutcome> {

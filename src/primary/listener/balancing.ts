@@ -122,6 +122,9 @@ function hash(text: string): number {
   return hashed
 }
 
+/** @returns a number from 0 to 1 that depends on the client and the seed only */
+export const unitHash = (client: string, seed: number) => scoreOf(hash(client), seed) / 2 ** 32
+
 /** The last steps of MurmurHash3: a bijection, so no two slots have the same score for one client. */
 function scoreOf(seed: number, slot: number): number {
   let mixed = seed ^ Math.imul(slot + 1, 0x9e3779b1)

@@ -10,6 +10,7 @@ import {
   type TcpHandle,
   type Transfer
 } from './routed-connection.ts'
+import { assign, type TrialShares } from './trial-routing.ts'
 
 export interface ConnectionRouterOptions {
   /** Identifies clients, for sticky scheduling; undefined for round robin. */
@@ -45,6 +46,10 @@ export class ConnectionRouter {
   takesTransfers = true
   /** Connections closed because no worker was left to take them. */
   lost = 0
+  /** New connections since the start, without those at ADMIN_PORT. */
+  newConnections = 0
+  /** Set while a trial goes on. */
+  trial: TrialShares | undefined
 
   constructor(log: Logger, { clients, gate }: ConnectionRouterOptions = {}) {
     this.#log = log
@@ -63,6 +68,7 @@ export class ConnectionRouter {
   accept(handle: TcpHandle, admin = false): void {
     const offer = { id: ++this.#lastId, ...(admin && { origin: { admin } }) }
     const connection = createConnection(offer, handle, () => handle.close())
+    if (!admin) this.newConnections++
     if (this.#clients && !admin) this.#identify(connection, this.#clients)
     else this.#route(connection)
   }
@@ -103,7 +109,9 @@ export class ConnectionRouter {
   flush(): void {
     for (let i = 0; i < this.#waiting.length; ) {
       const connection = this.#waiting[i]!
-      const target = this.#choose(this.#targets, this.#load, connection)
+      const target = this.trial
+        ? this.#chooseOnTrial(connection, this.trial)
+        : this.#chooseFrom(this.#targets, connection)
       this.#load.turn++
       if (target) {
         this.#waiting.splice(i, 1)
@@ -117,6 +125,16 @@ export class ConnectionRouter {
       } else if (connection.avoid === undefined && !connection.resumes) return
       else i++
     }
+  }
+
+  #chooseFrom(targets: readonly RoutingTarget[], connection: RoutedConnection): RoutingTarget | undefined {
+    return this.#choose(targets, this.#load, connection)
+  }
+
+  /** A connection whose side cannot take it goes to another worker. */
+  #chooseOnTrial(connection: RoutedConnection, trial: TrialShares): RoutingTarget | undefined {
+    const { assigned, others } = assign(this.#targets, trial, connection, Math.random())
+    return this.#chooseFrom(assigned, connection) ?? this.#chooseFrom(others, connection)
   }
 
   /** Resolves when every connection taken so far is at a worker. */

@@ -13,6 +13,7 @@ const STATES = ['starting', 'running', 'reloading', 'degraded', 'draining'] as c
 export class PrimaryMetrics {
   readonly #version: string
   readonly #reloads = { done: 0, failed: 0, stopped: 0 }
+  readonly #trials = { 'no worse': 0, worse: 0, undecided: 0, promoted: 0 }
   /** The cumulative buckets, then the count, then the sum. */
   readonly #reloadSeconds = [...RELOAD_SECONDS, 0, 0].fill(0)
   readonly #drained = { handedOver: 0, answered: 0, closed: 0, idle: 0, left: 0, cut: 0, lost: 0, waiting: 0 }
@@ -26,8 +27,9 @@ export class PrimaryMetrics {
 
   /** Counts events that the state does not count. */
   watch(supervisor: Supervisor): void {
-    supervisor.on('rollout', ({ outcome, durationMs }) => {
+    supervisor.on('rollout', ({ outcome, durationMs, trial }) => {
       this.#reloads[outcome]++
+      if (trial?.state === 'ended') this.#trials[trial.outcome]++
       const seconds = durationMs / 1000
       const counted = [...RELOAD_SECONDS.map((bound) => (seconds <= bound ? 1 : 0)), 1, seconds]
       for (const [i, value] of counted.entries()) this.#reloadSeconds[i]! += value
@@ -72,6 +74,12 @@ export class PrimaryMetrics {
         counts('reason', state.restarts)
       ),
       family('counter', 'cluster_reloads_total', 'Rolling restarts by outcome.', counts('outcome', this.#reloads)),
+      family(
+        'counter',
+        'cluster_trials_total',
+        'Releases that were judged by their own traffic, by outcome.',
+        counts('outcome', this.#trials)
+      ),
       {
         ...family('histogram', 'cluster_reload_duration_seconds', 'How long rolling restarts took.', []),
         bounds: RELOAD_SECONDS,

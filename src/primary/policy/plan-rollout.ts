@@ -64,6 +64,8 @@ export function planRolloutEnd(state: State, limits: Limits): Action[] {
     )
     return isBusy || rolloutCursor(state) !== undefined ? [] : [{ type: 'end-rollout', outcome: 'done', generation }]
   }
+  const isControlLeaving = state.workers.some((worker) => worker.control && isLeaving(state, worker))
+  if (isControlLeaving || planControlEnd(state, []).length > 0) return []
   const remaining = state.workers.filter(
     (worker) => worker.generation === generation && worker.slot < state.desired && isWaitedFor(worker)
   )

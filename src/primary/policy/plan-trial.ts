@@ -34,9 +34,7 @@ export function planControlEnd(state: State, ends: readonly Action[]): Action[] 
   const stays = (id: number) => !ends.some((action) => 'id' in action && action.id === id)
   const isOld = ({ generation }: Worker) => generation !== state.rollout?.generation
   const isReplaceable = (slot: number, control: number) =>
-    liveIn(state, slot).some(
-      (other) => other.id !== control && isOld(other) && serves(other) && stays(other.id)
-    )
+    liveIn(state, slot).some((other) => other.id !== control && isOld(other) && serves(other) && stays(other.id))
   return state.workers
     .filter((worker) => worker.control && isLive(worker) && isReplaceable(worker.slot, worker.id))
     .flatMap((worker) => endWorker(worker, 'the trial has ended'))

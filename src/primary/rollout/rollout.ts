@@ -2,6 +2,7 @@ import type { JournalEvent } from '../../admin/journal-file.ts'
 import type { Logger } from '../../common/log.ts'
 import { addCuts, type Cut } from '../../ipc/drain-report.ts'
 import type { DrainReport, DrainStats } from '../../ipc/messages.ts'
+import type { TrialReport } from '../../verdict/trial-report.ts'
 import type { Certificates } from '../listener/certificates.ts'
 import type { ActionOf } from '../policy/types.ts'
 import type { Releases } from './release.ts'
@@ -16,6 +17,8 @@ export interface RolloutOutcome {
   to?: string
   /** Id of the release that served before. */
   from?: string
+  /** How its first worker compared with the old release; undefined if it never served. */
+  trial?: TrialReport | undefined
   /** What became of the connections of all workers that it replaced. `waiting` are those of workers that linger. */
   connections: DrainStats
   /** The connections that were cut, by kind and reason. */
@@ -78,7 +81,7 @@ export class Rollout {
     addReport(tally, report)
   }
 
-  end({ outcome, generation, cause }: ActionOf<'end-rollout'>, now: number): RolloutOutcome {
+  end({ outcome, generation, cause }: ActionOf<'end-rollout'>, now: number, trial?: TrialReport): RolloutOutcome {
     const { releases, certificates, journal, log } = this.#options
     const serving = outcome === 'done' ? generation : this.#servingGeneration
     releases.forgetBefore(serving)
@@ -86,9 +89,10 @@ export class Rollout {
     const durationMs = Math.round(now - this.#startedAt)
     const fields = { outcome, generation, durationMs, ...(cause !== undefined && { why: cause }), ...this.#ids }
     // The outcome shares both objects, so that it shows what lingering workers add later.
-    const result: RolloutOutcome = { ...fields, ...(this.#current ?? noConnections()) }
+    const result: RolloutOutcome = { ...fields, ...(trial && { trial }), ...(this.#current ?? noConnections()) }
     this.#current = undefined
-    log[outcome === 'failed' ? 'error' : 'info'](result, `rollout ${outcome}`)
+    const { trial: _, ...logged } = result
+    log[outcome === 'failed' ? 'error' : 'info'](logged, `rollout ${outcome}`)
     journal({ event: `reload ${outcome}`, ...fields })
     return result
   }

@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events'
 import type { JournalEvent } from '../../admin/journal-file.ts'
 import type { Logger } from '../../common/log.ts'
+import type { Config } from '../../config/load.ts'
 import type { ServiceView } from '../../ipc/messages.ts'
 import { StallAwareClock } from '../health/stall-aware-clock.ts'
 import type { InternalErrors } from '../internal-errors.ts'
@@ -22,7 +23,8 @@ import {
 import type { Releases } from '../rollout/release.ts'
 import { ReleaseGuard } from '../rollout/release-guard.ts'
 import type { Rollout, RolloutOutcome } from '../rollout/rollout.ts'
-import type { WorkerPool } from './worker-pool.ts'
+import { CanaryTrials } from '../trial/canary-trials.ts'
+import { forkFailed, type WorkerPool } from './worker-pool.ts'
 
 export interface SupervisorOptions {
   /** Number of workers wanted at the start. */
@@ -33,6 +35,8 @@ export interface SupervisorOptions {
   ports: ListeningPorts
   releases: Releases
   rollout: Rollout
+  /** How the first worker of a new release is judged. */
+  canary: Pick<Config, 'canary' | 'scheduling'>
   journal: (event: JournalEvent) => void
   errors: InternalErrors
   log: Logger
@@ -65,6 +69,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
   readonly #log: Logger
   readonly #clock: StallAwareClock
   readonly #releaseGuard: ReleaseGuard
+  readonly trials: CanaryTrials
   readonly #queue: Event[] = []
   #state: State
   #wake: NodeJS.Timeout | undefined
@@ -84,6 +89,12 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     this.#clock = new StallAwareClock((ms) => log.warn({ ms: Math.round(ms) }, 'primary stalled'))
     this.#state = initialState(options.workers)
     this.#releaseGuard = new ReleaseGuard(releases, journal, log)
+    this.trials = new CanaryTrials({
+      config: options.canary,
+      ...{ pool, router, releases, journal, log },
+      handle: (event) => this.handle(event),
+      now: () => this.now()
+    })
     releases.take(this.#state.generation)
     this.#listenToPool()
   }
@@ -194,6 +205,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     this.router.setTargets(this.#state.workers.filter(serves).flatMap(({ id }) => this.pool.get(id) ?? []))
     if (event.type === 'exit') this.router.workerExited(event.id)
     this.#followRollout(before)
+    this.#queue.push(...this.trials.follow(before, this.#state))
   }
 
   #followRollout(before: State): void {
@@ -223,6 +235,9 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
       case 'examine':
         this.pool.examine(action.id)
         return
+      case 'end-trial':
+        this.#queue.push(this.trials.undecided())
+        return
       case 'kill':
         this.pool.kill(action)
         return
@@ -241,19 +256,28 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     const { releases, errors, journal } = this.#options
     const { slot, generation } = action
     try {
-      const { mayFork, events } = this.#releaseGuard.check(slot, generation, this.#state)
+      const { mayFork, events } = this.#check(action)
       this.#queue.push(...events)
       if (mayFork) this.pool.fork(action, releases.of(generation))
     } catch (error) {
       errors.caught('fork', error, { slot, generation })
       const { message } = error as Error
       journal({ event: 'not forked', slot, generation, why: message })
-      this.#queue.push({ type: 'fork-failed', slot, generation, cause: message, random: Math.random() })
+      this.#queue.push(forkFailed(action, message))
     }
   }
 
+  /** Whether the release may be forked. A control of other code than the old release would be no control. */
+  #check({ slot, generation, control }: ActionOf<'fork'>): { mayFork: boolean; events: Event[] } {
+    if (!control) return this.#releaseGuard.check(slot, generation, this.#state)
+    const { releases } = this.#options
+    const mayFork = releases.isOnDisk(releases.of(generation))
+    const cause = 'the old release is no longer on disk'
+    return { mayFork, events: mayFork ? [] : [{ type: 'control-failed', cause }] }
+  }
+
   #endRollout(action: ActionOf<'end-rollout'>): void {
-    const outcome = this.#options.rollout.end(action, this.now())
+    const outcome = this.#options.rollout.end(action, this.now(), this.trials.report)
     this.#queue.push({ type: 'rollout-ended' })
     // Listeners read the state after the rollout.
     this.#reduceQueue()

@@ -1,5 +1,6 @@
 import type { EventEmitter } from 'node:events'
 import { parseCuts, parseWaitsFor, type WaitsFor } from '../../ipc/drain-report.ts'
+import type { LatencyBaseline, Measurement } from '../../ipc/measurement.ts'
 import type {
   Caller,
   CertificatePair,
@@ -8,6 +9,7 @@ import type {
   DrainReport,
   WorkerRequestCount
 } from '../../ipc/messages.ts'
+import { parseBaseline, parseMeasurement } from '../../ipc/parse-measurement.ts'
 import { type Family, parseFamilies } from '../../ipc/series.ts'
 import type { TcpHandle, Transfer } from '../listener/routed-connection.ts'
 import type { Event } from '../policy/types.ts'
@@ -26,6 +28,8 @@ export interface WorkerPoolEvents {
   settled: [report: DrainReport | undefined, worker: number]
   /** A worker has left in order. */
   drained: [stats: DrainReport, worker: number]
+  /** A worker measures for a trial. */
+  measured: [worker: number, figures: { baseline: LatencyBaseline | undefined; measurement: Measurement | undefined }]
   /** A worker has lost Redis, or has it back. */
   redis: []
   /** A worker can take more connections than before. */
@@ -101,6 +105,10 @@ function receiveNotifications(worker: WorkerProcess, context: MessageContext): v
   })
   channel.on('settled', ({ waitsFor, report }) => {
     context.settled(parseWaitsFor(waitsFor), report && { ...report, cuts: parseCuts(report.cuts) })
+  })
+  channel.on('measured', ({ baseline, measurement }) => {
+    const figures = { baseline: parseBaseline(baseline), measurement: parseMeasurement(measurement) }
+    context.events.emit('measured', id, figures)
   })
   channel.on('imports', ({ files }) => context.events.emit('imports', files))
   channel.on('inspector', ({ port }) => context.events.emit('inspector', id, port))

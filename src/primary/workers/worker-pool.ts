@@ -7,7 +7,7 @@ import type { DrainReport, ToWorker, WorkerRequestCount } from '../../ipc/messag
 import { writeHangReport } from '../health/hang-report.ts'
 import type { Certificates } from '../listener/certificates.ts'
 import { RetainedCounters } from '../metrics/retained-counters.ts'
-import type { ActionOf, Limits } from '../policy/types.ts'
+import type { ActionOf, Event, Limits } from '../policy/types.ts'
 import type { Release } from '../rollout/release.ts'
 import type { WorkerPeer } from './broadcast-to-workers.ts'
 import type { ExitReason } from './exit-reason.ts'
@@ -82,7 +82,7 @@ export class WorkerPool extends EventEmitter<WorkerPoolEvents> {
   }
 
   /** Forks a worker. If no process can be created, it emits `fork-failed`. */
-  fork({ slot, generation, cause }: ActionOf<'fork'>, release: Release): void {
+  fork({ slot, generation, cause, control }: ActionOf<'fork'>, release: Release): void {
     const services = this.#services
     if (!services) throw new Error('WorkerPool.serve must be called before the first fork')
     const { environment: environmentOf, onPid, journal } = this.#options
@@ -94,13 +94,21 @@ export class WorkerPool extends EventEmitter<WorkerPoolEvents> {
       const { message } = error as Error
       this.#log.error({ err: error, slot, generation }, 'fork failed')
       journal({ event: 'not forked', slot, generation, why: message })
-      this.emit('event', { type: 'fork-failed', slot, generation, cause: message, random: Math.random() })
+      this.emit('event', forkFailed({ slot, generation, control }, message))
       return
     }
     const { id, pid } = worker
     this.#workers.set(id, worker)
     // First of all: a process that the policy does not know would never be ended.
-    this.emit('event', { type: 'forked', id, pid, slot, generation, jitter: Math.random() })
+    this.emit('event', {
+      type: 'forked',
+      id,
+      pid,
+      slot,
+      generation,
+      jitter: Math.random(),
+      ...(control && { control })
+    })
     receiveMessages(worker, this.#contextOf(worker, services))
     if (pid) onPid(pid, true)
     this.#log.info({ ...worker.logFields, why: cause, release: release.id }, 'worker started')
@@ -274,6 +282,13 @@ export class WorkerPool extends EventEmitter<WorkerPoolEvents> {
     this.#options.journal({ event, slot, pid, generation, ...(why !== undefined && { why }), ...fields })
   }
 }
+
+/** The policy's event for a worker that could not be forked. Without a control, a trial goes on. */
+export const forkFailed = (
+  { slot, generation, control }: Pick<ActionOf<'fork'>, 'slot' | 'generation'> & { control?: true | undefined },
+  cause: string
+): Event =>
+  control ? { type: 'control-failed', cause } : { type: 'fork-failed', slot, generation, cause, random: Math.random() }
 
 /**
  * @param settled what the worker reported when it began to linger

@@ -4,6 +4,7 @@ import type { Resumption } from '../../http/transferable.ts'
 import type { Cut } from '../../ipc/drain-report.ts'
 import type { Origin } from '../../ipc/messages.ts'
 import { handleOf, startReading, stopReading } from '../../node-internals/tcp-handle.ts'
+import type { UnitTally } from '../../verdict/measurement-recorder.ts'
 import type { Exchange } from '../transfer/exchange.ts'
 import type { IncomingFrames } from '../transfer/incoming-frames.ts'
 import type { OutgoingFrames } from '../transfer/outgoing-frames.ts'
@@ -23,6 +24,10 @@ export interface Connection {
   responses: ServerResponse[]
   /** Starts the requests beyond the limit of unanswered ones, in order, as earlier ones are answered. */
   waiting: (() => void)[]
+  /** When this worker got the connection, in ms of `performance.now()`. */
+  readonly openedAt: number
+  /** What it has requested since a trial began; undefined otherwise. */
+  unit: UnitTally | undefined
   /** When the last response was complete, or when the connection came, in ms of `performance.now()`. */
   idleSince: number
   /** Undefined for a connection at PORT whose client is the peer that the kernel names. */
@@ -93,14 +98,20 @@ export function setConnection(socket: Socket, connection: Connection): void {
 }
 
 /** Makes the record of a new connection, with all fields at once: objects that grow later cost more. */
-export const createConnection = (socket: Socket, origin: Origin | undefined): Connection => ({
+export const createConnection = (
+  socket: Socket,
+  origin: Origin | undefined,
+  openedAt = performance.now()
+): Connection => ({
   socket,
   raw: socket,
   busy: 0,
   requests: 0,
   responses: [],
   waiting: [],
-  idleSince: performance.now(),
+  openedAt,
+  unit: undefined,
+  idleSince: openedAt,
   origin,
   transferred: false,
   hasPrereadBytes: false,

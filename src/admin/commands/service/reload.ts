@@ -1,19 +1,34 @@
 import { CommandResult, defineCommand } from '../../command.ts'
-import { noArguments, reloadOutcome } from '../../command-schemas.ts'
+import { argumentsOf, duration, reloadOutcome, share } from '../../command-schemas.ts'
+import { durationOf, shareOf } from '../../units.ts'
 
 export const reload = defineCommand({
   name: 'reload',
   summary: 'replaces all workers, slot by slot, by workers that run the code on disk; waits until it has ended',
   level: 'control',
-  usage: 'reload',
+  usage: 'reload [--canary SHARE] [--for TIME] [--no-verdict]',
   positional: [],
-  args: noArguments,
+  args: argumentsOf(
+    {},
+    {
+      canary: share,
+      for: duration,
+      verdict: {
+        type: 'boolean',
+        description: 'false: the first worker of the new release is not judged by its traffic'
+      }
+    }
+  ),
   result: reloadOutcome,
-  example: { args: {}, result: { outcome: 'done', generation: 2, durationMs: 1800 } },
+  example: { args: { canary: '10%', for: '5m' }, result: { outcome: 'done', generation: 2, durationMs: 1800 } },
   signals: { SIGHUP: {} },
-  async run(context, _args, { transport }) {
+  async run(context, { canary, for: time, verdict }, { transport }) {
     // No caller waits for a signal: its reload is remembered and follows the one under way.
-    const outcome = await context.reload(transport !== 'signal')
+    const outcome = await context.reload(transport !== 'signal', {
+      ...(canary !== undefined && { share: shareOf(canary) }),
+      ...(time !== undefined && { forMs: durationOf(time) }),
+      ...(verdict !== undefined && { verdict })
+    })
     return new CommandResult(outcome, { ...context.servingWorkers(), ok: outcome.outcome === 'done' })
   }
 })
