@@ -30,9 +30,8 @@ const GROUPS: [commands: string[], summary: string][] = [
   [['status', 'ping', 'config'], 'show the service and its workers'],
   [['why', 'journal', 'audit'], 'show what happened, and why'],
   [['events'], 'prints what happens now, line by line'],
-  [['reload', 'recycle'], 'replace all workers, or one; no request fails'],
-  [['promote', 'rollback'], 'end a reload before its verdict'],
-  [['scale', 'stop'], 'set the number of workers; end the service'],
+  [['reload', 'promote', 'rollback'], 'replace all workers; end that by hand'],
+  [['recycle', 'scale', 'stop'], 'replace one worker; set their number; end all'],
   [['settings get', 'settings set'], 'settings that all workers share'],
   [['log-level', 'cache-clear'], 'set the log level; empty caches'],
   [['sessions list', 'sessions end'], "list a user's sessions; end them"],
@@ -63,8 +62,7 @@ ${rows.map(([names, summary]) => `  ${names.padEnd(width)}${summary}`).join('\n'
   --version      prints the version
 
 \`muster help COMMAND\` explains a command, \`muster help variables\` every setting.
-Exit code: 0 done, 1 not done, 2 wrong usage, 3 the new release is worse,
-4 a reload waits for promote or rollback, 78 wrong configuration.
+Exit code: 0 done, 1 not done, 2 wrong usage, 78 wrong configuration.
 `
 }
 
@@ -87,6 +85,9 @@ export function commandHelp(command: Command): string {
     ['', ...wrap(sentence(summary), WIDTH)],
     ...(one ? [['', `Arguments, also as flags (--${one} …):`, ...list]] : []),
     ...(name === 'status' ? [['', '  --watch  shows it again every second, until Ctrl-C']] : []),
+    ...(name === 'reload'
+      ? [['', 'Exit code: 3 rolled back because it is worse, 4 waits for promote or rollback']]
+      : []),
     ['', `Example:   muster ${exampleOf(command)}`],
     [`Over HTTP, with a ${level} token:`, `  POST /admin/commands/${name} ${JSON.stringify(example.args)}`],
     ['Result, with --json and over HTTP:', ...shorten(JSON.stringify(example.result))],
