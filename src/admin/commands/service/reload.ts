@@ -1,6 +1,6 @@
+import { durationOf, shareOf } from '../../argument-units.ts'
 import { CommandResult, defineCommand } from '../../command.ts'
 import { argumentsOf, duration, reloadOutcome, share } from '../../command-schemas.ts'
-import { durationOf, shareOf } from '../../argument-units.ts'
 
 export const reload = defineCommand({
   name: 'reload',
