@@ -14,7 +14,6 @@ const OWN_TESTS: [page: string, language: string, test: string][] = [
   ['docs/guide/production.md', 'sh', 'cluster/guide'],
   ['docs/guide/production.md', 'json', 'cluster/guide'],
   ['docs/guide/production.md', 'ini', 'unit/docs-production'],
-  ['docs/guide/production.md', 'yaml', 'unit/docs-production'],
   ['docs/how-to/kubernetes.md', 'sh', 'unit/docs-kubernetes'],
   ['docs/reference/app-api.md', 'ts', 'unit/docs-app-api'],
   ['docs/reference/app-options.md', 'js', 'unit/docs-app-options'],

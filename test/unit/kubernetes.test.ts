@@ -80,7 +80,9 @@ for (const [name, objects] of built) {
   const container = containerOf(deployment)
   describe(`the pods of overlay ${name}`, () => {
     test('run without rights, as the user of the image', () => {
-      assert.match(readPage('Dockerfile'), /^FROM node:[\s\S]*^USER node$/m)
+      for (const file of ['Dockerfile', 'src/cli/init/templates/shared/Dockerfile']) {
+        assert.match(readPage(file), /^FROM node:[\s\S]*^ENV NODE_ENV=production HOST=0\.0\.0\.0 [\s\S]*^USER node$/m)
+      }
       const [, uid] = /\/run\/muster:uid=(\d+)/.exec(readPage('docker-compose.yml'))!
       const { runAsUser, runAsGroup, fsGroup, ...rest } = spec.securityContext
       assert.deepEqual([runAsUser, runAsGroup, fsGroup].map(String), [uid, uid, uid])
