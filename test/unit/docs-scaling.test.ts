@@ -57,6 +57,12 @@ describe(PAGE, () => {
     assert.ok(performance.includes(`(${figures.batch} µs each`))
     const deployment = find(build(join(ROOT, 'deploy/kubernetes/overlays/production')), 'Deployment')
     assert.equal(configOf(t, deployment).workers, WORKERS_PER_POD)
-    assert.equal(environmentSchema.properties.REDIS_TIMEOUT.default, 1000, 'in ms; the table has it in µs')
+    const { REDIS_TIMEOUT, RATE_LIMIT, RATE_WINDOW } = environmentSchema.properties
+    assert.equal(REDIS_TIMEOUT.default, 1000, 'in ms; the table has it in µs')
+    assert.ok(
+      readPage(PAGE).includes(
+        `\`RATE_LIMIT\`: ${((RATE_LIMIT.default * 1000) / RATE_WINDOW.default).toLocaleString('en-US')} requests/s`
+      )
+    )
   })
 })
