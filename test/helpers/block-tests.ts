@@ -33,7 +33,6 @@ export const EXCEPTIONS: Record<string, string> = {
   '/srv/app/releases/41/': 'folders; cluster/release deploys in such folders',
   'ln -sfn releases/42 /srv/app/current.new && mv -T /srv/app/current.new /srv/app/current':
     'changes /srv; cluster/release switches such a link',
-  'upstream muster {': 'nginx; long/reload-behind-proxies runs one with these directives',
   'location / {': 'nginx; long/reload-behind-proxies runs one with these directives',
   "printf 'GET /livez HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n' | nc -N 127.0.0.1 8080":
     'shows what fails with nc; cluster/half-closed tests it',

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { describe, test } from 'node:test'
 import { parse } from 'yaml'
+import { environmentSchema } from '../../src/config/environment-schema.ts'
 
 const read = (file: string) => readFileSync(new URL(`../../../${file}`, import.meta.url), 'utf8')
 interface Service {
@@ -15,13 +16,14 @@ interface Service {
   mem_limit?: string
   pids_limit?: number
   ports?: string[]
+  stop_grace_period?: string
   network_mode?: string
   command?: string[]
   environment?: Record<string, string>
   volumes?: string[]
 }
 const { services } = parse(read('docker-compose.yml')) as { services: Record<string, Service> }
-const { app, redis, secrets } = services as Record<'app' | 'redis' | 'secrets', Service>
+const { app, proxy, redis, secrets } = services as Record<'app' | 'proxy' | 'redis' | 'secrets', Service>
 
 describe('docker-compose.yml', () => {
   for (const [name, service] of Object.entries(services)) {
@@ -43,6 +45,28 @@ describe('docker-compose.yml', () => {
     assert.match(read('Dockerfile'), /^USER node$/m)
     assert.equal(app.user, undefined, 'the user is the image’s')
     assert.deepEqual([secrets.network_mode, secrets.ports], ['none', undefined])
+  })
+
+  test('every port is published on loopback unless PUBLISH_ADDRESS says otherwise', () => {
+    assert.match(proxy.ports?.join() ?? '', /^\$\{PUBLISH_ADDRESS:-127\.0\.0\.1\}:\$\{PORT:-8080\}:8080$/)
+    assert.equal(app.ports, undefined, 'a port of the machine can be published by one container only')
+    for (const [name, { ports = [] }] of Object.entries(services)) {
+      for (const port of ports) assert.match(port, /^(127\.0\.0\.1|\$\{PUBLISH_ADDRESS:-127\.0\.0\.1\}):/, name)
+    }
+    for (const file of ['.env.example', 'src/cli/init/templates/shared/_env.example']) {
+      assert.match(read(file), /PUBLISH_ADDRESS/, file)
+    }
+  })
+
+  test('a container is left by the proxy before it closes its port, and killed after it drained', () => {
+    const lameDuckMs = Number(/\$\{LAME_DUCK:-(\d+)\}/.exec(app.environment?.LAME_DUCK ?? '')?.[1])
+    const check = /check inter (\d+)ms fastinter (\d+)ms fall 2 /.exec(read('deploy/proxies/haproxy-containers.cfg'))
+    const [, inter, fastinter] = check ?? []
+    assert.ok(lameDuckMs > 2 * (Number(inter) + Number(fastinter)), `${lameDuckMs} ms`)
+    const drainMs = environmentSchema.properties.DRAIN_TIMEOUT.default
+    for (const one of [app, proxy]) {
+      assert.ok(Number.parseInt(one.stop_grace_period ?? '', 10) * 1000 > lameDuckMs + drainMs + 2000)
+    }
   })
 
   test('Redis is not published and requires a password that is in no file of the project', () => {

@@ -26,8 +26,8 @@ describe('docs/guide/production.md', () => {
     }
   })
 
-  test('has commands of Docker that scripts/docker-check-init.sh runs', () => {
-    const script = readFileSync('scripts/docker-check-init.sh', 'utf8')
+  test('has commands of Docker that scripts/docker-check/init.sh runs', () => {
+    const script = readFileSync('scripts/docker-check/init.sh', 'utf8')
     const docker = commandsIn('Docker').filter((command) => command.startsWith('docker'))
     assert.ok(docker.length > 4)
     for (const command of docker) assert.ok(script.includes(command.replace('exec app', 'exec -T app')), command)

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { describe, test } from 'node:test'
+import { parse } from 'yaml'
 import { checkPackageName, packageNameOf } from '../../src/cli/init/package-name.ts'
 import { environmentSchema } from '../../src/config/environment-schema.ts'
 
@@ -54,9 +55,19 @@ describe('muster init', () => {
     const image = (file: string, pattern: RegExp) => pattern.exec(file)?.[1]
     for (const [name, pattern] of [
       ['Dockerfile', /^FROM (\S+)/m],
-      ['docker-compose.yml', /image: (redis\S*)/]
+      ['docker-compose.yml', /image: (redis\S*)/],
+      ['docker-compose.yml', /image: (haproxy\S*)/]
     ] as const) {
       assert.equal(image(read(`shared/${name}`), pattern), image(readFileSync(name, 'utf8'), pattern))
     }
+  })
+
+  test('writes the proxy of the project, and publishes its port as the project does', () => {
+    assert.equal(read('shared/haproxy.cfg'), readFileSync('deploy/proxies/haproxy-containers.cfg', 'utf8'))
+    const proxyOf = (text: string) => parse(text).services.proxy
+    const { mem_limit, pids_limit, volumes, ...own } = proxyOf(readFileSync('docker-compose.yml', 'utf8'))
+    const { volumes: mounts, ...written } = proxyOf(read('shared/docker-compose.yml'))
+    assert.deepEqual(written, own)
+    assert.deepEqual(mounts, ['./haproxy.cfg:/usr/local/etc/haproxy/haproxy.cfg:ro'])
   })
 })

@@ -1,32 +1,14 @@
 #!/usr/bin/env bash
 # Proves the Docker files of `muster init`: writes an app in each language and runs it by docker compose. The image installs this
-# checkout, packed, in place of the package that is published. Needs docker compose, curl, node and npm. PORT: another port than 8080.
-set -euo pipefail
-cd "$(dirname "$0")/.."
-export PORT=${PORT:-8080}
-url=http://127.0.0.1:$PORT
-work=$(mktemp -d)
-project=''
+# checkout, packed, in place of the package that is published.
+source "$(dirname "$0")/common.sh"
 unset COMPOSE_FILE
-
-finish() {
-  local code=$?
-  trap - EXIT
-  if [ -n "$project" ]; then
-    [ $code = 0 ] || docker compose -p "$project" logs --tail 40 >&2 || true
-    docker compose -p "$project" down -v --rmi local >&2 || code=1
-  fi
-  rm -rf "$work"
-  exit $code
+project=''
+clean_up() {
+  [ -n "$project" ] || return 0
+  [ $1 = 0 ] || docker compose -p "$project" logs --tail 40 || true
+  docker compose -p "$project" down -v --rmi local
 }
-trap finish EXIT
-fail() {
-  echo "FAIL $*" >&2
-  exit 1
-}
-equal() { [ "$2" = "$3" ] && echo "PASS $1" || fail "$1: expected '$3', got '$2'"; }
-get() { curl -fsS --max-time 5 "$@"; }
-json() { node -pe "JSON.parse(require('fs').readFileSync(0, 'utf8')).$1"; }
 # The state of a service, or nothing while it does not answer.
 state_of() { docker exec "$1" muster status --json 2>/dev/null | json result.state 2>/dev/null || true; }
 post() { curl -sS --max-time 5 -X POST "$@"; }
@@ -50,12 +32,12 @@ for language in typescript javascript; do
   # The commands of docs/guide/production.md.
   docker compose up --build --detach --wait >&2
   container=$(docker compose ps -q app)
-  equal "$language: healthy and ready" "$(get "$url/readyz" | json status)" ok
-  equal "$language: hits 1, 2" "$(get "$url/" | json hits) $(get "$url/" | json hits)" '1 2'
-  post -c jar -H 'content-type: application/json' -d '{"name":"ada"}' "$url/session" >/dev/null
-  equal "$language: signed in" "$(get -b jar "$url/" | json name)" ada
+  equal "$language: healthy and ready" "$(get "$URL/readyz" | json status)" ok
+  equal "$language: hits 1, 2" "$(get "$URL/" | json hits) $(get "$URL/" | json hits)" '1 2'
+  post -c jar -H 'content-type: application/json' -d '{"name":"ada"}' "$URL/session" >/dev/null
+  equal "$language: signed in" "$(get -b jar "$URL/" | json name)" ada
   equal "$language: the third ticket is the last one" \
-    "$(for _ in 1 2 3 4; do post -o /dev/null -w '%{http_code} ' "$url/tickets"; done)" '200 200 200 409 '
+    "$(for _ in 1 2 3 4; do post -o /dev/null -w '%{http_code} ' "$URL/tickets"; done)" '200 200 200 409 '
   equal "$language: without root, rights and a writable file system" \
     "$(docker inspect -f '{{.Config.User}} {{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}}' "$container")" 'node true [ALL]'
   equal "$language: muster works inside" "$(docker compose exec -T app muster status --json | json ok)" true
@@ -64,7 +46,7 @@ for language in typescript javascript; do
   equal "$language: stop drains" "$(docker inspect -f '{{.State.ExitCode}}' "$container")" 0
   docker compose down >&2
   docker compose up --detach --wait >&2
-  equal "$language: the session and the hits are kept" "$(get -b jar "$url/" | json name) $(get "$url/" | json hits)" 'ada 5'
+  equal "$language: the session and the hits are kept" "$(get -b jar "$URL/" | json name) $(get "$URL/" | json hits)" 'ada 5'
   # As in a pod: the volume belongs to root, and RUN_DIR is a folder in it.
   pod=$(docker run --detach --rm --network "${project}_default" --user 1000:1000 --read-only --cap-drop ALL \
     --tmpfs /run/shop:mode=0777 -e RUN_DIR=/run/shop/muster -e REDIS_URL=redis://redis:6379 "$project-app")
