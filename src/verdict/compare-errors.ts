@@ -1,3 +1,4 @@
+import type { Measurement } from '../ipc/measurement.ts'
 import { binomialInterval } from './statistics.ts'
 import type { Comparison, Outcome, Trial, VerdictOptions } from './verdict-types.ts'
 
@@ -9,6 +10,9 @@ export interface Bursts {
   since: number
   before: number
 }
+
+/** Where the interval of the share of failed connections that are the canary's is narrowest: a release that fails several times as often. */
+const PRIOR_SHARE = 0.25
 
 export const NO_BURSTS: Bursts = { top: [0, 0, 0], since: 0, before: 0 }
 
@@ -22,8 +26,8 @@ export function addToBursts(bursts: Bursts, { canary }: Trial): Bursts {
  * Compares the connections with an error. Each connection counts once, so it does not matter how many requests a client repeats.
  * A failed connection belongs to the canary with the probability `share` if the releases are alike.
  *
- * The two worst seconds of the canary count as much as the third worst: a hiccup of one process, as every release has them, is
- * no evidence, however many requests it hits.
+ * The two worst seconds of the canary count no more than is usual for the others: a hiccup of one process, as every release has
+ * them, is no evidence, however many requests it hits.
  */
 export function compareErrors(trial: Trial, bursts: Bursts, alpha: number, options: VerdictOptions): Comparison {
   const { canary, control, others } = trial
@@ -35,11 +39,10 @@ export function compareErrors(trial: Trial, bursts: Bursts, alpha: number, optio
   const rate = canary.failedUnits / canary.units
   const oldRate = failed / units
   const estimate = rate - oldRate
-  const [first, second, third] = topThree(bursts, canary.failedUnits)
-  const counted = canary.failedUnits - (first - third) - (second - third)
+  const counted = withoutBursts(bursts, canary)
   // Where the router gave the canary more than its share, the actual share is the cautious one.
   const share = Math.max(options.share, canary.units / (canary.units + units))
-  const [least, most] = binomialInterval(counted, counted + failed, alpha, options.share)
+  const [least, most] = binomialInterval(counted, counted + failed, alpha, Math.max(PRIOR_SHARE, options.share))
   const ratioLimit = (share * (1 + tolerance)) / (1 + share * tolerance)
   const differenceAt = (ofCanary: number) => (counted + failed) * (ofCanary / canary.units - (1 - ofCanary) / units)
   const highestRate = binomialInterval(canary.failedUnits, canary.units, alpha, 0.01)[1]
@@ -53,6 +56,13 @@ export function compareErrors(trial: Trial, bursts: Bursts, alpha: number, optio
     control: oldRate,
     verdict: verdictOf(least > ratioLimit && counts, upper <= limit || most <= ratioLimit)
   }
+}
+
+function withoutBursts(bursts: Bursts, { failedUnits, seconds }: Measurement): number {
+  const [first, second, third] = topThree(bursts, failedUnits)
+  const mean = (failedUnits - first - second) / Math.max(1, seconds - 2)
+  const usual = Math.max(third, mean + 2 * Math.sqrt(mean))
+  return failedUnits - Math.max(0, first - usual) - Math.max(0, second - usual)
 }
 
 function verdictOf(isWorse: boolean, isNoWorse: boolean): Outcome {

@@ -7,7 +7,7 @@ import type { Comparison, Trial } from './verdict-types.ts'
 /** Slow requests that are added to the variance, so that a side without any does not seem certain. */
 const PRIOR_SLOW = 2
 /** A canary is no worse if it has at most so many more slow requests: 3 of 100 above the p50, and so on. */
-const MARGINS: PerQuantile = [0.03, 0.01, 0.005]
+const MARGINS: PerQuantile = [0.03, 0.01, 0.004]
 /** The weight of the expected variance of batches. */
 export const PRIOR_BATCHES = 8
 

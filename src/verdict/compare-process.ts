@@ -14,7 +14,7 @@ export const MEMORY_MARGIN_BYTES = 67_108_864
 
 /** CPU time is compared only if it is spread over this many connections: one client with costly requests is no evidence. */
 const MIN_UNITS = 20
-const MIN_REQUESTS = 50
+const MIN_REQUESTS = 200
 
 /**
  * Standard deviations that are expected before there are data. Between connections: the CPU time per request, relative to the mean.

@@ -26,10 +26,12 @@ export interface JudgeState {
 }
 
 /** The first look at the measures with batches, in seconds after measuring began; each further one is SQRT2 times as late. */
-export const FIRST_LOOK_SECONDS = 16
+export const FIRST_LOOK_SECONDS = 13
 
 /** Fewer batches cannot show how much they vary. */
 const MIN_BATCHES = 4
+
+const JUST_BEGUN = 'measuring has just begun'
 
 const UNITS: Record<MeasureName, MeasureReport['unit']> = {
   errors: 'share of connections',
@@ -46,19 +48,19 @@ export const newJudgeState = (): JudgeState => ({
   batches: NO_BATCHES,
   bursts: NO_BURSTS,
   intervals: {},
-  reports: MEASURES.map((name) => report(name, { limit: 0, reason: 'measuring has just begun' }))
+  reports: MEASURES.map((name) => report(name, { limit: 0, reason: JUST_BEGUN }))
 })
 
 /**
  * Compares the canary with the old release. Call it about once a second with cumulative figures; however often it is called,
- * the probability of a false alarm stays below `alpha`. Pure: it neither changes the state that it is given nor reads a clock.
+ * the probability of a false alarm stays below `alpha`: errors get one half of it, the other measures share the other half. Pure: it neither changes the state that it is given nor reads a clock.
  */
 export function judge(
   state: JudgeState,
   trial: Trial,
   options: VerdictOptions
 ): { state: JudgeState; verdict: Verdict } {
-  const alpha = options.alpha / MEASURES.length
+  const alpha = options.alpha / 2
   const batches = addToBatches(state.batches, trial)
   const seconds = Math.min(trial.canary.seconds, trial.control.seconds)
   const isLook = seconds >= nextLookSeconds(state.looks) && batches.borders.length > MIN_BATCHES
@@ -67,11 +69,11 @@ export function judge(
   const intervals = { ...state.intervals }
   const fresh: Partial<Record<MeasureName, Comparison>> = {
     errors: compareErrors(trial, state.bursts, alpha, options),
-    ...(isLook ? compareBatches(trial, batches, alpha, looks, options.tolerance) : {})
+    ...(isLook ? compareBatches(trial, batches, alpha / (MEASURES.length - 1), looks, options.tolerance) : {})
   }
   const reports = MEASURES.map((name, i) => {
     const comparison = fresh[name]
-    if (!comparison) return state.reports[i]!
+    if (!comparison) return waiting(state.reports[i]!, trial)
     const interval = narrowed(intervals[name], comparison)
     if (interval) intervals[name] = interval
     return report(name, { ...comparison, interval })
@@ -98,6 +100,11 @@ function compareBatches(trial: Trial, batches: Batches, alpha: number, look: num
 }
 
 const nextLookSeconds = (looks: number) => FIRST_LOOK_SECONDS * Math.SQRT2 ** looks
+
+/** @returns the report of the last look, or why there was none yet */
+function waiting(last: MeasureReport, { control }: Trial): MeasureReport {
+  return last.reason === JUST_BEGUN && control.seconds === 0 ? { ...last, reason: 'there is no control' } : last
+}
 
 /** A difference that changed during the trial leaves the old interval. Then only the new interval counts. */
 function narrowed(before: [number, number] | undefined, now: Comparison): [number, number] | undefined {

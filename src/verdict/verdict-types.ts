@@ -47,7 +47,7 @@ export interface MeasureReport {
   unit: 'share of connections' | 'share of requests' | 'ms per s' | 'relative' | 'bytes per s'
   /** The best estimate of the difference; undefined before there is any. */
   estimate?: number | undefined
-  /** Contains the true difference at all times together, with at least the probability 1 - 2 alpha / 7. Narrows. */
+  /** Contains the true difference at all times together, but for a probability of `alpha` at most. Narrows. */
   interval?: [number, number] | undefined
   /** A difference up to this one never counts. The measure is worse if the whole interval is above. */
   limit: number

@@ -29,6 +29,23 @@ export function heavyTailedTraffic(random: Random, requestsPerSecond: number, sh
   }
 }
 
+/** The traffic of a public web service: many clients, whose connections carry 1 to 12 requests. */
+export function webTraffic(random: Random, requestsPerSecond: number, share: number): Traffic {
+  const phase = 2 * Math.PI * random.next()
+  return {
+    requestsPerSecond,
+    share,
+    kinds: [
+      { weight: 0.4, requests: 1, errorRate: 0.001, slow: [0.5, 0.05, 0.01], cpuMicros: 300 },
+      { weight: 0.4, requests: 4, errorRate: 0.001, slow: [0.5, 0.04, 0.008], cpuMicros: 500 },
+      { weight: 0.2, requests: 12, errorRate: 0.001, slow: [0.6, 0.07, 0.015], cpuMicros: 400 }
+    ],
+    staying: [],
+    loadAt: (second) => 1 + 0.3 * Math.sin(phase + second / 20),
+    slownessAt: (second) => Math.exp(0.2 * Math.sin(phase + second / 10))
+  }
+}
+
 /** Clients whose requests are as different as can be, for example one that asks for a missing file for ever. */
 function stayingClients(random: Random, requestsPerSecond: number): StayingClient[] {
   if (requestsPerSecond === 0) return []

@@ -45,6 +45,8 @@ export interface Behaviour {
   /** Multiplies CPU time. */
   cpu: number
   stallsPerSecond: number
+  /** Additional stalls of 200 ms. */
+  blocksPerSecond: number
   leakPerRequest: number
   /** In this part of all seconds, 3 of 10 requests fail. */
   hiccups: number
@@ -59,6 +61,7 @@ export const HEALTHY: Behaviour = {
   slow: [1, 1, 1],
   cpu: 1,
   stallsPerSecond: 0.02,
+  blocksPerSecond: 0,
   leakPerRequest: 0,
   hiccups: 0.0005,
   cpuSpread: 0.02,
@@ -215,7 +218,9 @@ export class SimulatedArm {
     for (let i = 0; i < stalls; i++) {
       this.measurement.stalledMs += Math.min(2000, 20 * pareto(this.#random, 1.5))
     }
-    return stalls > 0
+    const blocks = poisson(this.#random, this.#behaviour.blocksPerSecond)
+    this.measurement.stalledMs += 200 * blocks
+    return stalls + blocks > 0
   }
 
   #useCpu(micros: number, cold: number): void {

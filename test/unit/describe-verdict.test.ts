@@ -4,7 +4,7 @@ import { describeVerdict, measureRows } from '../../src/verdict/describe-verdict
 import { emptyMeasurement } from '../../src/verdict/measurement-recorder.ts'
 import type { MeasureReport, Verdict } from '../../src/verdict/verdict-types.ts'
 import { worstRoutes } from '../../src/verdict/worst-routes.ts'
-import { verdicts } from '../helpers/verdicts.ts'
+import { AS_GOOD, verdicts } from '../helpers/verdicts.ts'
 
 const ERRORS: MeasureReport = {
   name: 'errors',
@@ -98,7 +98,7 @@ describe('the description of a verdict', () => {
   })
 
   it('is short when nothing is worse', () => {
-    equal(describeVerdict(verdicts(600, {}).at(-1)!), 'no worse in any of 7 measures')
+    equal(describeVerdict(verdicts(600, AS_GOOD).at(-1)!), 'no worse in any of 7 measures')
   })
 })
 
