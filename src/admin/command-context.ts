@@ -44,10 +44,10 @@ export interface CommandContext extends JournalFiles {
    * Changes the number of workers. Resolves when exactly so many serve, when a new one fails, or at a timeout. A number fixes
    * it; with a range the load decides.
    * @param workers a number, a change such as `+1`, a range such as `2..8`, or `auto` for the range of the configuration
-   * @returns the number of workers
+   * @returns the number of workers, and the range in which the load decides
    * @throws CommandError 400 for a number out of range; 409 while the service drains, or when another command interferes
    */
-  scale(workers: number | string): Promise<number>
+  scale(workers: number | string): Promise<{ workers: number; range?: string }>
   /** Replaces the worker of a slot. Resolves when the new one serves and the old one is gone. @throws CommandError 404, 500 */
   recycle(slot: number): Promise<WorkerId>
   /** Begins to drain the service. Returns at once; does nothing when it drains already. */

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import {
   NO_MEMORY,
-  planRebalance,
+  planRebalance as plan,
+  type RebalanceMemory,
   type RebalancePlan,
   recordMoves,
   type WorkerLoad
@@ -10,11 +11,21 @@ import {
 import { chooseConnections } from '../../src/worker/rebalancing/choose-connections.ts'
 import { Random } from '../helpers/random.ts'
 
-const loads = (...utilization: number[]): WorkerLoad[] =>
+type Load = Omit<WorkerLoad, 'measuredAt'>
+
+/** Every worker has just sent a heartbeat. */
+const planRebalance = (memory: RebalanceMemory, workers: readonly Load[], now: number) =>
+  plan(
+    memory,
+    workers.map((worker) => ({ ...worker, measuredAt: now })),
+    now
+  )
+
+const loads = (...utilization: number[]): Load[] =>
   utilization.map((each, id) => ({ id, utilization: each, isNew: false }))
 
 /** The plans of each second while the loads stay the same. */
-function plansOf(workers: WorkerLoad[], seconds: number): RebalancePlan[][] {
+function plansOf(workers: Load[], seconds: number): RebalancePlan[][] {
   let memory = NO_MEMORY
   return Array.from({ length: seconds }, (_, second) => {
     const result = planRebalance(memory, workers, second * 1000)
@@ -43,9 +54,34 @@ describe('the rule of rebalancing', () => {
     ])
   })
 
+  test('lets workers that rest give to a new one too', () => {
+    let { memory } = planRebalance(NO_MEMORY, [...loads(1, 1), { id: 7, utilization: 0, isNew: true }], 0)
+    const second = [...loads(1, 1), { id: 7, utilization: 0, isNew: true }, { id: 8, utilization: 0, isNew: true }]
+    const result = planRebalance(memory, second, 300)
+    memory = result.memory
+    assert.deepEqual(
+      result.plans.map(({ source, targets }) => [source, targets.map(({ id }) => id)]),
+      [
+        [0, [8]],
+        [1, [8]]
+      ]
+    )
+    assert.deepEqual(planRebalance(memory, second, 1300).plans, [])
+  })
+
   test('moves nothing while no worker is busy, or all are alike', () => {
     for (const workers of [loads(0.45, 0), loads(1, 1, 0.8), loads(0.9, 0.65), loads(1)]) {
       assert.deepEqual(plansOf(workers, 20).flat(), [])
+    }
+  })
+
+  test('counts a heartbeat once, however often it is looked at', () => {
+    const workers = loads(1, 0).map((worker) => ({ ...worker, measuredAt: 0 }))
+    let memory = NO_MEMORY
+    for (let now = 0; now < 5000; now += 250) {
+      const result = plan(memory, workers, now)
+      memory = result.memory
+      assert.deepEqual(result.plans, [])
     }
   })
 

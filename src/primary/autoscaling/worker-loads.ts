@@ -9,6 +9,8 @@ export interface MeasuredWorker {
   serves: boolean
   /** The share of time in which its event loop was busy, 0 to 1; undefined before its first heartbeat. */
   utilization: number | undefined
+  /** When its last heartbeat came, on the clock of the supervisor. */
+  measuredAt: number
   /** How long it has had its status, in ms. */
   sinceMs: number
   rssBytes: number
@@ -33,6 +35,7 @@ export function measureWorkers({
         slot: worker.slot,
         serves: serves(worker),
         utilization: isSilent ? 1 : heartbeat?.utilization,
+        measuredAt: worker.lastHeartbeatAt,
         sinceMs: now - worker.since,
         rssBytes: heartbeat?.rssBytes ?? 0
       }

@@ -8,6 +8,7 @@ import type {
 } from '../../admin/command-context.ts'
 import { CommandError } from '../../admin/command-error.ts'
 import type { JournalFile } from '../../admin/journal-file.ts'
+import { rangeText } from '../../common/worker-range.ts'
 import type { WaitsFor } from '../../ipc/drain-report.ts'
 import type { DeliveryReport, Diagnostics, Refusal, WorkerRequests } from '../../ipc/messages.ts'
 import type { Autoscaler } from '../autoscaling/autoscaler.ts'
@@ -154,7 +155,7 @@ export class ServiceControl implements CommandContext {
     return { ...outcome, ...(lingering.length > 0 && { lingering }) }
   }
 
-  async scale(change: number | string): Promise<number> {
+  async scale(change: number | string): Promise<{ workers: number; range?: string }> {
     const { maxWorkers, bootMs, drainMs, autoscaler } = this.#options
     const before = this.#supervisor.state
     const { workers, range } = readScale(change, before.desired, { configured: autoscaler.configured, maxWorkers })
@@ -163,10 +164,10 @@ export class ServiceControl implements CommandContext {
     this.#supervisor.handle({ type: 'scale', desired: workers })
     await this.#workers.until((now) => isScaled(now, workers, before), bootMs + drainMs)
     const { desired } = this.#supervisor.state
-    if (range && desired >= range.min && desired <= range.max) return desired
+    if (range && desired >= range.min && desired <= range.max) return { workers: desired, range: rangeText(range) }
     if (desired !== workers) throw new CommandError(`another command asked for ${desired} workers meanwhile`, 409)
     this.#refuseWhileDraining()
-    return workers
+    return { workers }
   }
 
   recycle(slot: number): Promise<WorkerId> {

@@ -5,6 +5,8 @@ export interface WorkerLoad {
   id: number
   /** The share of time in which its event loop was busy, 0 to 1. */
   utilization: number
+  /** When the heartbeat came, in ms. */
+  measuredAt: number
   /** It became ready a moment ago: it has no connections yet, and none of its load is known. */
   isNew: boolean
 }
@@ -16,8 +18,8 @@ export interface RebalancePlan extends Rebalance {
 
 /** What the rule remembers from one decision to the next. */
 export interface RebalanceMemory {
-  /** By worker id: decisions in a row in which the worker was much busier than others. */
-  readonly streaks: ReadonlyMap<number, number>
+  /** By worker id: heartbeats in a row in which the worker was much busier than others, and when the last one came. */
+  readonly streaks: ReadonlyMap<number, { length: number; measuredAt: number }>
   /** By worker id: the worker gives and gets nothing before this time, in ms. */
   readonly quietUntil: ReadonlyMap<number, number>
   /** By the id of a source: the workers that were to get connections from it. */
@@ -45,8 +47,9 @@ const REST_MS = 3000
 const MAX_PAUSE_MS = 60_000
 
 /**
- * Plans which workers give connections to which others. Pure; called once a second. All that differ enough from the busiest one
- * get their part at once. A worker gives or gets, and then rests, so that no connection goes to and fro.
+ * Plans which workers give connections to which others. Pure; called a few times a second. All that differ enough from the busiest one
+ * get their part at once. A worker gives or gets, and then rests, so that no connection goes to and fro. A worker that is new gets
+ * its part whether the others rest or not.
  */
 export function planRebalance(
   memory: RebalanceMemory,
@@ -56,10 +59,10 @@ export function planRebalance(
   const isRested = ({ id }: WorkerLoad) => (memory.quietUntil.get(id) ?? 0) <= now
   const least = Math.min(...workers.map(({ utilization }) => utilization))
   const busy = workers.filter(({ utilization }) => utilization >= BUSY && utilization - least >= DIFFERENCE)
-  const streaks = new Map(busy.map(({ id }) => [id, (memory.streaks.get(id) ?? 0) + 1]))
-  const hasNew = workers.some(({ isNew }) => isNew)
+  const streaks = new Map(busy.map((worker) => [worker.id, lengthen(memory.streaks.get(worker.id), worker)]))
+  const hasNew = workers.some((worker) => worker.isNew && isRested(worker))
   const sources = busy
-    .filter((worker) => isRested(worker) && ((hasNew && !worker.isNew) || streaks.get(worker.id)! >= STREAK))
+    .filter((worker) => (hasNew ? !worker.isNew : isRested(worker) && streaks.get(worker.id)!.length >= STREAK))
     .sort((a, b) => b.utilization - a.utilization)
   const plans = sources.length > 0 ? share(sources, workers.filter(isRested)) : []
   const involved = plans.flatMap(({ source, targets }) => [source, ...targets.map(({ id }) => id)])
@@ -87,6 +90,10 @@ export function recordMoves(memory: RebalanceMemory, source: number, moved: numb
   const quietUntil = new Map(memory.quietUntil).set(source, now + pause)
   for (const id of memory.targets.get(source) ?? []) quietUntil.delete(id)
   return { ...memory, pauses, quietUntil }
+}
+
+function lengthen(streak = { length: 0, measuredAt: Number.NaN }, { measuredAt }: WorkerLoad) {
+  return streak.measuredAt === measuredAt ? streak : { length: streak.length + 1, measuredAt }
 }
 
 /** Divides what the sources have above the mean among the workers that have less. */

@@ -1,10 +1,11 @@
 import type { Logger } from '../../common/log.ts'
-import { HEARTBEAT_MS } from '../../ipc/messages.ts'
 import { measureWorkers } from '../autoscaling/worker-loads.ts'
 import type { InternalErrors } from '../internal-errors.ts'
 import type { Supervisor } from '../workers/supervisor.ts'
 import { NO_MEMORY, planRebalance, recordMoves, type WorkerLoad } from './rebalance-rule.ts'
 
+/** How often heartbeats are looked at. Each comes once a second, at another moment. */
+const INTERVAL_MS = 250
 /** For this time after it became ready, a worker gets connections without waiting for a lasting difference, in ms. */
 const NEW_MS = 5000
 
@@ -27,7 +28,7 @@ export class Rebalancer {
     pool.on('rebalanced', (moved, worker) => this.#record(moved, worker))
     // A new worker is to help at once. Its state is known when the event has been handled.
     pool.on('event', ({ type }) => type === 'ready' && setImmediate(tick))
-    setInterval(tick, HEARTBEAT_MS).unref()
+    setInterval(tick, INTERVAL_MS).unref()
   }
 
   #tick(): void {
@@ -37,13 +38,12 @@ export class Rebalancer {
       return
     }
     const now = this.#supervisor.now()
-    const workers = measureWorkers({ state, pool, now }).flatMap(
-      ({ id, serves, sinceMs, utilization }): WorkerLoad[] => {
-        const isNew = sinceMs < NEW_MS
-        if (!serves || (utilization === undefined && !isNew)) return []
-        return [{ id, isNew, utilization: utilization ?? 0 }]
-      }
-    )
+    const workers = measureWorkers({ state, pool, now }).flatMap((worker): WorkerLoad[] => {
+      const { id, serves, sinceMs, utilization, measuredAt } = worker
+      const isNew = sinceMs < NEW_MS
+      if (!serves || (utilization === undefined && !isNew)) return []
+      return [{ id, isNew, measuredAt, utilization: utilization ?? 0 }]
+    })
     const { memory, plans } = planRebalance(this.#memory, workers, now)
     this.#memory = memory
     for (const { source, ...rebalance } of plans) {

@@ -46,6 +46,8 @@ export class ConnectionRebalancer implements ConnectionObserver {
   #timer: NodeJS.Timeout | undefined
   #check: NodeJS.Timeout | undefined
   #isActive = false
+  /** What the primary asked for during another rebalance. */
+  #next: Rebalance | undefined
   #stopped = false
   #moved = 0
 
@@ -53,9 +55,13 @@ export class ConnectionRebalancer implements ConnectionObserver {
     this.#options = options
   }
 
-  /** Does nothing while it is busy with an earlier request, or after {@link stop}. */
+  /** Begins when an earlier rebalance is over. Does nothing after {@link stop}. */
   start(rebalance: Rebalance): void {
-    if (this.#isActive || this.#stopped) return
+    if (this.#stopped) return
+    if (this.#isActive) {
+      this.#next = rebalance
+      return
+    }
     this.#isActive = true
     this.#moved = 0
     const before = new Map(this.#eligible().map((connection) => [connection, connection.requests]))
@@ -184,5 +190,8 @@ export class ConnectionRebalancer implements ConnectionObserver {
     this.#caught.clear()
     this.#isActive = false
     this.#options.onDone(this.#moved)
+    const next = this.#next
+    this.#next = undefined
+    if (next) this.start(next)
   }
 }

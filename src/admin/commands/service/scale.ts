@@ -1,6 +1,6 @@
 import { object } from '../../../common/json-schema.ts'
 import { CommandResult, defineCommand } from '../../command.ts'
-import { argumentsOf, count } from '../../command-schemas.ts'
+import { argumentsOf, count, text } from '../../command-schemas.ts'
 
 export const scale = defineCommand({
   name: 'scale',
@@ -14,12 +14,12 @@ export const scale = defineCommand({
       description: 'a number of workers, a change such as +1 or -1, a range such as 2..8, or auto'
     }
   }),
-  result: object({ workers: count }),
+  result: object({ workers: count }, { range: text }),
   example: { args: { workers: 4 }, result: { workers: 4 } },
   signals: { SIGTTIN: { workers: '+1' }, SIGTTOU: { workers: '-1' } },
   async run(context, args) {
-    const workers = await context.scale(args.workers)
+    const result = await context.scale(args.workers)
     const report = context.servingWorkers()
-    return new CommandResult({ workers }, { ...report, ok: report.missing.length === 0 })
+    return new CommandResult(result, { ...report, ok: report.missing.length === 0 })
   }
 })
