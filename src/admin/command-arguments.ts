@@ -1,3 +1,4 @@
+import type { Schema } from '../common/json-schema.ts'
 import { issueOf } from '../common/json-schema-check.ts'
 import type { Command } from './command.ts'
 
@@ -17,6 +18,15 @@ export function argumentIssues({ args: { properties, required = [] } }: Command,
     } else if (issueOf(schema, value)) issues.push(`${name}: must be ${description}, not ${JSON.stringify(value)}`)
   }
   return issues.length > 0 ? issues.join('; ') : undefined
+}
+
+/**
+ * Returns the flag of an argument on the command line, without the hyphens in front: `all-hosts` for `allHosts`. A boolean argument whose
+ * description explains `false` has a flag that begins with `no-`.
+ */
+export function argumentFlag(argument: string, { type, description }: Schema): string {
+  const name = argument.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
+  return type === 'boolean' && String(description).startsWith('false: ') ? `no-${name}` : name
 }
 
 /**

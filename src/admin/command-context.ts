@@ -1,4 +1,5 @@
 import type { Cut, WaitsFor } from '../ipc/drain-report.ts'
+import type { HostView } from '../ipc/host-messages.ts'
 import type {
   DeliveryReport,
   Diagnostics,
@@ -25,6 +26,8 @@ export interface CommandContext extends JournalFiles {
   readonly variables: Readonly<Record<string, unknown>>
   /** The status as the primary knows it, without asking workers. */
   status(): ServiceStatus
+  /** The hosts that share one Redis, as each announces itself; this one is always among them. */
+  hosts(): Promise<KnownHosts>
   /** Asks every ready worker for a sign of life. */
   pingWorkers(): Promise<DeliveryReport>
   /** The serving worker of each slot; slots without one are missing. */
@@ -33,9 +36,10 @@ export interface CommandContext extends JournalFiles {
    * Replaces all workers by workers that run the code on disk. Resolves when the reload has ended, however it went.
    * @param join whether to wait for a reload that is under way; otherwise another one follows it
    * @param request what differs from the configuration
+   * @param forced with ROLLOUT_LEASE: whether to roll out a release that failed on another host, and without a lease if need be
    * @throws CommandError 409 while the service drains
    */
-  reload(join: boolean, request?: ReloadRequest): Promise<ReloadOutcome>
+  reload(join: boolean, request?: ReloadRequest, forced?: boolean): Promise<ReloadOutcome>
   /** Lets the reload in progress go on without a verdict. @returns its generation @throws CommandError 409 without a reload */
   promote(): number
   /** Rolls the reload in progress back. Resolves when it has ended. @throws CommandError 409 without a reload */
@@ -82,6 +86,15 @@ export interface DiagnosticFile extends WorkerId {
   bytes: number
 }
 
+/** The answer to the question for all hosts. */
+export interface KnownHosts {
+  hosts: HostView[]
+  /** False: Redis is away, so `hosts` contains this host alone. */
+  hostsKnown: boolean
+  /** What the reader has to know about the list. */
+  hostsNote?: string
+}
+
 /** What a caller asks of one reload instead of what is configured. */
 export interface ReloadRequest {
   /** The share of new connections that the first worker receives, above 0 and up to 0.5. */
@@ -93,8 +106,11 @@ export interface ReloadRequest {
 }
 
 export interface ReloadOutcome {
-  /** `held`: it waits for an operator, who promotes the new release or rolls it back. */
-  outcome: 'done' | 'failed' | 'stopped' | 'held'
+  /**
+   * `held`: it waits for an operator, who promotes the new release or rolls it back. `refused`: it never began, because it was not
+   * this host's turn.
+   */
+  outcome: 'done' | 'failed' | 'stopped' | 'held' | 'refused'
   generation: number
   durationMs: number
   /** The reason of a failure. */
@@ -143,6 +159,8 @@ export interface ServiceStatus {
   /** How the first worker of the new release compares, while a reload is in progress. */
   trial?: TrialReport | undefined
   lastReload: ReloadOutcome | null
+  /** Set while a reload waits for its turn among all hosts. */
+  rolloutWaits?: { seconds: number; why: string }
   /** How many workers were replaced, by reason. */
   restarts: Readonly<Record<string, number>>
 }

@@ -45,6 +45,9 @@ export const share = {
 export const nameOf = (thing: string) =>
   ({ type: 'string', minLength: 1, maxLength: 256, description: `the name of ${thing}` }) as const
 
+/** An argument that is given or not. On the command line it is a flag without a value. */
+export const flag = (what: string) => ({ type: 'boolean', description: `true: ${what}` }) as const
+
 export const text = { type: 'string' } as const
 export const count = { type: 'integer', minimum: 0 } as const
 export const nothing = { type: 'null' } as const
@@ -58,8 +61,23 @@ export const journalEntry = object({ at: text, event: text }, { slot: count, why
 export const diagnosticFile = object({ slot: count, pid: count, path: text, bytes: count })
 /** What a lingering worker waits for. */
 export const waitsFor = object({ counts: mapOf(count), oldestMs: count })
+const hostWorker = object({ slot: count, pid: count, generation: count, status: text })
+/** A host as it announces itself to the others. */
+export const host = object(
+  {
+    id: text,
+    host: text,
+    pid: count,
+    release: text,
+    state: text,
+    desired: count,
+    ageMs: count,
+    workers: array(hostWorker)
+  },
+  { waitsFor: text }
+)
 export const reloadOutcome = object(
-  { outcome: oneOf('done', 'failed', 'stopped', 'held'), generation: count, durationMs: count },
+  { outcome: oneOf('done', 'failed', 'stopped', 'held', 'refused'), generation: count, durationMs: count },
   {
     why: text,
     trial: anyObject,

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
 import type { Command } from '../admin/command.ts'
-import { argumentIssues, argumentsFromWords } from '../admin/command-arguments.ts'
+import { argumentFlag, argumentIssues, argumentsFromWords } from '../admin/command-arguments.ts'
 import { registry } from '../admin/registry.ts'
 import { nearestName } from '../common/nearest.ts'
 import { type OptionConfig, UsageError } from '../config/sources/flags.ts'
@@ -17,17 +17,17 @@ export const GLOBAL_OPTIONS = {
   'env-file': { type: 'string', multiple: true }
 } as const
 
-/** Every argument of a command can be given as a flag: `why --slot 0`. */
-const ARGUMENTS = new Set(registry.commands.flatMap(({ args }) => flagsOf(args)))
-const NO = /^no-/
+/** Every argument of a command can be given as a flag: `why --slot 0`. By the name of the flag: the argument, and its type. */
+const ARGUMENTS = new Map(
+  registry.commands.flatMap(({ args }) =>
+    Object.entries(args.properties).map(([name, schema]) => {
+      return [argumentFlag(name, schema), { name, type: schema.type === 'boolean' ? 'boolean' : 'string' }] as const
+    })
+  )
+)
 const OPTIONS: OptionConfig = {
-  ...Object.fromEntries([...ARGUMENTS].map((name) => [name, { type: NO.test(name) ? 'boolean' : 'string' } as const])),
+  ...Object.fromEntries([...ARGUMENTS].map(([flag, { type }]) => [flag, { type }])),
   ...GLOBAL_OPTIONS
-}
-
-/** The flags of arguments: their names, and `--no-verdict` for an argument that is true or false. */
-export function flagsOf({ properties }: Command['args']): string[] {
-  return Object.entries(properties).map(([name, { type }]) => (type === 'boolean' ? `no-${name}` : name))
 }
 
 /** The flags, and the words before, between and after them. @throws UsageError for a flag that does not exist */
@@ -49,9 +49,10 @@ export function parseCommandLine(args: string[]) {
     words: shown,
     /** Arguments by name. */
     flags: Object.fromEntries(
-      given.map(([name, value]) =>
-        NO.test(name) ? [name.replace(NO, ''), 'false'] : [name, restoreHyphen(String(value))]
-      )
+      given.map(([flag, value]) => {
+        const text = flag.startsWith('no-') ? 'false' : restoreHyphen(String(value))
+        return [ARGUMENTS.get(flag)!.name, text]
+      })
     ),
     json: values.json === true,
     isWatching: values.watch === true,
@@ -69,8 +70,8 @@ const restoreHyphen = (word: string) => word.replace(/^\u2212(?=\d+$)/, '-')
 
 /** @param flag as written, with its hyphens @param words the command to which the flag belongs */
 function checkFlag(name: string, flag: string, value: string | undefined, words: string[]): void {
-  const command = lookUp(words)?.command
-  const own = command ? flagsOf(command.args) : []
+  const properties = lookUp(words)?.command.args.properties ?? {}
+  const own = Object.entries(properties).map(([argument, schema]) => argumentFlag(argument, schema))
   if (!Object.hasOwn(GLOBAL_OPTIONS, name) && !own.includes(name)) {
     if (ARGUMENTS.has(name)) {
       const named = words.join(' ')

@@ -91,6 +91,11 @@ export function toConfig({ variables, environment, systemd, tls }: Sources) {
     /** Any of them is valid for /metrics; undefined: it needs none. */
     metricsTokens: listOf(variables.METRICS_TOKEN),
     ...systemd,
+    hosts: {
+      /** Time between two announcements of this host, in ms; 0: none. */
+      heartbeatMs: variables.HOST_HEARTBEAT,
+      takesTurns: variables.ROLLOUT_LEASE === 1
+    },
     drainMs: variables.DRAIN_TIMEOUT,
     lameDuckMs: variables.LAME_DUCK,
     limits: {

@@ -251,6 +251,17 @@ export const environmentSchema = {
       maximum: 1000,
       description: 'a difference between two releases up to this never counts, in percent'
     }),
+    HOST_HEARTBEAT: orOff(
+      2000,
+      'this host announces itself to the other hosts in the Redis of REDIS_URL whenever this time, in ms, has passed'
+    ),
+    ROLLOUT_LEASE: integer({
+      default: 0,
+      minimum: 0,
+      maximum: 1,
+      description:
+        '1: the reloads of all hosts that share the Redis of REDIS_URL take turns, and stop after the first failed one; 0 is off'
+    }),
     HEARTBEAT_TIMEOUT: orOff(
       10_000,
       'a ready worker that is silent for this time, in ms, is examined, and replaced if it hangs'

@@ -13,11 +13,15 @@ const MIN_SECRET_LENGTH = 32
 /** The longest path of a Unix socket, in bytes: sun_path has 108 on Linux and 104 on macOS, one of them for the end. */
 const MAX_SOCKET_PATH_BYTES = process.platform === 'linux' ? 107 : 103
 
+/** Each heartbeat is a command in Redis. */
+const MIN_HOST_HEARTBEAT_MS = 100
+
 /** Checks what no single variable tells: rules between variables, and values that the schema cannot check. */
 export function crossCheck(config: Config, issues: string[]): void {
   checkListening(config, issues)
   checkAdminPort(config, issues)
   checkRedis(config.redis, issues)
+  checkHosts(config, issues)
   if (config.tls) checkCiphers(config.tls.ciphers, issues)
   if (config.app && !existsSync(config.app)) {
     issues.push(`APP: module "${config.app}" not found: set the path of a file, or the name of an installed package`)
@@ -72,6 +76,13 @@ function checkRedis({ off, url, ca }: Config['redis'], issues: string[]): void {
   } catch (error) {
     issues.push(`REDIS_URL: ${(error as Error).message}`)
   }
+}
+
+function checkHosts({ hosts, redis }: Config, issues: string[]): void {
+  if (hosts.heartbeatMs > 0 && hosts.heartbeatMs < MIN_HOST_HEARTBEAT_MS) {
+    issues.push(`HOST_HEARTBEAT: must be 0 or at least ${MIN_HOST_HEARTBEAT_MS}`)
+  }
+  if (hosts.takesTurns && redis.off) issues.push('ROLLOUT_LEASE: is kept in Redis, and REDIS is off: unset one of them')
 }
 
 function checkCiphers(ciphers: string, issues: string[]): void {

@@ -3,6 +3,7 @@
  * talk to each other, so fields are only ever added, and the receiver drops messages of an unknown type.
  */
 import type { WaitsFor } from './drain-report.ts'
+import type { HostRequests } from './host-messages.ts'
 import type { LatencyBaseline, LatencyLimits, Measurement } from './measurement.ts'
 import type {
   AdminEvent,
@@ -61,6 +62,8 @@ export type WorkerRequests = {
   'sessions-list': { args: { user: string }; result: SessionView[] | Refusal }
   /** Ends all sessions of a user, or the one with the handle. */
   'sessions-end': { args: { user: string; handle?: string | undefined }; result: { ended: number } | Refusal }
+} & {
+  [Name in keyof HostRequests]: { args: HostRequests[Name]['args']; result: HostRequests[Name]['result'] | Refusal }
 }
 
 /** Requests from a worker to the primary. */

@@ -147,14 +147,14 @@ function createCore(config: Config, { log, record, errors, reaper }: Base, exec:
     log
   })
   const rebalancer = config.rebalances ? new Rebalancer(supervisor, errors, log) : undefined
-  return { redis, ticketKeys, ports, pool, supervisor, autoscaler, rebalancer }
+  return { redis, ticketKeys, ports, pool, supervisor, autoscaler, rebalancer, releases, instance }
 }
 
 /** Commands, and what operators watch. */
 function createAdmin(
   config: Config,
   { log, version, journal, auditLog, errors }: Base,
-  { pool, supervisor, ports, autoscaler, rebalancer }: Core
+  { pool, supervisor, ports, autoscaler, rebalancer, releases, instance }: Core
 ) {
   const metrics = new PrimaryMetrics(version, errors)
   const collectMetrics = createMetricsCollector({
@@ -179,7 +179,16 @@ function createAdmin(
     requestTimeoutMs: config.admin.requestTimeoutMs,
     bootMs: config.limits.bootMs,
     lameDuckMs: config.lameDuckMs,
-    drainMs: config.drainMs
+    drainMs: config.drainMs,
+    releases,
+    hosts: {
+      ...config.hosts,
+      redis: redisKind(config),
+      instance,
+      redisTimeoutMs: config.redis.timeoutMs,
+      onRefused: () => metrics.countRefused()
+    },
+    log
   })
   const runner = new CommandRunner({
     registry,
@@ -188,7 +197,7 @@ function createAdmin(
     onInternalError: (error, command) => errors.caught('command', error, { command })
   })
   const stream = new AdminEventStream(control)
-  return { metrics, collectMetrics, runner, stream }
+  return { metrics, collectMetrics, control, runner, stream }
 }
 
 /** Connects the parts that exist now. */
@@ -255,7 +264,7 @@ async function start(
   config: Config,
   { log, version }: Base,
   core: Core,
-  { runner, stream }: Admin,
+  { control, runner, stream }: Admin,
   development: DevelopmentOptions | undefined
 ): Promise<void> {
   const { supervisor, redis, ports, autoscaler } = core
@@ -266,6 +275,10 @@ async function start(
   if (!config.session.secrets && config.production) {
     const remedy = 'a generated secret is used and kept beside the sessions; set SESSION_SECRET in production'
     log.warn({ remedy }, 'SESSION_SECRET is not set')
+  }
+  if (config.hosts.takesTurns && redisKind(config) === 'embedded') {
+    const remedy = 'the embedded Redis is for this host alone: set REDIS_URL to the Redis that all hosts share'
+    log.warn({ remedy }, 'ROLLOUT_LEASE has no effect')
   }
   // The round robin of node:cluster forgets connections of a worker that exits, and closes the port with the last worker.
   cluster.schedulingPolicy = cluster.SCHED_NONE
@@ -279,6 +292,13 @@ async function start(
   log.info({ version, ...ports.numbers, host, workers, scheduling }, 'muster started')
   autoscaler.start()
   supervisor.reconcile()
+  control.announceHost()
+}
+
+/** Whether other hosts can use the same Redis. */
+function redisKind({ redis }: Config): 'shared' | 'embedded' | 'off' {
+  if (redis.off) return 'off'
+  return redis.url ? 'shared' : 'embedded'
 }
 
 /** @returns undefined unless each client is to reach the same worker every time */

@@ -27,6 +27,7 @@ import { watchCapacity } from './connections/remaining-capacity.ts'
 import { cutSlowClients } from './connections/slow-clients.ts'
 import { answerDiagnosticRequests } from './diagnostics.ts'
 import { startHeartbeat } from './heartbeat.ts'
+import { answerHostRequests } from './host-requests.ts'
 import { announceListening, listen } from './listen.ts'
 import { measureOnRequest } from './measuring/measuring.ts'
 import { createPrimaryClient, type PrimaryChannel } from './primary-client.ts'
@@ -130,6 +131,7 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
   exposeInFlight(connections.registry.all)
   cutSlowClients(connections.registry.all, config.http, (connection) => connections.refuseLate(connection))
   answerSessionRequests(channel, app.sessions)
+  answerHostRequests(channel, state.redis)
   answerDiagnosticRequests(channel)
   measureOnRequest(app, channel)
   channel.respond('ping', () => null)

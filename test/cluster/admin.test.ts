@@ -39,13 +39,7 @@ const FAULTS: [name: string, words: string[], args: unknown, status: number, mes
   ['recycle', ['one'], { slot: 'one' }, 400, /^slot: must be a number from 0 to 998, not "one"$/],
   ['recycle', [], {}, 400, /^slot: missing; must be a number from 0 to 998$/],
   ['recycle', ['7'], { slot: 7 }, 404, /^slot: no worker serves 7; slots with a worker are 0, 1$/],
-  [
-    'reload',
-    ['now'],
-    { 'argument 1': 'now' },
-    400,
-    /^argument 1(, "now")?: unknown argument; this command takes none$/
-  ],
+  ['reload', ['now'], { 'argument 1': 'now' }, 400, /^argument 1(, "now")?: unknown argument; known arguments: force$/],
   [
     'scale',
     ['many'],

@@ -19,7 +19,8 @@ const OWN_TESTS: [page: string, language: string, test: string][] = [
   ['docs/reference/app-options.md', 'js', 'unit/docs-app-options'],
   ['docs/reference/app-options.md', '', 'unit/docs-blocks'],
   ['docs/reference/testing.md', 'js', 'http/testing-docs'],
-  ['docs/how-to/redis.md', 'conf', 'cluster/redis-acl']
+  ['docs/how-to/redis.md', 'conf', 'cluster/redis-acl'],
+  ['docs/how-to/several-hosts.md', 'text', 'unit/docs-hosts']
 ]
 /**
  * Blocks that no test runs, by their first line, each with the reason. Keep this list short: a block belongs here only when nothing
@@ -33,6 +34,8 @@ export const EXCEPTIONS: Record<string, string> = {
   '/srv/app/releases/41/': 'folders; cluster/release deploys in such folders',
   'ln -sfn releases/42 /srv/app/current.new && mv -T /srv/app/current.new /srv/app/current':
     'changes /srv; cluster/release switches such a link',
+  "$ for host in web-1 web-2 web-3; do ssh $host 'kill -HUP $(cat /srv/app/.run/muster.pid)' & done; wait":
+    'needs hosts with ssh; http/rollout-turns has hosts that take turns',
   'location / {': 'nginx; long/reload-behind-proxies runs one with these directives',
   "printf 'GET /livez HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n' | nc -N 127.0.0.1 8080":
     'shows what fails with nc; cluster/half-closed tests it',

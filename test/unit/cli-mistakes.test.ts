@@ -45,7 +45,10 @@ const MISTAKES: [typed: string, answer: RegExp][] = [
   ['recycle all', /slot: must be a number from 0 to 998, not "all"/],
   ['why 999', /slot: must be a number from 0 to 998, not 999/],
   ['journal 0', /limit: must be a number from 1 to 10000, not 0/],
-  ['status now', /argument 1, "now": unknown argument; this command takes none/],
+  [
+    'status now',
+    /argument 1, "now": unknown argument; known arguments: allHosts\nusage: muster status \[--all-hosts\]/
+  ],
   ['log-level loud', /level: must be .*, not "loud"/],
   ['settings get a b', /argument 2, "b": unknown argument; known arguments: key/],
   ['inti shop', /did you mean 'init'\?/],

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { describe, test } from 'node:test'
-import { argumentIssues } from '../../src/admin/command-arguments.ts'
+import { argumentFlag, argumentIssues } from '../../src/admin/command-arguments.ts'
 import { registry } from '../../src/admin/registry.ts'
 import { complete } from '../../src/cli/completion/complete.ts'
 import { commandHelp, help } from '../../src/cli/help/help.ts'
@@ -19,11 +19,15 @@ describe('each command', () => {
 
     test(`${name}: the usage lists its arguments, optional ones in brackets`, () => {
       const words = usage.replaceAll(/ \[--.*?\]/g, '').split(' ')
-      const flags = [...usage.matchAll(/\[--(?:no-)?(\w+)(?: [A-Z]+)?\]/g)].map(([, flag]) => flag)
+      const flags = [...usage.matchAll(/\[--([\w-]+)( [A-Z]+)?\]/g)].map(([, flag, value]) => [
+        flag,
+        value !== undefined
+      ])
       assert.deepEqual(
-        [...positional, ...flags].sort(),
-        Object.keys(args.properties)
-          .filter((one) => one !== 'value' || name !== 'settings-set')
+        [...positional.map((argument) => [argument, true]), ...flags].sort(),
+        Object.entries(args.properties)
+          .filter(([one]) => one !== 'value' || name !== 'settings-set')
+          .map(([one, schema]) => [argumentFlag(one, schema), schema.type !== 'boolean'])
           .sort()
       )
       const verbs = verbsOf(usage)

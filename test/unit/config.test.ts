@@ -27,6 +27,7 @@ describe('unset variables', () => {
       port: 8080,
       adminPort: undefined,
       host: '127.0.0.1',
+      hosts: { heartbeatMs: 2000, takesTurns: false },
       workers: usableCpus(),
       autoscaling: { range: undefined, scaleDownMs: 60_000 },
       rebalances: true,

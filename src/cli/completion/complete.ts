@@ -1,4 +1,5 @@
 import type { Command } from '../../admin/command.ts'
+import { argumentFlag } from '../../admin/command-arguments.ts'
 import { type CommandRegistry, registry } from '../../admin/registry.ts'
 import type { Schema } from '../../common/json-schema.ts'
 import { environmentSchema } from '../../config/environment-schema.ts'
@@ -104,9 +105,11 @@ function flagsOf(verbs: string[], known: Known, commands: CommandRegistry): Flag
   }
   const command = find(verbs, commands)
   const own = Object.entries(command?.args.properties ?? {}).map(([name, schema]) => {
-    const description = String(schema.description ?? '')
-    if (schema.type === 'boolean') return [`no-${name}`, flag(description.replace('false: ', ''))]
-    return [name, flag(description, () => valuesOf(name, schema, known), true)]
+    const description = String(schema.description ?? '').replace(/^(true|false): /, '')
+    return [
+      argumentFlag(name, schema),
+      flag(description, () => valuesOf(name, schema, known), schema.type !== 'boolean')
+    ]
   })
   return { ...Object.fromEntries(own), ...shared, ...(first === 'status' && { watch }) }
 }

@@ -1,4 +1,5 @@
 import type { Command } from '../../admin/command.ts'
+import { argumentFlag } from '../../admin/command-arguments.ts'
 import { type CommandRegistry, registry } from '../../admin/registry.ts'
 import { wrap } from '../output/table.ts'
 
@@ -69,21 +70,23 @@ Exit code: 0 done, 1 not done, 2 wrong usage, 78 wrong configuration.
 /** The text of `muster help COMMAND`. */
 export function commandHelp(command: Command): string {
   const { name, summary, usage, level, args, example, signals = {} } = command
-  const rows = Object.entries(args.properties).map(([argument, { type, description = '' }]) =>
-    type === 'boolean'
-      ? [`no-${argument}`, String(description).replace('false: ', '')]
-      : [argument, String(description)]
-  )
+  const rows = Object.entries(args.properties).map(([argument, schema]) => [
+    `${schema.type === 'boolean' ? '--' : ''}${argumentFlag(argument, schema)}`,
+    String(schema.description ?? '').replace(/^(true|false): /, '')
+  ])
   const width = Math.max(...rows.map(([argument = '']) => argument.length)) + 2
   const list = rows.flatMap(([argument = '', text = '']) =>
     wrap(text, WIDTH - width - 2).map((line, i) => `  ${(i === 0 ? argument : '').padEnd(width)}${line}`)
   )
   const [one] = Object.keys(args.properties)
+  const title = rows.every(([argument]) => argument?.startsWith('--'))
+    ? 'Flags:'
+    : `Arguments, also as flags (--${one} …):`
   const signalText = Object.entries(signals).map(([signal, given]) => `${signal}${describeArguments(given)}`)
   const sections = [
     wrap(`Usage: muster ${usage}`, WIDTH),
     ['', ...wrap(sentence(summary), WIDTH)],
-    ...(one ? [['', `Arguments, also as flags (--${one} …):`, ...list]] : []),
+    ...(one ? [['', title, ...list]] : []),
     ...(name === 'status' ? [['', '  --watch  shows it again every second, until Ctrl-C']] : []),
     ...(name === 'reload'
       ? [['', 'Exit code: 3 rolled back because it is worse, 4 waits for promote or rollback']]

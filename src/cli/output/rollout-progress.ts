@@ -20,7 +20,11 @@ const STEPS = new Set([
   'cannot boot',
   'reload begins',
   'trial begins',
-  'trial ends'
+  'trial ends',
+  'reload waits',
+  'reload has its turn',
+  'reload lease lost',
+  'reload without a lease'
 ])
 /** A file gets a line of the trial at these intervals, a terminal each second. In seconds of the trial. */
 const TRIAL_INTERVAL = 5
@@ -77,7 +81,11 @@ class TrialLines {
   }
 }
 
-function describeStep({ at, event, slot, pid, generation, why }: JournalEntry, startedAt: number | undefined): string {
+export function describeStep(
+  { at, event, slot, pid, generation, why }: JournalEntry,
+  startedAt: number | undefined
+): string {
+  if (event.startsWith('reload ') && generation === undefined) return `${event}${why ? `: ${why}` : ''}`
   const subject = slot === undefined ? `generation ${generation}` : `slot ${slot}, pid ${pid}`
   if (event === 'ready' && startedAt !== undefined) {
     return `${subject}: ready after ${formatDuration(Date.parse(at) - startedAt)}`

@@ -1,7 +1,8 @@
-import type { ServiceStatus } from '../../admin/command-context.ts'
+import type { KnownHosts, ServiceStatus } from '../../admin/command-context.ts'
 import { printable } from '../../common/text/printable.ts'
 import { formatBytes, formatCount, formatDuration, formatSeconds } from '../../common/text/units.ts'
 import { describeCuts, describeLingering } from '../../ipc/drain-report.ts'
+import { formatHosts } from './hosts-table.ts'
 import { type Column, paint, type Screen, STATE_COLOURS, table, valueText, wrap } from './table.ts'
 
 const WIDTH = 100
@@ -35,8 +36,8 @@ const COLUMNS: Column<Worker>[] = [
 ]
 
 /** Formats the status: what is known of the service, its workers in the order of their slots, and the last reload. */
-export function formatStatus(status: ServiceStatus, screen: Screen): string {
-  const { workers, lastReload, restarts } = status
+export function formatStatus(status: ServiceStatus & Partial<KnownHosts>, screen: Screen): string {
+  const { workers, lastReload, restarts, rolloutWaits, hosts, hostsKnown = true, hostsNote } = status
   const inOrder = workers.toSorted((a, b) => a.slot - b.slot || a.generation - b.generation)
   const replaced = Object.values(restarts ?? {}).some((count) => count > 0)
   const lingering = describeLingering(inOrder.flatMap(({ waitsFor }) => waitsFor ?? []))
@@ -45,11 +46,15 @@ export function formatStatus(status: ServiceStatus, screen: Screen): string {
     '',
     table(inOrder, COLUMNS, screen).trimEnd(),
     ...(lingering === undefined ? [] : ['', lingering]),
-    ...(lastReload || replaced ? [''] : []),
+    ...(lastReload || replaced || rolloutWaits ? [''] : []),
+    ...(rolloutWaits
+      ? [printable(`a reload waits for ${formatSeconds(rolloutWaits.seconds)}: ${rolloutWaits.why}`)]
+      : []),
     ...(lastReload ? describeReload(lastReload, screen) : []),
     ...(replaced ? [`replaced workers: ${valueText('', restarts)}`] : [])
   ]
-  return `${lines.join('\n')}\n`
+  const known = hosts && formatHosts({ hosts, hostsKnown, ...(hostsNote !== undefined && { hostsNote }) }, screen)
+  return `${lines.join('\n')}\n${known ?? ''}`
 }
 
 function headOf(status: ServiceStatus, screen: Screen): string[] {

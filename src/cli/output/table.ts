@@ -13,8 +13,10 @@ export const STATE_COLOURS: Record<string, Colour> = {
   draining: 'yellow',
   reloading: 'yellow',
   stopped: 'yellow',
+  waiting: 'yellow',
   degraded: 'red',
-  failed: 'red'
+  failed: 'red',
+  refused: 'red'
 }
 
 /** Where text is shown. */

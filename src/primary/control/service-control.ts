@@ -2,20 +2,26 @@ import { hostname } from 'node:os'
 import type {
   CommandContext,
   DiagnosticFile,
+  KnownHosts,
   ReloadOutcome,
   ServiceStatus,
   WorkerId
 } from '../../admin/command-context.ts'
 import { CommandError } from '../../admin/command-error.ts'
 import type { JournalFile } from '../../admin/journal-file.ts'
+import type { Logger } from '../../common/log.ts'
 import { rangeText } from '../../common/worker-range.ts'
 import type { WaitsFor } from '../../ipc/drain-report.ts'
 import type { DeliveryReport, Diagnostics, Refusal, WorkerRequests } from '../../ipc/messages.ts'
 import type { Autoscaler } from '../autoscaling/autoscaler.ts'
 import { readScale } from '../autoscaling/scale-argument.ts'
 import { Profiler } from '../health/profiler.ts'
+import { askThroughWorkers } from '../hosts/ask-hosts.ts'
+import { Hosts, type HostsOptions } from '../hosts/hosts.ts'
+import { RolloutTurns } from '../hosts/rollout-turns.ts'
 import type { ReloadRequest } from '../policy/trial-types.ts'
 import { isWaitedFor, liveIn, type State, serves, slotsOf } from '../policy/types.ts'
+import type { Releases } from '../rollout/release.ts'
 import type { RolloutOutcome } from '../rollout/rollout.ts'
 import type { Supervisor } from '../workers/supervisor.ts'
 import { WorkerQueries } from '../workers/worker-queries.ts'
@@ -43,7 +49,21 @@ export interface ServiceControlOptions {
   lameDuckMs: number
   /** How long a leaving worker may drain, in ms; also how long accepted connections may take to reach a worker. */
   drainMs: number
+  releases: Releases
+  hosts: Pick<HostsOptions, 'redis' | 'heartbeatMs'> & {
+    /** Identifies the primary: no other primary on any host has the same. */
+    instance: string
+    /** Whether reloads of all hosts take turns. */
+    takesTurns: boolean
+    /** How long a worker may take for a command in Redis, in ms. */
+    redisTimeoutMs: number
+    onRefused: (outcome: ReloadOutcome) => void
+  }
+  log: Logger
 }
+
+/** Time for the way of a request to a worker and back, in ms. */
+const CHANNEL_MS = 1000
 
 /** What admin commands can do to the service. Each method changes the supervisor's state, then waits for what follows. */
 export class ServiceControl implements CommandContext {
@@ -54,7 +74,10 @@ export class ServiceControl implements CommandContext {
   readonly #supervisor: Supervisor
   readonly #workers: WorkerQueries
   readonly #profiler: Profiler
-  #lastReload: RolloutOutcome | null = null
+  readonly #hosts: Hosts
+  /** Undefined: reloads begin at once. */
+  readonly #turns: RolloutTurns | undefined
+  #lastReload: ReloadOutcome | null = null
 
   constructor(options: ServiceControlOptions) {
     this.journal = options.journal
@@ -67,6 +90,18 @@ export class ServiceControl implements CommandContext {
     this.#supervisor.on('rollout', (outcome) => {
       this.#lastReload = outcome
     })
+    const { hosts, turns } = this.#createHosts(options)
+    this.#hosts = hosts
+    this.#turns = turns
+  }
+
+  /** Announces this host to the others from now on. */
+  announceHost(): void {
+    this.#hosts.start()
+  }
+
+  hosts(): Promise<KnownHosts> {
+    return this.#hosts.list()
   }
 
   status(): ServiceStatus {
@@ -95,7 +130,8 @@ export class ServiceControl implements CommandContext {
       })),
       ...(state.rollout && { trial: this.#supervisor.trials.report }),
       lastReload: this.#lastReload,
-      restarts: state.restarts
+      restarts: state.restarts,
+      ...(this.#turns?.waits && { rolloutWaits: this.#turns.waits })
     }
   }
 
@@ -107,14 +143,22 @@ export class ServiceControl implements CommandContext {
     return this.#workers.serving()
   }
 
-  async reload(join: boolean, request: ReloadRequest = {}): Promise<ReloadOutcome> {
+  async reload(join: boolean, request: ReloadRequest = {}, forced = false): Promise<ReloadOutcome> {
     this.#refuseWhileDraining()
-    const { rollout, lastGeneration } = this.#supervisor.state
+    if (this.#turns) return this.#turns.reload(join, request, forced)
+    const { rollout } = this.#supervisor.state
     if (join && rollout) return { ...(await this.#outcomeOf(rollout.generation)), joined: true }
+    return new Promise((resolve, reject) => void this.#rollOut(request, resolve).then(resolve, reject))
+  }
+
+  /** @param onHeld called when the rollout waits for an operator. @returns its end */
+  async #rollOut(request: ReloadRequest, onHeld: (outcome: ReloadOutcome) => void): Promise<ReloadOutcome> {
+    const { phase, generation, lastGeneration } = this.#supervisor.state
+    if (phase !== 'running') return { outcome: 'stopped', generation, durationMs: 0, why: 'the service stops' }
     const ended = this.#outcomeOf(lastGeneration + 1)
-    const held = this.#held(lastGeneration + 1)
+    void this.#held(lastGeneration + 1).then(onHeld)
     this.#supervisor.handle({ type: 'reload', request })
-    return Promise.race([ended, held])
+    return ended
   }
 
   /** Resolves when the rollout waits for an operator; never if it does not. */
@@ -204,6 +248,35 @@ export class ServiceControl implements CommandContext {
   async diagnose(slot: number): Promise<WorkerId & Diagnostics> {
     const { pid, channel } = this.#workers.inSlot(slot)
     return { slot, pid, ...(await channel.request('diagnose', {}, this.#options.requestTimeoutMs)) }
+  }
+
+  #createHosts({ hosts, supervisor, releases, journal, log }: ServiceControlOptions) {
+    const { instance, takesTurns, redisTimeoutMs, onRefused, ...shared } = hosts
+    const host = hostname()
+    const id = `${host}-${instance.slice(0, 8)}`
+    const ask = askThroughWorkers(() => supervisor.pool.live(), redisTimeoutMs + CHANNEL_MS)
+    const serving = () => releases.of(supervisor.state.generation).id
+    const turns = new RolloutTurns({
+      host,
+      id,
+      ask,
+      release: () => releases.now().id,
+      roll: (request, onHeld) => this.#rollOut(request, onHeld),
+      fail: (cause) => supervisor.handle({ type: 'rollout-failed', cause }),
+      generation: () => supervisor.state.generation,
+      isStopping: () => supervisor.state.phase !== 'running',
+      onRefused: (outcome) => {
+        this.#lastReload = outcome
+        onRefused(outcome)
+      },
+      journal: (event) => journal.record(event),
+      log
+    })
+    return {
+      hosts: new Hosts({ ...shared, id, status: () => this.status(), release: serving, ask }),
+      // An embedded Redis is for one host alone, which needs no turns.
+      turns: takesTurns && shared.redis === 'shared' ? turns : undefined
+    }
   }
 
   #refuseWhileDraining(): void {

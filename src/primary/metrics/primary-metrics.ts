@@ -12,7 +12,7 @@ const STATES = ['starting', 'running', 'reloading', 'degraded', 'draining'] as c
 /** The primary's own series, in the format in which workers report theirs. The primary loads no metrics library. */
 export class PrimaryMetrics {
   readonly #version: string
-  readonly #reloads = { done: 0, failed: 0, stopped: 0 }
+  readonly #reloads = { done: 0, failed: 0, stopped: 0, refused: 0 }
   readonly #trials = { 'no worse': 0, worse: 0, undecided: 0, promoted: 0 }
   /** The cumulative buckets, then the count, then the sum. */
   readonly #reloadSeconds = [...RELOAD_SECONDS, 0, 0].fill(0)
@@ -38,6 +38,11 @@ export class PrimaryMetrics {
       for (const { kind, count } of cuts) this.#cut[kind] += count
       for (const [end, count] of Object.entries(ended)) this.#drained[end as keyof typeof ended] += count
     })
+  }
+
+  /** Counts a reload that never began, because it was not this host's turn. */
+  countRefused(): void {
+    this.#reloads.refused++
   }
 
   /** @param answered ids of the workers that answered this scrape */

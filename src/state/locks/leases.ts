@@ -1,12 +1,14 @@
 import { randomUUID } from 'node:crypto'
 import type { Logger } from '../../common/log.ts'
 import type { RedisClient, RedisConnection } from '../redis/redis-connection.ts'
+import type { Keys } from '../redis/redis-keys.ts'
 import { retryUntilTimeout } from '../redis/retry.ts'
 import { Lease, type LeaseCommands } from './lease.ts'
 import { LEASE_SCRIPTS } from './lease-scripts.ts'
 import { type LeaseWrite, LeaseWrites } from './lease-writes.ts'
 
-type LeaseKeys = [hash: string, ends: string, queue: string, asked: string]
+/** The keys of the scripts of a lease. */
+export type LeaseKeys = [hash: string, ends: string, queue: string, asked: string]
 type Command<Args extends unknown[], Reply> = (...args: [...LeaseKeys, name: string, token: string, ...Args]) => Reply
 type Client = RedisClient & {
   musterTake: Command<[ttlMs: number, periodMs: number, ticket?: number], Promise<[number, number, number, number]>>
@@ -34,6 +36,13 @@ export interface Refusal {
   retryMs: number
   /** Most waiters that are ahead in the queue. */
   ahead: number
+}
+
+/** @param name of the lease */
+export function leaseKeys(keys: Keys, name: string): LeaseKeys {
+  const hash = keys.of('leases')
+  const helperKeys = ['ends', `queue:${name}`, `asked:${name}`].map((helper) => `{${hash}}:${helper}`)
+  return [hash, ...(helperKeys as [string, string, string])]
 }
 
 /** The leases of one connection to Redis. */
@@ -70,10 +79,7 @@ export class LeaseClaim implements LeaseCommands {
     this.#connection = connection
     this.#client = connection.client as Client
     this.#writes = writes
-    const hash = connection.keys.of('leases')
-    const { key } = terms
-    const helperKeys = ['ends', `queue:${key}`, `asked:${key}`].map((name) => `{${hash}}:${name}`)
-    this.#args = [hash, ...(helperKeys as [string, string, string]), key, randomUUID()]
+    this.#args = [...leaseKeys(connection.keys, terms.key), terms.key, randomUUID()]
   }
 
   get ttlMs(): number {

@@ -1,6 +1,6 @@
 import { array, object } from '../../../common/json-schema.ts'
 import { CommandResult, defineCommand } from '../../command.ts'
-import { count, mapOf, noArguments, nothing, reloadOutcome, text, waitsFor } from '../../command-schemas.ts'
+import { argumentsOf, count, flag, host, mapOf, nothing, reloadOutcome, text, waitsFor } from '../../command-schemas.ts'
 
 const textOrNull = { anyOf: [text, nothing] } as const
 
@@ -8,37 +8,45 @@ export const status = defineCommand({
   name: 'status',
   summary: 'shows the service and its workers; workers that do not answer are missing',
   level: 'read',
-  usage: 'status',
+  usage: 'status [--all-hosts]',
   positional: [],
-  args: noArguments,
-  result: object({
-    version: text,
-    host: text,
-    pid: count,
-    url: text,
-    folder: text,
-    uptimeSeconds: count,
-    generation: count,
-    desired: count,
-    autoscaling: {
-      anyOf: [
-        object({
-          range: textOrNull,
-          load: { type: 'number' },
-          limit: textOrNull,
-          last: { anyOf: [object({ at: text, from: count, to: count, why: text }), nothing] }
-        }),
-        nothing
-      ]
+  args: argumentsOf({}, { allHosts: flag('lists all hosts that share one Redis') }),
+  result: object(
+    {
+      version: text,
+      host: text,
+      pid: count,
+      url: text,
+      folder: text,
+      uptimeSeconds: count,
+      generation: count,
+      desired: count,
+      autoscaling: {
+        anyOf: [
+          object({
+            range: textOrNull,
+            load: { type: 'number' },
+            limit: textOrNull,
+            last: { anyOf: [object({ at: text, from: count, to: count, why: text }), nothing] }
+          }),
+          nothing
+        ]
+      },
+      scheduling: text,
+      state: text,
+      workers: array(
+        object({ slot: count, pid: count, generation: count, status: text, uptimeSeconds: count }, { waitsFor })
+      ),
+      lastReload: { anyOf: [reloadOutcome, nothing] },
+      restarts: mapOf(count)
     },
-    scheduling: text,
-    state: text,
-    workers: array(
-      object({ slot: count, pid: count, generation: count, status: text, uptimeSeconds: count }, { waitsFor })
-    ),
-    lastReload: { anyOf: [reloadOutcome, nothing] },
-    restarts: mapOf(count)
-  }),
+    {
+      rolloutWaits: object({ seconds: count, why: text }),
+      hosts: array(host),
+      hostsKnown: { type: 'boolean' },
+      hostsNote: text
+    }
+  ),
   example: {
     args: {},
     result: {
@@ -58,8 +66,8 @@ export const status = defineCommand({
       restarts: { crash: 0 }
     }
   },
-  async run(context) {
-    const { missing } = await context.pingWorkers()
-    return new CommandResult(context.status(), { missing })
+  async run(context, { allHosts }) {
+    const [{ missing }, hosts] = await Promise.all([context.pingWorkers(), allHosts ? context.hosts() : {}])
+    return new CommandResult({ ...context.status(), ...hosts }, { missing })
   }
 })

@@ -138,14 +138,19 @@ function addCommandRoutes(addRoute: AddRoute, { commands }: CommandRegistry, run
 }
 
 function addStatusRoute(addRoute: AddRoute, commands: CommandRegistry, run: RunCommand): void {
-  const schema = { summary: commands.get('status').summary, tags: ['admin'] }
+  const { summary, args } = commands.get('status')
+  const schema = { summary, tags: ['admin'], querystring: args }
   const handler: RouteHandlerMethod = async (request, reply) => {
-    const { statusCode, body } = await run('status', {}, request)
+    const { statusCode, body } = await run('status', statusArguments(request.query as object), request)
     const answer = 'result' in body ? { ...(body.result as object), missing: body.missing } : body
     return reply.code(statusCode).send(answer)
   }
   addRoute({ method: 'GET', url: 'status', config: READABLE, schema, handler })
 }
+
+/** The arguments that a query stands for, such as `?allHosts=true`. */
+const statusArguments = (query: object) =>
+  Object.fromEntries(Object.entries(query).map(([name, value]) => [name, value === 'true' ? true : value]))
 
 function addFileRoute(addRoute: AddRoute, folder: string): void {
   const config = { level: 'control', bypassLimits: true } as const
