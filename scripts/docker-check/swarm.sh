@@ -2,6 +2,7 @@
 # Proves deploy/swarm/stack.yml on a swarm of this one engine: deploys it, rolls new images under load, and a bad one.
 source "$(dirname "$0")/common.sh"
 image=muster-check-swarm
+export START_PERIOD=${START_PERIOD:-60s}
 ours=''
 clean_up() {
   [ -n "$ours" ] || return 0
@@ -15,9 +16,9 @@ clean_up() {
 }
 gone() { [ -z "$(docker ps --all --quiet --filter "label=com.docker.stack.namespace=muster")" ]; }
 
-# build RELEASE [INSTRUCTION]: an image that differs from the others. A busy machine alone makes it refuse no request.
+# build RELEASE [INSTRUCTION]: an image that differs from the others. A busy machine alone makes it fail in nothing.
 build() {
-  printf 'FROM %s\nENV RELEASE=%s MAX_LOOP_DELAY=0 REDIS_TIMEOUT=10000\n%s\n' "$image" "$1" "${2:-}" |
+  printf 'FROM %s\nENV RELEASE=%s MAX_LOOP_DELAY=0 REDIS_TIMEOUT=10000 BOOT_TIMEOUT=120000\n%s\n' "$image" "$1" "${2:-}" |
     docker build --quiet --tag "$image:$1" - >&2
 }
 deploy() { MUSTER_IMAGE=$1 docker stack deploy --resolve-image never --compose-file deploy/swarm/stack.yml muster >&2; }
@@ -49,20 +50,20 @@ for release in 2 3 4; do
   build "$release"
   start_load
   deploy "$image:$release"
-  until_ok 300000 rolled "$image:$release" completed || fail "image $release was not rolled: $(state), $(running)"
+  until_ok 600000 rolled "$image:$release" completed || fail "image $release was not rolled: $(state), $(running)"
   stop_load "image $release replaces three containers"
 done
 
 start_load
 docker service rollback --detach muster_app >&2
-until_ok 300000 rolled "$image:3" rollback_completed || fail "not rolled back by hand: $(state), $(running)"
+until_ok 600000 rolled "$image:3" rollback_completed || fail "not rolled back by hand: $(state), $(running)"
 stop_load 'a rollback by hand loses nothing'
 
 # It answers everything with 503, so that it is never ready.
 build 5 "CMD [\"node\", \"-e\", \"http.createServer((_, answer) => answer.writeHead(503).end()).listen(8080)\"]"
 start_load
 deploy "$image:5"
-until_ok 300000 rolled "$image:3" rollback_completed || fail "the bad image was not rolled back: $(state), $(running)"
+until_ok 600000 rolled "$image:3" rollback_completed || fail "the bad image was not rolled back: $(state), $(running)"
 stop_load 'an image that does not become healthy is rolled back'
 
 start_load

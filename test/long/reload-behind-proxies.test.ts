@@ -4,7 +4,7 @@ import { freePort, once } from '../helpers/http.ts'
 import { fixture, Load } from '../helpers/load.ts'
 import { missing } from '../helpers/programs.ts'
 import { startRedis } from '../helpers/redis.ts'
-import { type Service, startService } from '../helpers/service.ts'
+import { muster, PATIENCE_MS, processesWith, type Service, startService } from '../helpers/service.ts'
 import { SHIPPED_PROXIES, startShippedProxy } from '../helpers/shipped-proxies.ts'
 import { sizeOf } from '../helpers/sizes.ts'
 import { until } from '../helpers/until.ts'
@@ -55,14 +55,45 @@ describe('two services behind a proxy, as deploy/proxies configures it', () => {
       assert.equal(Number(await client.get('posts')), load.posted, 'every POST arrived once')
     })
   }
+
+  // Caddy has no setting for it, as docs/how-to/proxies.md says.
+  for (const proxy of SHIPPED_PROXIES.filter(({ program }) => program !== 'caddy')) {
+    test(`${proxy.name} does not send a request again that a service received before it crashed`, {
+      skip: missing(proxy.program)
+    }, async (t) => {
+      const { url, client } = await startRedis(t)
+      const start = () => startService(t, { env: { REDIS_URL: url, APP: fixture('slow') }, workers: 1 })
+      const services = [await start(), await start()]
+      const port = await startShippedProxy(t, proxy, [services[0]!.port, services[1]!.port])
+      for (const service of services) await serves(port, service)
+      const answer = once(port, 'GET', '/slow?ms=600000&id=1')
+      await until(async () => (await client.get('slow')) === '1', 'the request', PATIENCE_MS)
+      const inFlight = await Promise.all(services.map(requestsOf))
+      const crashed = services[inFlight.indexOf(1)]!
+      for (const pid of processesWith(crashed.runDir)) process.kill(pid, 'SIGKILL')
+      assert.equal((await answer).status, 502)
+      assert.equal(await client.get('slow'), '1')
+    })
+  }
 })
+
+/** The requests that a service is serving. */
+async function requestsOf(service: Service): Promise<number> {
+  const { stdout } = await muster(service, 'status', '--json')
+  const { workers } = JSON.parse(stdout).result as { workers: { inFlight: number }[] }
+  return workers.reduce((sum, { inFlight }) => sum + inFlight, 0)
+}
 
 /** Waits until the proxy sends requests to this service. */
 async function serves(port: number, service: Service): Promise<void> {
-  await until(async () => {
-    const { status, body } = await once(port, 'GET', '/service')
-    return status === 200 && (JSON.parse(body) as { pid: number }).pid === service.pid
-  }, 'a response of the service through the proxy')
+  await until(
+    async () => {
+      const { status, body } = await once(port, 'GET', '/service')
+      return status === 200 && (JSON.parse(body) as { pid: number }).pid === service.pid
+    },
+    'a response of the service through the proxy',
+    PATIENCE_MS
+  )
 }
 
 /** Prints one row of the table of failures. */
