@@ -4,7 +4,6 @@ import { hoeffdingQuantile } from './statistics.ts'
 import type { Comparison, Trial } from './verdict-types.ts'
 
 /** Differences below these never count. */
-export const STALL_FLOOR_MS_PER_S = 10
 export const CPU_FLOOR_MICROS = 20
 export const MEMORY_FLOOR_BYTES_PER_S = 65_536
 /** Two processes that run the same code may differ by as much. */
@@ -18,31 +17,13 @@ const MIN_REQUESTS = 200
 
 /**
  * Standard deviations that are expected before there are data. Between connections: the CPU time per request, relative to the mean.
- * Between seconds: stalls in ms, and the CPU time per request, relative. Between processes: the memory in bytes.
+ * Between seconds: the CPU time per request, relative. Between processes: the memory in bytes.
  */
 const UNIT_CPU_SPREAD = 0.5
-const STALL_SPREAD_MS = 10
 const CPU_SPREAD = 0.15
 const MEMORY_SPREAD_BYTES = 4_194_304
 /** Memory is known only after garbage collections, so few long batches say more than many short ones. */
 const MEMORY_BATCHES = 8
-
-/** Compares the time in which the event loop stood still, per second. */
-export function compareStalls(trial: Trial, borders: readonly Snapshot[], tail: number, tolerance: number): Comparison {
-  const canary = trial.canary.stalledMs / trial.canary.seconds
-  const control = trial.control.stalledMs / trial.control.seconds
-  const seconds = Math.min(trial.canary.seconds, trial.control.seconds)
-  const residuals = eachBatch(borders, (from, to) => {
-    const ofCanary = to.canary.stalledMs - from.canary.stalledMs - canary * (to.canary.seconds - from.canary.seconds)
-    const ofControl =
-      to.control.stalledMs - from.control.stalledMs - control * (to.control.seconds - from.control.seconds)
-    return (ofCanary - ofControl) / seconds
-  })
-  const expected = (STALL_SPREAD_MS / Math.sqrt(seconds)) ** 2
-  const radius = batchRadius(residuals, { variance: expected, batches: PRIOR_BATCHES }, tail)
-  const limit = Math.max(STALL_FLOOR_MS_PER_S, tolerance * control)
-  return { limit, canary, control, ...around(canary - control, radius) }
-}
 
 /** Compares the CPU time per request, relative to the control. */
 export function compareCpu(trial: Trial, borders: readonly Snapshot[], tail: number, tolerance: number): Comparison {
@@ -102,7 +83,8 @@ export function compareMemory(borders: readonly Snapshot[], tail: number, tolera
     margin: Math.max(MEMORY_FLOOR_BYTES_PER_S, MEMORY_MARGIN_BYTES / seconds, tolerance * control),
     canary,
     control,
-    ...around(canary - control, radius)
+    estimate: canary - control,
+    interval: [canary - control - radius, canary - control + radius]
   }
 }
 
@@ -111,8 +93,3 @@ function coarser(borders: readonly Snapshot[], batches: number): Snapshot[] {
   const count = Math.min(batches, borders.length - 1)
   return Array.from({ length: count + 1 }, (_, i) => borders[Math.round((i * (borders.length - 1)) / count)]!)
 }
-
-const around = (estimate: number, radius: number) => ({
-  estimate,
-  interval: [estimate - radius, estimate + radius] as [number, number]
-})

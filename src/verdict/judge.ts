@@ -1,7 +1,8 @@
 import { addToBatches, type Batches, bordersUntilNow, NO_BATCHES } from './batches.ts'
 import { addToBursts, type Bursts, compareErrors, NO_BURSTS } from './compare-errors.ts'
 import { compareSlow } from './compare-latency.ts'
-import { compareCpu, compareMemory, compareStalls } from './compare-process.ts'
+import { compareCpu, compareMemory } from './compare-process.ts'
+import { addToStalledSeconds, compareStalls, NO_STALLED_SECONDS, type StalledSeconds } from './compare-stalls.ts'
 import {
   type Comparison,
   MEASURES,
@@ -20,6 +21,7 @@ export interface JudgeState {
   looks: number
   batches: Batches
   bursts: Bursts
+  stalledSeconds: StalledSeconds
   /** The intersection of all intervals so far. */
   intervals: Partial<Record<MeasureName, [number, number]>>
   reports: readonly MeasureReport[]
@@ -47,6 +49,7 @@ export const newJudgeState = (): JudgeState => ({
   looks: 0,
   batches: NO_BATCHES,
   bursts: NO_BURSTS,
+  stalledSeconds: NO_STALLED_SECONDS,
   intervals: {},
   reports: MEASURES.map((name) => report(name, { limit: 0, reason: JUST_BEGUN }))
 })
@@ -66,10 +69,13 @@ export function judge(
   const isLook = seconds >= nextLookSeconds(state.looks) && batches.borders.length > MIN_BATCHES
   const looks = state.looks + (isLook ? 1 : 0)
   const bursts = addToBursts(state.bursts, trial)
+  const stalledSeconds = addToStalledSeconds(state.stalledSeconds, trial)
   const intervals = { ...state.intervals }
   const fresh: Partial<Record<MeasureName, Comparison>> = {
     errors: compareErrors(trial, state.bursts, alpha, options),
-    ...(isLook ? compareBatches(trial, batches, alpha / (MEASURES.length - 1), looks, options.tolerance) : {})
+    ...(isLook
+      ? compareBatches(trial, { batches, stalledSeconds, looks }, alpha / (MEASURES.length - 1), options.tolerance)
+      : {})
   }
   const reports = MEASURES.map((name, i) => {
     const comparison = fresh[name]
@@ -80,20 +86,25 @@ export function judge(
   })
   const outcome = outcomeOf(reports)
   return {
-    state: { looks, batches, bursts, intervals, reports },
+    state: { looks, batches, bursts, stalledSeconds, intervals, reports },
     verdict: { outcome, measures: reports, routes: outcome === 'worse' ? worstRoutes(trial) : [] }
   }
 }
 
 /** Look j spends alpha / (j * (j + 1)), so all looks together spend alpha. The lower end of an interval gets it, and the upper end once more. */
-function compareBatches(trial: Trial, batches: Batches, alpha: number, look: number, tolerance: number) {
-  const tail = alpha / (look * (look + 1))
+function compareBatches(
+  trial: Trial,
+  { batches, stalledSeconds, looks }: Pick<JudgeState, 'batches' | 'stalledSeconds' | 'looks'>,
+  alpha: number,
+  tolerance: number
+) {
+  const tail = alpha / (looks * (looks + 1))
   const borders = bordersUntilNow(batches, trial)
   return {
     'slow-p50': compareSlow(trial, borders, 0, tail),
     'slow-p95': compareSlow(trial, borders, 1, tail),
     'slow-p99': compareSlow(trial, borders, 2, tail),
-    'event-loop': compareStalls(trial, borders, tail, tolerance),
+    'event-loop': compareStalls(trial, borders, stalledSeconds, tail / 2, alpha / 2, tolerance),
     cpu: compareCpu(trial, borders, tail, tolerance),
     memory: compareMemory(borders, tail, tolerance)
   }
