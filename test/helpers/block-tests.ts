@@ -35,7 +35,7 @@ export const EXCEPTIONS: Record<string, string> = {
   'ln -sfn releases/42 /srv/app/current.new && mv -T /srv/app/current.new /srv/app/current':
     'changes /srv; cluster/release switches such a link',
   "$ for host in web-1 web-2 web-3; do ssh $host 'kill -HUP $(cat /srv/app/.run/muster.pid)' & done; wait":
-    'needs hosts with ssh; http/rollout-turns has hosts that take turns',
+    'needs hosts with ssh; long/several-hosts signals three hosts at once',
   'location / {': 'nginx; long/reload-behind-proxies runs one with these directives',
   "printf 'GET /livez HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n' | nc -N 127.0.0.1 8080":
     'shows what fails with nc; cluster/half-closed tests it',

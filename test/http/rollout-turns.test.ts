@@ -18,14 +18,14 @@ test('hosts roll out one after another, in the order in which they asked, and sa
   const third = c.turns.reload(false, {}, false)
   await waits(c)
   await until(
-    () => /web-1 rolls out release 1\.0\.0-aa, and 1 more host is ahead/.test(c.turns.waits!.why),
+    () => /web-1-1 rolls out release 1\.0\.0-aa, and 1 more host is ahead/.test(c.turns.waits!.why),
     'the queue'
   )
   a.end('done')
   assert.equal((await first).outcome, 'done')
   await rolls(b)
   assert.equal(c.isRolling, false)
-  await until(() => c.turns.waits?.why === 'web-2 rolls out release 1.0.0-aa', 'the next holder')
+  await until(() => c.turns.waits?.why === 'web-2-1 rolls out release 1.0.0-aa', 'the next holder')
   b.end('done')
   await rolls(c)
   c.end('done')
@@ -44,7 +44,7 @@ test('a release that fails on one host is refused by the others, until it is for
     assert.equal(outcome.outcome, 'refused')
     assert.match(
       outcome.why!,
-      /^release 1\.0\.0-aa failed on web-1 at \S+ \(worker 0 crashed\): deploy another release/
+      /^release 1\.0\.0-aa failed on web-1-1 at \S+ \(worker 0 crashed\): deploy another release/
     )
   }
   assert.equal(b.journal.at(-1)!.event, 'reload refused')
@@ -104,7 +104,7 @@ test('a host that loses its lease fails its rollout; when Redis is back, its rel
   assert.match(lost.why!, /^the rollout lease was lost: Redis did not renew it in 5400 ms$/)
   const refused = await waiting
   assert.equal(refused.outcome, 'refused')
-  assert.match(refused.why!, /^web-1 began to roll out release 1\.0\.0-aa at \S+ and has not reported the end/)
+  assert.match(refused.why!, /^web-1-1 began to roll out release 1\.0\.0-aa at \S+ and has not reported the end/)
   await proxy.accept()
   let last: string | undefined
   await until(async () => {
@@ -198,5 +198,5 @@ test('a rollout that waits for an operator answers its callers, and keeps its tu
   assert.equal((await held).outcome, 'held')
   assert.equal(b.isRolling, false)
   a.end('failed', 'an operator rolled it back')
-  assert.match((await waiting).why!, /failed on web-1 .* \(an operator rolled it back\)/)
+  assert.match((await waiting).why!, /failed on web-1-1 .* \(an operator rolled it back\)/)
 })

@@ -48,7 +48,7 @@ test('the page shows the table of all hosts as the command prints it', () => {
 })
 
 test('the page shows what a host that waits says, and a host that refuses a release', () => {
-  const record = { state: 'rolling', release: '1.4.1-0c3f77aa', host: 'web-1', id: 'web-1-1' } as const
+  const record = { state: 'rolling', release: '1.4.1-0c3f77aa', host: 'web-1', id: 'web-1-5f0c2d91' } as const
   const answer = { fence: 0, ticket: 2, ahead: 1, last: { record, fence: 1, at: 0 } }
   const entry = { at: '2026-11-28T15:04:05.000Z', event: 'reload waits', why: describeWait(answer) }
   assert.equal(`${describeStep(entry, undefined)}\n`, waitText)

@@ -25,13 +25,16 @@ test('a release that failed on another host is refused with the host, the time, 
   const why = refusalOf(lastOf({ state: 'failed', why: 'worker 0 crashed' }), '1.0.0-aa')
   assert.equal(
     why,
-    'release 1.0.0-aa failed on web-1 at 2027-01-15T08:00:00.000Z (worker 0 crashed): deploy another release, or run `muster reload --force` on one host'
+    'release 1.0.0-aa failed on web-1-1234 at 2027-01-15T08:00:00.000Z (worker 0 crashed): deploy another release, or run `muster reload --force` on one host'
   )
 })
 
 test('a release whose rollout began on a host and never ended is refused', () => {
   const why = refusalOf(lastOf({}), '1.0.0-aa')
-  assert.match(why!, /^web-1 began to roll out release 1\.0\.0-aa at .* and has not reported the end: examine web-1/)
+  assert.match(
+    why!,
+    /^web-1-1234 began to roll out release 1\.0\.0-aa at .* and has not reported the end: examine that host/
+  )
 })
 
 test('another release is never refused, nor one that cannot be read: its rollout reports why', () => {
@@ -57,10 +60,10 @@ test('a record contains the first line of the reason, without passwords', () => 
 
 test('a host that waits says which host it waits for, and how many are ahead', () => {
   const answer = { fence: 0, ticket: 3, ahead: 0 }
-  assert.equal(describeWait({ ...answer, last: lastOf({}) }), 'web-1 rolls out release 1.0.0-aa')
+  assert.equal(describeWait({ ...answer, last: lastOf({}) }), 'web-1-1234 rolls out release 1.0.0-aa')
   assert.equal(
     describeWait({ ...answer, ahead: 1, last: lastOf({}) }),
-    'web-1 rolls out release 1.0.0-aa, and 1 more host is ahead'
+    'web-1-1234 rolls out release 1.0.0-aa, and 1 more host is ahead'
   )
   assert.equal(
     describeWait({ ...answer, ahead: 2, last: lastOf({ state: 'done' }) }),

@@ -30,17 +30,17 @@ const REMEDY = 'deploy another release, or run `muster reload --force` on one ho
  */
 export function refusalOf(last: TurnAnswer['last'], release: string | undefined): string | undefined {
   if (!last || last.record.release !== release) return undefined
-  const { state, host, why } = last.record
+  const { state, id, why } = last.record
   const at = new Date(last.at).toISOString()
-  if (state === 'failed') return `release ${release} failed on ${host} at ${at}${why ? ` (${why})` : ''}: ${REMEDY}`
+  if (state === 'failed') return `release ${release} failed on ${id} at ${at}${why ? ` (${why})` : ''}: ${REMEDY}`
   if (state !== 'rolling') return undefined
-  return `${host} began to roll out release ${release} at ${at} and has not reported the end: examine ${host}, then ${REMEDY}`
+  return `${id} began to roll out release ${release} at ${at} and has not reported the end: examine that host, then ${REMEDY}`
 }
 
 /** Describes for people what a host waits for. */
 export function describeWait({ last, ahead }: TurnAnswer): string {
-  const { state, host, release } = last?.record ?? {}
-  const holder = state === 'rolling' ? `${host} rolls out release ${release}` : 'another host has the rollout lease'
+  const { state, id, release } = last?.record ?? {}
+  const holder = state === 'rolling' ? `${id} rolls out release ${release}` : 'another host has the rollout lease'
   return ahead > 0 ? `${holder}, and ${ahead} more ${ahead === 1 ? 'host is' : 'hosts are'} ahead` : holder
 }
 
