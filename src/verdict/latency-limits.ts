@@ -6,8 +6,10 @@ import {
   type PerQuantile
 } from '../ipc/measurement.ts'
 
-/** A quantile of fewer requests is too uncertain to be a limit. */
-export const MIN_BASELINE_REQUESTS = 200
+/** With fewer requests, too few routes would have limits of their own. */
+export const MIN_BASELINE_REQUESTS = 500
+/** Limits that are uncertain cause no false alarm: both sides have the same ones. They only show differences later. */
+export const MIN_ROUTE_REQUESTS = 50
 /** A latency that is higher by less than this never counts, in ms. */
 export const LATENCY_FLOOR_MS = 0.5
 
@@ -34,7 +36,7 @@ export function latencyLimits(
   tolerance: number
 ): { control: LatencyLimits; canary: LatencyLimits } | undefined {
   if (total(baseline.all) < MIN_BASELINE_REQUESTS) return undefined
-  const routes = Object.entries(baseline.routes).filter(([, counts]) => total(counts) >= MIN_BASELINE_REQUESTS)
+  const routes = Object.entries(baseline.routes).filter(([, counts]) => total(counts) >= MIN_ROUTE_REQUESTS)
   const control = {
     all: quantilesOf(baseline.all),
     routes: Object.fromEntries(routes.map(([route, counts]) => [route, quantilesOf(counts)]))

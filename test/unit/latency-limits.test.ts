@@ -27,7 +27,7 @@ describe('the limits of slow requests', () => {
 
   it('exist for routes with enough requests only', () => {
     const recorder = new BaselineRecorder()
-    for (let i = 0; i < 300; i++) recorder.record('GET /often', 5)
+    for (let i = 0; i < 500; i++) recorder.record('GET /often', 5)
     for (let i = 0; i < 30; i++) recorder.record('GET /rare', 500)
     const { control, canary } = latencyLimits(recorder.baseline(), 0.1)!
     deepEqual(Object.keys(control.routes), ['GET /often'])
@@ -35,14 +35,14 @@ describe('the limits of slow requests', () => {
   })
 
   it('do not exist before there is a baseline', () => {
-    equal(latencyLimits(baselineOf(199, 5), 0.1), undefined)
+    equal(latencyLimits(baselineOf(499, 5), 0.1), undefined)
     equal(latencyLimits(addBaselines([]), 0.1), undefined)
   })
 
   it('are the same whether one or several workers recorded the baseline', () => {
-    const sum = addBaselines([baselineOf(150, 8), baselineOf(150, 30)])
+    const sum = addBaselines([baselineOf(250, 8), baselineOf(250, 30)])
     const one = new BaselineRecorder()
-    for (let i = 0; i < 300; i++) one.record('GET /', i < 150 ? 8 : 30)
+    for (let i = 0; i < 500; i++) one.record('GET /', i < 250 ? 8 : 30)
     deepEqual(latencyLimits(sum, 0.1), latencyLimits(one.baseline(), 0.1))
   })
 })
