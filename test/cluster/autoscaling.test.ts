@@ -12,6 +12,7 @@ const env = {
   APP: fixture('blocking'),
   KEEP_ALIVE_TIMEOUT: '120000',
   BOOT_TIMEOUT: '120000',
+  REBALANCE: 'on',
   SCALE_DOWN_TIME: '2000'
 }
 /** 60 clients that ask for 20 ms and think for 380 ms keep three event loops busy: 300 %. */

@@ -62,7 +62,7 @@ export function planRebalance(
   const streaks = new Map(busy.map((worker) => [worker.id, lengthen(memory.streaks.get(worker.id), worker)]))
   const hasNew = workers.some((worker) => worker.isNew && isRested(worker))
   const sources = busy
-    .filter((worker) => (hasNew ? !worker.isNew : isRested(worker) && streaks.get(worker.id)!.length >= STREAK))
+    .filter((worker) => (hasNew && !worker.isNew) || (isRested(worker) && streaks.get(worker.id)!.length >= STREAK))
     .sort((a, b) => b.utilization - a.utilization)
   const plans = sources.length > 0 ? share(sources, workers.filter(isRested)) : []
   const involved = plans.flatMap(({ source, targets }) => [source, ...targets.map(({ id }) => id)])
@@ -85,7 +85,7 @@ export function recordMoves(memory: RebalanceMemory, source: number, moved: numb
     pauses.delete(source)
     return { ...memory, pauses }
   }
-  const pause = pauses.get(source) ?? 2 * REST_MS
+  const pause = pauses.get(source) ?? REST_MS
   pauses.set(source, Math.min(MAX_PAUSE_MS, 2 * pause))
   const quietUntil = new Map(memory.quietUntil).set(source, now + pause)
   for (const id of memory.targets.get(source) ?? []) quietUntil.delete(id)
