@@ -12,6 +12,7 @@ const FILES = [
   'page.js',
   'lingering.js',
   'workers.js',
+  'hosts.js',
   'rollout-view.js',
   'settings-view.js',
   'commands.js',

@@ -1,6 +1,7 @@
 // The console: a token, one stream of events, and commands. The token is stored in this tab only.
 
 import { connectCommands, messageOf, runCommand, showSettings } from './commands.js'
+import { updateHosts } from './hosts.js'
 import { $, addLine, element, formatDuration, formatNumber, setText } from './page.js'
 import { applyJournalEntry, showRollout } from './rollout-view.js'
 import { showValue } from './settings-view.js'
@@ -138,6 +139,7 @@ function showStatus(current) {
   showRollout(current)
   setText($('about'), `version ${version} · pid ${pid} · ${scheduling}`)
   showFigures(figuresOf(current))
+  void updateHosts(fetchWithToken)
   showValue($('workers'), desired)
   if (settingsNeeded && current.state !== 'draining') {
     settingsNeeded = false

@@ -28,7 +28,7 @@ export function applyJournalEntry(entry) {
     rollout = undefined // a new primary, whose generations start again
   } else if (event === 'reload begins') {
     start(generation)
-  } else if (event.startsWith('reload ') && rollout) {
+  } else if (/^reload (done|failed|stopped)$/.test(event) && rollout) {
     rollout.running = false
   } else if (rollout?.running && slot !== undefined) {
     const stage = stageAfter(entry)
@@ -45,18 +45,20 @@ export function describeReload({ outcome, generation, durationMs, why, connectio
   return parts.join(', ') + describeCuts(cuts) + (why ? `. ${why}` : '')
 }
 
-function summary(isRolling, lastReload) {
+function summary(isRolling, lastReload, waits) {
+  if (waits) return `Waits for its turn: ${waits.why}`
   if (isRolling) return 'Rolling, slot by slot.'
   return lastReload ? describeReload(lastReload) : 'No reload since the service started.'
 }
 
-export function showRollout({ state, workers, desired, lastReload }) {
+export function showRollout({ state, workers, desired, lastReload, rolloutWaits }) {
   const newest = Math.max(...workers.map(({ generation }) => generation))
   const hasMissedStart = state === 'reloading' && !(rollout?.generation >= newest)
   if (hasMissedStart) start(newest)
-  const isUnfinished = rollout !== undefined && !(lastReload?.generation >= rollout.generation)
+  const wasRefused = lastReload?.outcome === 'refused' // with the generation that serves
+  const isUnfinished = rollout !== undefined && !wasRefused && !(lastReload?.generation >= rollout.generation)
   const isRolling = state === 'reloading' || isUnfinished
-  setText($('rollout'), summary(isRolling, lastReload) + describeLingering(workers))
+  setText($('rollout'), summary(isRolling, lastReload, rolloutWaits) + describeLingering(workers))
   if (!rollout) return
   const showsAllSlots = isRolling || lastReload?.outcome !== 'done'
   const untouched = Array.from({ length: showsAllSlots ? desired : 0 }, (_, slot) => [
