@@ -10,23 +10,38 @@ const STALL_SPREAD_MS = 10
 /** A second counts as stalled from this time on. */
 const STALLED_SECOND_MS = 50
 
-/** How many seconds were stalled on each side. */
+/** How many seconds were stalled on each side. Of several in a row only the first one counts, because they may have one cause. */
 export interface StalledSeconds {
   canary: number
   control: number
+  /** The last second was stalled. */
+  canaryStalls: boolean
+  controlStalls: boolean
   /** When the current second began, and the stalls of both sides until then. */
   since: number
   canaryMs: number
   controlMs: number
 }
 
-export const NO_STALLED_SECONDS: StalledSeconds = { canary: 0, control: 0, since: 0, canaryMs: 0, controlMs: 0 }
+export const NO_STALLED_SECONDS: StalledSeconds = {
+  canary: 0,
+  control: 0,
+  canaryStalls: false,
+  controlStalls: false,
+  since: 0,
+  canaryMs: 0,
+  controlMs: 0
+}
 
 export function addToStalledSeconds(before: StalledSeconds, { canary, control }: Trial): StalledSeconds {
   if (canary.seconds < before.since + 1) return before
+  const canaryStalls = canary.stalledMs - before.canaryMs >= STALLED_SECOND_MS
+  const controlStalls = control.stalledMs - before.controlMs >= STALLED_SECOND_MS
   return {
-    canary: before.canary + Number(canary.stalledMs - before.canaryMs >= STALLED_SECOND_MS),
-    control: before.control + Number(control.stalledMs - before.controlMs >= STALLED_SECOND_MS),
+    canary: before.canary + Number(canaryStalls && !before.canaryStalls),
+    control: before.control + Number(controlStalls && !before.controlStalls),
+    canaryStalls,
+    controlStalls,
     since: canary.seconds,
     canaryMs: canary.stalledMs,
     controlMs: control.stalledMs
