@@ -1,10 +1,12 @@
 import { lstatSync, readlinkSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { basename, dirname, extname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Settings } from './config/sources/config-file.ts'
 import type { Origins, Sources } from './config/sources/gather-environment.ts'
 import type { AppOptions } from './http/app-options.ts'
 import type { DevelopmentOptions, Service } from './primary/service-types.ts'
+import type { Succession } from './primary/upgrade/succession.ts'
 
 /** What `muster.config.*` contains, and what {@link start} takes. */
 export interface StartOptions extends Settings {
@@ -34,13 +36,32 @@ export async function start(options: StartOptions): Promise<Service> {
  * @throws StartupError when it cannot start, UsageError when two apps are named
  */
 export async function runService(sources: Sources, development?: DevelopmentOptions): Promise<Service> {
-  const { gatherEnvironment } = await import('./config/sources/gather-environment.ts')
-  const origins: Origins = await gatherEnvironment(sources)
-  const [{ loadConfig }, { runPrimary }] = await Promise.all([
-    import('./config/load.ts'),
-    import('./primary/primary.ts')
+  const [{ gatherEnvironment }, { launchOptions, takeSuccessorRole }] = await Promise.all([
+    import('./config/sources/gather-environment.ts'),
+    import('./config/sources/successor-environment.ts')
   ])
-  return runPrimary(loadConfig(undefined, { origins, needsApp: true }), workerEntry(), development)
+  const succession = takeSuccessorRole() ? await receiveSuccession() : undefined
+  const launch = launchOptions()
+  try {
+    const overrides = succession?.inheritance.overrides
+    const origins: Origins = await gatherEnvironment({ ...sources, ...(overrides && { overrides }) })
+    const [{ loadConfig }, { runPrimary }] = await Promise.all([
+      import('./config/load.ts'),
+      import('./primary/primary.ts')
+    ])
+    const config = loadConfig(undefined, { origins, needsApp: true })
+    return await runPrimary(config, workerEntry(), { development, launch, succession })
+  } catch (error) {
+    await succession?.refuse((error as Error).message)
+    throw error
+  }
+}
+
+/** Waits for what the primary passes on that this process replaces. @throws StartupError when it cannot be replaced */
+async function receiveSuccession(): Promise<Succession> {
+  const { Succession } = await import('./primary/upgrade/succession.ts')
+  const { version } = createRequire(import.meta.url)('muster-serve/package.json') as { version: string }
+  return Succession.receive(version)
 }
 
 /**

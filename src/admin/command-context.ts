@@ -54,6 +54,13 @@ export interface CommandContext extends JournalFiles {
   scale(workers: number | string): Promise<{ workers: number; range?: string }>
   /** Replaces the worker of a slot. Resolves when the new one serves and the old one is gone. @throws CommandError 404, 500 */
   recycle(slot: number): Promise<WorkerId>
+  /**
+   * Replaces the primary and all workers. Resolves when every slot has a worker of the new primary, or when the old one serves again.
+   * @param node path of Node; undefined: the one that runs this primary
+   * @param envFile absolute path of a file whose variables change the configuration
+   * @throws CommandError 409 while the service drains or is upgraded, 400 for a file that cannot be read
+   */
+  upgrade(options: { node?: string | undefined; envFile?: string | undefined }): Promise<UpgradeOutcome>
   /** Begins to drain the service. Returns at once; does nothing when it drains already. */
   stop(): void
   /**
@@ -138,6 +145,34 @@ export interface AutoscalingStatus {
   last: { at: string; from: number; to: number; why: string } | null
 }
 
+/** How an upgrade ended. */
+export interface UpgradeOutcome {
+  outcome: 'done' | 'failed' | 'stopped'
+  durationMs: number
+  /** The reason of a failure. */
+  why?: string
+  /** The new primary. */
+  pid?: number
+  /** Its version of muster. */
+  version?: string
+  /** Its version of Node. */
+  node?: string
+}
+
+/** An upgrade under way. */
+export interface UpgradeStatus {
+  /** The other primary; undefined if it could not be started. */
+  pid?: number | undefined
+  version?: string | undefined
+  node?: string | undefined
+  /** Whether the other primary replaces the one that answers, or is replaced by it. */
+  role: 'successor' | 'predecessor'
+  step: string
+  /** Slots that the new primary serves. */
+  slots: number
+  since: string
+}
+
 export interface ServiceStatus {
   version: string
   /** The host name: behind a load balancer, the next answer may come from another host. */
@@ -161,6 +196,8 @@ export interface ServiceStatus {
   lastReload: ReloadOutcome | null
   /** Set while a reload waits for its turn among all hosts. */
   rolloutWaits?: { seconds: number; why: string }
+  /** The replacement of the primary, while it goes on. */
+  upgrade?: UpgradeStatus
   /** How many workers were replaced, by reason. */
   restarts: Readonly<Record<string, number>>
 }

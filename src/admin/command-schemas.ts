@@ -76,6 +76,10 @@ export const host = object(
   },
   { waitsFor: text }
 )
+export const upgradeOutcome = object(
+  { outcome: oneOf('done', 'failed', 'stopped'), durationMs: count },
+  { why: text, pid: count, version: text, node: text }
+)
 export const reloadOutcome = object(
   { outcome: oneOf('done', 'failed', 'stopped', 'held', 'refused'), generation: count, durationMs: count },
   {

@@ -35,6 +35,8 @@ export class JournalFile {
   readonly #maxBytes: number
   readonly #log: Logger | undefined
   readonly #listeners = new Set<(entry: JournalEntry) => void>()
+  /** Called with every entry that this process has written. */
+  onRecord: ((entry: JournalEntry) => void) | undefined
   /** The last line may lack its end: after a crash, or after a write that failed half-way. */
   #maybeTorn = true
   #failed = false
@@ -50,13 +52,19 @@ export class JournalFile {
   /** Appends an entry. Never throws; only the first failure is logged. */
   record(event: JournalEvent): void {
     const entry = { at: new Date().toISOString(), ...event }
-    for (const listener of this.#listeners) listener(entry)
+    this.publish(entry)
+    this.onRecord?.(entry)
     try {
       this.#append(`${JSON.stringify(entry)}\n`)
     } catch (error) {
       if (!this.#failed) this.#log?.error({ err: error }, 'the journal cannot be written')
       this.#failed = true
     }
+  }
+
+  /** Tells the listeners of an entry that another process has written to the file. */
+  publish(entry: JournalEntry): void {
+    for (const listener of this.#listeners) listener(entry)
   }
 
   /** Calls `listener` with every further entry. @returns a function that ends this */

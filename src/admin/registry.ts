@@ -15,6 +15,7 @@ import { rollback } from './commands/service/rollback.ts'
 import { scale } from './commands/service/scale.ts'
 import { status } from './commands/service/status.ts'
 import { stop } from './commands/service/stop.ts'
+import { upgrade } from './commands/service/upgrade.ts'
 import { cacheClear } from './commands/state/cache-clear.ts'
 import { logLevel } from './commands/state/log-level.ts'
 import { sessionsEnd } from './commands/state/sessions-end.ts'
@@ -53,6 +54,7 @@ export const registry = new CommandRegistry([
   reload,
   promote,
   rollback,
+  upgrade,
   scale,
   recycle,
   stop,

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { Command } from '../admin/command.ts'
 import { argumentFlag, argumentIssues, argumentsFromWords } from '../admin/command-arguments.ts'
@@ -44,16 +45,23 @@ export function parseCommandLine(args: string[]) {
   const isHelp = words[0] === 'help'
   const shown = isHelp ? words.slice(1) : words
   for (const token of tokens) if (token.kind === 'option') checkFlag(token.name, token.rawName, token.value, shown)
-  const given = Object.entries(values).filter(([name]) => ARGUMENTS.has(name))
+  const given = Object.entries(values).filter(([name]) => ARGUMENTS.has(name) && name !== 'env-file')
+  const envFiles = values['env-file'] as string[] | undefined
+  const isUpgrade = shown[0] === 'upgrade'
   return {
     words: shown,
     /** Arguments by name. */
-    flags: Object.fromEntries(
-      given.map(([flag, value]) => {
-        const text = flag.startsWith('no-') ? 'false' : restoreHyphen(String(value))
-        return [ARGUMENTS.get(flag)!.name, text]
-      })
-    ),
+    flags: {
+      ...Object.fromEntries(
+        given.map(([flag, value]) => {
+          const text = flag.startsWith('no-') ? 'false' : restoreHyphen(String(value))
+          return [ARGUMENTS.get(flag)!.name, text]
+        })
+      ),
+      // It changes the service, which it does not name.
+      ...(isUpgrade && envFiles && { envFile: resolve(envFiles.at(-1)!) }),
+      ...(isUpgrade && values.node !== undefined && { node: resolve(String(values.node)) })
+    } as Record<string, string>,
     json: values.json === true,
     isWatching: values.watch === true,
     wantsHelp: isHelp || values.help === true,
@@ -61,7 +69,7 @@ export function parseCommandLine(args: string[]) {
     sources: {
       variables: values['run-dir'] === undefined ? {} : { RUN_DIR: String(values['run-dir']) },
       configFile: values.config as string | undefined,
-      envFiles: values['env-file'] as string[] | undefined
+      envFiles: isUpgrade ? undefined : envFiles
     }
   }
 }

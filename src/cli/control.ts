@@ -94,7 +94,8 @@ function runOffline(command: Command, args: object, runDir: string): Answer | un
 /** A reload takes long, so its steps are shown on standard error meanwhile. */
 async function runWithProgress(invocation: Invocation): Promise<Answer> {
   const { command, socketPath, json } = invocation
-  const endProgress = command.name === 'reload' && !json ? showProgress(socketPath, stderr) : () => {}
+  const endProgress =
+    (command.name === 'reload' || command.name === 'upgrade') && !json ? showProgress(socketPath, stderr) : () => {}
   try {
     return await run(invocation)
   } finally {

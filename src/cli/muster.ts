@@ -6,9 +6,9 @@ import { keepCompiledCode } from '../config/compile-cache.ts'
 
 const [, , command = '', ...args] = process.argv
 if (command === 'start' || command === 'dev') {
-  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGUSR2'] as const) {
     process.on(signal, () => {
-      if (signal !== 'SIGHUP') process.exit(0)
+      if (signal === 'SIGTERM' || signal === 'SIGINT') process.exit(0)
     })
   }
   keepCompiledCode()

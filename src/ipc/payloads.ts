@@ -12,7 +12,7 @@ export interface WorkerView {
 /** The state of the service. The primary sends it to every worker at each change; workers read their copy. */
 export interface ServiceView {
   /** `degraded`: the service answers, but a slot fails again and again. */
-  state: 'starting' | 'running' | 'reloading' | 'degraded' | 'draining'
+  state: 'starting' | 'running' | 'reloading' | 'upgrading' | 'degraded' | 'draining'
   /** The number of workers that is wanted. */
   desired: number
   workers: WorkerView[]

@@ -11,6 +11,7 @@ import { rangeText } from '../common/worker-range.ts'
 import { usableMemory } from '../config/configuration.ts'
 import { cpuQuota } from '../config/cpu-quota.ts'
 import type { Config } from '../config/load.ts'
+import type { LaunchOptions } from '../config/sources/successor-environment.ts'
 import { withholdFromChildren } from '../config/systemd-environment.ts'
 import { workerEnvironment } from '../config/worker-environment.ts'
 import { AcceptGate } from '../net/accept-gate.ts'
@@ -21,13 +22,14 @@ import { probeListeningHandle } from '../node-internals/listening-handle.ts'
 import { probeTcpHandle } from '../node-internals/tcp-handle.ts'
 import { Autoscaler } from './autoscaling/autoscaler.ts'
 import { AdminEventStream } from './control/admin-event-stream.ts'
-import { openAdminSocket } from './control/admin-socket.ts'
+import { AdminSocket } from './control/admin-socket.ts'
 import { ServiceControl } from './control/service-control.ts'
 import { INSPECTOR_FLAGS, startDevelopment } from './development/development.ts'
 import { RedisService } from './embedded-redis/redis-service.ts'
+import { becomeInit, isWaitedFor } from './host/init-process.ts'
 import { startOrphanReaper } from './host/orphan-reaper.ts'
-import { claimRunDirectory } from './host/run-directory.ts'
-import { handleSignals } from './host/signals.ts'
+import { RunDirectoryClaim } from './host/run-directory.ts'
+import { handleSignals, ignoreSignals } from './host/signals.ts'
 import { notifySystemd, readySlots } from './host/systemd.ts'
 import { InternalErrors } from './internal-errors.ts'
 import { Certificates } from './listener/certificates.ts'
@@ -36,6 +38,7 @@ import { ConnectionRouter } from './listener/connection-router.ts'
 import { ListeningPorts } from './listener/listening-ports.ts'
 import { TicketKeys } from './listener/ticket-keys.ts'
 import { createMetricsCollector } from './metrics/collect-metrics.ts'
+import { CombinedMetrics } from './metrics/combined-metrics.ts'
 import { PrimaryMetrics } from './metrics/primary-metrics.ts'
 import { scalingFamilies } from './metrics/scaling-metrics.ts'
 import { LIMITS, type Limits } from './policy/types.ts'
@@ -44,6 +47,10 @@ import { Releases } from './rollout/release.ts'
 import { Rollout } from './rollout/rollout.ts'
 import { readyFields, serviceOf, urlOf } from './running-service.ts'
 import type { DevelopmentOptions, Service } from './service-types.ts'
+import { type Beginning, freshStart, inherit } from './upgrade/inherit.ts'
+import { PrimaryUpgrades } from './upgrade/primary-upgrades.ts'
+import type { Succession } from './upgrade/succession.ts'
+import type { SuccessorProcess } from './upgrade/successor-process.ts'
 import { isDebugged, setupWorkers } from './workers/fork.ts'
 import { Supervisor } from './workers/supervisor.ts'
 import { WorkerPool } from './workers/worker-pool.ts'
@@ -56,33 +63,84 @@ const LAST_ENTRIES = 50
 const MAX_RESERVED_DESCRIPTORS = 256
 const EXIT_CODES = { drained: 0, 'crash-loop': 1, 'cannot-boot': EXIT_CONFIG } as const
 
+export interface PrimaryOptions {
+  /** How to watch the code that is being written; undefined: it is not watched. */
+  development?: DevelopmentOptions | undefined
+  /** How to start this program again. */
+  launch: LaunchOptions
+  /** Set when this primary replaces another one. */
+  succession?: Succession | undefined
+}
+
 /**
  * Starts the primary, which ends the process when the service ends.
  * @param exec path of the module that a worker process starts with, links unresolved
- * @param development how to watch the code that is being written; undefined: it is not watched
  * @throws StartupError when it cannot start
  */
-export async function runPrimary(config: Config, exec: string, development?: DevelopmentOptions): Promise<Service> {
+export async function runPrimary(config: Config, exec: string, options: PrimaryOptions): Promise<Service> {
+  const { development, succession } = options
+  // The process that starts this one does not wait for it after it was adopted by process 1.
+  const parent = process.ppid
   const missing = describeMissingInternals([probeTcpHandle, probeListeningHandle, probeIpcChannel])
   if (missing) throw new StartupError(missing)
+  const beginning = succession ? inherit(config, succession) : freshStart(config)
   const log = await createLog(config, { role: 'primary' }, development !== undefined)
   withholdFromChildren()
-  const releaseRunDirectory = await claimRunDirectory(config.runDir, config.adminSocket)
+  const claim = new RunDirectoryClaim(config)
+  if (!succession) await claim.take()
   const base = createBase(config, log)
-  const core = createCore(config, base, exec, development !== undefined)
+  const core = createCore(config, base, exec, development !== undefined, beginning)
   const admin = createAdmin(config, base, core)
-  connect(config, base, core, admin)
-  const exit = createExit(base, core, releaseRunDirectory)
-  handleEnd(base, core, admin, exit)
+  connect(config, core, admin)
+  const parts = { ...base, ...core, ...admin, config }
+  const upgrades = new PrimaryUpgrades(parts, {
+    launch: options.launch,
+    succession,
+    isDeveloped: development !== undefined,
+    stays: succession?.inheritance.stays ?? isWaitedFor(parent, config),
+    record: base.record,
+    onPid: (pid, alive) => base.reaper.note('heir', pid, alive),
+    onReplaced: () => {
+      claim.leave()
+      duties.end()
+    },
+    onInChargeAgain: async () => {
+      claim.takeFromOther()
+      duties.begin()
+    },
+    leave: (successor) => void exit.leave(successor)
+  })
+  const exit = createExit(parts, claim, upgrades)
+  const duties = createDuties(parts, exit)
+  handleEnd(parts, exit)
   try {
-    await start(config, base, core, admin, development)
+    await start(parts, beginning, development)
+    if (succession) {
+      ignoreSignals()
+      succession.begin(parts, {
+        adopted: { port: beginning.ports.port !== undefined, adminPort: beginning.ports.adminPort !== undefined },
+        onInCharge: async () => {
+          claim.takeFromOther()
+          await core.redis.adopt()
+          await admin.adminSocket.open(succession.sockets.get('admin'))
+          admin.control.upgrades = upgrades
+          inheritRange(core, succession)
+          core.autoscaler.start()
+          admin.control.announceHost()
+          base.record({ event: 'upgraded', pid: process.pid, version: base.version })
+          duties.begin()
+        },
+        exit: () => process.exit(0)
+      })
+    } else duties.begin()
+    admin.control.upgrades = upgrades
     const service = serviceOf(core)
     void service.ready.then(() => log.info(readyFields(config, core), 'service ready'))
     return service
   } catch (error) {
-    base.record({ event: 'stop', pid: process.pid, why: (error as Error).message })
+    if (!succession) base.record({ event: 'stop', pid: process.pid, why: (error as Error).message })
     await core.redis.stop()
-    releaseRunDirectory()
+    claim.release()
     throw error
   }
 }
@@ -90,7 +148,16 @@ export async function runPrimary(config: Config, exec: string, development?: Dev
 type Base = ReturnType<typeof createBase>
 type Core = ReturnType<typeof createCore>
 type Admin = ReturnType<typeof createAdmin>
+type Parts = Base & Core & Admin & { config: Config }
 type Exit = ReturnType<typeof createExit>
+
+/** A range that an operator has set lasts until WORKERS changes. */
+function inheritRange({ autoscaler }: Core, { inheritance }: Succession): void {
+  const isSame = JSON.stringify(inheritance.configuredRange) === JSON.stringify(autoscaler.configured)
+  if (isSame && JSON.stringify(inheritance.range) !== JSON.stringify(autoscaler.range)) {
+    autoscaler.setRange(inheritance.range)
+  }
+}
 
 /** What everything else reports to. */
 function createBase(config: Config, log: Logger) {
@@ -98,17 +165,22 @@ function createBase(config: Config, log: Logger) {
   const journal = new JournalFile(join(config.runDir, JOURNAL_FILE), undefined, log)
   const auditLog = new JournalFile(join(config.runDir, AUDIT_FILE), undefined, log)
   const record = (event: JournalEvent) => journal.record(event)
-  record({ event: 'start', pid: process.pid, version })
   return { log, version, journal, auditLog, record, errors: new InternalErrors(log), reaper: startOrphanReaper(log) }
 }
 
 /** Redis, the ports, the workers and their supervisor. */
-function createCore(config: Config, { log, record, errors, reaper }: Base, exec: string, isDeveloped: boolean) {
+function createCore(
+  config: Config,
+  { log, record, errors, reaper }: Base,
+  exec: string,
+  isDeveloped: boolean,
+  { workers, generation, share, ticketKeys: keys }: Beginning
+) {
   const limits = { ...limitsOf(config), waitsForReload: isDeveloped }
   const redis = new RedisService(config, (pid, alive) => reaper.note('server', pid, alive), log)
-  const ticketKeys = config.tls && new TicketKeys()
+  const ticketKeys = config.tls && new TicketKeys(keys)
   const certificates =
-    config.tls && new Certificates(config.variables as { TLS_CERT: unknown; TLS_KEY: unknown }, config.tls)
+    config.tls && new Certificates(config.variables as { TLS_CERT: unknown; TLS_KEY: unknown }, config.tls, generation)
   const gate = new AcceptGate(new Descriptors((limit) => Math.min(MAX_RESERVED_DESCRIPTORS, limit / 4)), log)
   const router = new ConnectionRouter(log, { clients: clientsOf(config), gate })
   const ports = new ListeningPorts(config, router, gate, log)
@@ -135,9 +207,18 @@ function createCore(config: Config, { log, record, errors, reaper }: Base, exec:
     journal: record,
     log
   })
-  const { workers } = config
   const parts = { pool, router, ports, releases, rollout }
-  const supervisor = new Supervisor({ workers, limits, ...parts, canary: config, journal: record, errors, log })
+  const supervisor = new Supervisor({
+    workers,
+    generation,
+    share,
+    limits,
+    ...parts,
+    canary: config,
+    journal: record,
+    errors,
+    log
+  })
   const autoscaler = new Autoscaler({
     supervisor,
     ...config.autoscaling,
@@ -156,15 +237,16 @@ function createAdmin(
   { log, version, journal, auditLog, errors }: Base,
   { pool, supervisor, ports, autoscaler, rebalancer, releases, instance }: Core
 ) {
-  const metrics = new PrimaryMetrics(version, errors)
-  const collectMetrics = createMetricsCollector({
+  const primaryMetrics = new PrimaryMetrics(version, errors)
+  const collectOwn = createMetricsCollector({
     live: () => pool.live(),
     counters: pool.counters,
     primary: (answered) => [
-      ...metrics.read(supervisor, answered),
+      ...primaryMetrics.read(supervisor, answered),
       ...scalingFamilies(autoscaler, supervisor.state.desired, rebalancer?.moved)
     ]
   })
+  const metrics = new CombinedMetrics(collectOwn, pool.counters)
   const control = new ServiceControl({
     supervisor,
     autoscaler,
@@ -186,7 +268,7 @@ function createAdmin(
       redis: redisKind(config),
       instance,
       redisTimeoutMs: config.redis.timeoutMs,
-      onRefused: () => metrics.countRefused()
+      onRefused: () => primaryMetrics.countRefused()
     },
     log
   })
@@ -197,15 +279,16 @@ function createAdmin(
     onInternalError: (error, command) => errors.caught('command', error, { command })
   })
   const stream = new AdminEventStream(control)
-  return { metrics, collectMetrics, control, runner, stream }
+  const adminSocket = new AdminSocket(config.adminSocket, runner, stream)
+  return { primaryMetrics, metrics, control, runner, stream, adminSocket }
 }
 
 /** Connects the parts that exist now. */
-function connect(config: Config, { log }: Base, core: Core, { metrics, collectMetrics, runner, stream }: Admin): void {
+function connect(config: Config, core: Core, { primaryMetrics, metrics, runner, stream }: Admin): void {
   const { pool, supervisor, ticketKeys } = core
-  metrics.watch(supervisor)
+  primaryMetrics.watch(supervisor)
   pool.serve({
-    collectMetrics,
+    collectMetrics: () => metrics.all(),
     runCommand: (name, args, caller) => runner.run(name, args, caller),
     watch: ({ id, channel }, on) => {
       if (on) stream.add(id, (event) => channel.notify({ type: 'admin-event', event }), LAST_ENTRIES)
@@ -213,15 +296,26 @@ function connect(config: Config, { log }: Base, core: Core, { metrics, collectMe
     }
   })
   if (config.tls && ticketKeys) renewTicketKeys(config.tls.ticketKeyMs, ticketKeys, core)
-  const { notifySocket, watchdogMs } = config.systemd
-  if (!notifySocket) return
-  notifySystemd(supervisor, {
-    socket: notifySocket,
-    searchPath: config.searchPath,
-    watchdogMs,
-    healthy: () => readySlots(supervisor.view()) * 2 > supervisor.state.desired,
-    log
-  })
+}
+
+/** What only the primary in charge of the service does: it answers signals, and notifies systemd. */
+function createDuties({ config, supervisor, runner, log }: Parts, exit: Exit) {
+  let endNotifications: () => Promise<void> = async () => {}
+  return {
+    begin: () => {
+      handleSignals(runner, (why) => void exit.end(1, why), log)
+      const { notifySocket, watchdogMs } = config.systemd
+      if (!notifySocket) return
+      endNotifications = notifySystemd(supervisor, {
+        socket: notifySocket,
+        searchPath: config.searchPath,
+        watchdogMs,
+        healthy: () => readySlots(supervisor.view()) * 2 > supervisor.state.desired,
+        log
+      })
+    },
+    end: () => void endNotifications()
+  }
 }
 
 /** Renews the keys periodically and after each rollout. */
@@ -231,47 +325,70 @@ function renewTicketKeys(intervalMs: number, ticketKeys: TicketKeys, { pool, sup
   supervisor.on('rollout', renew)
 }
 
-/** @returns a function that ends the process; the first call counts */
-function createExit({ log, record }: Base, { pool, redis }: Core, releaseRunDirectory: () => void) {
+/** @returns the ways in which the process ends; the first call counts */
+function createExit(
+  { log, record, pool, redis, supervisor, adminSocket }: Parts,
+  claim: RunDirectoryClaim,
+  upgrades: PrimaryUpgrades
+) {
   let exiting = false
-  return async (code: number, why: string): Promise<void> => {
-    if (exiting) return
-    exiting = true
-    log[code === 0 ? 'info' : 'fatal']({ code, why }, 'service ended')
-    record({ event: 'stop', pid: process.pid, why, code })
-    pool.killAll()
-    await redis.stop()
-    releaseRunDirectory()
-    process.exit(code)
+  return {
+    /** The service ends. */
+    end: async (code: number, why: string): Promise<void> => {
+      if (exiting) return
+      exiting = true
+      log[code === 0 ? 'info' : 'fatal']({ code, why }, 'service ended')
+      if (claim.isHeld) record({ event: 'stop', pid: process.pid, why, code })
+      pool.killAll()
+      if (code !== 0) upgrades.cut()
+      await upgrades.successorEnded()
+      await redis.stop()
+      claim.release()
+      process.exit(code)
+    },
+    /** Another primary replaces this one if one is about to. */
+    crash: (): boolean => {
+      if (!supervisor.state.share) return false
+      process.exit(1)
+    },
+    /** Another primary has replaced this one. */
+    leave: async (successor: SuccessorProcess): Promise<void> => {
+      if (exiting) return
+      exiting = true
+      await adminSocket.answered()
+      await redis.stop()
+      log.info({ successor: successor.pid }, 'primary replaced')
+      if (upgrades.stays) becomeInit(successor)
+      else process.exit(0)
+    }
   }
 }
 
-/** Ends the process when the supervisor says so, by a signal, or when the primary itself fails. */
-function handleEnd({ log }: Base, { supervisor }: Core, { runner }: Admin, exit: Exit): void {
+/** Ends the process when the supervisor says so, or when the primary itself fails. */
+function handleEnd({ log, supervisor, adminSocket }: Parts, exit: Exit): void {
   supervisor.once('exit', (code, why) => {
+    adminSocket.close()
     if (code !== 'drained') process.stderr.write(`muster: ${why}\n`)
-    void exit(EXIT_CODES[code], why)
+    void exit.end(EXIT_CODES[code], why)
   })
-  handleSignals(runner, (why) => void exit(1, why), log)
   process.on('uncaughtException', (error) => {
     log.fatal({ err: error }, 'primary crashed')
-    void exit(1, 'primary crashed')
+    if (!exit.crash()) void exit.end(1, 'primary crashed')
   })
 }
 
 /** Opens the admin socket, starts Redis, takes the ports and forks the workers. @throws StartupError */
 async function start(
-  config: Config,
-  { log, version }: Base,
-  core: Core,
-  { control, runner, stream }: Admin,
+  { config, log, version, record, supervisor, redis, ports, adminSocket, autoscaler, control }: Parts,
+  { ports: inheritedPorts, redisSocket, share }: Beginning,
   development: DevelopmentOptions | undefined
 ): Promise<void> {
-  const { supervisor, redis, ports, autoscaler } = core
-  // First, since an admin socket that answers is what claims RUN_DIR for this primary.
-  const closeAdminSocket = await openAdminSocket(config.adminSocket, runner, stream)
-  supervisor.once('exit', closeAdminSocket)
-  await redis.start()
+  if (!share) {
+    // First, since an admin socket that answers is what claims RUN_DIR for this primary.
+    await adminSocket.open()
+    record({ event: 'start', pid: process.pid, version })
+  }
+  await redis.start(redisSocket)
   if (!config.session.secrets && config.production) {
     const remedy = 'a generated secret is used and kept beside the sessions; set SESSION_SECRET in production'
     log.warn({ remedy }, 'SESSION_SECRET is not set')
@@ -286,13 +403,13 @@ async function start(
   const loaderFlags = loader.kind === 'tsx' ? [`--import=${loader.url}`] : []
   setupWorkers([...loaderFlags, ...(development?.inspect ? INSPECTOR_FLAGS : [])], config.nodeOptions)
   if (development) supervisor.once('exit', await startDevelopment(development, supervisor, log))
-  await ports.open()
+  await ports.open(inheritedPorts)
   const { host, scheduling, autoscaling } = config
-  const workers = autoscaling.range ? rangeText(autoscaling.range) : config.workers
+  const workers = autoscaling.range ? rangeText(autoscaling.range) : supervisor.state.desired
   log.info({ version, ...ports.numbers, host, workers, scheduling }, 'muster started')
-  autoscaler.start()
+  if (!share) autoscaler.start()
   supervisor.reconcile()
-  control.announceHost()
+  if (!share) control.announceHost()
 }
 
 /** Whether other hosts can use the same Redis. */

@@ -17,7 +17,7 @@ describe('the primary logs, counts and survives an exception, and supervision co
       const NODE_OPTIONS = `--import=${fixture('faulty-primary')}`
       const env = { REDIS_URL: url, APP: fixture('plain'), NODE_OPTIONS, FAULT: source, CANARY_TIME: '0' }
       const service = await startService(t, { env })
-      service.child.kill('SIGUSR2')
+      service.child.kill('SIGALRM')
       await service.line(({ msg }) => msg === 'armed')
 
       // Each of these plans, forks and drains; one of them meets the exception.

@@ -98,7 +98,7 @@ test('any other exception in the primary is logged and ends the service with exi
   const { url } = await startRedis(t)
   const env = { REDIS_URL: url, NODE_OPTIONS: `--import=${fixture('fault-in-primary')}` }
   const service = await startService(t, { env })
-  service.child.kill('SIGUSR2')
+  service.child.kill('SIGALRM')
   const line = await service.line((line) => line.msg === 'primary crashed')
   assert.equal(line.level, 60)
   assert.match((line.err as Error).stack!, /a fault of its own/)

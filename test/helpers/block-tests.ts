@@ -36,6 +36,7 @@ export const EXCEPTIONS: Record<string, string> = {
     'changes /srv; cluster/release switches such a link',
   "$ for host in web-1 web-2 web-3; do ssh $host 'kill -HUP $(cat /srv/app/.run/muster.pid)' & done; wait":
     'needs hosts with ssh; long/several-hosts signals three hosts at once',
+  'npx muster upgrade': 'replaces the program; cluster/upgrade gives these commands',
   'location / {': 'nginx; long/reload-behind-proxies runs one with these directives',
   "printf 'GET /livez HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n' | nc -N 127.0.0.1 8080":
     'shows what fails with nc; cluster/half-closed tests it',

@@ -25,7 +25,7 @@ async function census(service: Service, pid: number): Promise<{ objects: number;
   const said = () => `${service.stderr}${service.workerStderr}`
   const told = () => [...said().matchAll(new RegExp(`^census ${pid} (\\d+) (\\d+)\\n`, 'gm'))]
   const before = told().length
-  process.kill(pid, 'SIGUSR2')
+  process.kill(pid, 'SIGALRM')
   await until(() => told().length > before, 'a census')
   const [, objects, processes] = told().at(-1)!
   return { objects: Number(objects), processes: Number(processes) }

@@ -76,7 +76,7 @@ describe('each command', () => {
 
   test('no signal gives two commands', () => {
     const signals = registry.commands.flatMap((command) => Object.keys(command.signals ?? {}))
-    assert.deepEqual(signals.toSorted(), ['SIGHUP', 'SIGINT', 'SIGTERM', 'SIGTTIN', 'SIGTTOU'])
+    assert.deepEqual(signals.toSorted(), ['SIGHUP', 'SIGINT', 'SIGTERM', 'SIGTTIN', 'SIGTTOU', 'SIGUSR2'])
   })
 })
 

@@ -32,6 +32,7 @@ const GROUPS: [commands: string[], summary: string][] = [
   [['why', 'journal', 'audit'], 'show what happened, and why'],
   [['events'], 'prints what happens now, line by line'],
   [['reload', 'promote', 'rollback'], 'replace all workers; end that by hand'],
+  [['upgrade'], 'replaces the primary too, and Node.js'],
   [['recycle', 'scale', 'stop'], 'replace one worker; set their number; end all'],
   [['settings get', 'settings set'], 'settings that all workers share'],
   [['log-level', 'cache-clear'], 'set the log level; empty caches'],

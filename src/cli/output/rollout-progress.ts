@@ -24,7 +24,9 @@ const STEPS = new Set([
   'reload waits',
   'reload has its turn',
   'reload lease lost',
-  'reload without a lease'
+  'reload without a lease',
+  'upgrade begins',
+  'upgraded'
 ])
 /** A file gets a line of the trial at these intervals, a terminal each second. In seconds of the trial. */
 const TRIAL_INTERVAL = 5
@@ -86,7 +88,8 @@ export function describeStep(
   startedAt: number | undefined
 ): string {
   if (event.startsWith('reload ') && generation === undefined) return `${event}${why ? `: ${why}` : ''}`
-  const subject = slot === undefined ? `generation ${generation}` : `slot ${slot}, pid ${pid}`
+  const service = generation === undefined ? `primary ${pid}` : `generation ${generation}`
+  const subject = slot === undefined ? service : `slot ${slot}, pid ${pid}`
   if (event === 'ready' && startedAt !== undefined) {
     return `${subject}: ready after ${formatDuration(Date.parse(at) - startedAt)}`
   }

@@ -12,6 +12,7 @@ export const STATE_COLOURS: Record<string, Colour> = {
   starting: 'yellow',
   draining: 'yellow',
   reloading: 'yellow',
+  upgrading: 'yellow',
   stopped: 'yellow',
   waiting: 'yellow',
   degraded: 'red',

@@ -20,6 +20,8 @@ interface Layer {
 }
 
 export interface Sources extends Partial<StartFlags> {
+  /** Stronger than everything else: what `muster upgrade --env-file` has changed. By the names of variables. */
+  overrides?: Readonly<Record<string, string>>
   /** Used in place of a config file. */
   settings?: ReadSettings
 }
@@ -32,7 +34,7 @@ export interface Sources extends Partial<StartFlags> {
  * @throws StartupError when a file does not exist or cannot be read; UsageError when two apps are named
  */
 export async function gatherEnvironment(
-  { app, variables = {}, envFiles, configFile, settings }: Sources,
+  { app, variables = {}, envFiles, configFile, settings, overrides = {} }: Sources,
   environment: NodeJS.ProcessEnv = process.env,
   folder = process.cwd()
 ): Promise<Origins> {
@@ -51,6 +53,7 @@ export async function gatherEnvironment(
   }
   add({ values: variables, origin: flagOf }, true)
   if (app !== undefined) add({ values: { APP: app }, origin: () => 'the argument of muster start' }, true)
+  add({ values: overrides, origin: () => 'the env file of muster upgrade' }, true)
   for (const layer of readEnvFiles(envFiles, folder)) add(layer, false)
   const path = settings ? 'start()' : (configFile ?? findConfigFile(folder))
   if (path === undefined) return origins
@@ -67,7 +70,8 @@ function readEnvFiles(files: readonly string[] | undefined, folder: string): Lay
   return named.map((file) => ({ values: readEnvFile(file), origin: () => file })).reverse()
 }
 
-function readEnvFile(file: string): Layer['values'] {
+/** @throws StartupError */
+export function readEnvFile(file: string): Layer['values'] {
   try {
     return parseEnv(readFileSync(file, 'utf8'))
   } catch (error) {

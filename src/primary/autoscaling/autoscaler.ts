@@ -93,7 +93,8 @@ export class Autoscaler {
   #tick(): void {
     const { supervisor } = this.#options
     const { state, pool } = supervisor
-    if (state.phase !== 'running' || !state.everReady) return
+    // During an upgrade, each primary sees a part of the workers.
+    if (state.phase !== 'running' || !state.everReady || state.share) return
     const now = supervisor.now()
     const workers = measureWorkers({ state, pool, now })
     const measured = workers.filter(({ utilization }) => utilization !== undefined)

@@ -5,6 +5,8 @@ import type {
   KnownHosts,
   ReloadOutcome,
   ServiceStatus,
+  UpgradeOutcome,
+  UpgradeStatus,
   WorkerId
 } from '../../admin/command-context.ts'
 import { CommandError } from '../../admin/command-error.ts'
@@ -65,6 +67,15 @@ export interface ServiceControlOptions {
 /** Time for the way of a request to a worker and back, in ms. */
 const CHANNEL_MS = 1000
 
+/** The replacement of this primary by another one. */
+export interface UpgradeControl {
+  start(options: { node?: string | undefined; envFile?: string | undefined }): Promise<UpgradeOutcome>
+  /** @returns undefined when there is no upgrade under way */
+  status(): UpgradeStatus | undefined
+  /** The service stops. @returns whether the other primary does everything for that */
+  stop(): boolean
+}
+
 /** What admin commands can do to the service. Each method changes the supervisor's state, then waits for what follows. */
 export class ServiceControl implements CommandContext {
   readonly journal: JournalFile
@@ -78,6 +89,10 @@ export class ServiceControl implements CommandContext {
   /** Undefined: reloads begin at once. */
   readonly #turns: RolloutTurns | undefined
   #lastReload: ReloadOutcome | null = null
+  /** Set when the service starts. */
+  upgrades: UpgradeControl | undefined
+  /** The workers of the other primary, during an upgrade. */
+  remoteWorkers: ServiceStatus['workers'] = []
 
   constructor(options: ServiceControlOptions) {
     this.journal = options.journal
@@ -106,7 +121,7 @@ export class ServiceControl implements CommandContext {
 
   status(): ServiceStatus {
     const { state } = this.#supervisor
-    const now = this.#supervisor.now()
+    const upgrade = this.upgrades?.status()
     return {
       version: this.#options.version,
       host: hostname(),
@@ -119,20 +134,35 @@ export class ServiceControl implements CommandContext {
       autoscaling: this.#options.autoscaler.status(),
       scheduling: this.#options.scheduling,
       state: this.#supervisor.view().state,
-      workers: state.workers.map(({ id, slot, pid, generation, status, since }) => ({
-        slot,
-        pid,
-        generation,
-        status,
-        uptimeSeconds: Math.round((now - since) / 1000),
-        ...this.#supervisor.pool.get(id)?.heartbeat,
-        ...waitsForOf(this.#supervisor.pool.get(id))
-      })),
+      workers: [...this.ownWorkers(), ...this.remoteWorkers],
       ...(state.rollout && { trial: this.#supervisor.trials.report }),
       lastReload: this.#lastReload,
+      ...(upgrade && { upgrade }),
       restarts: state.restarts,
       ...(this.#turns?.waits && { rolloutWaits: this.#turns.waits })
     }
+  }
+
+  /** The workers of this primary. */
+  ownWorkers(): ServiceStatus['workers'] {
+    const { state, pool } = this.#supervisor
+    const now = this.#supervisor.now()
+    return state.workers.map(({ id, slot, pid, generation, status, since }) => ({
+      slot,
+      pid,
+      generation,
+      status,
+      uptimeSeconds: Math.round((now - since) / 1000),
+      ...pool.get(id)?.heartbeat,
+      ...waitsForOf(pool.get(id))
+    }))
+  }
+
+  async upgrade(options: { node?: string | undefined; envFile?: string | undefined }): Promise<UpgradeOutcome> {
+    this.#refuseWhileBusy()
+    if (this.#supervisor.state.rollout) throw new CommandError('a reload is under way: wait until it has ended', 409)
+    if (!this.upgrades) throw new CommandError('the service is starting', 409)
+    return this.upgrades.start(options)
   }
 
   pingWorkers(): Promise<DeliveryReport> {
@@ -144,7 +174,7 @@ export class ServiceControl implements CommandContext {
   }
 
   async reload(join: boolean, request: ReloadRequest = {}, forced = false): Promise<ReloadOutcome> {
-    this.#refuseWhileDraining()
+    this.#refuseWhileBusy()
     if (this.#turns) return this.#turns.reload(join, request, forced)
     const { rollout } = this.#supervisor.state
     if (join && rollout) return { ...(await this.#outcomeOf(rollout.generation)), joined: true }
@@ -203,7 +233,7 @@ export class ServiceControl implements CommandContext {
     const { maxWorkers, bootMs, drainMs, autoscaler } = this.#options
     const before = this.#supervisor.state
     const { workers, range } = readScale(change, before.desired, { configured: autoscaler.configured, maxWorkers })
-    this.#refuseWhileDraining()
+    this.#refuseWhileBusy()
     autoscaler.setRange(range)
     this.#supervisor.handle({ type: 'scale', desired: workers })
     await this.#workers.until((now) => isScaled(now, workers, before), bootMs + drainMs)
@@ -214,11 +244,13 @@ export class ServiceControl implements CommandContext {
     return { workers }
   }
 
-  recycle(slot: number): Promise<WorkerId> {
+  async recycle(slot: number): Promise<WorkerId> {
+    this.#refuseDuringUpgrade()
     return this.#workers.replace(this.#workers.inSlot(slot))
   }
 
   stop(): void {
+    if (this.upgrades?.stop()) return
     if (this.#supervisor.state.phase === 'running') void this.#drainService()
   }
 
@@ -237,6 +269,7 @@ export class ServiceControl implements CommandContext {
   }
 
   async heapSnapshot(slot: number): Promise<DiagnosticFile> {
+    this.#refuseDuringUpgrade()
     const worker = this.#workers.inSlot(slot)
     return this.#profiler.heap(worker, (path) => this.#workers.replace(worker, path))
   }
@@ -277,6 +310,15 @@ export class ServiceControl implements CommandContext {
       // An embedded Redis is for one host alone, which needs no turns.
       turns: takesTurns && shared.redis === 'shared' ? turns : undefined
     }
+  }
+
+  #refuseWhileBusy(): void {
+    this.#refuseWhileDraining()
+    this.#refuseDuringUpgrade()
+  }
+
+  #refuseDuringUpgrade(): void {
+    if (this.#supervisor.state.share) throw new CommandError('an upgrade is under way: wait until it has ended', 409)
   }
 
   #refuseWhileDraining(): void {

@@ -1,7 +1,7 @@
 import type { Logger } from '../../common/log.ts'
 import type { Config } from '../../config/load.ts'
 import { sessionSecretFile } from '../host/run-directory.ts'
-import { type EmbeddedRedis, startEmbeddedRedis } from './run-redis.ts'
+import { adoptEmbeddedRedis, type EmbeddedRedis, startEmbeddedRedis } from './run-redis.ts'
 
 /** The Redis that workers use: the one that REDIS_URL names, or an embedded one. */
 export class RedisService {
@@ -27,7 +27,8 @@ export class RedisService {
 
   /** What the service uses, for people. Names no URL, which may contain a password. */
   get description(): string {
-    return this.#embedded ? `${this.#embedded.product} (embedded)` : 'Redis of REDIS_URL'
+    if (this.#embedded) return `${this.#embedded.product} (embedded)`
+    return this.#config.redis.url ? 'Redis of REDIS_URL' : 'Redis (embedded)'
   }
 
   /** File of the session secret that was generated beside the embedded Redis; undefined if a secret is configured. */
@@ -35,24 +36,47 @@ export class RedisService {
     return this.#secretFile
   }
 
-  /** Starts the embedded Redis unless REDIS_URL is set or there is none. @throws StartupError */
-  async start(): Promise<void> {
-    if (this.#url || this.#config.redis.off) return
-    const { runDir, cacheDir, searchPath, redis, session } = this.#config
-    this.#embedded = await startEmbeddedRedis({
-      runDir,
-      cacheDir,
-      path: searchPath,
-      log: this.#log,
-      fsync: redis.fsync,
-      onPid: this.#onPid
-    })
-    this.#url = `unix://${this.#embedded.socketPath}`
-    if (!session.secrets) this.#secretFile = sessionSecretFile(runDir)
+  /** Where the embedded Redis of this primary listens; undefined if it runs none. */
+  get embeddedSocket(): string | undefined {
+    return this.#embedded?.socketPath
+  }
+
+  /**
+   * Starts the embedded Redis unless REDIS_URL is set or there is none.
+   * @param running where the embedded Redis of another primary listens: it is used, and {@link adopt} supervises it
+   * @throws StartupError
+   */
+  async start(running?: string): Promise<void> {
+    if (this.#config.redis.url || this.#config.redis.off) return
+    if (running) this.#url = `unix://${running}`
+    else this.#supervise(await startEmbeddedRedis(this.#options))
+    if (!this.#config.session.secrets) this.#secretFile = sessionSecretFile(this.#config.runDir)
+  }
+
+  /** Supervises the embedded Redis of the other primary from now on, or one in its place if it has ended. @throws StartupError */
+  async adopt(): Promise<void> {
+    if (this.#config.redis.url || this.#config.redis.off || this.#embedded) return
+    this.#supervise(await adoptEmbeddedRedis(this.#options))
+  }
+
+  /** Leaves the embedded Redis to another primary. */
+  release(): void {
+    this.#embedded?.release()
+    this.#embedded = undefined
   }
 
   /** Stops the embedded Redis, if there is one; its data is on disk afterwards. */
   async stop(): Promise<void> {
     await this.#embedded?.stop()
+  }
+
+  get #options() {
+    const { runDir, cacheDir, searchPath, redis } = this.#config
+    return { runDir, cacheDir, path: searchPath, log: this.#log, fsync: redis.fsync, onPid: this.#onPid }
+  }
+
+  #supervise(embedded: EmbeddedRedis): void {
+    this.#embedded = embedded
+    this.#url = `unix://${embedded.socketPath}`
   }
 }

@@ -1,6 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdir, rm } from 'node:fs/promises'
-import { connect } from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -8,6 +7,8 @@ import type { Logger } from 'pino'
 import { StartupError } from '../../common/errors.ts'
 import { syncEverySecond } from './append-only-sync.ts'
 import { findRedis, type RedisBinary } from './find-redis.ts'
+import { findRunningServer, type Server } from './running-server.ts'
+import { sendCommand } from './send-command.ts'
 
 const BOOT_TIMEOUT_MS = 60_000
 const STOP_TIMEOUT_MS = 10_000
@@ -41,6 +42,8 @@ export interface EmbeddedRedis {
   socketPath: string
   /** Stops the server by SIGTERM, after 10 s by SIGKILL. Resolves when it has ended and its data is on disk. May be called twice. */
   stop(): Promise<void>
+  /** Leaves the server to another primary: it is neither restarted nor stopped any more. */
+  release(): void
 }
 
 /**
@@ -50,7 +53,7 @@ export interface EmbeddedRedis {
  */
 export async function startEmbeddedRedis(options: EmbeddedRedisOptions): Promise<EmbeddedRedis> {
   const { runDir, log } = options
-  const socketPath = join(runDir, 'redis.sock')
+  const socketPath = redisSocketOf(runDir)
   if (Buffer.byteLength(socketPath) > MAX_SOCKET_PATH_BYTES) {
     throw new StartupError(
       `${socketPath} is too long for a Unix socket; set RUN_DIR to a shorter path or set REDIS_URL`
@@ -61,23 +64,51 @@ export async function startEmbeddedRedis(options: EmbeddedRedisOptions): Promise
   await endLeftover(socketPath, log)
   const first = launch(binary, options, socketPath)
   await first.ready
-  log.info({ file: binary.file, socketPath, redisPid: first.child.pid }, 'embedded Redis ready')
-  const stop = supervise(first, () => launch(binary, options, socketPath), log)
-  if (options.fsync === 'always') return { socketPath, product: binary.product, stop }
-  const stopSync = syncEverySecond(dataFolder(runDir), log)
-  return { socketPath, product: binary.product, stop: () => stop().finally(stopSync) }
+  log.info({ file: binary.file, socketPath, redisPid: first.pid }, 'embedded Redis ready')
+  return superviseServer(first, binary, options)
 }
 
-interface Server {
-  child: ChildProcess
-  /** Rejects when the server ended or was ended before it answered. */
-  ready: Promise<void>
-  /** Resolves with the exit code, the signal, or the error with which the server ended. */
-  exited: Promise<string | number>
+/**
+ * Supervises the server that another primary has started. It keeps running.
+ * @throws StartupError as {@link startEmbeddedRedis}, which does the rest when no server answers
+ */
+export async function adoptEmbeddedRedis(options: EmbeddedRedisOptions): Promise<EmbeddedRedis> {
+  const { runDir, log, onPid } = options
+  const socketPath = redisSocketOf(runDir)
+  const running = await findRunningServer(socketPath)
+  if (!running) return startEmbeddedRedis(options)
+  const binary = await findRedis(options)
+  const { pid } = running
+  onPid(pid, true)
+  void running.exited.then(() => onPid(pid, false))
+  log.info({ file: binary.file, socketPath, redisPid: pid }, 'embedded Redis adopted')
+  return superviseServer({ ...running, ready: Promise.resolve() }, binary, options)
 }
 
-/** Restarts the server whenever it ends. @returns a function that stops it */
-function supervise(server: Server, relaunch: () => Server, log: Logger): EmbeddedRedis['stop'] {
+const redisSocketOf = (runDir: string) => join(runDir, 'redis.sock')
+
+function superviseServer(first: Server, binary: RedisBinary, options: EmbeddedRedisOptions): EmbeddedRedis {
+  const { runDir, log, fsync } = options
+  const socketPath = redisSocketOf(runDir)
+  const { stop, release } = supervise(first, () => launch(binary, options, socketPath), options)
+  const stopSync = fsync === 'always' ? () => {} : syncEverySecond(dataFolder(runDir), log)
+  return {
+    socketPath,
+    product: binary.product,
+    stop: () => stop().finally(stopSync),
+    release: () => {
+      release()
+      stopSync()
+    }
+  }
+}
+
+/** Restarts the server whenever it ends. */
+function supervise(
+  server: Server,
+  relaunch: () => Server,
+  { log, onPid }: EmbeddedRedisOptions
+): Pick<EmbeddedRedis, 'stop' | 'release'> {
   const stopping = new AbortController()
   const { signal } = stopping
   let current = server
@@ -94,7 +125,7 @@ function supervise(server: Server, relaunch: () => Server, log: Logger): Embedde
       try {
         current = relaunch()
         await current.ready
-        log.info({ redisPid: current.child.pid }, 'embedded Redis restarted')
+        log.info({ redisPid: current.pid }, 'embedded Redis restarted')
       } catch (err) {
         if (!signal.aborted) log.error({ err }, 'embedded Redis restart failed')
       }
@@ -103,10 +134,10 @@ function supervise(server: Server, relaunch: () => Server, log: Logger): Embedde
 
   async function end(): Promise<void> {
     stopping.abort()
-    current.child.kill('SIGTERM')
+    current.kill('SIGTERM')
     const late = setTimeout(() => {
       log.warn({ ms: STOP_TIMEOUT_MS }, 'embedded Redis does not stop: killing it')
-      current.child.kill('SIGKILL')
+      current.kill('SIGKILL')
     }, STOP_TIMEOUT_MS)
     await running
     clearTimeout(late)
@@ -114,9 +145,16 @@ function supervise(server: Server, relaunch: () => Server, log: Logger): Embedde
 
   const running = keepRunning()
   let stopped: Promise<void> | undefined
-  return () => {
-    stopped ??= end()
-    return stopped
+  return {
+    stop: () => {
+      stopped ??= end()
+      return stopped
+    },
+    release: () => {
+      stopped = Promise.resolve()
+      stopping.abort()
+      if (current.pid) onPid(current.pid, false)
+    }
   }
 }
 
@@ -148,7 +186,8 @@ function launch({ file, env }: RedisBinary, options: EmbeddedRedisOptions, socke
     onPid(pid, true)
     child.once('exit', () => onPid(pid, false))
   }
-  return { child, ready: untilReady(child, exited, forwardOutput(child, log), socketPath), exited }
+  const ready = untilReady(child, exited, forwardOutput(child, log), socketPath)
+  return { pid, kill: (signal) => child.kill(signal), ready, exited }
 }
 
 /** `1234:M 21 Nov 2026 03:22:11.123 * text`; the sign is the level: `.` debug, `-` verbose, `*` notice, `#` warning. */
@@ -204,27 +243,4 @@ async function endLeftover(socketPath: string, log: Logger): Promise<void> {
     await sleep(POLL_MS)
   }
   await rm(socketPath, { force: true })
-}
-
-/**
- * Sends one inline command. Resolves with the first line of the answer, '' if the server closes without one, or undefined if
- * there is no server. Rejects when there is no answer within `ms`.
- */
-function sendCommand(socketPath: string, command: string, ms: number): Promise<string | undefined> {
-  return new Promise((resolve, reject) => {
-    let answer = ''
-    const socket = connect(socketPath)
-    socket.setEncoding('utf8')
-    socket.setTimeout(Math.max(ms, 1), () => socket.destroy(new Error(`no answer within ${ms} ms`)))
-    socket.on('data', (chunk) => {
-      answer += chunk
-      if (answer.includes('\n')) socket.destroy()
-    })
-    socket.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED') resolve(undefined)
-      else reject(error)
-    })
-    socket.on('close', () => resolve(answer.split('\r\n', 1)[0] ?? ''))
-    socket.write(`${command}\r\n`)
-  })
 }

@@ -22,31 +22,60 @@ const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW } = constants
 const ROOT_UID = 0
 
 /**
- * Creates the folder and claims it for this primary: one primary per folder. The pid file is for people. A primary is alive if
- * its admin socket answers, because a pid may belong to another process by now (in a container it is always 1).
- * @returns a function that releases the folder
- * @throws StartupError when another primary runs on it, it cannot be written, or another user could have written to it
+ * The folder of one primary: one primary per folder. The pid file is for people. A primary is alive if its admin socket answers,
+ * because a pid may belong to another process by now (in a container it is always 1).
  */
-export async function claimRunDirectory(runDir: string, adminSocket: string): Promise<() => void> {
-  const pidFile = join(runDir, 'muster.pid')
-  try {
-    makeFolder(runDir)
-    secureForThisUser(runDir)
-    if (await socketAnswers(adminSocket)) {
-      const pid = readIfThere(pidFile).trim()
-      throw new StartupError(
-        `another primary (pid ${pid}) runs on RUN_DIR ${runDir}: end it, or set RUN_DIR to another folder`
-      )
-    }
-    rmSync(adminSocket, { force: true })
-    writeNoFollow(pidFile, `${process.pid}\n`)
-  } catch (error) {
-    if (error instanceof StartupError) throw error
-    throw new StartupError(`RUN_DIR ${runDir} cannot be written: ${(error as Error).message}`)
+export class RunDirectoryClaim {
+  readonly #runDir: string
+  readonly #pidFile: string
+  readonly #adminSocket: string
+  /** Whether the folder is this primary's. */
+  isHeld = false
+
+  constructor({ runDir, adminSocket }: { runDir: string; adminSocket: string }) {
+    this.#runDir = runDir
+    this.#pidFile = join(runDir, 'muster.pid')
+    this.#adminSocket = adminSocket
   }
-  return () => {
-    rmSync(pidFile, { force: true })
-    rmSync(adminSocket, { force: true })
+
+  /**
+   * Creates the folder and claims it for this primary.
+   * @throws StartupError when another primary runs on it, it cannot be written, or another user could have written to it
+   */
+  async take(): Promise<void> {
+    const runDir = this.#runDir
+    try {
+      makeFolder(runDir)
+      secureForThisUser(runDir)
+      if (await socketAnswers(this.#adminSocket)) {
+        const pid = readIfThere(this.#pidFile).trim()
+        throw new StartupError(
+          `another primary (pid ${pid}) runs on RUN_DIR ${runDir}: end it, or set RUN_DIR to another folder`
+        )
+      }
+      rmSync(this.#adminSocket, { force: true })
+      this.takeFromOther()
+    } catch (error) {
+      if (error instanceof StartupError) throw error
+      throw new StartupError(`RUN_DIR ${runDir} cannot be written: ${(error as Error).message}`)
+    }
+  }
+
+  /** Takes the folder from the primary that this one replaces, or that was to replace this one. */
+  takeFromOther(): void {
+    writeNoFollow(this.#pidFile, `${process.pid}\n`)
+    this.isHeld = true
+  }
+
+  /** Leaves the folder to another primary. */
+  leave(): void {
+    this.isHeld = false
+  }
+
+  release(): void {
+    if (!this.isHeld) return
+    rmSync(this.#pidFile, { force: true })
+    rmSync(this.#adminSocket, { force: true })
   }
 }
 

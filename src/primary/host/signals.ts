@@ -8,6 +8,14 @@ import type { Logger } from '../../common/log.ts'
  */
 const FORWARDED_MS = 500
 
+/** Ignores signals while another primary decides what they mean. */
+export function ignoreSignals(): void {
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGUSR2'] as const) {
+    process.removeAllListeners(signal)
+    process.on(signal, () => {})
+  }
+}
+
 /**
  * Runs the command of each signal, as the commands define them. A second signal that stops the service ends it at once, as
  * SIGQUIT does.

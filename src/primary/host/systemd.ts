@@ -30,14 +30,21 @@ const MAX_TIMER_MS = 2 ** 31 - 1
 /**
  * Notifies systemd about the state of the service: READY, RELOADING, STOPPING, STATUS and, twice per watchdog interval,
  * WATCHDOG. Node has no Unix datagram sockets, so each notification is a run of `systemd-notify`, for which the unit needs
- * NotifyAccess=all.
+ * NotifyAccess=all. Each names this process as the main one.
+ * @returns a function that ends the notifications, and resolves when none is under way
  */
-export function notifySystemd(supervisor: Supervisor, options: SystemdOptions): void {
+export function notifySystemd(supervisor: Supervisor, options: SystemdOptions): () => Promise<void> {
   const messages = new SystemdMessages()
   const notifier = new Notifier(options)
-  supervisor.on('change', (view) => notifier.send(...messages.changed(view, process.hrtime.bigint() / 1000n)))
+  const onChange = (view: ServiceView) => notifier.send(...messages.changed(view, process.hrtime.bigint() / 1000n))
+  supervisor.on('change', onChange)
   supervisor.on('rollout', (outcome) => notifier.send(...messages.rolloutEnded(outcome, supervisor.view())))
-  if (options.watchdogMs === undefined) return
+  onChange(supervisor.view())
+  if (options.watchdogMs !== undefined) watch(supervisor, options, options.watchdogMs, notifier)
+  return () => notifier.end()
+}
+
+function watch(supervisor: Supervisor, options: SystemdOptions, watchdogMs: number, notifier: Notifier): void {
   let due = false
   const sendKeepAlive = () => {
     // A draining service has fewer and fewer workers.
@@ -52,7 +59,7 @@ export function notifySystemd(supervisor: Supervisor, options: SystemdOptions): 
     due = true
     sendKeepAlive()
   }
-  setInterval(tick, Math.min(options.watchdogMs / 2, MAX_TIMER_MS)).unref()
+  setInterval(tick, Math.min(watchdogMs / 2, MAX_TIMER_MS)).unref()
 }
 
 /** Computes the notifications that follow from the state and from those sent before. Pure. */
@@ -60,6 +67,7 @@ export class SystemdMessages {
   #ready = false
   #reloading = false
   #stopping = false
+  #upgrading = false
   #failure = ''
   #status = ''
 
@@ -73,11 +81,18 @@ export class SystemdMessages {
       messages.push(['READY=1'])
       this.#ready = true
     }
-    if (this.#ready && !this.#reloading && view.state === 'reloading') {
+    const isUpgrading = view.state === 'upgrading'
+    if (this.#ready && !this.#reloading && (view.state === 'reloading' || isUpgrading)) {
       messages.push(['RELOADING=1', `MONOTONIC_USEC=${monotonicMicros}`])
       this.#reloading = true
       this.#failure = ''
     }
+    // Here it has failed: after one that succeeds, another process sends this.
+    if (this.#upgrading && !isUpgrading && view.state !== 'draining') {
+      messages.push(['READY=1'])
+      this.#reloading = false
+    }
+    this.#upgrading = isUpgrading
     return this.#withStatus(messages, view)
   }
 
@@ -128,7 +143,8 @@ const kindOf = (assignment: string) => assignment.split('=', 1)[0]
 class Notifier {
   readonly #options: SystemdOptions
   #waiting: Message[] = []
-  #sending = false
+  #sending: Promise<void> | undefined
+  #ended = false
   #warned = false
 
   constructor(options: SystemdOptions) {
@@ -136,14 +152,21 @@ class Notifier {
   }
 
   send(...messages: Message[]): void {
+    if (this.#ended || messages.length === 0) return
     for (const message of messages) this.#waiting = enqueue(this.#waiting, message)
-    if (!this.#sending) void this.#sendAll()
+    this.#sending ??= this.#sendAll()
+  }
+
+  /** Drops what waits. */
+  async end(): Promise<void> {
+    this.#ended = true
+    this.#waiting = []
+    await this.#sending
   }
 
   async #sendAll(): Promise<void> {
-    this.#sending = true
     for (let message = this.#waiting.shift(); message; message = this.#waiting.shift()) await this.#sendOne(message)
-    this.#sending = false
+    this.#sending = undefined
   }
 
   async #sendOne(message: Message): Promise<void> {

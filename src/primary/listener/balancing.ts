@@ -7,6 +7,8 @@ export interface Candidate {
   readonly room?: number | undefined
   /** The worker can continue what another one has begun. */
   readonly resumes?: boolean
+  /** A worker of another primary. */
+  readonly isRemote?: boolean
 }
 
 /** The load of the workers at the moment of a choice. */
@@ -28,6 +30,8 @@ export interface RoutingHint {
   readonly resumes?: boolean | undefined
   /** Id of the worker that should get the connection while it can take it. */
   readonly prefer?: number | undefined
+  /** The connection must go to a worker of this primary. */
+  readonly isLocal?: boolean | undefined
   /** Id of a worker that could not be reached with this connection. */
   readonly avoid?: number | undefined
 }
@@ -90,6 +94,20 @@ const preferred = <T extends Candidate>(targets: readonly T[], load: Load, hint:
   hint.prefer === undefined
     ? undefined
     : targets.find((target) => target.id === hint.prefer && canTake(target, load, hint))
+
+/**
+ * Chooses a worker of this primary for new connections while it has one. Those that leave a worker may go to another primary at once:
+ * otherwise the last worker would collect them all. The workers of slots are where sticky clients belong.
+ */
+export const localFirst =
+  (policy: BalancingPolicy, isSticky: boolean): BalancingPolicy =>
+  (targets, load, hint) => {
+    if (!targets.some(({ isRemote }) => isRemote)) return policy(targets, load, hint)
+    const local = targets.filter(({ isRemote }) => !isRemote)
+    if (hint.isLocal) return policy(local, load, hint)
+    const isNew = hint.slot === undefined && !isSticky
+    return policy(isNew && local.length > 0 ? local : targets, load, hint)
+  }
 
 const canTake = (target: Candidate, load: Load, { avoid }: RoutingHint) =>
   target.id !== avoid && !load.silent.has(target.id) && hasRoom(target, load.unanswered.get(target.id) ?? 0)

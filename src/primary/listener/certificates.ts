@@ -17,10 +17,11 @@ export class Certificates {
   /**
    * @param paths of the files, by the names of their settings
    * @param first the pair that was read at the start
+   * @param generation the first one
    */
-  constructor(paths: Paths, first: CertificatePair) {
+  constructor(paths: Paths, first: CertificatePair, generation = 1) {
     this.#paths = paths
-    this.#byGeneration.set(1, { cert: first.cert, key: first.key })
+    this.#byGeneration.set(generation, { cert: first.cert, key: first.key })
   }
 
   /** Reads the files for a new generation. @throws Error that describes the problem without any part of the key */

@@ -1,7 +1,7 @@
 import type { Logger } from '../../common/log.ts'
 import { transferStep } from '../../ipc/transfer-protocol.ts'
 import type { AcceptGate } from '../../net/accept-gate.ts'
-import { type BalancingPolicy, roundRobin, sticky, successorFirst } from './balancing.ts'
+import { type BalancingPolicy, localFirst, roundRobin, sticky, successorFirst } from './balancing.ts'
 import type { ClientAddresses } from './client-address.ts'
 import {
   createConnection,
@@ -55,7 +55,7 @@ export class ConnectionRouter {
     this.#log = log
     this.#clients = clients
     this.gate = gate
-    this.#choose = successorFirst(clients ? sticky : roundRobin)
+    this.#choose = localFirst(successorFirst(clients ? sticky : roundRobin), clients !== undefined)
   }
 
   /** Sets the workers that can take connections now, and routes what waits. */
@@ -73,15 +73,24 @@ export class ConnectionRouter {
     else this.#route(connection)
   }
 
-  /** Takes a connection from a worker. @param done called when another worker serves it, or when it is lost */
-  transfer({ handle, slot, idleMs, origin, resume, target }: Transfer, done: (lost: boolean) => void): void {
+  /** Takes a connection from a worker, or from another primary. @param done called when a worker serves it, or when it is lost */
+  transfer(
+    { handle, slot, idleMs, head, origin, resume, isLocal, target }: Transfer,
+    done: (lost: boolean) => void
+  ): void {
     const release = (lost: boolean) => {
       handle.close()
       done(lost)
     }
     const client = this.#clients?.of(handle, origin?.client?.address)
-    const offer = { id: ++this.#lastId, idleMs, ...(origin && { origin }), ...(resume && { resume }) }
-    const hint = { slot, client, resumes: resume !== undefined, prefer: target }
+    const offer = {
+      id: ++this.#lastId,
+      ...(idleMs !== undefined && { idleMs }),
+      ...(head !== undefined && { head }),
+      ...(origin && { origin }),
+      ...(resume && { resume })
+    }
+    const hint = { slot, client, resumes: resume !== undefined, isLocal, prefer: target }
     this.#route(createConnection(offer, handle, release, hint))
   }
 
@@ -91,6 +100,22 @@ export class ConnectionRouter {
     if (connection?.target?.id !== workerId) return
     this.#countAnswer(connection)
     this.#apply(connection, transferStep('primary', 'passed-on', 'accepted').action)
+    this.flush()
+  }
+
+  /** Another primary will offer the connection to its workers: it must go to no other process from now on. */
+  taken(id: number, workerId: number): void {
+    const connection = this.#pending.get(id)
+    if (connection?.target?.id !== workerId) return
+    connection.isTaken = true
+  }
+
+  /** Another primary has taken the connection, and none of its workers could serve it. */
+  returned(id: number, workerId: number): void {
+    const connection = this.#pending.get(id)
+    if (connection?.target?.id !== workerId) return
+    this.#countAnswer(connection)
+    this.#apply(connection, transferStep('primary', 'taken', 'returned').action)
     this.flush()
   }
 
@@ -175,7 +200,7 @@ export class ConnectionRouter {
   #offerAgain(workerId: number): void {
     for (const connection of this.#pending.values()) {
       if (connection.target?.id !== workerId) continue
-      this.#apply(connection, transferStep('primary', 'passed-on', 'new-died').action)
+      this.#apply(connection, transferStep('primary', connection.isTaken ? 'taken' : 'passed-on', 'new-died').action)
     }
   }
 
@@ -254,7 +279,7 @@ export class ConnectionRouter {
   /** Reroutes connections that did not arrive: the worker has handled later messages and has not accepted them. */
   #rerouteMissing(target: RoutingTarget, offeredBefore: number): void {
     const missing = [...this.#pending.values()].filter(
-      (connection) => connection.target === target && connection.offeredAt < offeredBefore
+      (connection) => connection.target === target && connection.offeredAt < offeredBefore && !connection.isTaken
     )
     if (missing.length === 0) return
     // The worker takes no connections until its next heartbeat reports its room.

@@ -1,8 +1,15 @@
 import type { Logger } from '../../common/log.ts'
 import type { Config } from '../../config/load.ts'
 import type { AcceptGate } from '../../net/accept-gate.ts'
+import { pauseAccepting, resumeAccepting } from '../../node-internals/listening-handle.ts'
 import type { ConnectionRouter } from './connection-router.ts'
-import { type Port, takeAdminPort, takePort } from './port.ts'
+import { adoptPort, type InheritedPort, type Port, takeAdminPort, takePort } from './port.ts'
+
+/** The listening sockets of the primary that this one replaces. */
+export interface InheritedPorts {
+  port?: InheritedPort | undefined
+  adminPort?: InheritedPort | undefined
+}
 
 /** PORT and ADMIN_PORT. What the primary accepts on them goes to the router. */
 export class ListeningPorts {
@@ -30,18 +37,68 @@ export class ListeningPorts {
     return { port: this.#port?.number, adminPort: this.#adminPort?.number }
   }
 
-  /** Takes the ports. @throws StartupError */
-  async open(): Promise<void> {
-    const router = this.#router
-    this.#port = await takePort(this.#config, (handle) => router.accept(handle), this.#log)
-    if (this.#config.adminPort) {
-      this.#adminPort = await takeAdminPort(this.#config.adminPort, (handle) => router.accept(handle, true), this.#log)
+  /** The listening sockets, for a primary that replaces this one. */
+  get handles(): { port: object | null | undefined; adminPort: object | null | undefined } {
+    return { port: this.#port?.shared ?? this.#port?.handle?.(), adminPort: this.#adminPort?.handle?.() }
+  }
+
+  /**
+   * Takes the ports. A socket that another primary passed on accepts nothing before {@link startAccepting}.
+   * @throws StartupError
+   */
+  async open({ port, adminPort }: InheritedPorts = {}): Promise<void> {
+    const accept: Parameters<typeof takePort>[1] = (handle) => this.#router.accept(handle)
+    const acceptAdmin: typeof accept = (handle) => this.#router.accept(handle, true)
+    const config = this.#config
+    this.#port ??= port ? adoptPort(config, port, accept, this.#log) : await takePort(config, accept, this.#log)
+    if (config.adminPort) {
+      const { host } = config.adminPort
+      this.#adminPort ??= adminPort
+        ? adoptPort({ scheduling: 'rr', host }, adminPort, acceptAdmin, this.#log)
+        : await takeAdminPort(config.adminPort, acceptAdmin, this.#log)
     }
-    for (const port of [this.#port, this.#adminPort]) if (port?.handle) this.#gate.add(port.handle)
+    for (const one of this.#open) if (one.handle) this.#gate.add(one.handle)
+  }
+
+  startAccepting(): void {
+    for (const { accept } of this.#open) accept?.()
+  }
+
+  /** Leaves the connections that wait in the kernel to the other primary that accepts on the same sockets. */
+  pause(): void {
+    for (const { handle } of this.#open) if (handle?.()) pauseAccepting(handle()!)
+  }
+
+  resume(): void {
+    for (const { handle } of this.#open) if (handle?.()) resumeAccepting(handle()!)
+  }
+
+  /** Leaves the sockets that another primary has adopted to that one, and closes the others. */
+  async leave(adopted: { port: boolean; adminPort: boolean }): Promise<void> {
+    this.pause()
+    if (!adopted.port) await this.#close('port')
+    if (!adopted.adminPort) await this.#close('adminPort')
+  }
+
+  /** Takes the ports again after {@link leave}. @throws StartupError */
+  async takeBack(): Promise<void> {
+    this.resume()
+    if (!this.#port || (this.#config.adminPort && !this.#adminPort)) await this.open()
+  }
+
+  async #close(name: 'port' | 'adminPort'): Promise<void> {
+    const port = name === 'port' ? this.#port : this.#adminPort
+    if (name === 'port') this.#port = undefined
+    else this.#adminPort = undefined
+    await port?.close()
   }
 
   /** Stops accepting. Resolves when everything that was accepted has been passed to the router. */
   async close(): Promise<void> {
-    await Promise.all([this.#port?.close(), this.#adminPort?.close()])
+    await Promise.all(this.#open.map((port) => port.close()))
+  }
+
+  get #open(): Port[] {
+    return [this.#port, this.#adminPort].filter((port) => port !== undefined)
   }
 }

@@ -5,6 +5,7 @@ import { isSocketPath, listenError, StartupError } from '../../common/errors.ts'
 import type { Logger } from '../../common/log.ts'
 import type { Config } from '../../config/load.ts'
 import {
+  type AcceptingHandle,
   acceptHandles,
   type BoundHandle,
   bindDescriptor,
@@ -13,6 +14,7 @@ import {
   boundPort,
   type ListeningHandle,
   listeningHandleOf,
+  listenOnHandle,
   supportsReusePort
 } from '../../node-internals/listening-handle.ts'
 import type { TcpHandle } from './routed-connection.ts'
@@ -25,6 +27,8 @@ export interface Port {
   readonly shared?: BoundHandle
   /** Returns the handle that accepts in the primary, if any. */
   readonly handle?: () => ListeningHandle | null
+  /** Starts to accept on a socket that came from another primary. Other sockets accept from the beginning. */
+  accept?(): void
   /** Closes the port. Connections that were accepted before have been passed on by then. */
   close(): Promise<void>
 }
@@ -73,6 +77,50 @@ export async function takeAdminPort(
   } catch (error) {
     throw listenError(error as NodeJS.ErrnoException, host, port, 'ADMIN_')
   }
+}
+
+/**
+ * Takes over the listening socket of the primary that this one replaces.
+ * @param handle of the socket @param number of its port
+ * @param isPassed the socket came from systemd, which owns the file of a Unix socket
+ */
+export function adoptPort(
+  { scheduling, host }: Pick<PortConfig, 'scheduling' | 'host'>,
+  { handle, number, isPassed }: InheritedPort,
+  accept: (handle: TcpHandle) => void,
+  log: Logger
+): Port {
+  const unlink = () => {
+    if (isSocketPath(host) && !isPassed) rmSync(host, { force: true })
+  }
+  if (scheduling === 'shared') {
+    const shared = handle as BoundHandle
+    return { number, shared, close: async () => unlink() }
+  }
+  const listening = handle as AcceptingHandle
+  let isOpen = true
+  return {
+    number,
+    handle: () => (isOpen ? listening : null),
+    accept: () => {
+      acceptHandles(listening, accept, (status) => log.error({ status }, 'a connection could not be accepted'))
+      listenOnHandle(listening, BACKLOG)
+    },
+    close: async () => {
+      await new Promise((resolve) => setImmediate(resolve))
+      isOpen = false
+      listening.close()
+      unlink()
+    }
+  }
+}
+
+/** A listening socket of another primary. */
+export interface InheritedPort {
+  handle: object
+  /** Undefined for a Unix socket. */
+  number: number | undefined
+  isPassed: boolean
 }
 
 /** Opens the port at once; connections wait in the primary until a worker is ready. */

@@ -28,13 +28,17 @@ export interface TcpHandle extends ClientHandle {
   close(): void
 }
 
-/** A connection that a leaving worker passes on. It is idle without `resume`. */
+/** A connection that a leaving worker passes on, or another primary. It is idle without `resume`. */
 export interface Transfer {
   handle: TcpHandle
-  /** The slot of the leaving worker. */
+  /** The slot of the leaving worker, or of the one that is to get the connection. */
   slot: number
-  /** The rest of its keep-alive time, in ms. */
-  idleMs: number
+  /** The rest of its keep-alive time, in ms; undefined for a new connection that another primary has accepted. */
+  idleMs?: number | undefined
+  /** Bytes that a primary has read from the connection, in base64. */
+  head?: string | undefined
+  /** It came from another primary: it goes to a worker of this one. */
+  isLocal?: boolean
   origin?: Origin | undefined
   resume?: Resume | undefined
   /** Id of the worker that should get it: the one that sends it is busier. */
@@ -49,6 +53,8 @@ export interface RoutedConnection extends RoutingHint {
   readonly release: (lost: boolean) => void
   /** The worker that it was offered to; undefined while it waits. */
   target: RoutingTarget | undefined
+  /** The target is another primary, whose workers may use the connection by now. */
+  isTaken: boolean
   /** When it was offered, in ms of `performance.now()`. */
   offeredAt: number
   avoid: number | undefined
@@ -59,7 +65,20 @@ export function createConnection(
   offer: ConnectionOffer,
   handle: TcpHandle,
   release: RoutedConnection['release'],
-  { client, slot, resumes, prefer }: RoutingHint = {}
+  { client, slot, resumes, isLocal, prefer }: RoutingHint = {}
 ): RoutedConnection {
-  return { offer, handle, release, client, slot, resumes, prefer, target: undefined, offeredAt: 0, avoid: undefined }
+  return {
+    offer,
+    handle,
+    release,
+    client,
+    slot,
+    resumes,
+    isLocal,
+    prefer,
+    target: undefined,
+    isTaken: false,
+    offeredAt: 0,
+    avoid: undefined
+  }
 }

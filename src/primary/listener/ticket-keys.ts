@@ -5,7 +5,12 @@ const KEY_BYTES = 48
 
 /** Keys of TLS session tickets. All workers use the same, so that a client can resume its session at any of them. */
 export class TicketKeys {
-  #current = randomBytes(KEY_BYTES)
+  #current: Buffer
+
+  /** @param current undefined: new keys */
+  constructor(current: Buffer = randomBytes(KEY_BYTES)) {
+    this.#current = current
+  }
 
   get current(): Buffer {
     return this.#current

@@ -7,7 +7,7 @@ import type { Supervisor } from '../workers/supervisor.ts'
 import type { WorkerProcess } from '../workers/worker-process.ts'
 
 const RELOAD_SECONDS = [1, 2.5, 5, 10, 30, 60, 120, 300]
-const STATES = ['starting', 'running', 'reloading', 'degraded', 'draining'] as const
+const STATES = ['starting', 'running', 'reloading', 'upgrading', 'degraded', 'draining'] as const
 
 /** The primary's own series, in the format in which workers report theirs. The primary loads no metrics library. */
 export class PrimaryMetrics {

@@ -28,6 +28,13 @@ export class RetainedCounters {
     this.#exited.set(slot, last)
   }
 
+  /** Adds the counters of another primary's worker to those of its slot. */
+  add(slot: number, families: readonly Family[]): void {
+    const store = this.#exited.get(slot) ?? new SeriesStore(MAX_SERIES)
+    store.add(families)
+    this.#exited.set(slot, store)
+  }
+
   of(id: number): Family[] {
     return this.#live.get(id)?.read() ?? []
   }

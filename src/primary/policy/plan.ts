@@ -12,6 +12,7 @@ import { isOnTrial } from './reduce-trial.ts'
 import {
   type Action,
   isAnsweringAdminRequest,
+  isInCharge,
   isLive,
   type Limits,
   lingers,
@@ -64,7 +65,8 @@ export function nextDeadline(state: State, limits: Limits, now: number): number 
 
 /** The service gives up only while no worker serves: either none ever did, or every slot has failed again and again. */
 function planExit(state: State, limits: Limits): Action | undefined {
-  if (state.phase !== 'running' || limits.waitsForReload) return undefined
+  // A candidate that fails is ended by the primary that it was to replace.
+  if (state.phase !== 'running' || limits.waitsForReload || state.share) return undefined
   const { count, final, cause } = state.bootFailures
   if (!state.everReady) {
     return final || count >= limits.bootAttempts ? { type: 'exit', code: 'cannot-boot', cause } : undefined
@@ -140,15 +142,19 @@ function finishDrain(worker: Worker, { drainMs, marginMs }: Limits, now: number,
   return [{ type: 'finish', id, transfer: false, deadlineMs, cause }]
 }
 
-/** Ends the workers of slots that are no longer wanted. */
+/** Ends the workers of slots that are no longer wanted, or that another primary is in charge of. */
 function planSurplus(state: State): Action[] {
-  return state.workers
-    .filter((worker) => worker.slot >= state.desired)
-    .flatMap((worker) => endWorker(worker, state.scaleCause ? `scaled down: ${state.scaleCause}` : 'scaled down'))
+  return state.workers.flatMap((worker) => {
+    if (!isInCharge(state, worker.slot)) return endWorker(worker, 'the other primary serves the slot')
+    return worker.slot >= state.desired
+      ? endWorker(worker, state.scaleCause ? `scaled down: ${state.scaleCause}` : 'scaled down')
+      : []
+  })
 }
 
 /** Forks a worker for every wanted slot that has no live one. */
 function planFill(state: State, now: number): Action[] {
+  if (state.share?.failure !== undefined) return []
   return slotsOf(state)
     .filter((slot) => mayFork(state, slot, now))
     .filter((slot) => liveIn(state, slot).every((worker) => isFailedCandidate(state, worker)))

@@ -123,6 +123,10 @@ export function reduce(state: State, event: Event, now: number, limits: Limits):
       return endRollout(state, limits)
     case 'scale':
       return { ...state, desired: event.desired, scaleCause: event.cause }
+    case 'share':
+      return { ...state, share: event.share }
+    case 'generation-used':
+      return { ...state, lastGeneration: Math.max(state.lastGeneration, event.generation) }
     case 'stop':
       return state.phase === 'running' ? { ...state, phase: 'lame-duck' } : state
     case 'port-closed':
@@ -241,9 +245,11 @@ function failBoot(
   return state.everReady ? next : { ...next, bootFailures }
 }
 
-/** Fails the rollout if the worker belongs to the new release. */
-const failRolloutOf = (state: State, worker: Pick<Worker, 'generation'>, cause: string): State =>
-  worker.generation === state.rollout?.generation ? failRollout(state, cause) : state
+/** Fails the rollout if the worker belongs to the new release, and the candidate whose worker it is. */
+function failRolloutOf(state: State, worker: Pick<Worker, 'generation'>, cause: string): State {
+  if (state.share?.isCandidate) return { ...state, share: { failure: cause, ...state.share } }
+  return worker.generation === state.rollout?.generation ? failRollout(state, cause) : state
+}
 
 function startRollout(state: State, request: ReloadRequest, { waitsForReload }: Limits): State {
   const generation = state.lastGeneration + 1

@@ -17,6 +17,7 @@ export function serviceView(state: State, limits: Limits, hasRedis: (id: number)
 
 function serviceState(state: State, limits: Limits): ServiceView['state'] {
   if (state.phase !== 'running') return 'draining'
+  if (state.share) return 'upgrading'
   if (!state.everReady) return 'starting'
   if (state.rollout) return 'reloading'
   return isDegraded(state, limits) ? 'degraded' : 'running'

@@ -70,6 +70,16 @@ export interface Worker {
   control?: true
 }
 
+/** The slots that this primary is in charge of while it replaces another one, or is replaced: those from `from` to below `to`. */
+export interface Share {
+  from: number
+  to: number
+  /** This primary replaces another one, and is not in charge of the service yet. */
+  isCandidate?: true
+  /** Why a worker of the candidate failed: it starts no more workers. */
+  failure?: string
+}
+
 /** The failures of one slot. */
 export interface Slot {
   /** Failures in a row. A failure after a stable time starts the count again at 1. */
@@ -108,6 +118,8 @@ export interface State {
   rollout?: RolloutState | undefined
   /** A reload was requested during a rollout: another rollout follows. */
   rolloutRequested?: ReloadRequest | undefined
+  /** Set while another primary is in charge of some slots. */
+  share?: Share | undefined
   everReady: boolean
   /** Boot failures in a row while no worker has ever been ready. `final`: another try would fail in the same way. */
   bootFailures: { count: number; final: boolean; cause: string }
@@ -217,6 +229,10 @@ export type Event =
   | { type: 'release-missing' | 'rollout-ended' | 'stop' | 'port-closed' }
   /** `cause`: why the load asks for another number; undefined when an operator does. */
   | { type: 'scale'; desired: number; cause?: string }
+  /** Another primary begins or ends to be in charge of some slots; undefined: this one is in charge of all. */
+  | { type: 'share'; share: Share | undefined }
+  /** Another primary used this generation. */
+  | { type: 'generation-used'; generation: number }
 
 export type Action =
   | { type: 'fork'; slot: number; generation: number; cause: string; control?: true }
@@ -232,13 +248,15 @@ export type Action =
 export type ActionOf<T extends Action['type']> = Extract<Action, { type: T }>
 export type EventOf<T extends Event['type']> = Extract<Event, { type: T }>
 
-export function initialState(desired: number): State {
+/** @param share set when the primary begins as the successor of another one */
+export function initialState(desired: number, generation = 1, share?: Share): State {
   return {
     phase: 'running',
     desired,
-    generation: 1,
-    lastGeneration: 1,
+    generation,
+    lastGeneration: generation,
     releaseMissing: false,
+    ...(share && { share }),
     workers: [],
     slots: {},
     everReady: false,
@@ -249,8 +267,11 @@ export function initialState(desired: number): State {
 
 export const findWorker = (state: State, id: number) => state.workers.find((worker) => worker.id === id)
 
-/** The slots that are wanted. */
-export const slotsOf = (state: State) => Array.from({ length: state.desired }, (_, slot) => slot)
+/** The slots that are wanted, and that this primary is in charge of. */
+export const slotsOf = (state: State) =>
+  Array.from({ length: state.desired }, (_, slot) => slot).filter((slot) => isInCharge(state, slot))
+
+export const isInCharge = ({ share }: State, slot: number) => !share || (slot >= share.from && slot < share.to)
 
 /** Whether the worker serves or will serve: it neither leaves nor hangs. */
 export const isLive = (worker: Worker) => worker.status !== 'draining' && !worker.lost

@@ -33,7 +33,7 @@ export class Rebalancer {
 
   #tick(): void {
     const { state, pool } = this.#supervisor
-    if (state.phase !== 'running' || state.rollout) {
+    if (state.phase !== 'running' || state.rollout || state.share) {
       this.#memory = NO_MEMORY
       return
     }

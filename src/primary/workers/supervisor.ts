@@ -7,6 +7,7 @@ import { StallAwareClock } from '../health/stall-aware-clock.ts'
 import type { InternalErrors } from '../internal-errors.ts'
 import type { ConnectionRouter } from '../listener/connection-router.ts'
 import type { ListeningPorts } from '../listener/listening-ports.ts'
+import type { RoutingTarget } from '../listener/routed-connection.ts'
 import { nextDeadline, plan } from '../policy/plan.ts'
 import { reduce } from '../policy/reduce.ts'
 import { serviceView } from '../policy/service-view.ts'
@@ -17,6 +18,7 @@ import {
   findWorker,
   initialState,
   type Limits,
+  type Share,
   type State,
   serves
 } from '../policy/types.ts'
@@ -29,6 +31,10 @@ import { forkFailed, type WorkerPool } from './worker-pool.ts'
 export interface SupervisorOptions {
   /** Number of workers wanted at the start. */
   workers: number
+  /** The first generation. */
+  generation: number
+  /** Set when another primary is in charge at the start. */
+  share?: Share | undefined
   limits: Limits
   pool: WorkerPool
   router: ConnectionRouter
@@ -76,6 +82,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
   #running = false
   #ended = false
   #publishedView = ''
+  #remoteTargets: readonly RoutingTarget[] = []
 
   constructor(options: SupervisorOptions) {
     super()
@@ -87,7 +94,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     this.#options = options
     this.#log = log
     this.#clock = new StallAwareClock((ms) => log.warn({ ms: Math.round(ms) }, 'primary stalled'))
-    this.#state = initialState(options.workers)
+    this.#state = initialState(options.workers, options.generation, options.share)
     this.#releaseGuard = new ReleaseGuard(releases, journal, log)
     this.trials = new CanaryTrials({
       config: options.canary,
@@ -97,6 +104,12 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     })
     releases.take(this.#state.generation)
     this.#listenToPool()
+  }
+
+  /** Sets the workers of another primary that can take connections. */
+  setRemoteTargets(targets: readonly RoutingTarget[]): void {
+    this.#remoteTargets = targets
+    this.#setTargets()
   }
 
   get state(): State {
@@ -202,10 +215,15 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     this.#state = reduce(before, event, this.now(), this.#options.limits)
     if (this.#state === before) return
     this.router.takesTransfers = this.#state.phase !== 'draining'
-    this.router.setTargets(this.#state.workers.filter(serves).flatMap(({ id }) => this.pool.get(id) ?? []))
+    this.#setTargets()
     if (event.type === 'exit') this.router.workerExited(event.id)
     this.#followRollout(before)
     this.#queue.push(...this.trials.follow(before, this.#state))
+  }
+
+  #setTargets(): void {
+    const own = this.#state.workers.filter(serves).flatMap(({ id }) => this.pool.get(id) ?? [])
+    this.router.setTargets([...own, ...this.#remoteTargets])
   }
 
   #followRollout(before: State): void {

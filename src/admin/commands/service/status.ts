@@ -1,6 +1,17 @@
 import { array, object } from '../../../common/json-schema.ts'
 import { CommandResult, defineCommand } from '../../command.ts'
-import { argumentsOf, count, flag, host, mapOf, nothing, reloadOutcome, text, waitsFor } from '../../command-schemas.ts'
+import {
+  anyObject,
+  argumentsOf,
+  count,
+  flag,
+  host,
+  mapOf,
+  nothing,
+  reloadOutcome,
+  text,
+  waitsFor
+} from '../../command-schemas.ts'
 
 const textOrNull = { anyOf: [text, nothing] } as const
 
@@ -41,6 +52,7 @@ export const status = defineCommand({
       restarts: mapOf(count)
     },
     {
+      upgrade: anyObject,
       rolloutWaits: object({ seconds: count, why: text }),
       hosts: array(host),
       hostsKnown: { type: 'boolean' },

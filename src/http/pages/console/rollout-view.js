@@ -57,7 +57,7 @@ export function showRollout({ state, workers, desired, lastReload, rolloutWaits 
   if (hasMissedStart) start(newest)
   const wasRefused = lastReload?.outcome === 'refused' // with the generation that serves
   const isUnfinished = rollout !== undefined && !wasRefused && !(lastReload?.generation >= rollout.generation)
-  const isRolling = state === 'reloading' || isUnfinished
+  const isRolling = state === 'reloading' || state === 'upgrading' || isUnfinished
   setText($('rollout'), summary(isRolling, lastReload, rolloutWaits) + describeLingering(workers))
   if (!rollout) return
   const showsAllSlots = isRolling || lastReload?.outcome !== 'done'

@@ -1,0 +1,160 @@
+import { accessSync, constants } from 'node:fs'
+import type { UpgradeOutcome, UpgradeStatus } from '../../admin/command-context.ts'
+import { CommandError } from '../../admin/command-error.ts'
+import type { JournalEvent } from '../../admin/journal-file.ts'
+import { readEnvFile } from '../../config/sources/gather-environment.ts'
+import type { LaunchOptions } from '../../config/sources/successor-environment.ts'
+import type { UpgradeControl } from '../control/service-control.ts'
+import type { ServiceParts } from './service-parts.ts'
+import type { Succession } from './succession.ts'
+import type { SuccessorProcess } from './successor-process.ts'
+import type { Adopted, Inheritance } from './upgrade-messages.ts'
+import { Upgrade } from './upgrade-steps.ts'
+
+export interface PrimaryUpgradesOptions {
+  launch: LaunchOptions
+  /** Set when this primary replaces another one. */
+  succession: Succession | undefined
+  /** `muster dev` runs. */
+  isDeveloped: boolean
+  /** The process that started the first primary waits for it: it stays until its successor ends. */
+  stays: boolean
+  record: (event: JournalEvent) => void
+  /** Called with the pid of a successor when it has started, and when it has ended. */
+  onPid: (pid: number, alive: boolean) => void
+  /** The successor is in charge now. */
+  onReplaced: () => void
+  /** The successor has died, and this primary is in charge again. */
+  onInChargeAgain: () => Promise<void>
+  /** Ends this process, which has nothing left. */
+  leave: (successor: SuccessorProcess) => void
+}
+
+/** The upgrades of this primary: those that it begins, and the one that it came from. */
+export class PrimaryUpgrades implements UpgradeControl {
+  readonly #parts: ServiceParts
+  readonly #options: PrimaryUpgradesOptions
+  #upgrade: Upgrade | undefined
+  /** What `muster upgrade --env-file` has changed so far. */
+  readonly #overrides: Readonly<Record<string, string>>
+
+  constructor(parts: ServiceParts, options: PrimaryUpgradesOptions) {
+    this.#parts = parts
+    this.#options = options
+    this.#overrides = options.succession?.inheritance.overrides ?? {}
+  }
+
+  /** @throws CommandError 400 for a file that cannot be read or a program that cannot be run */
+  async start({
+    node = process.execPath,
+    envFile
+  }: {
+    node?: string | undefined
+    envFile?: string | undefined
+  }): Promise<UpgradeOutcome> {
+    if (this.#options.isDeveloped) {
+      throw new CommandError('`muster dev` replaces its worker by itself: end it and start it again instead', 409)
+    }
+    const overrides = { ...this.#overrides, ...(envFile !== undefined && readOverrides(envFile)) }
+    checkProgram(node)
+    const { record, onPid, launch } = this.#options
+    const { ports, adminSocket } = this.#parts
+    const upgrade = new Upgrade(this.#parts, {
+      node,
+      launch,
+      inheritance: this.#inheritance(overrides),
+      sockets: { ...ports.handles, admin: adminSocket.handle },
+      record,
+      onPid,
+      onCommitted: (successor, adopted) => this.#onCommitted(successor, adopted),
+      onTakeBack: () => this.#takeBack(),
+      onEmpty: (successor) => this.#options.leave(successor)
+    })
+    this.#upgrade = upgrade
+    const { supervisor } = this.#parts
+    supervisor.handle({ type: 'generation-used', generation: supervisor.state.lastGeneration + 1 })
+    return upgrade.ended
+  }
+
+  get stays(): boolean {
+    return this.#options.stays
+  }
+
+  status(): UpgradeStatus | undefined {
+    if (this.#parts.supervisor.state.share) return this.#upgrade?.status() ?? this.#options.succession?.status()
+    return this.#options.succession?.status()
+  }
+
+  stop(): boolean {
+    if (this.#parts.supervisor.state.share) this.#upgrade?.stop()
+    return this.#options.succession?.stop() === true
+  }
+
+  /** Ends the successor as well, at once. */
+  cut(): void {
+    if (this.#parts.supervisor.state.share) this.#upgrade?.kill('SIGQUIT')
+  }
+
+  /** Resolves when there is no successor, or when it has ended. */
+  async successorEnded(): Promise<void> {
+    if (this.#parts.supervisor.state.share) await this.#upgrade?.successorExit()
+  }
+
+  #onCommitted(successor: SuccessorProcess, adopted: Adopted): void {
+    const { ports, adminSocket, redis } = this.#parts
+    adminSocket.pause()
+    void ports.leave(adopted)
+    if (adopted.redis) redis.release()
+    void adminSocket.passStreams((handle) => successor.channel.notify({ type: 'stream' }, handle))
+    this.#options.onReplaced()
+  }
+
+  async #takeBack(): Promise<void> {
+    const { ports, adminSocket, redis } = this.#parts
+    adminSocket.resume()
+    await ports.takeBack()
+    await redis.adopt()
+    await this.#options.onInChargeAgain()
+  }
+
+  #inheritance(overrides: Readonly<Record<string, string>>): Inheritance {
+    const { config, supervisor, autoscaler, ports, ticketKeys, redis } = this.#parts
+    const { succession, stays } = this.#options
+    const { runDir, scheduling, host, port, adminPort, workers, listenFd } = config
+    const { lastGeneration, desired } = supervisor.state
+    return {
+      generation: lastGeneration,
+      desired,
+      workers,
+      configuredRange: autoscaler.configured,
+      range: autoscaler.range,
+      runDir,
+      scheduling,
+      host,
+      port,
+      adminPort,
+      numbers: ports.numbers,
+      isPassed: listenFd !== undefined || succession?.inheritance.isPassed === true,
+      ticketKeys: ticketKeys?.current.toString('base64'),
+      redisSocket: redis.embeddedSocket,
+      overrides,
+      stays
+    }
+  }
+}
+
+function readOverrides(file: string): Record<string, string> {
+  try {
+    return readEnvFile(file) as Record<string, string>
+  } catch (error) {
+    throw new CommandError((error as Error).message)
+  }
+}
+
+function checkProgram(path: string): void {
+  try {
+    accessSync(path, constants.X_OK)
+  } catch (error) {
+    throw new CommandError(`node: ${path} cannot be run: ${(error as Error).message}`)
+  }
+}

@@ -1,0 +1,255 @@
+import type { UpgradeStatus } from '../../admin/command-context.ts'
+import { StartupError } from '../../common/errors.ts'
+import { createChannel } from '../../ipc/channel.ts'
+import { liveIn, type Share, type State, serves } from '../policy/types.ts'
+import { RemoteWorkers } from './remote-workers.ts'
+import { connectPrimaries, hasLeaving, range, type ServiceParts, shareSlots } from './service-parts.ts'
+import { type ChannelToOld, commonPart, type Inheritance, type SocketName } from './upgrade-messages.ts'
+import {
+  UPGRADE_PROTOCOL_VERSION,
+  type UpgradeAction,
+  type UpgradeEvent,
+  type UpgradeState,
+  upgradeStep
+} from './upgrade-protocol.ts'
+
+/** The old primary answers at once. */
+const BEGIN_TIMEOUT_MS = 30_000
+
+export interface SuccessionOptions {
+  /** Which ports of the old primary this one uses. */
+  adopted: { port: boolean; adminPort: boolean }
+  /** This primary is in charge now: it takes the admin socket, the pid file, the embedded Redis and the signals. */
+  onInCharge: () => Promise<void>
+  /** Ends this process, whose workers have left. */
+  exit: () => void
+}
+
+/** What a successor does: it replaces the primary that has started it. `upgrade-protocol.ts` has the rules. */
+export class Succession {
+  readonly inheritance: Inheritance
+  readonly sockets: ReadonlyMap<SocketName, object>
+  readonly #channel: ChannelToOld
+  readonly #startedAt = new Date()
+  #state: UpgradeState<'successor'> = 'validating'
+  /** The number of slots that this primary is in charge of. */
+  #line = 0
+  #accepts = false
+  #parts: ServiceParts | undefined
+  #options: SuccessionOptions | undefined
+  #remote: RemoteWorkers | undefined
+  #disconnect: () => void = () => {}
+  #isEnding = false
+  readonly #onReconciled = () => this.#look()
+
+  private constructor(channel: ChannelToOld, inheritance: Inheritance, sockets: ReadonlyMap<SocketName, object>) {
+    this.#channel = channel
+    this.inheritance = inheritance
+    this.sockets = sockets
+    process.once('disconnect', () => this.#oldDied())
+    channel.on('open', () => this.#handle('open'))
+    channel.on('commit', () => this.#handle('commit'))
+    channel.on('return', () => this.#handle('return'))
+    channel.on('end', ({ stop }) => this.#end(stop))
+    channel.on('stream', (_message, handle) => {
+      if (handle) this.#parts?.adminSocket.adoptStream(handle as object)
+    })
+  }
+
+  /** Waits for what the old primary passes on. @throws StartupError when that speaks another protocol, which it was told */
+  static receive(version: string): Promise<Succession> {
+    const channel: ChannelToOld = createChannel(process)
+    const sockets = new Map<SocketName, object>()
+    channel.on('socket', ({ name }, handle) => {
+      if (handle) sockets.set(name, handle as object)
+    })
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(
+        () => reject(new StartupError('the primary to replace has sent nothing')),
+        BEGIN_TIMEOUT_MS
+      )
+      channel.on('begin', ({ protocol, version: oldVersion, inheritance }) => {
+        clearTimeout(timer)
+        if (protocol === UPGRADE_PROTOCOL_VERSION) return resolve(new Succession(channel, inheritance, sockets))
+        const why = `muster ${version} cannot replace muster ${oldVersion} without a restart: their upgrade protocols differ (${UPGRADE_PROTOCOL_VERSION} and ${protocol}). Stop the service and start it again.`
+        void channel.notify({ type: 'refused', why }).then(() => reject(new StartupError(why)))
+      })
+    })
+  }
+
+  /** Tells the old primary why this one does not replace it. */
+  async refuse(why: string): Promise<void> {
+    await this.#channel.notify({ type: 'refused', why })
+  }
+
+  /** This primary could start now, and has its ports. */
+  begin(parts: ServiceParts, options: SuccessionOptions): void {
+    this.#parts = parts
+    this.#options = options
+    const common = commonPart(this.#channel)
+    this.#remote = new RemoteWorkers(common, parts.supervisor.router)
+    this.#disconnect = connectPrimaries(common, parts)
+    parts.supervisor.on('reconciled', this.#onReconciled)
+    this.#handle('valid')
+  }
+
+  status(): UpgradeStatus | undefined {
+    if (!process.connected) return undefined
+    const { version } = this.#parts!
+    return {
+      pid: process.ppid,
+      version,
+      node: process.version,
+      role: 'predecessor',
+      step: this.#state,
+      slots: this.#line,
+      since: this.#startedAt.toISOString()
+    }
+  }
+
+  /** @returns whether the old primary was told to stop the service, since it is in charge */
+  stop(): boolean {
+    if (this.#state === 'serving' || this.#isEnding) return false
+    void this.#channel.notify({ type: 'stop' })
+    return true
+  }
+
+  #oldDied(): void {
+    const isLeft = this.#state === 'serving'
+    this.#disconnect()
+    this.#remote?.gone()
+    if (!isLeft) this.#parts?.log.error({ why: 'the old primary is gone' }, 'upgrade finished alone')
+    this.#handle('died')
+  }
+
+  #handle(event: UpgradeEvent<'successor'>): void {
+    const step = upgradeStep('successor', this.#state, event)
+    if (!step || !this.#parts) {
+      this.#noteEarly(event)
+      return
+    }
+    this.#state = step.to
+    this.#parts.log.debug({ event, step: step.to }, 'upgrade step')
+    this.#perform(step.action, event === 'commit')
+  }
+
+  /** Before the configuration is known to be valid, only the death of the old primary matters. */
+  #noteEarly(event: UpgradeEvent<'successor'>): void {
+    if (event === 'died' && this.#state === 'validating') this.#state = 'alone'
+    if (event === 'end') process.exit(0)
+  }
+
+  #perform(action: UpgradeAction<'successor'>, isCommit: boolean): void {
+    const { supervisor, version, ports } = this.#parts!
+    switch (action) {
+      case 'tell-prepared':
+        void this.#channel.notify({
+          type: 'prepared',
+          version,
+          node: process.version,
+          workers: supervisor.state.desired
+        })
+        break
+      case 'open-slot':
+        this.#share(this.#line + 1)
+        break
+      case 'tell-ready':
+        void this.#channel.notify({ type: 'ready', isLast: this.#line >= supervisor.state.desired })
+        break
+      case 'tell-failed':
+        ports.pause()
+        void this.#channel.notify({ type: 'failed', why: supervisor.state.share?.failure ?? 'a worker failed' })
+        break
+      case 'take-over':
+        void this.#takeOver(isCommit)
+        break
+      case 'release':
+        this.#share(this.#line - 1)
+        break
+      case 'tell-released':
+        void this.#channel.notify({ type: 'released' })
+        break
+      case 'exit':
+        this.#isEnding = true
+        break
+    }
+    this.#look()
+  }
+
+  async #takeOver(isCommit: boolean): Promise<void> {
+    const { supervisor, ports, redis, log } = this.#parts!
+    const { adopted } = this.#options!
+    supervisor.off('reconciled', this.#onReconciled)
+    if (!this.#accepts) ports.startAccepting()
+    else ports.resume()
+    this.#accepts = true
+    this.#line = supervisor.state.desired
+    shareSlots(supervisor, undefined, this.#remote!, [])
+    try {
+      await this.#options!.onInCharge()
+    } catch (error) {
+      log.error({ err: error }, 'upgrade incomplete')
+    }
+    if (isCommit)
+      void this.#channel.notify({
+        type: 'committed',
+        adopted: { ...adopted, redis: redis.embeddedSocket !== undefined }
+      })
+  }
+
+  /** Looks whether what a step waits for has happened. */
+  #look(): void {
+    const { supervisor, ports, config } = this.#parts!
+    const { state } = supervisor
+    const { share } = state
+    if (!this.#accepts && share?.failure === undefined && state.workers.some(serves)) {
+      this.#accepts = true
+      ports.startAccepting()
+    }
+    if (this.#isEnding) {
+      if (state.workers.length === 0) this.#exit()
+    } else if (share?.failure !== undefined && (this.#state === 'waiting' || this.#state === 'booting')) {
+      this.#handle('failed')
+    } else if (this.#state === 'booting' && isProved(state, this.#line - 1, supervisor.now(), config.limits.canaryMs)) {
+      this.#handle('booted')
+    } else if (this.#state === 'releasing' && !hasLeaving(state, this.#line, Number.POSITIVE_INFINITY)) {
+      this.#handle('released')
+    }
+  }
+
+  #share(line: number): void {
+    const { supervisor } = this.#parts!
+    this.#line = line
+    const { failure } = supervisor.state.share ?? {}
+    const share: Share = { from: 0, to: line, isCandidate: true, ...(failure !== undefined && { failure }) }
+    shareSlots(supervisor, share, this.#remote!, range(line, this.inheritance.desired))
+  }
+
+  /** @param stop the service stops: connections are not passed on */
+  #end(stop: boolean): void {
+    const isInCharge = this.#state === 'serving'
+    if (!this.#parts) process.exit(0)
+    if (isInCharge) {
+      this.#parts.control.stop()
+      return
+    }
+    this.#handle('end')
+    if (stop) this.#parts.supervisor.handle({ type: 'stop' }, { type: 'port-closed' })
+    else this.#share(0)
+  }
+
+  #exit(): void {
+    const { supervisor, metrics } = this.#parts!
+    supervisor.off('reconciled', this.#onReconciled)
+    void metrics
+      .own()
+      .then((collection) => this.#channel.notify({ type: 'last-counters', collection }))
+      .then(() => this.#options!.exit())
+  }
+}
+
+/** Whether the worker of the slot serves; the first one must do so for the canary time. */
+function isProved(state: State, slot: number, now: number, canaryMs: number): boolean {
+  const worker = liveIn(state, slot).find(serves)
+  return worker !== undefined && (slot > 0 || now >= worker.since + canaryMs)
+}
