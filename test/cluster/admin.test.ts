@@ -14,7 +14,9 @@ type Transport = (name: string, words: string[], args: object) => Promise<Answer
 const CALLS: Record<string, [words: string[], args: object]> = {
   status: [[], {}],
   ping: [[], {}],
-  reload: [[], {}],
+  reload: [['--no-verdict'], { verdict: false }],
+  promote: [[], {}],
+  rollback: [[], {}],
   scale: [['2'], { workers: 2 }],
   recycle: [['0'], { slot: 0 }],
   why: [['0', '3'], { slot: 0, limit: 3 }],
@@ -39,13 +41,23 @@ const FAULTS: [name: string, words: string[], args: unknown, status: number, mes
   ['recycle', ['one'], { slot: 'one' }, 400, /^slot: must be a number from 0 to 998, not "one"$/],
   ['recycle', [], {}, 400, /^slot: missing; must be a number from 0 to 998$/],
   ['recycle', ['7'], { slot: 7 }, 404, /^slot: no worker serves 7; slots with a worker are 0, 1$/],
-  ['reload', ['now'], { 'argument 1': 'now' }, 400, /^argument 1(, "now")?: unknown argument; known arguments: force$/],
+  [
+    'reload',
+    ['now'],
+    { 'argument 1': 'now' },
+    400,
+    /^argument 1(, "now")?: unknown argument; known arguments: canary, for, verdict, force$/
+  ],
+  ['reload', ['--canary', '60%'], { canary: '60%' }, 400, /^canary: must be a share of new connections .*, not "60%"$/],
+  ['promote', [], {}, 409, /^no reload is in progress; `muster reload` begins one$/],
+  ['rollback', [], {}, 409, /^no reload is in progress; `muster reload` begins one$/],
+  ['ping', ['now'], { 'argument 1': 'now' }, 400, /^argument 1(, "now")?: unknown argument; this command takes none$/],
   [
     'scale',
     ['many'],
     { workers: 'many' },
     400,
-    /^workers: must be a number of workers, or a change such as \+1 or -1, not "many"$/
+    /^workers: must be a number of workers, a change such as \+1 or -1, a range such as 2\.\.8, or auto, not "many"$/
   ],
   [
     'scale',
@@ -101,7 +113,7 @@ describe('every command over every transport', () => {
     assert.deepEqual(Object.keys(CALLS).sort(), [...registry.names].sort())
   })
 
-  for (const name of registry.names.filter((name) => name !== 'stop')) {
+  for (const name of registry.names.filter((name) => !['stop', 'promote', 'rollback'].includes(name))) {
     test(`${name}: answers the same over the socket, over HTTP and on the command line`, async () => {
       const shapes: Record<string, unknown> = {}
       for (const [transport, call] of Object.entries(transports)) {

@@ -13,8 +13,8 @@ export function trialLine(trial: TrialReport): string {
 
 /** Formats what a trial compares: one row per measure, which narrows while the trial goes on. */
 export function formatTrial(trial: TrialReport, screen: Screen): string {
+  if (trial.state === 'none') return ''
   const rows = measureRows(trial)
-  if (rows.length === 0) return ''
   const columns = (['measure', 'canary', 'control', 'difference', 'verdict'] as const).map(
     (key): Column<(typeof rows)[number]> => ({ title: key, show: (row) => row[key] })
   )

@@ -15,6 +15,7 @@ const FILES = [
   'hosts.js',
   'rollout-view.js',
   'settings-view.js',
+  'trial-view.js',
   'commands.js',
   'console.js'
 ]

@@ -12,7 +12,8 @@ export class TrialFigures {
   readonly #baselines = new Map<number, LatencyBaseline>()
   readonly #measurements = new Map<number, Measurement>()
   #judgeState: JudgeState = newJudgeState()
-  verdict: Verdict = { outcome: 'undecided', measures: [], routes: [] }
+  verdict: Verdict = { outcome: 'undecided', measures: [...this.#judgeState.reports], routes: [] }
+  #isJudged = false
 
   constructor(options: Omit<VerdictOptions, 'share'>) {
     this.#options = options
@@ -43,6 +44,7 @@ export class TrialFigures {
       { ...this.#options, share }
     )
     this.#judgeState = judged.state
+    this.#isJudged = true
     this.verdict = judged.verdict
     return this.verdict
   }
@@ -60,7 +62,7 @@ export class TrialFigures {
   }
 
   describe(): string {
-    return this.verdict.measures.length === 0 ? 'undecided: nothing was measured' : describeVerdict(this.verdict)
+    return this.#isJudged ? describeVerdict(this.verdict) : 'undecided: too few requests to know what is slow'
   }
 
   #others(canary: number, control: number | undefined): Measurement {

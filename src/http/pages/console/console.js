@@ -5,6 +5,7 @@ import { updateHosts } from './hosts.js'
 import { $, addLine, element, formatDuration, formatNumber, setText } from './page.js'
 import { applyJournalEntry, showRollout } from './rollout-view.js'
 import { showValue } from './settings-view.js'
+import { showTrial } from './trial-view.js'
 import { showWorkers, totalRate } from './workers.js'
 
 const TOKEN_KEY = 'muster.token'
@@ -70,6 +71,7 @@ function signIn(response) {
   $('console').hidden = false
   $('leave').hidden = false
   $('controls').hidden = !mayCommand
+  $('trial-commands').hidden = !mayCommand
   document.body.toggleAttribute('data-read-only', !mayCommand)
   storeToken(token)
   settingsNeeded = mayCommand
@@ -137,6 +139,7 @@ function showStatus(current) {
   const { version, pid, scheduling, workers, desired } = current
   showWorkers(workers, (command, slot, button) => void runCommand(command, { slot }, button))
   showRollout(current)
+  showTrial(current)
   setText($('about'), `version ${version} · pid ${pid} · ${scheduling}`)
   showFigures(figuresOf(current))
   void updateHosts(fetchWithToken)
