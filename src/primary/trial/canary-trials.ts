@@ -24,6 +24,8 @@ export interface CanaryTrialsOptions {
 }
 
 const LOOK_MS = 1000
+/** For so long after the start of a trial, old workers measure what is slow. */
+const BASELINE_MS = 4000
 /** If the canary would receive fewer connections, its trial would show nothing. */
 const MIN_CONNECTIONS = 20
 
@@ -84,7 +86,7 @@ export class CanaryTrials {
 
   /** Old workers measure how fast they are, so that a trial knows what is slow. */
   #prepare({ rollout, workers }: State): void {
-    const { config, router, now, pool } = this.#options
+    const { config, router, now } = this.#options
     const { alpha, tolerance } = config.canary
     this.#current = {
       generation: rollout!.generation,
@@ -99,8 +101,12 @@ export class CanaryTrials {
       control: undefined
     }
     if (!this.#isWanted(rollout!.request)) return
+    this.#measureBaseline(workers)
+  }
+
+  #measureBaseline(workers: readonly Worker[]): void {
     for (const { id } of workers.filter(serves)) {
-      void pool.get(id)?.channel.notify({ type: 'measure', step: 'baseline' })
+      void this.#options.pool.get(id)?.channel.notify({ type: 'measure', step: 'baseline' })
     }
   }
 
@@ -146,21 +152,24 @@ export class CanaryTrials {
     this.#updateReport(state)
   }
 
-  #start({ rollout }: OnTrial, at: number): void {
+  #start({ rollout, workers }: OnTrial, at: number): void {
     const { log, journal } = this.#options
     const { generation, trial } = rollout
     this.#current!.trialAt = at
     const fields = { generation, share: trial.share, ms: trial.maxMs, hasControl: trial.control !== undefined }
     log.info(fields, 'trial started')
     journal({ event: 'trial begins', ...fields })
+    this.#current!.figures.clearBaselines()
+    this.#measureBaseline(workers.filter(({ id }) => id !== trial.canary && id !== trial.control))
     this.#timer = setInterval(() => this.#look(), LOOK_MS)
   }
 
   /** Workers measure the connections that come from now on, and their requests as soon as it is known what is slow. */
   #measureAll(state: OnTrial): void {
     const current = this.#current!
-    const { canary, control } = state.rollout.trial
-    const limits = control === undefined ? undefined : current.figures.limits()
+    const { canary, control, startedAt } = state.rollout.trial
+    const hasBaseline = this.#options.now() >= startedAt! + BASELINE_MS
+    const limits = control === undefined || !hasBaseline ? undefined : current.figures.limits()
     const starts = !current.measures && (control === undefined || limits !== undefined)
     current.measures ||= starts
     for (const { id } of state.workers.filter(serves)) {

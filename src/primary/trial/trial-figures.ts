@@ -23,6 +23,11 @@ export class TrialFigures {
     this.#baselines.set(worker, baseline)
   }
 
+  /** Forgets what was measured while the workers of the trial were booting, which slows everything down. */
+  clearBaselines(): void {
+    this.#baselines.clear()
+  }
+
   addMeasurement(worker: number, measurement: Measurement): void {
     this.#measurements.set(worker, measurement)
   }

@@ -48,7 +48,7 @@ class Measuring {
   }
 
   enter({ step, limits, perClient = false }: MeasureMessage): void {
-    if (step === 'baseline') this.#baseline ??= new BaselineRecorder()
+    if (step === 'baseline') this.#baseline = new BaselineRecorder()
     if (step === 'assign') this.#assignedSince = performance.now()
     if (step !== 'trial' || this.#trial) return
     this.#baseline = undefined
