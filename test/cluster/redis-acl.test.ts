@@ -39,13 +39,17 @@ async function start(t: TestContext, beside?: Parameters<typeof documentedUser>[
   const redis = await RedisServer.start(t, { user: documentedUser(beside) })
   await redis.client.config('RESETSTAT')
   const REDIS_URL = `redis://muster:secret@127.0.0.1:${redis.port}${db}`
-  return { redis, service: await startService(t, { env: { REDIS_URL, APP: fixture('use-shared') } }) }
+  return {
+    redis,
+    service: await startService(t, { env: { REDIS_URL, APP: fixture('use-shared'), ROLLOUT_LEASE: '1' } })
+  }
 }
 
 test('the documented ACL has the rights that the service needs, and no other command', async (t) => {
   const { redis, service } = await start(t)
   await useAll(service.port)
-  await service.reload()
+  assert.equal((await muster(service, 'reload')).code, 0)
+  assert.doesNotMatch((await muster(service, 'status', '--all-hosts')).stdout, /hosts unknown/)
   await useAll(service.port)
   for (const args of [
     ['list', 'ada'],

@@ -75,6 +75,7 @@ export async function startHosts(t: TestContext) {
       fail: (cause) => host.end('failed', cause),
       generation: () => 1,
       isStopping: () => host.isStopping,
+      onRequested: () => {},
       onRefused: () => {},
       journal: (event) => void host.journal.push(event),
       log,

@@ -73,6 +73,16 @@ describe('notifications for systemd', () => {
     assert.deepEqual(withoutStatus(messages.changed(second, 20n)), [['RELOADING=1', 'MONOTONIC_USEC=20']])
   })
 
+  test('a rollout that waits for its turn among hosts is a reload, which a refusal ends with its reason', () => {
+    const messages = started()
+    assert.deepEqual(withoutStatus(messages.turnRequested(running, 7n)), [RELOADING])
+    assert.deepEqual(withoutStatus(messages.changed(reloading, 8n)), [[]])
+    const said = messages.rolloutEnded({ outcome: 'refused', why: 'web-1 failed' }, running)
+    const text = 'running: 2 of 2 workers ready, generation 1; the last reload failed: web-1 failed'
+    assert.deepEqual(said, [['READY=1', `STATUS=${text}`]])
+    assert.deepEqual(withoutStatus(messages.turnRequested(running, 9n)), [['RELOADING=1', 'MONOTONIC_USEC=9']])
+  })
+
   test('READY comes before RELOADING when a rollout starts before the service is ready', () => {
     const messages = new SystemdMessages()
     const early = view('reloading', [0, 2, 'starting'], [0, 1, 'ready'], [1, 1, 'starting'])

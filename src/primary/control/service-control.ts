@@ -18,9 +18,9 @@ import type { DeliveryReport, Diagnostics, Refusal, WorkerRequests } from '../..
 import type { Autoscaler } from '../autoscaling/autoscaler.ts'
 import { readScale } from '../autoscaling/scale-argument.ts'
 import { Profiler } from '../health/profiler.ts'
-import { askThroughWorkers } from '../hosts/ask-hosts.ts'
-import { Hosts, type HostsOptions } from '../hosts/hosts.ts'
-import { RolloutTurns } from '../hosts/rollout-turns.ts'
+import { createHosts, type HostSettings } from '../hosts/create-hosts.ts'
+import type { Hosts } from '../hosts/hosts.ts'
+import type { RolloutTurns } from '../hosts/rollout-turns.ts'
 import type { ReloadRequest } from '../policy/trial-types.ts'
 import { isWaitedFor, liveIn, type State, serves, slotsOf } from '../policy/types.ts'
 import type { Releases } from '../rollout/release.ts'
@@ -52,20 +52,9 @@ export interface ServiceControlOptions {
   /** How long a leaving worker may drain, in ms; also how long accepted connections may take to reach a worker. */
   drainMs: number
   releases: Releases
-  hosts: Pick<HostsOptions, 'redis' | 'heartbeatMs'> & {
-    /** Identifies the primary: no other primary on any host has the same. */
-    instance: string
-    /** Whether reloads of all hosts take turns. */
-    takesTurns: boolean
-    /** How long a worker may take for a command in Redis, in ms. */
-    redisTimeoutMs: number
-    onRefused: (outcome: ReloadOutcome) => void
-  }
+  hosts: HostSettings
   log: Logger
 }
-
-/** Time for the way of a request to a worker and back, in ms. */
-const CHANNEL_MS = 1000
 
 /** The replacement of this primary by another one. */
 export interface UpgradeControl {
@@ -105,7 +94,16 @@ export class ServiceControl implements CommandContext {
     this.#supervisor.on('rollout', (outcome) => {
       this.#lastReload = outcome
     })
-    const { hosts, turns } = this.#createHosts(options)
+    const { hosts, turns } = createHosts({
+      ...options,
+      settings: options.hosts,
+      status: () => this.status(),
+      roll: (request, onHeld) => this.#rollOut(request, onHeld),
+      onRefused: (outcome) => {
+        this.#lastReload = outcome
+        options.hosts.onRefused(outcome)
+      }
+    })
     this.#hosts = hosts
     this.#turns = turns
   }
@@ -183,8 +181,11 @@ export class ServiceControl implements CommandContext {
 
   /** @param onHeld called when the rollout waits for an operator. @returns its end */
   async #rollOut(request: ReloadRequest, onHeld: (outcome: ReloadOutcome) => void): Promise<ReloadOutcome> {
-    const { phase, generation, lastGeneration } = this.#supervisor.state
-    if (phase !== 'running') return { outcome: 'stopped', generation, durationMs: 0, why: 'the service stops' }
+    const { phase, share, generation, lastGeneration } = this.#supervisor.state
+    if (phase !== 'running' || share) {
+      const why = share ? 'an upgrade is under way' : 'the service stops'
+      return { outcome: 'stopped', generation, durationMs: 0, why }
+    }
     const ended = this.#outcomeOf(lastGeneration + 1)
     void this.#held(lastGeneration + 1).then(onHeld)
     this.#supervisor.handle({ type: 'reload', request })
@@ -281,35 +282,6 @@ export class ServiceControl implements CommandContext {
   async diagnose(slot: number): Promise<WorkerId & Diagnostics> {
     const { pid, channel } = this.#workers.inSlot(slot)
     return { slot, pid, ...(await channel.request('diagnose', {}, this.#options.requestTimeoutMs)) }
-  }
-
-  #createHosts({ hosts, supervisor, releases, journal, log }: ServiceControlOptions) {
-    const { instance, takesTurns, redisTimeoutMs, onRefused, ...shared } = hosts
-    const host = hostname()
-    const id = `${host}-${instance.slice(0, 8)}`
-    const ask = askThroughWorkers(() => supervisor.pool.live(), redisTimeoutMs + CHANNEL_MS)
-    const serving = () => releases.of(supervisor.state.generation).id
-    const turns = new RolloutTurns({
-      host,
-      id,
-      ask,
-      release: () => releases.now().id,
-      roll: (request, onHeld) => this.#rollOut(request, onHeld),
-      fail: (cause) => supervisor.handle({ type: 'rollout-failed', cause }),
-      generation: () => supervisor.state.generation,
-      isStopping: () => supervisor.state.phase !== 'running',
-      onRefused: (outcome) => {
-        this.#lastReload = outcome
-        onRefused(outcome)
-      },
-      journal: (event) => journal.record(event),
-      log
-    })
-    return {
-      hosts: new Hosts({ ...shared, id, status: () => this.status(), release: serving, ask }),
-      // An embedded Redis is for one host alone, which needs no turns.
-      turns: takesTurns && shared.redis === 'shared' ? turns : undefined
-    }
   }
 
   #refuseWhileBusy(): void {

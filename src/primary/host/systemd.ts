@@ -1,8 +1,8 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
+import type { ReloadOutcome } from '../../admin/command-context.ts'
 import type { Logger } from '../../common/log.ts'
 import type { ServiceView } from '../../ipc/messages.ts'
-import type { RolloutOutcome } from '../rollout/rollout.ts'
 import type { Supervisor } from '../workers/supervisor.ts'
 
 const run = promisify(execFile)
@@ -39,6 +39,10 @@ export function notifySystemd(supervisor: Supervisor, options: SystemdOptions): 
   const onChange = (view: ServiceView) => notifier.send(...messages.changed(view, process.hrtime.bigint() / 1000n))
   supervisor.on('change', onChange)
   supervisor.on('rollout', (outcome) => notifier.send(...messages.rolloutEnded(outcome, supervisor.view())))
+  supervisor.on('turn-requested', () =>
+    notifier.send(...messages.turnRequested(supervisor.view(), process.hrtime.bigint() / 1000n))
+  )
+  supervisor.on('turn-refused', (outcome) => notifier.send(...messages.rolloutEnded(outcome, supervisor.view())))
   onChange(supervisor.view())
   if (options.watchdogMs !== undefined) watch(supervisor, options, options.watchdogMs, notifier)
   return () => notifier.end()
@@ -96,9 +100,17 @@ export class SystemdMessages {
     return this.#withStatus(messages, view)
   }
 
-  /** A rollout has ended. One that follows at once is a new reload: a SIGHUP that came during the first one waits for it. */
-  rolloutEnded({ outcome, why = '' }: Pick<RolloutOutcome, 'outcome' | 'why'>, view: ServiceView): Message[] {
-    this.#failure = outcome === 'failed' ? why : ''
+  /** A rollout waits for its turn among several hosts: for systemd it has begun. */
+  turnRequested(view: ServiceView, monotonicMicros: bigint): Message[] {
+    if (!this.#ready || this.#reloading || view.state === 'draining') return []
+    this.#reloading = true
+    this.#failure = ''
+    return this.#withStatus([['RELOADING=1', `MONOTONIC_USEC=${monotonicMicros}`]], view)
+  }
+
+  /** A rollout has ended, or is refused. One that follows at once is a new reload: a SIGHUP that came during the first one waits for it. */
+  rolloutEnded({ outcome, why = '' }: Pick<ReloadOutcome, 'outcome' | 'why'>, view: ServiceView): Message[] {
+    this.#failure = outcome === 'failed' || outcome === 'refused' ? why : ''
     if (!this.#reloading || view.state === 'draining') return []
     this.#reloading = false
     return this.#withStatus([['READY=1']], view)

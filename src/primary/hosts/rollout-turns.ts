@@ -23,6 +23,8 @@ export interface RolloutTurnsOptions {
   /** Returns the generation that serves. */
   generation: () => number
   isStopping: () => boolean
+  /** Called when a rollout begins to ask for its turn. */
+  onRequested: () => void
   /** Called with the outcome of a rollout that was refused. */
   onRefused: (outcome: ReloadOutcome) => void
   journal: (event: JournalEvent) => void
@@ -108,6 +110,7 @@ export class RolloutTurns {
   }
 
   #start(request: ReloadRequest, forced: boolean): Running {
+    this.#options.onRequested()
     const turn: Turn = { request, forced, startedAt: performance.now(), isRolling: false, onHeld: () => {} }
     const held = new Promise<ReloadOutcome>((resolve) => {
       turn.onHeld = resolve

@@ -1,4 +1,5 @@
 import { EventEmitter } from 'node:events'
+import type { ReloadOutcome } from '../../admin/command-context.ts'
 import type { JournalEvent } from '../../admin/journal-file.ts'
 import type { Logger } from '../../common/log.ts'
 import type { Config } from '../../config/load.ts'
@@ -53,6 +54,10 @@ export interface SupervisorEvents {
   exit: [code: ActionOf<'exit'>['code'], cause: string]
   /** A rollout has ended. */
   rollout: [RolloutOutcome]
+  /** A rollout asks whether it is this host's turn. */
+  'turn-requested': []
+  /** The rollout that asked is refused. */
+  'turn-refused': [ReloadOutcome]
   /** The view of the service has changed. */
   change: [ServiceView]
   /** The state may have changed, and everything that follows from it has been done. */
