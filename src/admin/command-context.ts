@@ -9,6 +9,7 @@ import type {
   WorkerRequests,
   WorkerView
 } from '../ipc/messages.ts'
+import type { RoutePattern } from '../ipc/route-pattern.ts'
 import type { TrialReport } from '../verdict/trial-report.ts'
 import type { JournalFile } from './journal-file.ts'
 
@@ -28,6 +29,8 @@ export interface CommandContext extends JournalFiles {
   status(): ServiceStatus
   /** The hosts that share one Redis, as each announces itself; this one is always among them. */
   hosts(): Promise<KnownHosts>
+  /** Finds and refuses the requests that end workers. */
+  readonly quarantine: QuarantineControl
   /** Asks every ready worker for a sign of life. */
   pingWorkers(): Promise<DeliveryReport>
   /** The serving worker of each slot; slots without one are missing. */
@@ -80,6 +83,40 @@ export interface CommandContext extends JournalFiles {
   report(slot: number): Promise<DiagnosticFile>
   /** @throws CommandError 404 for a slot without a worker */
   diagnose(slot: number): Promise<WorkerId & Diagnostics>
+}
+
+export interface QuarantineControl {
+  list(): QuarantineView[]
+  suspects(): SuspectView[]
+  /** Refuses a route until it is lifted. */
+  add(route: RoutePattern): void
+  /** @returns false when the route is not quarantined */
+  lift(route: RoutePattern): boolean
+}
+
+/** A route that is refused. */
+export interface QuarantineView {
+  /** A method and a path: `POST /todos`. */
+  route: string
+  /** Added by deaths of workers, or by an operator. */
+  by: 'deaths' | 'operator'
+  /** `half-open`: the next request is let through. `probing`: one was let through. */
+  state: 'quarantined' | 'half-open' | 'probing'
+  why: string
+  /** ISO 8601, UTC. */
+  since: string
+  /** Until the next request is let through; null: never, an operator lifts it. */
+  retrySeconds: number | null
+}
+
+/** A route that was in flight at deaths, with less evidence than a quarantine needs. */
+export interface SuspectView {
+  route: string
+  deaths: number
+  /** The share of ordinary moments at which it is in flight, 0 to 1. */
+  usualShare: number
+  /** How much likelier the deaths are if it ends workers, as a power of ten. */
+  evidence: number
 }
 
 export interface WorkerId {
@@ -193,6 +230,8 @@ export interface ServiceStatus {
   workers: (WorkerView & { uptimeSeconds: number } & Partial<Heartbeat>)[]
   /** How the first worker of the new release compares, while a reload is in progress. */
   trial?: TrialReport | undefined
+  /** Routes that are refused because they end workers. */
+  quarantine: QuarantineView[]
   lastReload: ReloadOutcome | null
   /** Set while a reload waits for its turn among all hosts. */
   rolloutWaits?: { seconds: number; why: string }

@@ -59,6 +59,14 @@ export const worker = object({ slot: count, pid: count })
 export const settings = object({ version: count, values: anyObject })
 export const journalEntry = object({ at: text, event: text }, { slot: count, why: text })
 export const diagnosticFile = object({ slot: count, pid: count, path: text, bytes: count })
+export const quarantineView = object({
+  route: text,
+  by: oneOf('deaths', 'operator'),
+  state: oneOf('quarantined', 'half-open', 'probing'),
+  why: text,
+  since: text,
+  retrySeconds: { anyOf: [count, nothing] }
+})
 /** What a lingering worker waits for. */
 export const waitsFor = object({ counts: mapOf(count), oldestMs: count })
 const hostWorker = object({ slot: count, pid: count, generation: count, status: text })

@@ -6,6 +6,9 @@ import { report } from './commands/diagnostics/report.ts'
 import { audit } from './commands/history/audit.ts'
 import { journal } from './commands/history/journal.ts'
 import { why } from './commands/history/why.ts'
+import { quarantineAdd } from './commands/quarantine/quarantine-add.ts'
+import { quarantineLift } from './commands/quarantine/quarantine-lift.ts'
+import { quarantineList } from './commands/quarantine/quarantine-list.ts'
 import { config } from './commands/service/config.ts'
 import { ping } from './commands/service/ping.ts'
 import { promote } from './commands/service/promote.ts'
@@ -68,6 +71,9 @@ export const registry = new CommandRegistry([
   cacheClear,
   sessionsList,
   sessionsEnd,
+  quarantineList,
+  quarantineAdd,
+  quarantineLift,
   profile,
   heap,
   report,

@@ -65,6 +65,13 @@ export function tooBusy(what: string): HttpError {
   return new HttpError(503, 'BUSY', `There are ${what}: try again later`, { retryAfter: 1 })
 }
 
+/** 503: requests of this route ended workers. @param retryAfter in seconds */
+export function routeQuarantined(retryAfter: number): HttpError {
+  return new HttpError(503, 'ROUTE_QUARANTINED', 'This route is out of service because it ended workers', {
+    retryAfter
+  })
+}
+
 /** 503: the primary does not answer. */
 export function primaryAway(cause: unknown): HttpError {
   return new HttpError(503, 'PRIMARY_AWAY', 'The primary does not answer', { cause, retryAfter: 1 })

@@ -121,6 +121,12 @@ export function toConfig({ variables, environment, systemd, tls }: Sources) {
       alpha: Number(variables.CANARY_ALPHA),
       tolerance: variables.CANARY_TOLERANCE / 100
     },
+    quarantine: {
+      /** Deaths of workers; 0 is off. */
+      deaths: variables.QUARANTINE_DEATHS,
+      windowMs: variables.QUARANTINE_WINDOW,
+      timeMs: variables.QUARANTINE_TIME
+    },
     logLevel: variables.LOG_LEVEL as string,
     logFormat: variables.LOG_FORMAT as 'auto' | 'json' | 'pretty'
   }

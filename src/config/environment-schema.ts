@@ -270,6 +270,15 @@ export const environmentSchema = {
     MAX_MEMORY: orOff(0, 'a worker with more resident memory, in MiB, is replaced'),
     MAX_REQUESTS: orOff(0, 'a worker is replaced after this number of requests, and up to a tenth more'),
     MAX_AGE: orOff(0, 'a worker is replaced after this time, in ms, and up to a tenth more'),
+    QUARANTINE_DEATHS: integer({
+      default: 3,
+      minimum: 0,
+      maximum: 50,
+      description:
+        'a route is quarantined when it was in flight at so many deaths of workers and explains them; 0 is off'
+    }),
+    QUARANTINE_WINDOW: ms(600_000, 1000, 'time in which deaths of workers count together for QUARANTINE_DEATHS'),
+    QUARANTINE_TIME: ms(30_000, 100, 'time for which a route is quarantined first; each further time is twice as long'),
     LOG_LEVEL: {
       ...oneOf(...LOG_LEVELS),
       default: 'info',

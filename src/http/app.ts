@@ -30,6 +30,7 @@ import { metrics } from './plugins/metrics/metrics-endpoint.ts'
 import { measureRequests } from './plugins/metrics/request-metrics.ts'
 import { measureState } from './plugins/metrics/state-metrics.ts'
 import { createOpenApi, type DescribeRoutes, openapi } from './plugins/openapi.ts'
+import type { QuarantineGuard } from './plugins/quarantine/quarantine-guard.ts'
 import { resumable } from './plugins/resumable.ts'
 import { identifyClients } from './plugins/security/client-identity.ts'
 import { refuseCrossSite } from './plugins/security/same-origin.ts'
@@ -79,6 +80,8 @@ export interface AppDeps {
   serverFactory?: FastifyServerFactory
   /** Undefined when the server is Fastify's own. */
   connections?: ServerConnections
+  /** Undefined where there is no primary. */
+  quarantine?: QuarantineGuard
 }
 
 /** Builds the app, ready to listen or to inject, from an explicit, ordered list of plugins. It knows nothing of processes. */
@@ -94,7 +97,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   handleErrors(app)
   await app.register(completion)
   await app.register(requestLog)
-  await app.register(inFlight)
+  await app.register(inFlight, { quarantine: deps.quarantine })
   const createRouteSeries = measureRequests(app)
   measureCertificate(registry, config.tls)
   measureRefusals(registry, {

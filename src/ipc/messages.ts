@@ -26,6 +26,7 @@ import type {
   SettingsView,
   WorkerRequestCount
 } from './payloads.ts'
+import type { ProbeOutcome, QuarantineOrders } from './quarantine.ts'
 import type { Family } from './series.ts'
 
 export type * from './payloads.ts'
@@ -76,6 +77,10 @@ export type PrimaryRequests = {
   command: { args: { name: string; args: object; caller: Caller }; result: CommandAnswer }
   /** The certificate to serve; null without TLS. */
   certificates: { args: NoArguments; result: CertificatePair | null }
+  /** The orders of this moment. A new worker asks before it serves. */
+  quarantine: { args: NoArguments; result: QuarantineOrders }
+  /** Whether a request of this quarantined route may be let through. */
+  probe: { args: { id: number }; result: boolean }
   /** Sends a message to the handlers in every worker of this host. */
   broadcast: { args: Broadcast & { deadlineMs: number }; result: DeliveryReport }
 }
@@ -122,6 +127,7 @@ export type ToWorker =
     }
   /** The key of TLS session tickets from now on: 48 bytes, in base64. */
   | { type: 'ticket-keys'; keys: string }
+  | { type: 'quarantine'; orders: QuarantineOrders }
   /** An event for the operators who watch through this worker. Sent only while it watches. */
   | { type: 'admin-event'; event: AdminEvent }
 
@@ -154,6 +160,8 @@ export type ToPrimary =
   | { type: 'room'; room: number }
   /** The draining worker has transferred its idle connections and stays for the others. */
   | { type: 'settled'; waitsFor: WaitsFor; report?: DrainReport | undefined }
+  /** A request of a quarantined route that was let through has ended. */
+  | { type: 'probe-ended'; id: number; outcome: ProbeOutcome }
   /** A connection for another worker; its handle comes with the message. It is idle, unless `resume` tells how to continue. */
   | {
       type: 'transfer'
@@ -185,11 +193,14 @@ const NOTIFICATION_SHAPES: { [T in ToPrimary['type']]: Shape<Extract<ToPrimary, 
   accepted: { id: 'number' },
   room: { room: 'number' },
   settled: { waitsFor: 'object' },
+  'probe-ended': { id: 'number', outcome: 'string' },
   transfer: { id: 'number', idleMs: 'number' },
   rebalanced: { moved: 'number' }
 }
 const REQUEST_SHAPES: { [Name in keyof PrimaryRequests]: Shape<PrimaryRequests[Name]['args']> } = {
   certificates: {},
+  quarantine: {},
+  probe: { id: 'number' },
   'collect-metrics': {},
   command: { name: 'string', args: 'object', caller: 'object' },
   'request-counts': {},

@@ -1,5 +1,6 @@
 import type { Cut, WaitsFor } from './drain-report.ts'
 import type { Family } from './series.ts'
+import type { Sighting } from './sightings.ts'
 
 /** A worker as every process may see it. */
 export interface WorkerView {
@@ -38,6 +39,8 @@ export interface Heartbeat {
   room?: number | undefined
   /** Set while the worker lingers. */
   waitsFor?: WaitsFor | undefined
+  /** What was in flight at moments since the previous heartbeat. */
+  samples?: Sighting[][] | undefined
 }
 
 /** The number of requests that a worker had received at its last heartbeat. */
@@ -138,6 +141,8 @@ export interface InFlight {
   method: string
   /** The template of the route; empty when none matched, or routing has not happened yet. */
   route: string
+  /** Without the query. */
+  path: string
   ageMs: number
 }
 

@@ -42,6 +42,10 @@ import { CombinedMetrics } from './metrics/combined-metrics.ts'
 import { PrimaryMetrics } from './metrics/primary-metrics.ts'
 import { scalingFamilies } from './metrics/scaling-metrics.ts'
 import { LIMITS, type Limits } from './policy/types.ts'
+import { connectQuarantine } from './quarantine/connect-quarantine.ts'
+import { removeDeathReports } from './quarantine/death-report.ts'
+import { QuarantineKeeper } from './quarantine/quarantine-keeper.ts'
+import { quarantineFamilies } from './quarantine/quarantine-metrics.ts'
 import { Rebalancer } from './rebalancing/rebalancer.ts'
 import { Releases } from './rollout/release.ts'
 import { Rollout } from './rollout/rollout.ts'
@@ -91,7 +95,7 @@ export async function runPrimary(config: Config, exec: string, options: PrimaryO
   const base = createBase(config, log)
   const core = createCore(config, base, exec, development !== undefined, beginning)
   const admin = createAdmin(config, base, core)
-  connect(config, core, admin)
+  connect(config, base.errors, core, admin)
   const parts = { ...base, ...core, ...admin, config }
   const upgrades = new PrimaryUpgrades(parts, {
     launch: options.launch,
@@ -227,15 +231,16 @@ function createCore(
     journal: record,
     log
   })
+  const keeper = new QuarantineKeeper({ ...config.quarantine, runDir: config.runDir, journal: record, log })
   const rebalancer = config.rebalances ? new Rebalancer(supervisor, errors, log) : undefined
-  return { redis, ticketKeys, ports, pool, supervisor, autoscaler, rebalancer, releases, instance }
+  return { redis, ticketKeys, ports, pool, supervisor, autoscaler, rebalancer, keeper, releases, instance }
 }
 
 /** Commands, and what operators watch. */
 function createAdmin(
   config: Config,
   { log, version, journal, auditLog, errors }: Base,
-  { pool, supervisor, ports, autoscaler, rebalancer, releases, instance }: Core
+  { pool, supervisor, ports, autoscaler, rebalancer, keeper, releases, instance }: Core
 ) {
   const primaryMetrics = new PrimaryMetrics(version, errors)
   const collectOwn = createMetricsCollector({
@@ -243,13 +248,15 @@ function createAdmin(
     counters: pool.counters,
     primary: (answered) => [
       ...primaryMetrics.read(supervisor, answered),
-      ...scalingFamilies(autoscaler, supervisor.state.desired, rebalancer?.moved)
+      ...scalingFamilies(autoscaler, supervisor.state.desired, rebalancer?.moved),
+      ...quarantineFamilies(keeper)
     ]
   })
   const metrics = new CombinedMetrics(collectOwn, pool.counters)
   const control = new ServiceControl({
     supervisor,
     autoscaler,
+    keeper,
     journal,
     auditLog,
     version,
@@ -284,12 +291,20 @@ function createAdmin(
 }
 
 /** Connects the parts that exist now. */
-function connect(config: Config, core: Core, { primaryMetrics, metrics, runner, stream }: Admin): void {
-  const { pool, supervisor, ticketKeys } = core
+function connect(
+  config: Config,
+  errors: InternalErrors,
+  core: Core,
+  { primaryMetrics, metrics, runner, stream }: Admin
+): void {
+  const { pool, supervisor, ticketKeys, keeper } = core
   primaryMetrics.watch(supervisor)
+  removeDeathReports(config.runDir)
+  connectQuarantine(keeper, supervisor, errors)
   pool.serve({
     collectMetrics: () => metrics.all(),
     runCommand: (name, args, caller) => runner.run(name, args, caller),
+    quarantine: keeper,
     watch: ({ id, channel }, on) => {
       if (on) stream.add(id, (event) => channel.notify({ type: 'admin-event', event }), LAST_ENTRIES)
       else stream.remove(id)

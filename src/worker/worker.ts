@@ -31,6 +31,7 @@ import { answerHostRequests } from './host-requests.ts'
 import { announceListening, listen } from './listen.ts'
 import { measureOnRequest } from './measuring/measuring.ts'
 import { createPrimaryClient, type PrimaryChannel } from './primary-client.ts'
+import { followQuarantine } from './quarantine/follow-orders.ts'
 import { ConnectionRebalancer } from './rebalancing/connection-rebalancer.ts'
 import { Shutdown } from './shutdown.ts'
 import { answerSessionRequests, answerStateRequests } from './state-commands.ts'
@@ -108,6 +109,7 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
     config.scheduling === 'sticky' ? LOW_CAPACITY_STICKY : LOW_CAPACITY,
     (room) => void channel.notify({ type: 'room', room })
   )
+  const quarantine = followQuarantine(channel, connections.registry.all, config.runDir)
   const state = createState(config, identity, channel, draining.signal, log)
   const registry = createRegistry()
 
@@ -121,6 +123,7 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
     serverFactory: (handler) => connections.serve(handler),
     disableHttp2: () => connections.disableHttp2(),
     connections: connections.forApp(() => gate.pauses),
+    quarantine: quarantine.guard,
     primary: createPrimaryClient(channel, (socket) => connections.registry.holdForAdminRequest(socket))
   })
   answerStateRequests(channel, state.shared, building)
@@ -154,10 +157,16 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
 
   await state.shared.start()
   if (!config.redis.off) state.sessionSecrets.watch()
+  await quarantine.start()
   await listen(config, connections.acceptor, channel, log)
   await announceListening(app, state.address)
   startHeartbeat(connections, (measured) => {
-    const heartbeat = { ...measured, room: capacity(), waitsFor: shutdown.waitsFor() }
+    const heartbeat = {
+      ...measured,
+      room: capacity(),
+      waitsFor: shutdown.waitsFor(),
+      samples: quarantine.takeSamples()
+    }
     void channel.notify({ type: 'heartbeat', heartbeat })
     void sendCounters()
   })

@@ -14,6 +14,7 @@ const STATUS: ServiceStatus = {
   generation: 2,
   desired: 1,
   autoscaling: null,
+  quarantine: [],
   scheduling: 'rr',
   state: 'running',
   workers: [{ slot: 0, pid: 41, generation: 2, status: 'ready', uptimeSeconds: 59, requests: 7, rssBytes: 99 }],

@@ -23,6 +23,7 @@ import type { Hosts } from '../hosts/hosts.ts'
 import type { RolloutTurns } from '../hosts/rollout-turns.ts'
 import type { ReloadRequest } from '../policy/trial-types.ts'
 import { isWaitedFor, liveIn, type State, serves, slotsOf } from '../policy/types.ts'
+import type { QuarantineKeeper } from '../quarantine/quarantine-keeper.ts'
 import type { Releases } from '../rollout/release.ts'
 import type { RolloutOutcome } from '../rollout/rollout.ts'
 import type { Supervisor } from '../workers/supervisor.ts'
@@ -31,6 +32,7 @@ import { WorkerQueries } from '../workers/worker-queries.ts'
 export interface ServiceControlOptions {
   supervisor: Supervisor
   autoscaler: Autoscaler
+  keeper: QuarantineKeeper
   journal: JournalFile
   auditLog: JournalFile
   version: string
@@ -134,6 +136,7 @@ export class ServiceControl implements CommandContext {
       state: this.#supervisor.view().state,
       workers: [...this.ownWorkers(), ...this.remoteWorkers],
       ...(state.rollout && { trial: this.#supervisor.trials.report }),
+      quarantine: this.#options.keeper.list(),
       lastReload: this.#lastReload,
       ...(upgrade && { upgrade }),
       restarts: state.restarts,
@@ -161,6 +164,10 @@ export class ServiceControl implements CommandContext {
     if (this.#supervisor.state.rollout) throw new CommandError('a reload is under way: wait until it has ended', 409)
     if (!this.upgrades) throw new CommandError('the service is starting', 409)
     return this.upgrades.start(options)
+  }
+
+  get quarantine(): QuarantineKeeper {
+    return this.#options.keeper
   }
 
   pingWorkers(): Promise<DeliveryReport> {

@@ -13,6 +13,7 @@ import { parseBaseline, parseMeasurement } from '../../ipc/parse-measurement.ts'
 import { type Family, parseFamilies } from '../../ipc/series.ts'
 import type { TcpHandle, Transfer } from '../listener/routed-connection.ts'
 import type { Event } from '../policy/types.ts'
+import type { ExitedWorker, QuarantineKeeper } from '../quarantine/quarantine-keeper.ts'
 import { broadcastToWorkers, type WorkerPeer } from './broadcast-to-workers.ts'
 import type { WorkerProcess } from './worker-process.ts'
 
@@ -32,6 +33,8 @@ export interface WorkerPoolEvents {
   measured: [worker: number, figures: { baseline: LatencyBaseline | undefined; measurement: Measurement | undefined }]
   /** A worker has lost Redis, or has it back. */
   redis: []
+  /** A worker has exited. Emitted before the policy knows it. */
+  exited: [worker: ExitedWorker]
   /** A worker can take more connections than before. */
   room: []
   /** A worker serves the connection with this id. */
@@ -48,6 +51,8 @@ export interface WorkerServices {
   collectMetrics(): Promise<Collection>
   /** Runs an admin command that came through a worker. */
   runCommand(name: string, args: object, caller: Caller): Promise<CommandAnswer>
+  /** Finds and refuses the requests that end workers. */
+  readonly quarantine: Pick<QuarantineKeeper, 'orders' | 'addSamples' | 'grantsProbe' | 'probeEnded'>
   /** Starts or stops the stream of admin events to a worker. */
   watch(worker: WorkerProcess, on: boolean): void
 }
@@ -87,8 +92,9 @@ function receiveNotifications(worker: WorkerProcess, context: MessageContext): v
   })
   channel.on('boot-failed', ({ why }) => context.bootFailed(why))
   channel.on('heartbeat', ({ heartbeat }) => {
-    const { waitsFor } = heartbeat
-    worker.recordHeartbeat({ ...heartbeat, waitsFor: waitsFor && parseWaitsFor(waitsFor) })
+    const { waitsFor, samples, ...measured } = heartbeat
+    worker.recordHeartbeat({ ...measured, waitsFor: waitsFor && parseWaitsFor(waitsFor) })
+    context.services.quarantine.addSamples(samples)
     const { rssBytes, requests } = heartbeat
     context.events.emit('event', { type: 'heartbeat', id, rssBytes, requests })
   })
@@ -103,6 +109,7 @@ function receiveNotifications(worker: WorkerProcess, context: MessageContext): v
     worker.redisUp = up
     context.events.emit('redis')
   })
+  channel.on('probe-ended', ({ id: route, outcome }) => context.services.quarantine.probeEnded(id, route, outcome))
   channel.on('settled', ({ waitsFor, report }) => {
     context.settled(parseWaitsFor(waitsFor), report && { ...report, cuts: parseCuts(report.cuts) })
   })
@@ -140,6 +147,8 @@ function answerRequests(worker: WorkerProcess, context: MessageContext): void {
   const { id, channel } = worker
   const { services, events } = context
   channel.respond('certificates', () => context.certificates() ?? null)
+  channel.respond('quarantine', () => services.quarantine.orders())
+  channel.respond('probe', ({ id: route }) => services.quarantine.grantsProbe(id, route))
   channel.respond('collect-metrics', () => services.collectMetrics())
   channel.respond('request-counts', () => context.requestCounts())
   channel.respond('broadcast', (message) => broadcastToWorkers(context.peers(), message))

@@ -8,6 +8,7 @@ import { writeHangReport } from '../health/hang-report.ts'
 import type { Certificates } from '../listener/certificates.ts'
 import { RetainedCounters } from '../metrics/retained-counters.ts'
 import type { ActionOf, Event, Limits } from '../policy/types.ts'
+import type { ExitedWorker } from '../quarantine/quarantine-keeper.ts'
 import type { Release } from '../rollout/release.ts'
 import type { WorkerPeer } from './broadcast-to-workers.ts'
 import type { ExitReason } from './exit-reason.ts'
@@ -257,6 +258,7 @@ export class WorkerPool extends EventEmitter<WorkerPoolEvents> {
   async #reportHang(worker: WorkerProcess, cause: string): Promise<void> {
     // In a log line, `pid` is the process that logs; logFields has the worker's.
     const { file, error, pid: _, ...report } = await writeHangReport(worker, this.#options.runDir)
+    if (report.note === undefined) worker.hungWith = report.inFlight
     this.#log.error({ ...worker.logFields, why: cause, ...report, file, err: error }, 'worker hung')
     this.#record('hangs', worker, cause, { hangReport: file, at: report.stack[0], requests: report.inFlight })
     this.emit('event', { type: 'hang-reported', id: worker.id, cause })
@@ -268,6 +270,7 @@ export class WorkerPool extends EventEmitter<WorkerPoolEvents> {
     this.#log[expected ? 'info' : 'error']({ ...worker.logFields, why: cause }, 'worker exited')
     this.#record('exited', worker, cause)
     if (pid) this.#options.onPid(pid, false)
+    this.emit('exited', exitedWorker(worker, expected))
     this.#endLingering(worker)
     this.#services?.watch(worker, false)
     this.#workers.delete(id)
@@ -289,6 +292,13 @@ export const forkFailed = (
   cause: string
 ): Event =>
   control ? { type: 'control-failed', cause } : { type: 'fork-failed', slot, generation, cause, random: Math.random() }
+
+/** @param expected it drained, and has left in order */
+function exitedWorker(worker: WorkerProcess, expected: boolean): ExitedWorker {
+  const { id, slot, pid, generation, status, killed, hungWith } = worker
+  const died = status !== 'starting' && !expected && (!killed || hungWith !== undefined)
+  return { id, slot, pid, generation, died, hungWith }
+}
 
 /**
  * @param settled what the worker reported when it began to linger

@@ -1,6 +1,6 @@
 import type { Worker as ClusterWorker } from 'node:cluster'
 import type { WaitsFor } from '../../ipc/drain-report.ts'
-import type { DrainReport, Heartbeat } from '../../ipc/messages.ts'
+import type { DrainReport, Heartbeat, InFlight } from '../../ipc/messages.ts'
 import { assessLiveness, type Liveness } from '../health/liveness.ts'
 import { type ProcessStat, readProcessStat } from '../health/process-stat.ts'
 import type { ConnectionOffer, RoutingTarget } from '../listener/routed-connection.ts'
@@ -48,13 +48,15 @@ export class WorkerProcess implements RoutingTarget {
   /** What had become of its connections when it began to linger. */
   settledReport: DrainReport | undefined
   resumes = false
+  /** What its hang report lists; undefined: it has none, or its requests could not be read. */
+  hungWith: readonly InFlight[] | undefined
   /** How many more connections the worker can take, as it reported last; undefined: enough. */
   room: number | undefined
   heartbeat: Heartbeat | undefined
   /** When the last heartbeat arrived, in ms of `performance.now()`. */
   heartbeatAt = 0
   /** This process sent the SIGKILL. */
-  #killed = false
+  killed = false
   #statAtHeartbeat: ProcessStat | undefined
   readonly #worker: ClusterWorker
   readonly #listener: WorkerProcessListener
@@ -104,7 +106,7 @@ export class WorkerProcess implements RoutingTarget {
 
   /** Sends SIGKILL. `cluster.Worker.kill` only asks the worker to leave, which a hung worker does not hear. */
   kill(): void {
-    this.#killed = true
+    this.killed = true
     this.process.kill('SIGKILL')
   }
 
@@ -131,7 +133,7 @@ export class WorkerProcess implements RoutingTarget {
 
   async #exited(code: number | null, signal: string | null): Promise<void> {
     // Only an unexpected exit is explained by what the process wrote last.
-    const expected = this.#killed || code === 0
+    const expected = this.killed || code === 0
     const reason: ExitReason = expected
       ? { cause: signal ?? `exit code ${code}`, reason: 'crash' }
       : classifyExit(code, signal, await this.stderr.lastOutput())

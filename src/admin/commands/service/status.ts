@@ -8,6 +8,7 @@ import {
   host,
   mapOf,
   nothing,
+  quarantineView,
   reloadOutcome,
   text,
   waitsFor
@@ -48,6 +49,7 @@ export const status = defineCommand({
       workers: array(
         object({ slot: count, pid: count, generation: count, status: text, uptimeSeconds: count }, { waitsFor })
       ),
+      quarantine: array(quarantineView),
       lastReload: { anyOf: [reloadOutcome, nothing] },
       restarts: mapOf(count)
     },
@@ -74,6 +76,7 @@ export const status = defineCommand({
       scheduling: 'rr',
       state: 'running',
       workers: [{ slot: 0, pid: 4242, generation: 1, status: 'ready', uptimeSeconds: 59 }],
+      quarantine: [],
       lastReload: null,
       restarts: { crash: 0 }
     }

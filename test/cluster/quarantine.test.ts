@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import { dieUntilRefused, InnocentLoad } from '../helpers/deadly-requests.ts'
+import { once } from '../helpers/http.ts'
+import { fixture } from '../helpers/load.ts'
+import { muster, type Service, startService } from '../helpers/service.ts'
+
+const INNOCENT = ['/busy/a', '/busy/a', '/busy/b', '/busy/c', '/busy/d', '/items/7', '/quick']
+const WORKERS = 3
+
+interface Case {
+  method: string
+  pathOf: (i: number) => string
+  /** The name of the quarantine. */
+  route: string
+}
+
+async function start(t: TestContext): Promise<{ service: Service; load: InnocentLoad }> {
+  const env = { REDIS: 'off', APP: fixture('deadly'), RESTART_BACKOFF: '200', HEARTBEAT_TIMEOUT: '2000' }
+  const service = await startService(t, { env: { ...env, QUARANTINE_TIME: '600000' }, workers: WORKERS })
+  return { service, load: new InnocentLoad(t, service.port, INNOCENT) }
+}
+
+/** Ends workers by one route after the other, under load, and checks that only these are refused. */
+async function findAll(t: TestContext, cases: Case[]): Promise<Service> {
+  const { service, load } = await start(t)
+  // Enough samples of what is usually in flight.
+  await load.more(400)
+  for (const { method, pathOf, route } of cases) {
+    const { refusal, deaths } = await dieUntilRefused(service, method, pathOf)
+    t.diagnostic(`${route} ended ${deaths} workers`)
+    assert.ok(Number(refusal.headers['retry-after']) > 500)
+    const line = await service.line((entry) => entry.msg === 'route quarantined' && entry.route === route)
+    assert.match(String(line.why), /^in flight at \d deaths of workers/)
+    await service.until(() => service.workers().size >= WORKERS)
+  }
+  const found = service.lines.filter(({ msg }) => msg === 'route quarantined').map(({ route }) => route)
+  assert.deepEqual(
+    found,
+    cases.map(({ route }) => route)
+  )
+  // Requests that were in flight at the last death have failed by now.
+  await load.more(50)
+  load.failed = []
+  for (const { method, pathOf } of cases) assert.equal((await once(service.port, method, pathOf(9))).status, 503)
+  await load.more(300)
+  assert.deepEqual(load.failed, [], 'every other request is answered')
+  return service
+}
+
+test('routes that throw outside of a handler or exit are quarantined within five deaths, and all others are served', async (t) => {
+  const service = await findAll(t, [
+    { method: 'POST', pathOf: () => '/throws?token=secret', route: 'POST /throws' },
+    { method: 'GET', pathOf: () => '/exits', route: 'GET /exits' },
+    { method: 'GET', pathOf: () => '/items/broken', route: 'GET /items/broken' }
+  ])
+  assert.equal((await once(service.port, 'GET', '/items/whole')).status, 200)
+  const { stdout } = await muster(service, 'status')
+  assert.match(stdout, /POST \/throws/)
+  const journal = await muster(service, 'journal', '--json')
+  assert.match(journal.stdout, /"quarantined"/)
+  assert.doesNotMatch(`${journal.stdout}${JSON.stringify(service.lines)}`, /secret/)
+})
+
+test('routes that abort or loop for ever are quarantined within five deaths, and all others are served', async (t) => {
+  const service = await findAll(t, [
+    { method: 'GET', pathOf: () => '/aborts', route: 'GET /aborts' },
+    { method: 'GET', pathOf: (i) => `/loops/${i}`, route: 'GET /loops/:id' }
+  ])
+  assert.ok(service.lines.some(({ msg }) => msg === 'tracing requests: a worker died without a report'))
+})

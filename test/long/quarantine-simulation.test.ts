@@ -1,0 +1,13 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { busyRuns, SCENARIOS } from '../helpers/quarantine-scenarios.ts'
+
+const RUNS = Math.ceil(1000 * Number(process.env.LONG_SCALE ?? 1))
+
+for (const scenario of SCENARIOS) {
+  test(`in ${RUNS} simulations: ${scenario.promise}`, () => {
+    const { wrong, missed } = busyRuns(scenario, RUNS)
+    assert.deepEqual(wrong, [], 'no innocent route is quarantined')
+    assert.ok(missed <= RUNS * Math.max(scenario.mayMiss, 0.01), `${missed} of ${RUNS} runs found nothing`)
+  })
+}
