@@ -25,7 +25,7 @@ async function start(t: TestContext): Promise<{ service: Service; load: Innocent
 async function findAll(t: TestContext, cases: Case[]): Promise<Service> {
   const { service, load } = await start(t)
   // Enough samples of what is usually in flight.
-  await load.more(400)
+  await load.more(500)
   for (const { method, pathOf, route } of cases) {
     const { refusal, deaths } = await dieUntilRefused(service, method, pathOf)
     t.diagnostic(`${route} ended ${deaths} workers`)

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 import { cleanup } from './cleanup.ts'
 import { type Answer, Connection, NoAnswer, once } from './http.ts'
-import type { Service } from './service.ts'
+import { muster, type Service } from './service.ts'
 
 const PAUSE_MS = 50
 
@@ -58,6 +58,13 @@ export class InnocentLoad {
 export const isQuarantined = ({ status, body }: Answer): boolean =>
   status === 503 && (JSON.parse(body) as { code: string }).code === 'ROUTE_QUARANTINED'
 
+/** What the primary knows, for the message of a failure. */
+async function evidence(service: Service): Promise<string> {
+  const { stdout } = await muster(service, 'quarantine', 'list', '--json')
+  const about = service.lines.filter(({ msg }) => /^(requests in flight|worker exited|route quarantined)/.test(msg))
+  return [stdout, ...about.map((line) => JSON.stringify(line))].join('\n')
+}
+
 /**
  * Sends requests that end workers, one after the other, until they are refused.
  * @param pathOf the path of each request
@@ -69,7 +76,7 @@ export async function dieUntilRefused(
   pathOf: (i: number) => string
 ): Promise<{ refusal: Answer; deaths: number }> {
   for (let deaths = 0; ; deaths++) {
-    assert.ok(deaths <= 5, `${method} ${pathOf(0)} ended more than five workers:\n${service.tail()}`)
+    if (deaths > 5) assert.fail(`${method} ${pathOf(0)} ended more than five workers:\n${await evidence(service)}`)
     const from = service.lines.length
     try {
       const refusal = await once(service.port, method, pathOf(deaths))

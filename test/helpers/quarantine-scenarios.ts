@@ -17,6 +17,12 @@ const FIVE = { maxDeaths: 5, maxFound: 1 }
 
 const mounted = (routes: SimulatedRoute[]): SimulatedRoute[] =>
   routes.map(({ route, ...rest }) => ({ ...rest, route: '/*', path: (random) => `${route}/${random.between(1, 100)}` }))
+/** In flight as often, but for ten times as long each time. */
+const toSlow = (route: SimulatedRoute): SimulatedRoute => ({
+  route: `/slow${route.route}`,
+  rate: route.rate / 10,
+  meanMs: route.meanMs * 10
+})
 const slow = (routes: SimulatedRoute[], factor: number) =>
   routes.map((route) => ({ ...route, rate: route.rate / factor }))
 
@@ -92,6 +98,15 @@ export const SCENARIOS: Scenario[] = [
   {
     promise: 'deaths at low traffic that no route causes accuse no route',
     setUp: (random) => ({ routes: slow(busyRoutes(random), 200), ...WITHOUT_ROUTE }),
+    guilty: [],
+    mayMiss: 0
+  },
+  {
+    promise: 'deaths that no route causes accuse no route that is slow and seldom used',
+    setUp: (random) => ({
+      routes: [...busyRoutes(random), ...slow(busyRoutes(random), 10).map(toSlow)],
+      ...WITHOUT_ROUTE
+    }),
     guilty: [],
     mayMiss: 0
   },

@@ -1,6 +1,7 @@
 import type { Sighting } from '../../src/ipc/sightings.ts'
 import { fits } from '../../src/primary/quarantine/candidates.ts'
 import { judge, type Moment, type Suspect } from '../../src/primary/quarantine/guilty-routes.ts'
+import { Samples } from '../../src/primary/quarantine/samples.ts'
 import type { Random } from './random.ts'
 
 export interface SimulatedRoute {
@@ -38,8 +39,8 @@ export interface Sentence extends Suspect {
 }
 
 const STEP_MS = 20
-const SAMPLE_MS = 240
-const MAX_SAMPLES = 500
+const SAMPLE_MS = 100
+const WINDOW_MS = 600_000
 
 /**
  * Lets simulated workers serve and die, and judges after each death. Requests of a route that was found guilty are refused from
@@ -50,7 +51,7 @@ export function simulateDeaths(simulation: Simulation): Sentence[] {
   const { random, routes, workers = 4, warmUpMs = 20_000, otherDeaths = 0, maxDeaths } = simulation
   const { maxMs = 120_000, maxFound = Number.POSITIVE_INFINITY } = simulation
   const flights: (Sighting & { endsAt: number; kills: boolean })[][] = Array.from({ length: workers }, () => [])
-  const samples: Moment[] = []
+  const samples = new Samples(WINDOW_MS)
   const deaths: Moment[] = []
   const guilty: Sentence[] = []
   const perStep = STEP_MS / 1000
@@ -69,12 +70,12 @@ export function simulateDeaths(simulation: Simulation): Sentence[] {
         const willKill = mayDie && random.chance(kills?.(sighting.path) ?? 0)
         open.push({ ...sighting, endsAt: now - Math.log(1 - random.next()) * meanMs, kills: willKill })
       }
-      if (now % SAMPLE_MS === 0) samples.push([...open])
+      if (now % SAMPLE_MS === 0) samples.add([...open], now)
       if (!dies || deaths.length >= maxDeaths) continue
       // What ends in the step of the death was still in flight.
       deaths.push(before)
       flights[i] = []
-      for (const suspect of judge(deaths, samples.slice(-MAX_SAMPLES), 3)) {
+      for (const suspect of judge(deaths, samples.moments(now), 3)) {
         if (!suspect.guilty || guilty.some((known) => isSame(known, suspect))) continue
         guilty.push({ ...suspect, after: deaths.length })
       }

@@ -46,6 +46,7 @@ export function formatStatus(status: ServiceStatus & Partial<KnownHosts>, screen
     '',
     table(inOrder, COLUMNS, screen).trimEnd(),
     ...(lingering === undefined ? [] : ['', lingering]),
+    ...describeQuarantine(status.quarantine ?? [], screen),
     ...(lastReload || replaced || rolloutWaits ? [''] : []),
     ...(rolloutWaits
       ? [printable(`a reload waits for ${formatSeconds(rolloutWaits.seconds)}: ${rolloutWaits.why}`)]
@@ -85,6 +86,16 @@ function describeAutoscaling({ autoscaling }: ServiceStatus, screen: Screen): st
   return wrap(printable(`autoscaling: ${state}${limited}${decision}`), Math.min(screen.width, WIDTH)).map((line, i) =>
     i === 0 ? line : `  ${line}`
   )
+}
+
+/** @returns one line for each quarantined route, after an empty line */
+function describeQuarantine(routes: ServiceStatus['quarantine'], screen: Screen): string[] {
+  if (routes.length === 0) return []
+  const lines = routes.flatMap(({ route, state, why, retrySeconds }) => {
+    const next = retrySeconds ? `, next request in ${formatSeconds(retrySeconds)}` : ''
+    return wrap(printable(`${state}: ${route}: ${why}${next}`), Math.min(screen.width, WIDTH))
+  })
+  return ['', ...lines]
 }
 
 function describeReload(reload: NonNullable<ServiceStatus['lastReload']>, screen: Screen): string[] {

@@ -29,7 +29,7 @@ const SHARES = [
   { share: 0.8, weight: 0.3 },
   { share: 0.5, weight: 0.2 }
 ] as const
-/** The number of times that the load at a death may exceed the usual load. */
+/** The load at a death is estimated as this many times the usual load at most. */
 const MAX_LOAD = 1e4
 
 /**
@@ -49,7 +49,7 @@ export function judge(deaths: readonly Moment[], samples: readonly Moment[], min
   for (;;) {
     const suspects = assess(unexplained, samples)
     const best = suspects[0]
-    if (!best || best.deaths < minDeaths || !isSeparate(best, suspects)) {
+    if (!best || best.deaths < minDeaths || !isSeparate(best, suspects, unexplained)) {
       return [...found, ...suspects.map((suspect) => ({ ...suspect, guilty: false }))]
     }
     if (!best.guilty) return [...found, ...suspects]
@@ -58,9 +58,13 @@ export function judge(deaths: readonly Moment[], samples: readonly Moment[], min
   }
 }
 
-/** Whether the best suspect explains the deaths better than every suspect that has no request in common with it. */
-function isSeparate(best: Suspect, suspects: readonly Suspect[]): boolean {
-  const rival = suspects.find((suspect) => !overlap(suspect, best))
+/** Whether the best suspect explains its deaths better than every other that was in flight at half of them. */
+function isSeparate(best: Suspect, suspects: readonly Suspect[], deaths: readonly Moment[]): boolean {
+  const isAt = (suspect: Suspect) => (death: Moment) => death.some((sighting) => fits(suspect, sighting))
+  const explained = deaths.filter(isAt(best))
+  const rival = suspects.find(
+    (suspect) => !overlap(suspect, best) && explained.filter(isAt(suspect)).length >= explained.length / 2
+  )
   return rival === undefined || best.evidence - rival.evidence >= Math.log10(MIN_LEAD)
 }
 
@@ -79,7 +83,10 @@ function assess(deaths: readonly Moment[], samples: readonly Moment[]): Suspect[
     const count = present.filter(Boolean).length
     if (count < 2) return []
     const seen = countSamples(index, candidate)
-    const evidence = evidenceOf(candidate, present, seen, samples.length, (i) => loads[i]!(routeKey(candidate)))
+    const seenRoute = countSamples(index, { ...candidate, pattern: undefined })
+    const evidence = evidenceOf(present, { seen, seenRoute, samples: samples.length }, (i) =>
+      loads[i]!(routeKey(candidate))
+    )
     if (evidence <= 0) return []
     const usualShare = samples.length > 0 ? seen / samples.length : 0
     return [{ ...candidate, deaths: count, usualShare, evidence, guilty: evidence >= limit }]
@@ -117,23 +124,18 @@ function preferNarrow(suspects: readonly Suspect[]): Suspect[] {
  * that death. If it causes a share of the deaths, it is in flight at these, and at the others as if it were innocent.
  */
 function evidenceOf(
-  candidate: Candidate,
   present: readonly boolean[],
-  seen: number,
-  samples: number,
+  { seen, seenRoute, samples }: { seen: number; seenRoute: number; samples: number },
   load: (death: number) => number
 ): number {
   const logs = SHARES.map(({ weight }) => Math.log(weight))
-  // The first death suggested the pattern, so it proves nothing.
-  let skip = candidate.pattern === undefined ? 0 : 1
+  // The first death suggested the pattern, so it speaks against the whole route only.
+  const first = present.indexOf(true)
   let presents = seen
   let moments = samples
   for (const [i, isPresent] of present.entries()) {
-    if (skip > 0 && isPresent) {
-      skip--
-      continue
-    }
-    const share = underLoad((presents + 0.5) / (moments + 1), load(i))
+    const usual = i === first ? Math.max(presents, seenRoute) : presents
+    const share = underLoad((usual + 0.5) / (moments + 1), load(i))
     for (const [j, { share: caused }] of SHARES.entries()) {
       logs[j]! += Math.log(isPresent ? caused / share + 1 - caused : 1 - caused)
     }
@@ -155,13 +157,14 @@ function usualShares(deaths: readonly Moment[], samples: readonly Moment[]): Map
 
 /**
  * Estimates how many times the usual load was in flight at a death, from the routes other than `route`: when a database hangs,
- * or a crowd comes, every route is in flight more often. One route more than expected is no sign of that.
+ * a crowd comes, or fewer workers are left, every route is in flight more often. Chance has its part: only what exceeds the
+ * expected number by one route and its standard deviation is a sign of load.
  * @returns at least 1
  */
 function loadOf(usual: ReadonlyMap<string, number>, present: ReadonlySet<string>, route: string): number {
   const others = [...usual].filter(([other]) => other !== route)
-  const seen = others.filter(([other]) => present.has(other)).length - 1
   const expected = (load: number) => others.reduce((sum, [, share]) => sum + underLoad(share, load), 0)
+  const seen = others.filter(([other]) => present.has(other)).length - 1 - Math.sqrt(expected(1))
   if (seen <= expected(1)) return 1
   let low = 1
   let high = MAX_LOAD

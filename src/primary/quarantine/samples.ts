@@ -1,7 +1,7 @@
 import type { Moment } from './guilty-routes.ts'
 
 /** Memory and the time of a verdict are bounded by this number of samples. */
-const MAX_SAMPLES = 400
+const MAX_SAMPLES = 600
 
 /**
  * Samples of what is in flight, spread over a time window. When it is full, every other sample is dropped and only every other

@@ -10,9 +10,9 @@ import { InFlightTrace } from './in-flight-trace.ts'
 
 /** The primary answers at once. */
 const ANSWER_MS = 5000
-const SAMPLE_MS = 250
+const SAMPLE_MS = 100
 /** Samples of one heartbeat. After a long block, further ones are not needed. */
-const MAX_SAMPLES = 8
+const MAX_SAMPLES = 12
 
 /** This worker's part in finding and refusing requests that end workers. */
 export interface QuarantineFollower {

@@ -150,7 +150,7 @@ function showStatus(current) {
   }
 }
 
-function figuresOf({ state, workers, desired, generation, restarts, uptimeSeconds, autoscaling }) {
+function figuresOf({ state, workers, desired, generation, restarts, uptimeSeconds, autoscaling, quarantine = [] }) {
   const sum = (field) => workers.reduce((total, worker) => total + (worker[field] ?? 0), 0)
   const readySlots = new Set(workers.filter((worker) => worker.status === 'ready').map(({ slot }) => slot))
   const restartCounts = Object.entries(restarts).filter(([, count]) => count > 0)
@@ -162,6 +162,7 @@ function figuresOf({ state, workers, desired, generation, restarts, uptimeSecond
     'In flight': formatNumber(sum('inFlight')),
     Connections: formatNumber(sum('connections')),
     Restarts: restartCounts.map(([reason, count]) => `${reason} ${count}`).join(', ') || '0',
+    Quarantined: quarantine.map(({ route }) => route).join(', ') || 'no route',
     Uptime: formatDuration(uptimeSeconds),
     ...(autoscaling && { Autoscaling: `${autoscaling.range ?? 'off'}, load ${formatNumber(autoscaling.load)}` })
   }
