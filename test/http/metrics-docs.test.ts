@@ -9,6 +9,7 @@ import { InternalErrors } from '../../src/primary/internal-errors.ts'
 import { PrimaryMetrics } from '../../src/primary/metrics/primary-metrics.ts'
 import { scalingFamilies } from '../../src/primary/metrics/scaling-metrics.ts'
 import { initialState } from '../../src/primary/policy/types.ts'
+import { quarantineFamilies } from '../../src/primary/quarantine/quarantine-metrics.ts'
 import type { Supervisor } from '../../src/primary/workers/supervisor.ts'
 import { startApp } from '../helpers/app.ts'
 
@@ -42,7 +43,8 @@ function primaryFamilies(): Family[] {
       supervisor as unknown as Supervisor,
       new Set([1])
     ),
-    ...scalingFamilies(scaling, 1)
+    ...scalingFamilies(scaling, 1),
+    ...quarantineFamilies({ list: () => [], total: 0 })
   ]
 }
 

@@ -63,6 +63,7 @@ describe('unset variables', () => {
         rate: { windowMs: 60_000, limit: 60_000, signInLimit: 60, exempt: ['127.0.0.0/8', '::1'] }
       },
       drainMs: 20_000,
+      quarantine: { deaths: 3, windowMs: 600_000, timeMs: 30_000 },
       lameDuckMs: 0,
       limits: {
         bootMs: 20_000,

@@ -37,6 +37,7 @@ const GROUPS: [commands: string[], summary: string][] = [
   [['settings get', 'settings set'], 'settings that all workers share'],
   [['log-level', 'cache-clear'], 'set the log level; empty caches'],
   [['sessions list', 'sessions end'], "list a user's sessions; end them"],
+  [['quarantine list', 'quarantine add', 'quarantine lift'], 'refuse routes that end workers'],
   [['profile', 'heap', 'report', 'diagnose'], 'look into a worker'],
   [['completion'], 'completes commands in bash, zsh and fish']
 ]
@@ -50,7 +51,7 @@ export function help({ commands }: CommandRegistry = registry): string {
   const grouped = new Set(GROUPS.flatMap(([names]) => names))
   const further = [...commands, ...LOCAL].filter((command) => !grouped.has(verbsOf(command).join(' ')))
   const rows = [
-    ...GROUPS.map(([names, summary]) => [names.join(', '), summary] as const),
+    ...GROUPS.map(([names, summary]) => [joinNames(names), summary] as const),
     ...further.map(({ usage, summary }) => [usage, summary] as const)
   ]
   const width = Math.max(...rows.map(([names]) => names.length)) + 2
@@ -66,6 +67,14 @@ ${rows.map(([names, summary]) => `  ${names.padEnd(width)}${summary}`).join('\n'
 \`muster help COMMAND\` explains a command, \`muster help variables\` every setting.
 Exit code: 0 done, 1 not done, 2 wrong usage, 78 wrong configuration.
 `
+}
+
+/** @returns the names in a list; of names with the same first word only the first has it when there are more than two */
+function joinNames(names: string[]): string {
+  const [first = ''] = names[0]!.split(' ')
+  return names
+    .map((name, i) => (i > 0 && names.length > 2 && name.startsWith(`${first} `) ? name.slice(first.length + 1) : name))
+    .join(', ')
 }
 
 /** The text of `muster help COMMAND`. */

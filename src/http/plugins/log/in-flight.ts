@@ -19,7 +19,7 @@ export interface InFlightOptions {
  * quarantined routes. Both are in one hook, because every hook costs each request some time.
  */
 export const inFlight = fp(async (app, { quarantine }: InFlightOptions) => {
-  if (quarantine) countRefusals(app, quarantine)
+  countRefusals(app, quarantine)
   app.addHook('onRequest', (request, reply, done) => {
     ;(request.raw as MarkedRequest)[REPLY] = reply
     if (quarantine?.isActive) quarantine.check(request, reply, done)
@@ -27,14 +27,14 @@ export const inFlight = fp(async (app, { quarantine }: InFlightOptions) => {
   })
 })
 
-function countRefusals(app: FastifyInstance, quarantine: QuarantineGuard): void {
+function countRefusals(app: FastifyInstance, quarantine: QuarantineGuard | undefined): void {
   const refused = new Counter({
     name: 'quarantined_requests_total',
     help: 'Requests refused because their route is quarantined, by route.',
     labelNames: ['route'],
     registers: [app.metrics]
   })
-  quarantine.onRefused = (route) => refused.inc({ route })
+  if (quarantine) quarantine.onRefused = (route) => refused.inc({ route })
 }
 
 /** @returns Fastify's reply to a request of Node; undefined before the app has the request */
