@@ -24,8 +24,8 @@ export interface CanaryTrialsOptions {
 }
 
 const LOOK_MS = 1000
-/** For so long after the start of a trial, old workers measure what is slow. */
-const BASELINE_MS = 4000
+/** At the start of a trial, old workers measure what is slow: for a tenth of its time, but within these limits. */
+const BASELINE_MS = { least: 4000, most: 30_000, part: 0.1 }
 /** If the canary would receive fewer connections, its trial would show nothing. */
 const MIN_CONNECTIONS = 20
 
@@ -167,8 +167,9 @@ export class CanaryTrials {
   /** Workers measure the connections that come from now on, and their requests as soon as it is known what is slow. */
   #measureAll(state: OnTrial): void {
     const current = this.#current!
-    const { canary, control, startedAt } = state.rollout.trial
-    const hasBaseline = this.#options.now() >= startedAt! + BASELINE_MS
+    const { canary, control, startedAt, maxMs } = state.rollout.trial
+    const { least, most, part } = BASELINE_MS
+    const hasBaseline = this.#options.now() >= startedAt! + Math.min(Math.max(least, part * maxMs), most)
     const limits = control === undefined || !hasBaseline ? undefined : current.figures.limits()
     const starts = !current.measures && (control === undefined || limits !== undefined)
     current.measures ||= starts
