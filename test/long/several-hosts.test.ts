@@ -3,8 +3,9 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { HostClients, noNamespaces, startNetwork } from '../helpers/network-hosts.ts'
+import { startRedis } from '../helpers/redis.ts'
 import { Deploys } from '../helpers/releases.ts'
-import { muster, temporaryFolder } from '../helpers/service.ts'
+import { muster, startService, temporaryFolder } from '../helpers/service.ts'
 import { sizeOf } from '../helpers/sizes.ts'
 import { allHosts, assertOneByOne, readyIn, reloadAll } from '../helpers/turns-taken.ts'
 
@@ -103,4 +104,26 @@ test(`three hosts: releases (${rolls}) roll one host after another, a bad one st
   assert.deepEqual(clients.failures, [])
   assert.ok(clients.answered > 100 * (rolls + 3), `${clients.answered} answers`)
   t.diagnostic(`${clients.answered} answers`)
+})
+
+test('when the primary that rolls out is killed, the others refuse the release once its lease has ended', async (t) => {
+  const { url } = await startRedis(t)
+  const deploys = new Deploys(t)
+  deploys.deploy('1.0.0')
+  const env = { REDIS_URL: url, APP: deploys.app, ROLLOUT_LEASE: '1', BOOT_TIMEOUT: '120000' }
+  const rolling = await startService(t, { workers: 1, env })
+  const waiting = await startService(t, { workers: 1, env })
+  deploys.deploy('1.0.1')
+  writeFileSync(
+    deploys.app,
+    `await new Promise(() => setInterval(() => {}, 1000))\n${readFileSync(deploys.app, 'utf8')}`
+  )
+  const from = rolling.lines.length
+  rolling.child.kill('SIGHUP')
+  await rolling.line(({ msg }) => msg === 'worker started', from)
+  waiting.child.kill('SIGHUP')
+  await waiting.line(({ msg }) => msg === 'rollout waits for its turn')
+  rolling.child.kill('SIGKILL')
+  const { why } = await waiting.line(({ msg }) => msg === 'rollout refused')
+  assert.match(String(why), /began to roll out release 1\.0\.1-\w+ at \S+ and has not reported the end/)
 })
