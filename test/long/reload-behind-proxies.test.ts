@@ -4,7 +4,7 @@ import { freePort, once } from '../helpers/http.ts'
 import { fixture, Load } from '../helpers/load.ts'
 import { missing } from '../helpers/programs.ts'
 import { startRedis } from '../helpers/redis.ts'
-import { muster, PATIENCE_MS, processesWith, type Service, startService } from '../helpers/service.ts'
+import { PATIENCE_MS, processesWith, type Service, startService } from '../helpers/service.ts'
 import { SHIPPED_PROXIES, startShippedProxy } from '../helpers/shipped-proxies.ts'
 import { sizeOf } from '../helpers/sizes.ts'
 import { until } from '../helpers/until.ts'
@@ -68,21 +68,14 @@ describe('two services behind a proxy, as deploy/proxies configures it', () => {
       for (const service of services) await serves(port, service)
       const answer = once(port, 'GET', '/slow?ms=600000&id=1')
       await until(async () => (await client.get('slow')) === '1', 'the request', PATIENCE_MS)
-      const inFlight = await Promise.all(services.map(requestsOf))
-      const crashed = services[inFlight.indexOf(1)]!
+      const at = Number(await client.get('slow at'))
+      const crashed = services.find(({ pid }) => pid === at)!
       for (const pid of processesWith(crashed.runDir)) process.kill(pid, 'SIGKILL')
       assert.equal((await answer).status, 502)
       assert.equal(await client.get('slow'), '1')
     })
   }
 })
-
-/** The requests that a service is serving. */
-async function requestsOf(service: Service): Promise<number> {
-  const { stdout } = await muster(service, 'status', '--json')
-  const { workers } = JSON.parse(stdout).result as { workers: { inFlight: number }[] }
-  return workers.reduce((sum, { inFlight }) => sum + inFlight, 0)
-}
 
 /** Waits until the proxy sends requests to this service. */
 async function serves(port: number, service: Service): Promise<void> {
