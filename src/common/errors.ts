@@ -65,9 +65,9 @@ export function tooBusy(what: string): HttpError {
   return new HttpError(503, 'BUSY', `There are ${what}: try again later`, { retryAfter: 1 })
 }
 
-/** 503: requests of this route ended workers. @param retryAfter in seconds */
+/** 503: requests of this route ended workers, or an operator refuses them. @param retryAfter in seconds */
 export function routeQuarantined(retryAfter: number): HttpError {
-  return new HttpError(503, 'ROUTE_QUARANTINED', 'This route is out of service because it ended workers', {
+  return new HttpError(503, 'ROUTE_QUARANTINED', 'This route is out of service for the time being', {
     retryAfter
   })
 }
