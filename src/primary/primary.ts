@@ -1,5 +1,6 @@
 import cluster from 'node:cluster'
 import { randomUUID } from 'node:crypto'
+import { rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { CommandRunner } from '../admin/command-runner.ts'
@@ -126,7 +127,10 @@ export async function runPrimary(config: Config, exec: string, options: PrimaryO
         onInCharge: async () => {
           claim.takeFromOther()
           await core.redis.adopt()
-          await admin.adminSocket.open(succession.sockets.get('admin'))
+          const socket = succession.sockets.get('admin')
+          // The old primary was killed before it had passed it on.
+          if (!socket) rmSync(config.adminSocket, { force: true })
+          await admin.adminSocket.open(socket)
           admin.control.upgrades = upgrades
           inheritRange(core, succession)
           core.autoscaler.start()

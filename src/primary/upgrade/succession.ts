@@ -47,6 +47,8 @@ export class Succession {
     this.inheritance = inheritance
     this.sockets = sockets
     process.once('disconnect', () => this.#oldDied())
+    // It may have died before this process could listen.
+    if (!process.connected) this.#state = 'alone'
     channel.on('open', () => this.#handle('open'))
     channel.on('commit', () => this.#handle('commit'))
     channel.on('return', () => this.#handle('return'))
@@ -60,17 +62,29 @@ export class Succession {
   static receive(version: string): Promise<Succession> {
     const channel: ChannelToOld = createChannel(process)
     const sockets = new Map<SocketName, object>()
+    let onSocket = () => {}
     channel.on('socket', ({ name }, handle) => {
       if (handle) sockets.set(name, handle as object)
+      onSocket()
     })
     return new Promise((resolve, reject) => {
       const timer = setTimeout(
         () => reject(new StartupError('the primary to replace has sent nothing')),
         BEGIN_TIMEOUT_MS
       )
-      channel.on('begin', ({ protocol, version: oldVersion, inheritance }) => {
+      channel.on('begin', ({ protocol, version: oldVersion, inheritance, sockets: names }) => {
         clearTimeout(timer)
-        if (protocol === UPGRADE_PROTOCOL_VERSION) return resolve(new Succession(channel, inheritance, sockets))
+        if (protocol === UPGRADE_PROTOCOL_VERSION) {
+          const succession = new Succession(channel, inheritance, sockets)
+          // Without the old primary no more sockets come: the others are opened anew.
+          onSocket = () => {
+            if (names.every((name) => sockets.has(name))) resolve(succession)
+            else if (!process.connected) setImmediate(() => resolve(succession))
+          }
+          process.once('disconnect', onSocket)
+          onSocket()
+          return
+        }
         const why = `muster ${version} cannot replace muster ${oldVersion} without a restart: their upgrade protocols differ (${UPGRADE_PROTOCOL_VERSION} and ${protocol}). Stop the service and start it again.`
         void channel.notify({ type: 'refused', why }).then(() => reject(new StartupError(why)))
       })

@@ -5,7 +5,7 @@ import type { Channel } from '../../ipc/channel.ts'
 import type { Collection } from '../../ipc/messages.ts'
 import type { ConnectionOffer } from '../listener/routed-connection.ts'
 
-/** What the successor learns about the primary that it replaces. The sockets come before it. */
+/** What the successor learns about the primary that it replaces. The sockets follow. */
 export interface Inheritance {
   /** The last generation that was used. */
   generation: number
@@ -57,7 +57,7 @@ export type ToSuccessor =
   | ToOther
   /** A listening socket; its handle comes with the message. */
   | { type: 'socket'; name: SocketName }
-  | { type: 'begin'; protocol: number; version: string; inheritance: Inheritance }
+  | { type: 'begin'; protocol: number; version: string; inheritance: Inheritance; sockets: SocketName[] }
   /** Start the worker of the next slot. */
   | { type: 'open' }
   | { type: 'commit' }

@@ -135,12 +135,15 @@ export class Upgrade {
 
   #begin(): void {
     const { channel } = this.#successor
-    for (const [name, handle] of Object.entries(this.#options.sockets)) {
-      if (handle) void channel.notify({ type: 'socket', name: name as SocketName }, handle)
-    }
     const { version } = this.#parts
     const { inheritance } = this.#options
-    void channel.notify({ type: 'begin', protocol: UPGRADE_PROTOCOL_VERSION, version, inheritance })
+    const sockets = Object.entries(this.#options.sockets).filter(([, handle]) => handle)
+    const names = sockets.map(([name]) => name as SocketName)
+    // First of all: Node sends nothing after a handle until the other process has confirmed it.
+    void channel.notify({ type: 'begin', protocol: UPGRADE_PROTOCOL_VERSION, version, inheritance, sockets: names })
+    for (const [name, handle] of sockets) {
+      void channel.notify({ type: 'socket', name: name as SocketName }, handle)
+    }
   }
 
   #handle(event: UpgradeEvent<'old'>, why?: string): void {
