@@ -160,7 +160,7 @@ export class CanaryTrials {
     log.info(fields, 'trial started')
     journal({ event: 'trial begins', ...fields })
     this.#current!.figures.clearBaselines()
-    this.#measureBaseline(workers.filter(({ id }) => id !== trial.canary && id !== trial.control))
+    this.#measureBaseline(workers.filter(({ id }) => id !== trial.canary))
     this.#timer = setInterval(() => this.#look(), LOOK_MS)
   }
 
@@ -170,7 +170,7 @@ export class CanaryTrials {
     const { canary, control, startedAt, maxMs } = state.rollout.trial
     const { least, most, part } = BASELINE_MS
     const hasBaseline = this.#options.now() >= startedAt! + Math.min(Math.max(least, part * maxMs), most)
-    const limits = control === undefined || !hasBaseline ? undefined : current.figures.limits()
+    const limits = control === undefined || !hasBaseline ? undefined : current.figures.limits(control)
     const starts = !current.measures && (control === undefined || limits !== undefined)
     current.measures ||= starts
     for (const { id } of state.workers.filter(serves)) {

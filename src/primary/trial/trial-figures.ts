@@ -32,9 +32,16 @@ export class TrialFigures {
     this.#measurements.set(worker, measurement)
   }
 
-  /** @returns the limits of latency of both sides; undefined as long as the old workers have answered too few requests */
-  limits(): { control: LatencyLimits; canary: LatencyLimits } | undefined {
-    return latencyLimits(addBaselines([...this.#baselines.values()]), this.#options.tolerance)
+  /**
+   * @returns the limits of latency of both sides; undefined as long as there are too few requests. Those of the control count if
+   * they suffice: the other workers have another share of the load, so what is slow there says less about the canary.
+   */
+  limits(control: number): { control: LatencyLimits; canary: LatencyLimits } | undefined {
+    const { tolerance } = this.#options
+    const own = this.#baselines.get(control)
+    return (
+      (own && latencyLimits(own, tolerance)) ?? latencyLimits(addBaselines([...this.#baselines.values()]), tolerance)
+    )
   }
 
   /** Compares what there is. Nothing changes until both sides have reported. */
