@@ -8,6 +8,8 @@ export interface Scenario {
   guilty: string[]
   /** The share of runs that may end before all of them are found. */
   mayMiss: number
+  /** The share of runs that may accuse an innocent route; undefined: none may. */
+  mayAccuse?: number
 }
 
 const DEADLY: SimulatedRoute = { route: '/deadly', rate: 0.2, meanMs: 50, kills: () => 1 }
@@ -118,7 +120,8 @@ export const SCENARIOS: Scenario[] = [
       ...WITHOUT_ROUTE
     }),
     guilty: [],
-    mayMiss: 0
+    mayMiss: 0,
+    mayAccuse: 0.01
   }
 ]
 

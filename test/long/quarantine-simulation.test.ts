@@ -7,7 +7,8 @@ const RUNS = Math.ceil(1000 * Number(process.env.LONG_SCALE ?? 1))
 for (const scenario of SCENARIOS) {
   test(`in ${RUNS} simulations: ${scenario.promise}`, () => {
     const { wrong, missed } = busyRuns(scenario, RUNS)
-    assert.deepEqual(wrong, [], 'no innocent route is quarantined')
+    const { mayAccuse = 0 } = scenario
+    assert.ok(wrong.length <= RUNS * mayAccuse, `innocent routes are quarantined: ${wrong}`)
     assert.ok(missed <= RUNS * Math.max(scenario.mayMiss, 0.01), `${missed} of ${RUNS} runs found nothing`)
   })
 }
