@@ -9,10 +9,11 @@ services:
     environment: { BOOT_TIMEOUT: 120000, MAX_LOOP_DELAY: 0, REDIS_TIMEOUT: 5000 }
     healthcheck: { start_period: 120s }
 YAML
-export COMPOSE_FILE=${COMPOSE_FILE:-docker-compose.yml}:$work/patient.yml
+files=${COMPOSE_FILE:-docker-compose.yml}
+export COMPOSE_FILE=$files:$work/patient.yml
 jar=$work/jar
 clean_up() {
-  [ $1 = 0 ] || docker compose logs --tail 40 app proxy || true
+  [ $1 = 0 ] || docker compose logs --tail 40 || true
   docker compose down -v --rmi local
 }
 inside() { docker compose exec -T app node -e "$1"; }
@@ -31,7 +32,6 @@ visit() { get -b "$jar" -c "$jar" "$URL/" | json visits; }
 equal 'a cookie jar: visits 1, 2, 3' "$(visit; visit; visit)" $'1\n2\n3'
 
 ready=$(get "$URL/readyz?verbose" | json checks.workers)
-# At the same time, because the proxy gives its one connection to one request after the other.
 slots=$(seq 200 | xargs -P 20 -I{} curl -fsS --max-time 10 -w '\n' "$URL/" | grep -o '"slot":[0-9]*' | sort -u | wc -l)
 equal 'every worker answers' "$((slots)) of $((slots)) ready" "$ready"
 
@@ -53,8 +53,8 @@ equal 'so it is with Redis' \
 equal 'Redis asks for its password' "$(docker compose exec -T redis redis-cli get muster:hits | cut -d' ' -f1)" NOAUTH
 equal 'Redis is not published' "$(docker inspect -f '{{range .HostConfig.PortBindings}}published{{end}}' "$(docker compose ps -q redis)")" ''
 
-published() { json "services.proxy.ports[0].$1"; }
-equal 'the port is published on loopback' "$(docker compose port proxy 8080)" "127.0.0.1:$PORT"
+published() { json "services.app.ports[0].$1"; }
+equal 'the port is published on loopback' "$(docker compose port app 8080)" "127.0.0.1:$PORT"
 equal 'PUBLISH_ADDRESS changes that' "$(PUBLISH_ADDRESS=0.0.0.0 docker compose config --format json | published host_ip)" 0.0.0.0
 
 status() { docker compose exec -T app muster status --json; }
@@ -97,6 +97,8 @@ equal 'the session is kept through it' "$(visit)" 5
 [ "$(get "$URL/hits" | json hits)" -gt $((hits + 1)) ] && pass 'hits are kept through it' || fail 'hits went back'
 equal 'without a restart of its own' "$(docker inspect -f '{{.RestartCount}} {{.State.Health.Status}}' "$(docker compose ps -q app)")" '0 healthy'
 
+export COMPOSE_FILE=$files:deploy/compose/scaled.yml:$work/patient.yml
+up
 start_load
 docker compose up --detach --wait --scale app=3 >&2
 until_ok 30000 answering_are 3 || fail "not three containers answer: $(answering | xargs)"

@@ -8,15 +8,7 @@ import { startService, temporaryFolder } from '../helpers/service.ts'
 import '../helpers/takes-long.ts'
 import '../helpers/uncounted.ts'
 
-const SHARED = [
-  '.dockerignore',
-  '.env.example',
-  '.gitignore',
-  'Dockerfile',
-  'docker-compose.yml',
-  'haproxy.cfg',
-  'package.json'
-]
+const SHARED = ['.dockerignore', '.env.example', '.gitignore', 'Dockerfile', 'docker-compose.yml', 'package.json']
 const FILES = {
   typescript: [...SHARED, 'app.test.ts', 'app.ts', 'tsconfig.json'],
   javascript: [...SHARED, 'app.js', 'app.test.js']

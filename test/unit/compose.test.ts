@@ -23,7 +23,12 @@ interface Service {
   volumes?: string[]
 }
 const { services } = parse(read('docker-compose.yml')) as { services: Record<string, Service> }
-const { app, proxy, redis, secrets } = services as Record<'app' | 'proxy' | 'redis' | 'secrets', Service>
+const { app, redis, secrets } = services as Record<'app' | 'redis' | 'secrets', Service>
+/** `!reset` is a tag of Compose. */
+const scaled = parse(read('deploy/compose/scaled.yml'), { logLevel: 'silent' }).services as Record<
+  'app' | 'proxy',
+  Service
+>
 
 describe('docker-compose.yml', () => {
   for (const [name, service] of Object.entries(services)) {
@@ -48,8 +53,9 @@ describe('docker-compose.yml', () => {
   })
 
   test('every port is published on loopback unless PUBLISH_ADDRESS says otherwise', () => {
-    assert.match(proxy.ports?.join() ?? '', /^\$\{PUBLISH_ADDRESS:-127\.0\.0\.1\}:\$\{PORT:-8080\}:8080$/)
-    assert.equal(app.ports, undefined, 'a port of the machine can be published by one container only')
+    assert.match(app.ports?.join() ?? '', /^\$\{PUBLISH_ADDRESS:-127\.0\.0\.1\}:\$\{PORT:-8080\}:8080$/)
+    // A port of the machine can be published by one container only.
+    assert.deepEqual([scaled.proxy.ports, scaled.app.ports], [app.ports, []])
     for (const [name, { ports = [] }] of Object.entries(services)) {
       for (const port of ports) assert.match(port, /^(127\.0\.0\.1|\$\{PUBLISH_ADDRESS:-127\.0\.0\.1\}):/, name)
     }
@@ -59,12 +65,12 @@ describe('docker-compose.yml', () => {
   })
 
   test('a container is left by the proxy before it closes its port, and killed after it drained', () => {
-    const lameDuckMs = Number(/\$\{LAME_DUCK:-(\d+)\}/.exec(app.environment?.LAME_DUCK ?? '')?.[1])
+    const lameDuckMs = Number(/\$\{LAME_DUCK:-(\d+)\}/.exec(scaled.app.environment?.LAME_DUCK ?? '')?.[1])
     const check = /check inter (\d+)ms fastinter (\d+)ms fall 2 /.exec(read('deploy/proxies/haproxy-containers.cfg'))
     const [, inter, fastinter] = check ?? []
     assert.ok(lameDuckMs > 2 * (Number(inter) + Number(fastinter)), `${lameDuckMs} ms`)
     const drainMs = environmentSchema.properties.DRAIN_TIMEOUT.default
-    for (const one of [app, proxy]) {
+    for (const one of [app, scaled.proxy]) {
       assert.ok(Number.parseInt(one.stop_grace_period ?? '', 10) * 1000 > lameDuckMs + drainMs + 2000)
     }
   })

@@ -55,19 +55,14 @@ describe('muster init', () => {
     const image = (file: string, pattern: RegExp) => pattern.exec(file)?.[1]
     for (const [name, pattern] of [
       ['Dockerfile', /^FROM (\S+)/m],
-      ['docker-compose.yml', /image: (redis\S*)/],
-      ['docker-compose.yml', /image: (haproxy\S*)/]
+      ['docker-compose.yml', /image: (redis\S*)/]
     ] as const) {
       assert.equal(image(read(`shared/${name}`), pattern), image(readFileSync(name, 'utf8'), pattern))
     }
   })
 
-  test('writes the proxy of the project, and publishes its port as the project does', () => {
-    assert.equal(read('shared/haproxy.cfg'), readFileSync('deploy/proxies/haproxy-containers.cfg', 'utf8'))
-    const proxyOf = (text: string) => parse(text).services.proxy
-    const { mem_limit, pids_limit, volumes, ...own } = proxyOf(readFileSync('docker-compose.yml', 'utf8'))
-    const { volumes: mounts, ...written } = proxyOf(read('shared/docker-compose.yml'))
-    assert.deepEqual(written, own)
-    assert.deepEqual(mounts, ['./haproxy.cfg:/usr/local/etc/haproxy/haproxy.cfg:ro'])
+  test('publishes the port as the project does', () => {
+    const portsOf = (text: string) => parse(text).services.app.ports
+    assert.deepEqual(portsOf(read('shared/docker-compose.yml')), portsOf(readFileSync('docker-compose.yml', 'utf8')))
   })
 })

@@ -126,7 +126,7 @@ describe('alerts, rules and dashboard', () => {
 
   test('what docker-compose.yml and Grafana mount is there', () => {
     const mounts = all(/^ +- (\.\/(?:deploy|docs)\/[^:]+):/gm, text('docker-compose.yml'))
-    assert.equal(mounts.length, 5)
+    assert.equal(mounts.length, 4)
     for (const path of mounts) assert.ok(existsSync(join(ROOT, path)), path)
     assert.doesNotMatch(text('deploy/grafana/provisioning/datasources/prometheus.yml'), /uid:/)
     const [assets = ''] = all(/--web\.user-assets=(\S+)/g, text('docker-compose.yml'))

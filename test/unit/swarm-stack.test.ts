@@ -56,7 +56,9 @@ describe('deploy/swarm/stack.yml', () => {
 
   test('sets variables that exist, and has the images of docker-compose.yml', () => {
     for (const name of Object.keys(app.environment ?? {})) assert.ok(name in environmentSchema.properties, name)
-    const compose = parse(readFileSync('docker-compose.yml', 'utf8')).services as Record<string, Service>
+    const servicesOf = (file: string) => parse(readFileSync(file, 'utf8'), { logLevel: 'silent' }).services
+    const files = ['docker-compose.yml', 'deploy/compose/scaled.yml']
+    const compose: Record<string, Service> = Object.assign({}, ...files.map(servicesOf))
     for (const name of ['proxy', 'redis']) assert.equal(services[name]!.image, compose[name]!.image)
     assert.equal(app.environment?.TRUST_PROXY, compose.app!.environment?.TRUST_PROXY)
   })
