@@ -18,11 +18,16 @@ socket.on('error', (error) => {
 const closed = once(socket, 'close')
 const head = `Host: app\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`
 socket.write(`POST /session HTTP/1.1\r\n${head}${body.slice(0, 5)}`)
-// The proxy passes it on within this time.
+// A proxy passes it on within this time.
 await sleep(500)
 const from = Date.now()
 const exit = once(spawn('docker', ['compose', 'stop', 'app'], { stdio: 'ignore' }), 'exit')
-while ((await fetch(`${process.env.URL}/livez`)).status !== 503) await sleep(100)
+const isTaken = () =>
+  fetch(`${process.env.URL}/livez`).then(
+    ({ status }) => status !== 503,
+    () => false
+  )
+while (await isTaken()) await sleep(100)
 socket.write(body.slice(5))
 await Promise.all([closed, exit])
 console.log(`${answer.split('\r\n')[0]}, ${(Date.now() - from) / 1000} s`)

@@ -6,6 +6,7 @@ import { fixture } from '../helpers/load.ts'
 import { type Line, muster, type Service, startService } from '../helpers/service.ts'
 import { ThinkingClients } from '../helpers/thinking-clients.ts'
 import { cpuWaitMs, timed } from '../helpers/timed.ts'
+import '../helpers/takes-long.ts'
 
 const env = {
   REDIS: 'off',

@@ -4,6 +4,7 @@ import { dieUntilRefused, InnocentLoad } from '../helpers/deadly-requests.ts'
 import { once } from '../helpers/http.ts'
 import { fixture } from '../helpers/load.ts'
 import { muster, type Service, startService } from '../helpers/service.ts'
+import '../helpers/takes-long.ts'
 
 const INNOCENT = ['/busy/a', '/busy/a', '/busy/b', '/busy/c', '/busy/d', '/items/7', '/quick']
 const WORKERS = 3

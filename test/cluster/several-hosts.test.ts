@@ -4,6 +4,7 @@ import { startRedis } from '../helpers/redis.ts'
 import { Deploys } from '../helpers/releases.ts'
 import { muster, startService } from '../helpers/service.ts'
 import { allHosts, assertOneByOne, readyIn, reloadAll } from '../helpers/turns-taken.ts'
+import '../helpers/takes-long.ts'
 
 const READ = 'read-token-read-token-read-token-read-token'
 

@@ -5,6 +5,7 @@ import { test } from 'node:test'
 import type { TrialReport } from '../../src/verdict/trial-report.ts'
 import { Deploys } from '../helpers/releases.ts'
 import { muster, type Service, startService } from '../helpers/service.ts'
+import '../helpers/takes-long.ts'
 
 interface Outcome {
   outcome: string

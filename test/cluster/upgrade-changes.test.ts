@@ -8,6 +8,7 @@ import { startRedis } from '../helpers/redis.ts'
 import { muster, musterStream, startService, temporaryFolder } from '../helpers/service.ts'
 import { until } from '../helpers/until.ts'
 import { redisOf, stopUpgraded, upgrade } from '../helpers/upgrades.ts'
+import '../helpers/takes-long.ts'
 
 const OTHER_NODE = process.env.OTHER_NODE
 

@@ -11,6 +11,7 @@ import { processesWith, startService } from '../helpers/service.ts'
 import { NotifySocket } from '../helpers/systemd.ts'
 import { until } from '../helpers/until.ts'
 import { primaryOf, stopUpgraded, upgrade } from '../helpers/upgrades.ts'
+import '../helpers/takes-long.ts'
 
 /** As systemd passes a socket: descriptor 3, meant for the process of this pid. */
 const WITH_SOCKET = 'env LISTEN_FDS=1 LISTEN_PID=$$'

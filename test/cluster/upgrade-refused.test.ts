@@ -11,6 +11,7 @@ import { LastingClients } from '../helpers/lasting-clients.ts'
 import { fixture, Load } from '../helpers/load.ts'
 import { muster, startService, temporaryFolder } from '../helpers/service.ts'
 import { failUpgrade, primaryOf, redisOf, stopUpgraded, upgrade } from '../helpers/upgrades.ts'
+import '../helpers/takes-long.ts'
 
 const TIMES = 2
 
