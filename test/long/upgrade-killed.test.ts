@@ -22,6 +22,7 @@ const step = (name: string, ofOld: boolean) => (line: Line, isOld: boolean) =>
 
 const POINTS: Point[] = [
   { name: 'while a worker of the successor boots', kill: 'old', reached: step('booting', false) },
+  { name: 'while one of its workers boots', kill: 'successor', reached: step('booting', false) },
   { name: 'while the first old worker drains', kill: 'successor', reached: step('leaving', true) },
   { name: 'while the first old worker drains', kill: 'old', reached: step('leaving', true) },
   { name: 'right after the start', kill: 'successor', reached: ({ msg }) => msg === 'upgrade started' },
@@ -112,3 +113,15 @@ for (const { name, kill, reached } of POINTS.slice(0, sizeOf('KILL_POINTS', POIN
     await stopUpgraded(service)
   })
 }
+
+test('an old primary that is killed before it has passed anything on ends as one without an upgrade: no process stays', async (t) => {
+  const service = await startService(t, { workers: 2, env: { APP: fixture('slow'), LOG_LEVEL: 'debug' } })
+  const upgrading = muster(service, 'upgrade')
+  await service.line(({ msg }) => {
+    if (msg !== 'upgrade started') return false
+    process.kill(primaryOf(service), 'SIGKILL')
+    return true
+  })
+  assert.equal((await upgrading).code, 1)
+  await until(() => processesWith(service.runDir).every((pid) => !isAlive(pid)), 'the end of all processes')
+})

@@ -68,12 +68,16 @@ export class Succession {
       onSocket()
     })
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(
-        () => reject(new StartupError('the primary to replace has sent nothing')),
-        BEGIN_TIMEOUT_MS
-      )
+      const fail = (why: string) => reject(new StartupError(`the primary to replace ${why}`))
+      const timer = setTimeout(() => fail('has sent nothing'), BEGIN_TIMEOUT_MS)
+      let hasBegun = false
+      const onEnd = () => !hasBegun && fail('ended before it passed anything on')
+      process.once('disconnect', onEnd)
+      // It may have ended before this process could listen. What it has sent before arrives in the next turn.
+      if (!process.connected) setImmediate(onEnd)
       channel.on('begin', ({ protocol, version: oldVersion, inheritance, sockets: names }) => {
         clearTimeout(timer)
+        hasBegun = true
         if (protocol === UPGRADE_PROTOCOL_VERSION) {
           const succession = new Succession(channel, inheritance, sockets)
           // Without the old primary no more sockets come: the others are opened anew.
