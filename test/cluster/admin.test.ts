@@ -10,7 +10,10 @@ import { muster, type Service, startService } from '../helpers/service.ts'
 
 type Transport = (name: string, words: string[], args: object) => Promise<Answer>
 
-/** The words of the command line and the same arguments as JSON. `stop` comes last. */
+/** Commands that end a state of the service, so that they have tests of their own. */
+const ELSEWHERE = ['stop', 'promote', 'rollback', 'upgrade', 'quarantine-lift']
+
+/** The words of the command line and the same arguments as JSON. */
 const CALLS: Record<string, [words: string[], args: object]> = {
   status: [[], {}],
   ping: [[], {}],
@@ -33,6 +36,10 @@ const CALLS: Record<string, [words: string[], args: object]> = {
   heap: [['1'], { slot: 1 }],
   report: [['1'], { slot: 1 }],
   diagnose: [['1'], { slot: 1 }],
+  'quarantine-list': [[], {}],
+  'quarantine-add': [['GET /broken'], { route: 'GET /broken' }],
+  'quarantine-lift': [['GET /broken'], { route: 'GET /broken' }],
+  upgrade: [[], {}],
   stop: [[], {}]
 }
 
@@ -113,7 +120,7 @@ describe('every command over every transport', () => {
     assert.deepEqual(Object.keys(CALLS).sort(), [...registry.names].sort())
   })
 
-  for (const name of registry.names.filter((name) => !['stop', 'promote', 'rollback'].includes(name))) {
+  for (const name of registry.names.filter((name) => !ELSEWHERE.includes(name))) {
     test(`${name}: answers the same over the socket, over HTTP and on the command line`, async () => {
       const shapes: Record<string, unknown> = {}
       for (const [transport, call] of Object.entries(transports)) {

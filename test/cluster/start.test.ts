@@ -27,7 +27,7 @@ test('invalid variables stop the start, and the error names all of them', async 
   assert.doesNotMatch(said, /short/, 'a secret is never shown')
   assert.match(
     await refusal(t, { WORKERS: 'many' }),
-    /WORKERS: must be a number of worker processes from 1 to 999, or auto/
+    /WORKERS: must be a number of worker processes from 1 to 999, auto for one per available core, or a range/
   )
   assert.match(await refusal(t, { APP: 'nowhere.mjs' }), /APP: module ".*nowhere\.mjs" not found: /)
 })

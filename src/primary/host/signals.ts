@@ -10,10 +10,14 @@ const FORWARDED_MS = 500
 
 /** Ignores signals while another primary decides what they mean. */
 export function ignoreSignals(): void {
-  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGUSR2'] as const) {
-    process.removeAllListeners(signal)
-    process.on(signal, () => {})
-  }
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGUSR2'] as const) replaceListeners(signal, () => {})
+}
+
+/** Node forgets a signal that has arrived and was not handled when its last listener goes, so the new one comes first. */
+function replaceListeners(signal: NodeJS.Signals, listener: () => void): void {
+  const others = process.listeners(signal)
+  process.on(signal, listener)
+  for (const other of others) process.off(signal, other)
 }
 
 /**
@@ -40,9 +44,8 @@ export function handleSignals(runner: CommandRunner, cut: (why: string) => void,
   }
   for (const { name, signals = {} } of runner.registry.commands) {
     for (const [signal, args] of Object.entries(signals) as [NodeJS.Signals, object][]) {
-      // main.ts has its own listeners while the service starts.
-      process.removeAllListeners(signal)
-      process.on(signal, () => (name === stop.name ? runStop(signal, args) : run(signal, name, args)))
+      // Others listen while the service starts.
+      replaceListeners(signal, () => (name === stop.name ? runStop(signal, args) : run(signal, name, args)))
     }
   }
   process.on('SIGQUIT', (signal) => cut(signal))
