@@ -7,6 +7,7 @@ import { type TestContext, test } from 'node:test'
 import { connect } from 'node:tls'
 import type { DrainStats } from '../../src/ipc/messages.ts'
 import { Authority } from '../helpers/certificates.ts'
+import { cleanup } from '../helpers/cleanup.ts'
 import { Connection, freePort } from '../helpers/http.ts'
 import { fixture, Load } from '../helpers/load.ts'
 import { startModule } from '../helpers/modules.ts'
@@ -215,7 +216,7 @@ test('HTTP/2 is offered to apps that understand it only', async (t) => {
   const negotiated = async (source: string) => {
     const service = await startModule(t, 'app.mjs', source, { TLS_CERT: cert, TLS_KEY: key })
     const socket = connect({ port: service.port, host: '127.0.0.1', ca, ALPNProtocols: ['h2', 'http/1.1'] })
-    t.after(() => socket.destroy())
+    cleanup(t, () => socket.destroy())
     await once(socket, 'secureConnect')
     const { http2 } = await service.line(({ msg }) => msg === 'app mounted')
     return [socket.alpnProtocol, http2]
