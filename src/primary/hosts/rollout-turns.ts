@@ -39,7 +39,8 @@ interface Turn {
   startedAt: number
   /** What the rollout waits for; undefined before the first answer of Redis. */
   why?: string
-  isRolling: boolean
+  /** It rolls out, or is refused. What is deployed from now on needs another turn. */
+  isDecided: boolean
   /** Resolves callers when the rollout waits for an operator. */
   onHeld: (outcome: ReloadOutcome) => void
 }
@@ -75,8 +76,8 @@ export class RolloutTurns {
 
   /** What the next rollout waits for, and for how long. */
   get waits(): { seconds: number; why: string } | undefined {
-    const { isRolling, startedAt, why } = this.#current?.turn ?? {}
-    if (startedAt === undefined || isRolling || why === undefined) return undefined
+    const { isDecided, startedAt, why } = this.#current?.turn ?? {}
+    if (startedAt === undefined || isDecided || why === undefined) return undefined
     return { seconds: Math.round((performance.now() - startedAt) / 1000), why }
   }
 
@@ -89,7 +90,7 @@ export class RolloutTurns {
   async reload(join: boolean, request: ReloadRequest, forced: boolean): Promise<ReloadOutcome> {
     const joins = this.#current !== undefined
     const { turn, ended, answer } = this.#current ?? this.#start(request, forced)
-    if (turn.isRolling && !join) return this.#follow(ended, request, forced)
+    if (turn.isDecided && !join) return this.#follow(ended, request, forced)
     turn.forced ||= forced
     turn.request = { ...turn.request, ...request }
     return joins ? { ...(await answer), joined: true } : answer
@@ -111,7 +112,7 @@ export class RolloutTurns {
 
   #start(request: ReloadRequest, forced: boolean): Running {
     this.#options.onRequested()
-    const turn: Turn = { request, forced, startedAt: performance.now(), isRolling: false, onHeld: () => {} }
+    const turn: Turn = { request, forced, startedAt: performance.now(), isDecided: false, onHeld: () => {} }
     const held = new Promise<ReloadOutcome>((resolve) => {
       turn.onHeld = resolve
     })
@@ -125,7 +126,7 @@ export class RolloutTurns {
   async #run(turn: Turn): Promise<ReloadOutcome> {
     const grant = await this.#waitForTurn(turn)
     if ('outcome' in grant) return grant
-    turn.isRolling = true
+    turn.isDecided = true
     let lost = false
     const lease = grant.fence === undefined ? undefined : this.#hold(grant, () => void (lost = true))
     const outcome = await this.#options.roll(turn.request, turn.onHeld).finally(() => lease?.end())
@@ -198,6 +199,7 @@ export class RolloutTurns {
   }
 
   async #refuse(turn: Turn, token: string, why: string): Promise<ReloadOutcome> {
+    turn.isDecided = true
     this.#options.log.error({ why }, 'rollout refused')
     // A lease that cannot be released now ends by itself.
     await this.#options.ask('rollout-release', { token }).catch(() => {})

@@ -20,14 +20,12 @@ export class Samples {
   add(moment: Moment, now: number): void {
     if (this.#offered++ % this.#takesEvery !== 0) return
     this.#samples.push({ at: now, moment })
-    if (this.#samples.length <= MAX_SAMPLES) return
-    const recent = this.#samples.filter(({ at }) => now - at <= this.#windowMs)
-    this.#samples = recent
-    if (recent.length <= MAX_SAMPLES / 2) {
-      this.#takesEvery = Math.max(1, this.#takesEvery / 2)
-    } else if (recent.length > MAX_SAMPLES * 0.9) {
-      this.#samples = recent.filter((_, i) => i % 2 === 1)
+    while (now - this.#samples[0]!.at > this.#windowMs) this.#samples.shift()
+    if (this.#samples.length > MAX_SAMPLES) {
+      this.#samples = this.#samples.filter((_, i) => i % 2 === 1)
       this.#takesEvery *= 2
+    } else if (this.#takesEvery > 1 && this.#samples.length < MAX_SAMPLES / 4) {
+      this.#takesEvery /= 2
     }
   }
 
