@@ -10,7 +10,13 @@ import { until } from '../helpers/until.ts'
 const CONNECTIONS = 20
 /** Before the first count, since then code is compiled and caches are filled that are for ever; and after it. */
 const ROUNDS = { before: 2, after: 3 }
-const TIMES = { CANARY_TIME: '100', RESTART_BACKOFF: '1000', BOOT_TIMEOUT: '60000', KEEP_ALIVE_TIMEOUT: '60000', QUARANTINE_WINDOW: '1000' }
+const TIMES = {
+  CANARY_TIME: '100',
+  RESTART_BACKOFF: '1000',
+  BOOT_TIMEOUT: '60000',
+  KEEP_ALIVE_TIMEOUT: '60000',
+  QUARANTINE_WINDOW: '1000'
+}
 /** Of slow clients. */
 const SHORT = { HEADERS_TIMEOUT: '1000', REQUEST_TIMEOUT: '2000', SEND_TIMEOUT: '1000' }
 
