@@ -39,7 +39,7 @@ interface Turn {
   startedAt: number
   /** What the rollout waits for; undefined before the first answer of Redis. */
   why?: string
-  /** It rolls out, or is refused. What is deployed from now on needs another turn. */
+  /** It rolls out, or is refused: a release that is deployed from now on needs another turn. */
   isDecided: boolean
   /** Resolves callers when the rollout waits for an operator. */
   onHeld: (outcome: ReloadOutcome) => void
