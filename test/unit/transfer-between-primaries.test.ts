@@ -1,30 +1,21 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type TransferAction, transferStep } from '../../src/ipc/transfer-protocol.ts'
+import { changed, explore as exploreFrom } from '../helpers/explore.ts'
+import { actOld, arrivals, deaths, type Message, send, type TransferWorld, use } from '../helpers/transfer-world.ts'
 
 type Name = 'old' | 'first' | 'next' | 'new0' | 'new1'
-interface Message {
-  from: Name
-  to: Name
-  kind: 'transfer' | 'connection' | 'taken' | 'accepted' | 'refused' | 'died'
-}
-/** One moment of the transfer of one connection from a worker of the first primary to a worker of the next one. */
-interface World {
-  alive: Record<Name, boolean>
-  holds: Record<Name, boolean>
-  uses: Name | undefined
-  used: Name | undefined
-  old: 'offered' | 'done'
+/** The connection goes from a worker of the first primary to a worker of the next one. */
+interface World extends TransferWorld<Name> {
   first: 'none' | 'waiting' | 'passed-on' | 'taken' | 'done'
   next: 'none' | 'received' | 'waiting' | 'passed-on' | 'done'
   target: Name | undefined
   workers: Record<'new0' | 'new1', 'none' | 'received' | 'sent' | 'done'>
-  messages: Message[]
-  deaths: number
 }
 
 const NEW = ['new0', 'new1'] as const
-const PARENTS: Partial<Record<Name, Name>> = { old: 'first', new0: 'next', new1: 'next' }
+/** Which process learns of the death of another one. */
+const TOLD: Partial<Record<Name, Name>> = { first: 'old', next: 'first', new0: 'next', new1: 'next' }
 const START: World = {
   alive: { old: true, first: true, next: true, new0: true, new1: true },
   holds: { old: true, first: false, next: false, new0: false, new1: false },
@@ -37,25 +28,6 @@ const START: World = {
   workers: { new0: 'none', new1: 'none' },
   messages: [{ from: 'old', to: 'first', kind: 'transfer' }],
   deaths: 0
-}
-
-function send(world: World, message: Message): void {
-  if (world.alive[message.to]) world.messages.push(message)
-}
-
-function use(world: World, name: Name): void {
-  assert.equal(world.uses, undefined, 'two processes use the connection')
-  assert.equal(world.used, undefined, 'a process uses it after another one has changed it')
-  world.uses = name
-  world.used = name
-}
-
-function actOld(world: World, event: 'accepted' | 'refused' | 'primary-died'): void {
-  if (!world.alive.old || world.old === 'done') return
-  const { to, action } = transferStep('old', 'offered', event)
-  world.old = to
-  if (action === 'take-back') use(world, 'old')
-  else world.holds.old = false
 }
 
 /** @param name the primary that acts @param above the process that it answers */
@@ -72,7 +44,7 @@ function actPrimary(world: World, name: 'first' | 'next', above: Name, action: T
   }
 }
 
-function receiveAtFirst(world: World, kind: Message['kind']): void {
+function receiveAtFirst(world: World, kind: Message<Name>['kind']): void {
   const act = (action: TransferAction) => actPrimary(world, 'first', 'old', action)
   if (world.first === 'passed-on') {
     if (kind === 'taken') act(transferStep('primary', 'passed-on', 'taken').action)
@@ -84,7 +56,7 @@ function receiveAtFirst(world: World, kind: Message['kind']): void {
   }
 }
 
-function receive(world: World, { from, to, kind }: Message): void {
+function receive(world: World, { from, to, kind }: Message<Name>): void {
   if (kind === 'transfer') {
     world.first = 'waiting'
     world.holds.first = true
@@ -100,20 +72,10 @@ function receive(world: World, { from, to, kind }: Message): void {
   }
 }
 
-/** Every next moment, without deaths. Messages between two processes keep their order. */
+/** Every next moment, without deaths. */
 function* steps(world: World): Generator<World> {
-  const change = (apply: (next: World) => void) => {
-    const next = structuredClone(world)
-    apply(next)
-    return next
-  }
-  for (const [i, message] of world.messages.entries()) {
-    if (world.messages.findIndex(({ from, to }) => from === message.from && to === message.to) !== i) continue
-    yield change((next) => {
-      next.messages.splice(i, 1)
-      receive(next, message)
-    })
-  }
+  const change = (apply: (next: World) => void) => changed(world, apply)
+  yield* arrivals(world, receive)
   if (world.alive.first && world.first === 'waiting') {
     yield change((next) => {
       if (next.alive.next) {
@@ -166,38 +128,11 @@ function serve(world: World, name: 'new0' | 'new1'): void {
   else world.holds[name] = false
 }
 
-/** The moments after the death of one process. What it sent arrives before the news of its death. */
-function* deaths(world: World): Generator<World> {
-  for (const name of Object.keys(world.alive) as Name[]) {
-    if (!world.alive[name]) continue
-    const next = structuredClone(world)
-    next.alive[name] = false
-    next.holds[name] = false
-    next.deaths++
-    if (next.uses === name) next.uses = undefined
-    next.messages = next.messages.filter(({ to }) => to !== name)
-    if (name === 'first') send(next, { from: name, to: 'old', kind: 'died' })
-    else if (name === 'next') send(next, { from: name, to: 'first', kind: 'died' })
-    else if (name !== 'old') send(next, { from: name, to: PARENTS[name]!, kind: 'died' })
-    yield next
-  }
-}
-
-function explore(maxDeaths: number): World[] {
-  const seen = new Set<string>()
-  const ends: World[] = []
-  const queue = [START]
-  for (let world = queue.pop(); world; world = queue.pop()) {
-    const key = JSON.stringify(world)
-    if (seen.has(key)) continue
-    seen.add(key)
-    const next = [...steps(world)]
-    if (next.length === 0) ends.push(world)
-    queue.push(...next)
-    if (world.deaths < maxDeaths) queue.push(...deaths(world))
-  }
-  return ends
-}
+const explore = (maxDeaths: number) =>
+  exploreFrom(START, {
+    steps,
+    interventions: (world) => (world.deaths < maxDeaths ? deaths<Name, World>(world, TOLD) : [])
+  })
 
 test('without a death, exactly one worker of the next primary uses a connection that went through two primaries', () => {
   const ends = explore(0)

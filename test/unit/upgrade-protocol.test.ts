@@ -6,6 +6,7 @@ import {
   type UpgradeState,
   upgradeStep
 } from '../../src/primary/upgrade/upgrade-protocol.ts'
+import { changed, explore as exploreFrom } from '../helpers/explore.ts'
 
 type Name = 'old' | 'successor'
 /** One moment of an upgrade: the state of each primary, what it has, and the messages under way. */
@@ -206,28 +207,15 @@ function* interventions(world: World, maxDeaths: number, stops: boolean): Genera
   }
 }
 
-/** Visits every moment that can be reached. @returns the moments at which nothing more happens by itself */
-function explore(maxDeaths: number, stops = false, visit: (world: World) => void = () => {}): World[] {
-  const seen = new Set<string>()
-  const ends: World[] = []
-  const queue = [START]
-  for (let world = queue.pop(); world; world = queue.pop()) {
-    const key = JSON.stringify({
-      ...world,
-      workers: { old: world.workers.old.toSorted(), new: world.workers.successor.toSorted() }
-    })
-    if (seen.has(key)) continue
-    seen.add(key)
-    visit(world)
-    const own = [...changes(world)]
-    if (own.length === 0) ends.push(world)
-    for (const change of [...own, ...interventions(world, maxDeaths, stops)]) {
-      const next = structuredClone(world)
-      change(next)
-      queue.push(next)
-    }
-  }
-  return ends
+function explore(maxDeaths: number, stops = false, visit?: (world: World) => void): World[] {
+  const sorted = ({ old, successor }: World['workers']) => ({ old: old.toSorted(), new: successor.toSorted() })
+  const after = (world: World, all: Iterable<Change>) => [...all].map((change) => changed(world, change))
+  return exploreFrom(START, {
+    steps: (world) => after(world, changes(world)),
+    interventions: (world) => after(world, interventions(world, maxDeaths, stops)),
+    keyOf: (world) => JSON.stringify({ ...world, workers: sorted(world.workers) }),
+    ...(visit && { visit })
+  })
 }
 
 const describe = (world: World) => JSON.stringify(world)
