@@ -55,6 +55,17 @@ export interface Measurement {
   routes: Record<string, RouteFigures>
 }
 
+/** The figures that are sums of all that was measured, so that those of several workers are added. */
+export const SUMS = [
+  'requests',
+  'errors',
+  'units',
+  'failedUnits',
+  'unitSquares',
+  'stalledMs',
+  'cpuMicros'
+] as const satisfies (keyof Measurement)[]
+
 /** A timer of the event loop that is late by less than this many ms does not count as stalled. */
 export const STALL_MS = 20
 export const MAX_ROUTES = 100

@@ -3,12 +3,13 @@ import {
   type LatencyBaseline,
   MAX_ROUTES,
   type Measurement,
-  type RouteFigures
+  type RouteFigures,
+  SUMS
 } from './measurement.ts'
 
 /** Checks what a worker has measured: it may run any code. @returns undefined if it is not a measurement */
 export function parseMeasurement(value: unknown): Measurement | undefined {
-  if (!isRecord(value) || !SUMS.every((name) => isNumber(value[name]))) return undefined
+  if (!isRecord(value) || ![...SUMS, 'seconds'].every((name) => isNumber(value[name]))) return undefined
   const { latency, slow, routes, memoryBytes } = value
   if (!isCounts(latency) || !Array.isArray(slow) || slow.length !== 3 || !isRoutes(routes, isFigures)) return undefined
   if (memoryBytes !== undefined && !isNumber(memoryBytes)) return undefined
@@ -22,16 +23,6 @@ export function parseBaseline(value: unknown): LatencyBaseline | undefined {
   return value as unknown as LatencyBaseline
 }
 
-const SUMS = [
-  'seconds',
-  'requests',
-  'errors',
-  'units',
-  'failedUnits',
-  'unitSquares',
-  'stalledMs',
-  'cpuMicros'
-] as const satisfies (keyof Measurement)[]
 const SLOW = ['requests', 'squares', 'products'] as const
 const FIGURES = ['requests', 'errors', 'latencyMs'] as const satisfies (keyof RouteFigures)[]
 

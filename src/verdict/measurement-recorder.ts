@@ -8,7 +8,8 @@ import {
   OTHER_ROUTES,
   type PerQuantile,
   type RouteFigures,
-  type SlowFigures
+  type SlowFigures,
+  SUMS
 } from '../ipc/measurement.ts'
 
 /** What a unit has requested so far. A worker keeps one per measured connection, or per client with sticky scheduling. */
@@ -115,17 +116,7 @@ export function addMeasurements(all: readonly Measurement[]): Measurement {
   const sum = emptyMeasurement()
   for (const one of all) {
     sum.seconds = Math.max(sum.seconds, one.seconds)
-    for (const key of [
-      'requests',
-      'errors',
-      'units',
-      'failedUnits',
-      'unitSquares',
-      'stalledMs',
-      'cpuMicros'
-    ] as const) {
-      sum[key] += one[key]
-    }
+    for (const key of SUMS) sum[key] += one[key]
     for (const [i, count] of one.latency.entries()) sum.latency[i] = sum.latency[i]! + count
     for (const [i, slow] of sum.slow.entries()) {
       slow.requests += one.slow[i]!.requests
