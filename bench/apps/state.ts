@@ -1,6 +1,6 @@
 import { createHistogram } from 'node:perf_hooks'
 import type { FastifyPluginAsync } from 'fastify'
-import type {} from '../../src/http/app.ts'
+import type {} from '../../src/http/build-app.ts'
 
 /** Operations without I/O are timed in groups of this size. */
 const GROUP = 1000

@@ -1,6 +1,7 @@
 import { oneOf, type Static } from '../common/json-schema.ts'
 import { LOG_LEVELS } from '../common/log-levels.ts'
 import { REDIS_URL_FORMS } from './redis-url.ts'
+import { integer, kib, ms, optional, orOff, string } from './variable-schemas.ts'
 
 /** Cipher suites of TLS 1.2 with forward secrecy and authenticated encryption. */
 const DEFAULT_CIPHERS = [
@@ -11,18 +12,6 @@ const DEFAULT_CIPHERS = [
   'ECDHE-ECDSA-CHACHA20-POLY1305',
   'ECDHE-RSA-CHACHA20-POLY1305'
 ].join(':')
-
-const integer = (options: { default: number; minimum: number; maximum: number; description: string }) =>
-  ({ type: 'integer', ...options }) as const
-const string = (options: { default: string; pattern?: string; description: string }) =>
-  ({ type: 'string', ...options }) as const
-const optional = (options: { description: string }) => ({ type: 'string', ...options }) as const
-const ms = (fallback: number, minimum: number, description: string) =>
-  integer({ default: fallback, minimum, maximum: 2 ** 31 - 1, description: `${description}, in ms` })
-const orOff = (fallback: number, description: string) =>
-  integer({ default: fallback, minimum: 0, maximum: 2 ** 31 - 1, description: `${description}; 0 is off` })
-const kib = (fallback: number, description: string) =>
-  integer({ default: fallback, minimum: 1, maximum: 2 ** 20, description: `${description}, in KiB` })
 
 /**
  * The schema of the environment: the name of each variable, its possible values, its default, and its description. Adding a

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import type { FastifyPluginAsync } from 'fastify'
-import type { ServedApp } from '../http/app.ts'
 import { type AppOptions, mergeOptions } from '../http/app-options.ts'
+import type { ServedApp } from '../http/build-app.ts'
 import { mountedApp } from '../worker/app/load-app.ts'
 import { startMounted } from '../worker/app/mounted-app.ts'
 import { readExports } from '../worker/app/read-exports.ts'

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { writeFileSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { once as ask, freePort } from '../helpers/http.ts'
@@ -62,6 +62,18 @@ test('clients that watch events or give commands during an upgrade notice nothin
     if (/recycle/.test(line.value) && /answered/.test(line.value)) break
   }
   assert.ok(seen.some((line) => line.includes('upgraded')))
+  await stopUpgraded(service)
+})
+
+test("a start deletes what workers of a killed primary left, and an upgrade keeps what is the other primary's", async (t) => {
+  const runDir = temporaryFolder(t)
+  const report = join(runDir, 'in-flight-1.jsonl')
+  writeFileSync(report, '')
+  const service = await startService(t, { workers: 1, runDir, env: { APP: fixture('slow'), CANARY_TIME: '100' } })
+  assert.equal(existsSync(report), false)
+  writeFileSync(report, '')
+  await upgrade(service)
+  assert.equal(existsSync(report), true)
   await stopUpgraded(service)
 })
 

@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Config, loadConfig } from '../../src/config/load.ts'
-import { LIMITS } from '../../src/primary/policy/types.ts'
+import { LIMITS } from '../../src/primary/policy/policy-limits.ts'
 import type { Cleans } from './cleanup.ts'
 import { ROOT } from './documents.ts'
 import type { Manifest } from './kustomize.ts'

@@ -1,16 +1,10 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { plan } from '../../src/primary/policy/plan.ts'
+import { LIMITS, type Limits } from '../../src/primary/policy/policy-limits.ts'
 import { reduce } from '../../src/primary/policy/reduce.ts'
 import type { Undecided } from '../../src/primary/policy/trial-types.ts'
-import {
-  type Action,
-  type Event,
-  initialState,
-  LIMITS,
-  type Limits,
-  type State
-} from '../../src/primary/policy/types.ts'
+import { type Action, type Event, initialState, type State } from '../../src/primary/policy/types.ts'
 
 /** The service's backoff and attempts, short deadlines (only their order matters), and no canary time. */
 export const limits: Limits = {

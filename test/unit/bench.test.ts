@@ -65,7 +65,7 @@ test('the path of a function names its package', () => {
   const of = (url: string, functionName = 'f') => categoryOf({ functionName, url })
   assert.equal(of('file:///a/node_modules/fastify/lib/reply.js'), 'fastify')
   assert.equal(of('file:///a/node_modules/x/node_modules/@fastify/session/i.js'), '@fastify/session')
-  assert.equal(of('file:///a/dist/src/http/app.js'), 'muster')
+  assert.equal(of('file:///a/dist/src/http/build-app.js'), 'muster')
   assert.equal(of('node:_http_server'), 'node: http')
   assert.equal(of('node:net'), 'node: net and streams')
   assert.equal(of('', '(garbage collector)'), 'garbage collection')

@@ -47,7 +47,7 @@ describe('each process loads only what it needs', () => {
       OF_WORKERS.filter((name) => !packages.has(name)),
       []
     )
-    assert.ok(own.includes('http/app') && own.includes('state/shared/counters'), `too little: ${own}`)
+    assert.ok(own.includes('http/build-app') && own.includes('state/shared/counters'), `too little: ${own}`)
     assert.deepEqual(
       own.filter((name) => name.startsWith('primary/')),
       []

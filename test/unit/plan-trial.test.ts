@@ -14,6 +14,7 @@ const begun = (undecided: 'continue' | 'hold' | 'rollback' = 'continue'): Step[]
 /** Canary and control receive connections. */
 const running = (undecided: 'continue' | 'hold' | 'rollback' = 'continue'): Step[] => [...begun(undecided), ['ready 4']]
 const limits = { canaryMs: 1000 }
+const withTwo = (steps: Step[]) => ({ workers: 2, limits, steps })
 const passed: Step[] = [
   ['left 4'],
   ['left 1', 'fork #5: slot 1, generation 2'],
@@ -25,37 +26,25 @@ const rolledBack: Step[] = [['left 4'], ['left 3', 'rollout 2 failed: more error
 
 describeScenarios({
   'connections move to a new release only after the verdict': {
-    'while the trial goes on, nothing is replaced; when the release is no worse, the rollout goes on': {
-      workers: 2,
-      limits,
-      steps: [
-        ...running(),
-        ['9000 ms pass'],
-        ['trial ends: no worse', 'drain #1, transferring', 'drain #4, transferring'],
-        ...passed
-      ]
-    },
-    'a trial that stays undecided ends after its time': {
-      workers: 2,
-      limits,
-      steps: [
-        ...running(),
-        ['9999 ms pass'],
-        ['1 ms pass', 'trial undecided', 'drain #1, transferring', 'drain #4, transferring'],
-        ...passed
-      ]
-    },
-    'the time of the trial begins when the control serves': {
-      workers: 2,
-      limits,
-      steps: [
-        ...begun(),
-        ['900 ms pass'],
-        ['ready 4'],
-        ['9999 ms pass'],
-        ['1 ms pass', 'trial undecided', 'drain #1, transferring', 'drain #4, transferring']
-      ]
-    },
+    'while the trial goes on, nothing is replaced; when the release is no worse, the rollout goes on': withTwo([
+      ...running(),
+      ['9000 ms pass'],
+      ['trial ends: no worse', 'drain #1, transferring', 'drain #4, transferring'],
+      ...passed
+    ]),
+    'a trial that stays undecided ends after its time': withTwo([
+      ...running(),
+      ['9999 ms pass'],
+      ['1 ms pass', 'trial undecided', 'drain #1, transferring', 'drain #4, transferring'],
+      ...passed
+    ]),
+    'the time of the trial begins when the control serves': withTwo([
+      ...begun(),
+      ['900 ms pass'],
+      ['ready 4'],
+      ['9999 ms pass'],
+      ['1 ms pass', 'trial undecided', 'drain #1, transferring', 'drain #4, transferring']
+    ]),
     'an operator ends the trial of a good release': {
       workers: 2,
       limits,
@@ -87,36 +76,24 @@ describeScenarios({
     }
   },
   'a release that is worse is rolled back before it has replaced a worker': {
-    'the canary drains into the old workers, and the control ends': {
-      workers: 2,
-      limits,
-      steps: [
-        ...running(),
-        ['3000 ms pass'],
-        ['trial ends: worse', 'drain #3, transferring', 'drain #4, transferring'],
-        ...rolledBack
-      ]
-    },
-    'an operator rolls it back': {
-      workers: 2,
-      limits,
-      steps: [
-        ...running(),
-        ['code changes', 'drain #3, transferring', 'drain #4, transferring'],
-        ['left 4'],
-        ['left 3', 'rollout 2 failed: the code on disk changed']
-      ]
-    },
-    'a canary that crashes has failed': {
-      workers: 2,
-      limits,
-      steps: [
-        ...running(),
-        ['dies 3', 'drain #4, transferring'],
-        ['left 4', 'rollout 2 failed: worker 0 of it did not last (exit code 1)'],
-        ['3600000 ms pass']
-      ]
-    },
+    'the canary drains into the old workers, and the control ends': withTwo([
+      ...running(),
+      ['3000 ms pass'],
+      ['trial ends: worse', 'drain #3, transferring', 'drain #4, transferring'],
+      ...rolledBack
+    ]),
+    'an operator rolls it back': withTwo([
+      ...running(),
+      ['code changes', 'drain #3, transferring', 'drain #4, transferring'],
+      ['left 4'],
+      ['left 3', 'rollout 2 failed: the code on disk changed']
+    ]),
+    'a canary that crashes has failed': withTwo([
+      ...running(),
+      ['dies 3', 'drain #4, transferring'],
+      ['left 4', 'rollout 2 failed: worker 0 of it did not last (exit code 1)'],
+      ['3600000 ms pass']
+    ]),
     'a canary that hangs has failed': {
       workers: 1,
       limits: { ...limits, heartbeatMs: 5000 },
@@ -144,40 +121,28 @@ describeScenarios({
         ['left 3', 'rollout 2 failed: its first worker needs more than MAX_MEMORY']
       ]
     },
-    'an undecided trial is rolled back where that is configured': {
-      workers: 2,
-      limits,
-      steps: [
-        ...running('rollback'),
-        ['10000 ms pass', 'trial undecided', 'drain #3, transferring', 'drain #4, transferring'],
-        ['left 4'],
-        ['left 3', 'rollout 2 failed: undecided in time']
-      ]
-    }
+    'an undecided trial is rolled back where that is configured': withTwo([
+      ...running('rollback'),
+      ['10000 ms pass', 'trial undecided', 'drain #3, transferring', 'drain #4, transferring'],
+      ['left 4'],
+      ['left 3', 'rollout 2 failed: undecided in time']
+    ])
   },
   'an undecided trial can wait for an operator': {
-    'it goes on when it is promoted': {
-      workers: 2,
-      limits,
-      steps: [
-        ...running('hold'),
-        ['10000 ms pass', 'trial undecided'],
-        ['3600000 ms pass'],
-        ['promote', 'drain #1, transferring', 'drain #4, transferring'],
-        ...passed
-      ]
-    },
-    'a later verdict counts': {
-      workers: 2,
-      limits,
-      steps: [
-        ...running('hold'),
-        ['10000 ms pass', 'trial undecided'],
-        ['3600000 ms pass'],
-        ['trial ends: worse', 'drain #3, transferring', 'drain #4, transferring'],
-        ...rolledBack
-      ]
-    },
+    'it goes on when it is promoted': withTwo([
+      ...running('hold'),
+      ['10000 ms pass', 'trial undecided'],
+      ['3600000 ms pass'],
+      ['promote', 'drain #1, transferring', 'drain #4, transferring'],
+      ...passed
+    ]),
+    'a later verdict counts': withTwo([
+      ...running('hold'),
+      ['10000 ms pass', 'trial undecided'],
+      ['3600000 ms pass'],
+      ['trial ends: worse', 'drain #3, transferring', 'drain #4, transferring'],
+      ...rolledBack
+    ]),
     'another reload takes its place': {
       workers: 1,
       limits,
@@ -206,46 +171,34 @@ describeScenarios({
         ['left 1', 'rollout 2 done', 'fork #3: slot 0, generation 3']
       ]
     },
-    'an old worker that crashes is replaced by one of the old release': {
-      workers: 2,
-      limits,
-      steps: [
-        ...running(),
-        ['dies 2', 'fork #5: slot 1, generation 1'],
-        ['dies 1', 'fork #6: slot 0, generation 1'],
-        ['ready 5'],
-        ['ready 6']
-      ]
-    },
+    'an old worker that crashes is replaced by one of the old release': withTwo([
+      ...running(),
+      ['dies 2', 'fork #5: slot 1, generation 1'],
+      ['dies 1', 'fork #6: slot 0, generation 1'],
+      ['ready 5'],
+      ['ready 6']
+    ]),
     'old workers are recycled': {
       workers: 2,
       limits,
       steps: [...running(), ['recycle 2', 'fork #5: slot 1, generation 1'], ['ready 5', 'drain #2, transferring']]
     },
-    'new slots run the old release, and slots that are not wanted end': {
-      workers: 2,
-      limits,
-      steps: [
-        ...running(),
-        ['scale 3', 'fork #5: slot 2, generation 1'],
-        ['ready 5'],
-        ['scale 1', 'drain #2, transferring', 'drain #5, transferring'],
-        ['left 2'],
-        ['left 5'],
-        ['trial ends: worse', 'drain #3, transferring', 'drain #4, transferring']
-      ]
-    },
-    'a control that cannot boot leaves the errors of the old workers to compare with': {
-      workers: 2,
-      limits,
-      steps: [
-        ...begun(),
-        ['dies 4'],
-        ['9999 ms pass'],
-        ['trial ends: worse', 'drain #3, transferring'],
-        ['left 3', 'rollout 2 failed: more errors']
-      ]
-    },
+    'new slots run the old release, and slots that are not wanted end': withTwo([
+      ...running(),
+      ['scale 3', 'fork #5: slot 2, generation 1'],
+      ['ready 5'],
+      ['scale 1', 'drain #2, transferring', 'drain #5, transferring'],
+      ['left 2'],
+      ['left 5'],
+      ['trial ends: worse', 'drain #3, transferring', 'drain #4, transferring']
+    ]),
+    'a control that cannot boot leaves the errors of the old workers to compare with': withTwo([
+      ...begun(),
+      ['dies 4'],
+      ['9999 ms pass'],
+      ['trial ends: worse', 'drain #3, transferring'],
+      ['left 3', 'rollout 2 failed: more errors']
+    ]),
     'a control that crashes leaves the trial undecided': {
       workers: 2,
       limits,

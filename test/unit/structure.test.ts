@@ -85,7 +85,7 @@ describe('the structure check', () => {
     const said = await checkCopy(t, (src) => {
       mkdirSync(join(src, 'ipc/many'))
       for (let i = 0; i <= MAX_FILES_PER_FOLDER; i++) writeFileSync(join(src, `ipc/many/many-${i}.ts`), '')
-      writeFileSync(join(src, 'ipc/many/supervisor.ts'), "import type { App } from '../../http/app.ts'\n")
+      writeFileSync(join(src, 'ipc/many/supervisor.ts'), "import type { App } from '../../http/build-app.ts'\n")
       mkdirSync(join(src, 'elsewhere'))
       writeFileSync(join(src, 'elsewhere/another.ts'), '')
     })

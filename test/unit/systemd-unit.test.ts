@@ -6,7 +6,7 @@ import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { EXIT_CONFIG } from '../../src/common/errors.ts'
 import { loadConfig } from '../../src/config/load.ts'
-import { LIMITS } from '../../src/primary/policy/types.ts'
+import { LIMITS } from '../../src/primary/policy/policy-limits.ts'
 import { missing } from '../helpers/programs.ts'
 import { temporaryFolder } from '../helpers/service.ts'
 

@@ -20,14 +20,13 @@ import { readScale } from '../autoscaling/scale-argument.ts'
 import { Profiler } from '../health/profiler.ts'
 import { createHosts, type HostSettings } from '../hosts/create-hosts.ts'
 import type { Hosts } from '../hosts/hosts.ts'
-import type { RolloutTurns } from '../hosts/rollout-turns.ts'
 import type { ReloadRequest } from '../policy/trial-types.ts'
 import { isWaitedFor, liveIn, type State, serves, slotsOf } from '../policy/types.ts'
 import type { QuarantineKeeper } from '../quarantine/quarantine-keeper.ts'
 import type { Releases } from '../rollout/release.ts'
-import type { RolloutOutcome } from '../rollout/rollout.ts'
 import type { Supervisor } from '../workers/supervisor.ts'
 import { WorkerQueries } from '../workers/worker-queries.ts'
+import { RolloutControl } from './rollout-control.ts'
 
 export interface ServiceControlOptions {
   supervisor: Supervisor
@@ -77,9 +76,7 @@ export class ServiceControl implements CommandContext {
   readonly #workers: WorkerQueries
   readonly #profiler: Profiler
   readonly #hosts: Hosts
-  /** Undefined: reloads begin at once. */
-  readonly #turns: RolloutTurns | undefined
-  #lastReload: ReloadOutcome | null = null
+  readonly #rollouts: RolloutControl
   /** Set when the service starts. */
   upgrades: UpgradeControl | undefined
   /** The workers of the other primary, during an upgrade. */
@@ -93,21 +90,19 @@ export class ServiceControl implements CommandContext {
     this.#supervisor = options.supervisor
     this.#workers = new WorkerQueries(options.supervisor)
     this.#profiler = new Profiler({ runDir: options.runDir, requestTimeoutMs: options.requestTimeoutMs })
-    this.#supervisor.on('rollout', (outcome) => {
-      this.#lastReload = outcome
-    })
+    this.#rollouts = new RolloutControl(options.supervisor, this.#workers)
     const { hosts, turns } = createHosts({
       ...options,
       settings: options.hosts,
       status: () => this.status(),
-      roll: (request, onHeld) => this.#rollOut(request, onHeld),
+      roll: (request, onHeld) => this.#rollouts.roll(request, onHeld),
       onRefused: (outcome) => {
-        this.#lastReload = outcome
+        this.#rollouts.last = outcome
         options.hosts.onRefused(outcome)
       }
     })
     this.#hosts = hosts
-    this.#turns = turns
+    this.#rollouts.turns = turns
   }
 
   /** Announces this host to the others from now on. */
@@ -137,10 +132,10 @@ export class ServiceControl implements CommandContext {
       workers: [...this.ownWorkers(), ...this.remoteWorkers],
       ...(state.rollout && { trial: this.#supervisor.trials.report }),
       quarantine: this.#options.keeper.list(),
-      lastReload: this.#lastReload,
+      lastReload: this.#rollouts.last,
       ...(upgrade && { upgrade }),
       restarts: state.restarts,
-      ...(this.#turns?.waits && { rolloutWaits: this.#turns.waits })
+      ...(this.#rollouts.turns?.waits && { rolloutWaits: this.#rollouts.turns.waits })
     }
   }
 
@@ -180,61 +175,15 @@ export class ServiceControl implements CommandContext {
 
   async reload(join: boolean, request: ReloadRequest = {}, forced = false): Promise<ReloadOutcome> {
     this.#refuseWhileBusy()
-    if (this.#turns) return this.#turns.reload(join, request, forced)
-    const { rollout } = this.#supervisor.state
-    if (join && rollout) return { ...(await this.#outcomeOf(rollout.generation)), joined: true }
-    return new Promise((resolve, reject) => void this.#rollOut(request, resolve).then(resolve, reject))
-  }
-
-  /** @param onHeld called when the rollout waits for an operator. @returns its end */
-  async #rollOut(request: ReloadRequest, onHeld: (outcome: ReloadOutcome) => void): Promise<ReloadOutcome> {
-    const { phase, share, generation, lastGeneration } = this.#supervisor.state
-    if (phase !== 'running' || share) {
-      const why = share ? 'an upgrade is under way' : 'the service stops'
-      return { outcome: 'stopped', generation, durationMs: 0, why }
-    }
-    const ended = this.#outcomeOf(lastGeneration + 1)
-    void this.#held(lastGeneration + 1).then(onHeld)
-    this.#supervisor.handle({ type: 'reload', request })
-    return ended
-  }
-
-  /** Resolves when the rollout waits for an operator; never if it does not. */
-  async #held(generation: number): Promise<ReloadOutcome> {
-    const startedAt = this.#supervisor.now()
-    const isHeld = ({ rollout }: State) => rollout?.trial?.held === true
-    await this.#workers.until((state) => state.lastGeneration >= generation && (!state.rollout || isHeld(state)))
-    if (!isHeld(this.#supervisor.state)) return new Promise(() => {})
-    const trial = this.#supervisor.trials.report
-    const durationMs = Math.round(this.#supervisor.now() - startedAt)
-    const why = `${trial?.why}; \`muster promote\` lets it continue, \`muster rollback\` ends it`
-    return { outcome: 'held', generation, durationMs, why, trial }
+    return this.#rollouts.reload(join, request, forced)
   }
 
   promote(): number {
-    const { generation, failure } = this.#rolloutInProgress()
-    if (failure !== undefined) throw new CommandError(`generation ${generation} is being rolled back: ${failure}`, 409)
-    this.#supervisor.handle({ type: 'promote' })
-    return generation
+    return this.#rollouts.promote()
   }
 
-  async rollback(): Promise<ReloadOutcome> {
-    const { generation } = this.#rolloutInProgress()
-    const ended = this.#outcomeOf(generation)
-    this.#supervisor.handle({ type: 'rollout-failed', cause: 'an operator rolled it back' })
-    return ended
-  }
-
-  #rolloutInProgress() {
-    const { rollout } = this.#supervisor.state
-    if (!rollout) throw new CommandError('no reload is in progress; `muster reload` begins one', 409)
-    return rollout
-  }
-
-  async #outcomeOf(generation: number): Promise<ReloadOutcome> {
-    const outcome = await this.#rolloutEnd(generation)
-    const lingering = this.#supervisor.pool.live().flatMap(({ waitsFor }) => waitsFor ?? [])
-    return { ...outcome, ...(lingering.length > 0 && { lingering }) }
+  rollback(): Promise<ReloadOutcome> {
+    return this.#rollouts.rollback()
   }
 
   async scale(change: number | string): Promise<{ workers: number; range?: string }> {
@@ -302,18 +251,6 @@ export class ServiceControl implements CommandContext {
 
   #refuseWhileDraining(): void {
     if (this.#supervisor.state.phase !== 'running') throw new CommandError('the service is draining', 409)
-  }
-
-  /** Resolves when the rollout of this generation, or of a later one, has ended. When the service stops, every rollout ends. */
-  #rolloutEnd(generation: number): Promise<RolloutOutcome> {
-    return new Promise((resolve) => {
-      const settle = (outcome: RolloutOutcome) => {
-        if (outcome.generation < generation && outcome.outcome !== 'stopped') return
-        this.#supervisor.off('rollout', settle)
-        resolve(outcome)
-      }
-      this.#supervisor.on('rollout', settle)
-    })
   }
 
   /** Readiness turns false at once. The port stays open for the lame duck time; then every worker finishes and leaves. */

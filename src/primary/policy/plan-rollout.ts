@@ -1,10 +1,10 @@
 import { endWorker } from './end-worker.ts'
 import { planControlEnd } from './plan-trial.ts'
+import type { Limits } from './policy-limits.ts'
 import {
   type Action,
   isLive,
   isWaitedFor,
-  type Limits,
   liveIn,
   type RecycleReason,
   recycleReasonOf,

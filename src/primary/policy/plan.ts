@@ -8,13 +8,13 @@ import {
   planRolloutEnd
 } from './plan-rollout.ts'
 import { planTrial, trialDeadline, withoutTrial } from './plan-trial.ts'
+import type { Limits } from './policy-limits.ts'
 import { isOnTrial } from './reduce-trial.ts'
 import {
   type Action,
   isAnsweringAdminRequest,
   isInCharge,
   isLive,
-  type Limits,
   lingers,
   liveIn,
   maxAgeAt,

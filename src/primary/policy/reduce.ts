@@ -1,3 +1,4 @@
+import type { Limits } from './policy-limits.ts'
 import { beginTrial, controlLost, endTrial, failRollout, isOnTrial, promote, startTrial } from './reduce-trial.ts'
 import type { ReloadRequest } from './trial-types.ts'
 import {
@@ -5,7 +6,6 @@ import {
   type EventOf,
   findWorker,
   type HeartbeatSample,
-  type Limits,
   type RecycleReason,
   type RestartReason,
   type State,

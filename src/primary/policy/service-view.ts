@@ -1,5 +1,6 @@
 import type { ServiceView } from '../../ipc/messages.ts'
-import { isDegraded, type Limits, type State, serves } from './types.ts'
+import type { Limits } from './policy-limits.ts'
+import { isDegraded, type State, serves } from './types.ts'
 
 /**
  * Returns what every worker may know about the service.

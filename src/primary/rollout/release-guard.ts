@@ -1,6 +1,6 @@
 import type { JournalEvent } from '../../admin/journal-file.ts'
 import type { Logger } from '../../common/log.ts'
-import type { Event, State } from '../policy/types.ts'
+import type { ActionOf, Event, State } from '../policy/types.ts'
 import type { Releases } from './release.ts'
 
 /** Code that changed on disk is left alone until it has not changed for this long. */
@@ -19,9 +19,13 @@ export class ReleaseGuard {
   }
 
   /** Checks the code on disk before a fork. @returns whether the fork may go on, and events for the policy */
-  check(slot: number, generation: number, state: State): { mayFork: boolean; events: Event[] } {
+  check({ slot, generation, control }: ActionOf<'fork'>, state: State): { mayFork: boolean; events: Event[] } {
     const releases = this.#releases
     if (releases.isOnDisk(releases.of(generation))) return { mayFork: true, events: [] }
+    // A control of other code than the old release would be no control.
+    if (control) {
+      return { mayFork: false, events: [{ type: 'control-failed', cause: 'the old release is no longer on disk' }] }
+    }
     if (generation !== state.generation) {
       const cause = 'the code on disk changed while it was rolled out'
       return { mayFork: false, events: [{ type: 'rollout-failed', cause }] }

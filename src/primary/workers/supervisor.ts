@@ -1,5 +1,4 @@
 import { EventEmitter } from 'node:events'
-import type { ReloadOutcome } from '../../admin/command-context.ts'
 import type { JournalEvent } from '../../admin/journal-file.ts'
 import type { Logger } from '../../common/log.ts'
 import type { Config } from '../../config/load.ts'
@@ -10,6 +9,7 @@ import type { ConnectionRouter } from '../listener/connection-router.ts'
 import type { ListeningPorts } from '../listener/listening-ports.ts'
 import type { RoutingTarget } from '../listener/routed-connection.ts'
 import { nextDeadline, plan } from '../policy/plan.ts'
+import type { Limits } from '../policy/policy-limits.ts'
 import { reduce } from '../policy/reduce.ts'
 import { serviceView } from '../policy/service-view.ts'
 import {
@@ -18,15 +18,15 @@ import {
   type Event,
   findWorker,
   initialState,
-  type Limits,
   type Share,
   type State,
   serves
 } from '../policy/types.ts'
 import type { Releases } from '../rollout/release.ts'
 import { ReleaseGuard } from '../rollout/release-guard.ts'
-import type { Rollout, RolloutOutcome } from '../rollout/rollout.ts'
+import type { Rollout } from '../rollout/rollout.ts'
 import { CanaryTrials } from '../trial/canary-trials.ts'
+import type { SupervisorEvents } from './supervisor-events.ts'
 import { forkFailed, type WorkerPool } from './worker-pool.ts'
 
 export interface SupervisorOptions {
@@ -47,21 +47,6 @@ export interface SupervisorOptions {
   journal: (event: JournalEvent) => void
   errors: InternalErrors
   log: Logger
-}
-
-export interface SupervisorEvents {
-  /** The service has ended. Emitted once. */
-  exit: [code: ActionOf<'exit'>['code'], cause: string]
-  /** A rollout has ended. */
-  rollout: [RolloutOutcome]
-  /** A rollout asks whether it is this host's turn. */
-  'turn-requested': []
-  /** The rollout that asked is refused. */
-  'turn-refused': [ReloadOutcome]
-  /** The view of the service has changed. */
-  change: [ServiceView]
-  /** The state may have changed, and everything that follows from it has been done. */
-  reconciled: []
 }
 
 /** After an exception, the state is examined again in this many ms. */
@@ -279,7 +264,7 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
     const { releases, errors, journal } = this.#options
     const { slot, generation } = action
     try {
-      const { mayFork, events } = this.#check(action)
+      const { mayFork, events } = this.#releaseGuard.check(action, this.#state)
       this.#queue.push(...events)
       if (mayFork) this.pool.fork(action, releases.of(generation))
     } catch (error) {
@@ -288,15 +273,6 @@ export class Supervisor extends EventEmitter<SupervisorEvents> {
       journal({ event: 'not forked', slot, generation, why: message })
       this.#queue.push(forkFailed(action, message))
     }
-  }
-
-  /** Whether the release may be forked. A control of other code than the old release would be no control. */
-  #check({ slot, generation, control }: ActionOf<'fork'>): { mayFork: boolean; events: Event[] } {
-    if (!control) return this.#releaseGuard.check(slot, generation, this.#state)
-    const { releases } = this.#options
-    const mayFork = releases.isOnDisk(releases.of(generation))
-    const cause = 'the old release is no longer on disk'
-    return { mayFork, events: mayFork ? [] : [{ type: 'control-failed', cause }] }
   }
 
   #endRollout(action: ActionOf<'end-rollout'>): void {

@@ -2,15 +2,16 @@ import { EventEmitter } from 'node:events'
 import type { JournalEvent } from '../../admin/journal-file.ts'
 import { EXIT_CONFIG } from '../../common/errors.ts'
 import type { Logger } from '../../common/log.ts'
-import { type Cut, cutsByCrash, describeCuts, describeWaitsFor, type WaitsFor } from '../../ipc/drain-report.ts'
+import { cutsByCrash, describeCuts, describeWaitsFor, type WaitsFor } from '../../ipc/drain-report.ts'
 import type { DrainReport, ToWorker, WorkerRequestCount } from '../../ipc/messages.ts'
 import { writeHangReport } from '../health/hang-report.ts'
 import type { Certificates } from '../listener/certificates.ts'
 import { RetainedCounters } from '../metrics/retained-counters.ts'
-import type { ActionOf, Event, Limits } from '../policy/types.ts'
-import type { ExitedWorker } from '../quarantine/quarantine-keeper.ts'
+import type { Limits } from '../policy/policy-limits.ts'
+import type { ActionOf, Event } from '../policy/types.ts'
 import type { Release } from '../rollout/release.ts'
 import type { WorkerPeer } from './broadcast-to-workers.ts'
+import { reportOfCrash } from './crash-report.ts'
 import type { ExitReason } from './exit-reason.ts'
 import { type MessageContext, receiveMessages, type WorkerPoolEvents, type WorkerServices } from './worker-messages.ts'
 import { WorkerProcess, type WorkerProcessListener } from './worker-process.ts'
@@ -270,7 +271,7 @@ export class WorkerPool extends EventEmitter<WorkerPoolEvents> {
     this.#log[expected ? 'info' : 'error']({ ...worker.logFields, why: cause }, 'worker exited')
     this.#record('exited', worker, cause)
     if (pid) this.#options.onPid(pid, false)
-    this.emit('exited', exitedWorker(worker, expected))
+    this.emit('exited', worker.describeExit(expected))
     this.#endLingering(worker)
     this.#services?.watch(worker, false)
     this.#workers.delete(id)
@@ -292,21 +293,3 @@ export const forkFailed = (
   cause: string
 ): Event =>
   control ? { type: 'control-failed', cause } : { type: 'fork-failed', slot, generation, cause, random: Math.random() }
-
-/** @param expected it drained, and has left in order */
-function exitedWorker(worker: WorkerProcess, expected: boolean): ExitedWorker {
-  const { id, slot, pid, generation, status, killed, hungWith } = worker
-  const died = status !== 'starting' && !expected && (!killed || hungWith !== undefined)
-  return { id, slot, pid, generation, died, hungWith }
-}
-
-/**
- * @param settled what the worker reported when it began to linger
- * @returns its report when it ends without one: what it waited for is cut, the rest was answered meanwhile
- */
-function reportOfCrash(settled: DrainReport | undefined, cuts: Cut[]): DrainReport {
-  const cut = cuts.reduce((sum, { count }) => sum + count, 0)
-  const { waiting = cut, ...before } = settled ?? { total: cut, handedOver: 0, answered: 0, idle: 0, left: 0, cut: 0 }
-  const allCuts = [...(settled?.cuts ?? []), ...cuts]
-  return { ...before, answered: before.answered + Math.max(0, waiting - cut), cut: before.cut + cut, cuts: allCuts }
-}

@@ -5,6 +5,7 @@ import { assessLiveness, type Liveness } from '../health/liveness.ts'
 import { type ProcessStat, readProcessStat } from '../health/process-stat.ts'
 import type { ConnectionOffer, RoutingTarget } from '../listener/routed-connection.ts'
 import type { Status } from '../policy/types.ts'
+import type { ExitedWorker } from '../quarantine/quarantine-keeper.ts'
 import type { Release } from '../rollout/release.ts'
 import { classifyExit, type ExitReason } from './exit-reason.ts'
 import { forkWorker, type WorkerChannel } from './fork.ts'
@@ -129,6 +130,13 @@ export class WorkerProcess implements RoutingTarget {
     const now = readProcessStat(this.pid)
     if (this.#statAtHeartbeat && now) return assessLiveness(this.#statAtHeartbeat, now, timeoutMs)
     return { verdict: 'hung', cause: `no heartbeat for ${timeoutMs} ms` }
+  }
+
+  /** @param expected it drained, and has left in order */
+  describeExit(expected: boolean): ExitedWorker {
+    const { id, slot, pid, generation, status, killed, hungWith } = this
+    const died = status !== 'starting' && !expected && (!killed || hungWith !== undefined)
+    return { id, slot, pid, generation, died, hungWith }
   }
 
   async #exited(code: number | null, signal: string | null): Promise<void> {

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsync } from 'fastify'
 import { StartupError } from '../../common/errors.ts'
-import type { ServedApp } from '../../http/app.ts'
 import { type AppOptions, mergeOptions } from '../../http/app-options.ts'
+import type { ServedApp } from '../../http/build-app.ts'
 import { issuesOfAppOptions } from '../../http/check-app-options.ts'
 import type { ListenAddress } from '../../node-internals/pretended-listening.ts'
 import { deferSignalListeners } from './app-signals.ts'

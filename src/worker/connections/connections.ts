@@ -33,6 +33,9 @@ export type Credentials = Omit<TlsOptions, 'handshakeMs'>
 /** A transferred connection keeps at least this much of its keep-alive time, so that it does not end on the way. In ms. */
 const MIN_TRANSFERRED_IDLE_MS = 200
 
+/** This many connections are searched for idle ones in about 10 µs, so that every response may trigger a search. */
+export const CHEAP_CHECK_CONNECTIONS = 256
+
 /** The HTTP servers of a worker and all its connections. */
 export class Connections {
   readonly registry: ConnectionRegistry

@@ -4,7 +4,7 @@ import { handleOf } from '../../node-internals/tcp-handle.ts'
 import { ConnectionEnder, type DrainDeadlines } from '../lingering/connection-ender.ts'
 import { countRemaining } from '../lingering/remaining.ts'
 import { ExchangeTransfers } from '../transfer/exchange-transfers.ts'
-import { nextTransferId } from '../transfer/transfer-ids.ts'
+import { MAX_IN_TRANSFER, nextTransferId } from '../transfer/transfer-ids.ts'
 import {
   type Connection,
   type ConnectionObserver,
@@ -14,7 +14,7 @@ import {
   resumeReading
 } from './connection.ts'
 import type { ConnectionRegistry } from './connection-registry.ts'
-import type { Connections } from './connections.ts'
+import { CHEAP_CHECK_CONNECTIONS, type Connections } from './connections.ts'
 
 export interface DrainOptions extends DrainDeadlines {
   /**
@@ -34,16 +34,9 @@ export interface DrainOptions extends DrainDeadlines {
   onSettled?: (waitsFor: WaitsFor, report: DrainReport) => void
 }
 
-/**
- * Connections in transfer at one moment, which no process reads. With 3,000 at once clients waited for seconds; with 64,
- * 56 ms.
- */
-const MAX_IN_TRANSFER = 64
 const CHECK_INTERVAL_MS = 50
 /** A drain that ends within this time is one without lingering: most requests are short. */
 const SETTLE_MS = 500
-/** This many connections are checked in about 10 µs, so every response may trigger a check. */
-const CHEAP_CHECK_CONNECTIONS = 256
 /** Looking at all connections takes 20 ms when there are 5,000, so that it must not happen with every answer. In parts of the time. */
 const MAX_SEARCH_SHARE = 0.25
 

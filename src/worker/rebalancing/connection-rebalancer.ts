@@ -8,8 +8,8 @@ import {
   pauseReading,
   resumeReading
 } from '../connections/connection.ts'
-import type { Connections } from '../connections/connections.ts'
-import { nextTransferId } from '../transfer/transfer-ids.ts'
+import { CHEAP_CHECK_CONNECTIONS, type Connections } from '../connections/connections.ts'
+import { MAX_IN_TRANSFER, nextTransferId } from '../transfer/transfer-ids.ts'
 import { chooseConnections } from './choose-connections.ts'
 
 export interface RebalancerOptions {
@@ -24,10 +24,7 @@ export interface RebalancerOptions {
 const WATCH_MS = 300
 /** How long a chosen connection may take to come between two requests, in ms. */
 const MOVE_MS = 1500
-/** Connections on their way at one moment, which no process reads. */
-const MAX_IN_TRANSFER = 64
-/** To find out which connections are idle, all are looked at: with more than this number, not more often than every 20 ms. */
-const CHEAP_CHECK_CONNECTIONS = 256
+/** To find out which connections are idle, all are looked at: with many of them, not more often than this, in ms. */
 const CHECK_INTERVAL_MS = 20
 
 /**

@@ -5,9 +5,7 @@ import { type ConnectionHandle, takeHandle } from '../../node-internals/tcp-hand
 import type { Connection } from '../connections/connection.ts'
 import type { ConnectionDetails } from '../connections/connection-registry.ts'
 import type { Exchange } from './exchange.ts'
-
-/** Exchanges in transfer at one moment: while one is, no worker reads its connection. */
-const MAX_IN_TRANSFER = 64
+import { MAX_IN_TRANSFER } from './transfer-ids.ts'
 
 export interface ExchangeTransfersOptions {
   connections: Iterable<Connection>

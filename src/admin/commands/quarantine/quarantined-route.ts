@@ -1,5 +1,5 @@
-import { parseRoute, type RoutePattern, routeText } from '../../../ipc/route-pattern.ts'
 import { object } from '../../../common/json-schema.ts'
+import { parseRoute, type RoutePattern, routeText } from '../../../ipc/route-pattern.ts'
 import { CommandError } from '../../command-error.ts'
 import { argumentsOf, text } from '../../command-schemas.ts'
 
