@@ -7,8 +7,6 @@ export type Figures = Readonly<Record<string, number>>
 const RATES = [1000, 10_000, 100_000, 300_000, 1_000_000]
 /** What overlays/production of deploy/kubernetes has in a pod. */
 export const WORKERS_PER_POD = 4
-/** What docs/explanation/performance.md says of a quiet machine, in µs. */
-export const QUIET_HIT = 16.7
 /** The default of REDIS_TIMEOUT, in µs. */
 const REDIS_TIMEOUT = 1e6
 
@@ -40,11 +38,11 @@ function roundsOf(figures: Figures, rate: number, workers: number) {
 }
 
 export function hitsTable(figures: Figures): string {
-  const line = (rate: number, cpu: number, note = '') => {
-    const workers = workersFor(figures, rate, cpu)
+  const lines = RATES.map((rate) => {
+    const workers = workersFor(figures, rate, of(figures, 'hit'))
     const { busy, batches, roundMs } = roundsOf(figures, rate, workers)
     return [
-      `${fixed(rate, 0)}${note}`,
+      fixed(rate, 0),
       fixed(workers, 0),
       fixed(Math.ceil(workers / WORKERS_PER_POD), 0),
       fixed(batches, 0),
@@ -53,13 +51,9 @@ export function hitsTable(figures: Figures): string {
       fixed(2 * roundMs, 0),
       fixed((rate * of(figures, 'response') * 8) / 1e9, 2)
     ]
-  }
+  })
   const head = ['hits/s', 'workers', `pods of ${WORKERS_PER_POD}`, 'batches/s', 'Redis busy', 'hits per batch']
-  const lines = RATES.map((rate) => line(rate, of(figures, 'hit')))
-  return table(
-    [...head, 'longest wait, ms', 'responses, Gbit/s'],
-    [...lines, line(RATES.at(-1)!, QUIET_HIT, ' (quiet)')]
-  )
+  return table([...head, 'longest wait, ms', 'responses, Gbit/s'], lines)
 }
 
 export function pagesTable(figures: Figures): string {
