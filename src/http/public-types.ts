@@ -101,6 +101,11 @@ declare module 'fastify' {
     /** False: the route has no session, sets no cookie and sends no session command to Redis. */
     session?: false
     /**
+     * A request counts a visit of its session in the command that reads the session, even if a later hook or the handler fails.
+     * `countVisit` then needs no command of its own.
+     */
+    countsVisit?: true
+    /**
      * Pages of other sites may use the route, although it changes something or opens a WebSocket. Such a route must not trust
      * the session alone. Origins that @fastify/cors allows need no such option.
      */

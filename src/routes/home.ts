@@ -22,16 +22,32 @@ export const home: FastifyPluginAsync = async (app) => {
   const assets = { css: css!, js: js!, icon: icon! }
   const { slot, pid, generation, host } = app.worker
 
-  app.get('/', { schema: { response: { 200: View } } }, async (request: FastifyRequest, reply: FastifyReply) => {
-    const [hits, visits] = await Promise.all([app.shared.hits.increment(), countVisit(request)])
-    void reply.header('vary', 'accept').header('cache-control', 'no-store')
-    if (new Negotiator(request.raw).mediaType(['application/json', 'text/html']) !== 'text/html') {
-      return { hits, visits, worker: { slot, pid, generation }, host }
+  const config = { countsVisit: true } as const
+  app.get(
+    '/',
+    { config, schema: { response: { 200: View } } },
+    async (request: FastifyRequest, reply: FastifyReply) => {
+      const [hits, visits] = await Promise.all([app.shared.hits.increment(), countVisit(request)])
+      void reply.header('vary', 'accept').header('cache-control', 'no-store')
+      if (new Negotiator(request.raw).mediaType(['application/json', 'text/html']) !== 'text/html') {
+        return { hits, visits, worker: { slot, pid, generation }, host }
+      }
+      const name = request.session.name ?? ''
+      const banner = app.shared.settings.get('banner')
+      const values = {
+        ...assets,
+        hits,
+        visits,
+        slot,
+        pid,
+        generation,
+        host,
+        name,
+        banner,
+        signedIn: name ? 'yes' : 'no'
+      }
+      void reply.type(page.type).header('content-security-policy', PAGE_POLICY)
+      return reply.send(fillTemplate(page.content, values))
     }
-    const name = request.session.name ?? ''
-    const banner = app.shared.settings.get('banner')
-    const values = { ...assets, hits, visits, slot, pid, generation, host, name, banner, signedIn: name ? 'yes' : 'no' }
-    void reply.type(page.type).header('content-security-policy', PAGE_POLICY)
-    return reply.send(fillTemplate(page.content, values))
-  })
+  )
 }

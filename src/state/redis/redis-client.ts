@@ -14,7 +14,7 @@ export interface ClientOptions {
 }
 
 /** Commands that carry a whole batch. An automatic pipeline around one would cost more than the command. */
-const BATCH_COMMANDS = ['musterIncrementBy', 'musterReadSessions', 'musterCountVisits'] as const
+const BATCH_COMMANDS = ['musterIncrementBy', 'musterReadSessions', 'musterVisitSessions', 'musterCountVisits'] as const
 export type BatchCommand = (typeof BATCH_COMMANDS)[number]
 
 /** How long a connection that the client ends may wait for the FIN of Redis before it is destroyed, in ms. */

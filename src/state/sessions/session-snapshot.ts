@@ -9,11 +9,14 @@ export class SessionSnapshot {
   readonly stored: StoredSession
   /** Whether the client has sent the session's cookie at least once. */
   readonly confirmed: boolean
+  /** The visit that was counted when the session was read. Undefined: none, or it was taken. */
+  visit: number | undefined
 
-  constructor(originalJson: string, stored: StoredSession, confirmed: boolean) {
+  constructor(originalJson: string, stored: StoredSession, confirmed: boolean, visit?: number) {
     this.originalJson = originalJson
     this.stored = stored
     this.confirmed = confirmed
+    this.visit = visit
   }
 }
 
@@ -28,6 +31,14 @@ export const snapshotOf = (session: Session): SessionSnapshot | undefined => (se
 
 export function setSnapshot(session: Session, snapshot: SessionSnapshot): void {
   ;(session as WithSnapshot)[SNAPSHOT] = snapshot
+}
+
+/** @returns the visit that was counted when the session was read; undefined the second time, and where none was */
+export function takeVisit(session: Session): number | undefined {
+  const snapshot = snapshotOf(session)
+  const visit = snapshot?.visit
+  if (snapshot) snapshot.visit = undefined
+  return visit
 }
 
 /** Whether a handler has added, changed or removed anything in the session. */

@@ -8,28 +8,37 @@ import { SessionIndex } from './session-index.ts'
 import { decode, END_OF_SESSION, handleOf } from './session-merge.ts'
 import { SessionRenewal } from './session-renewal.ts'
 import { ABSENT, SessionSnapshot, setSnapshot, snapshotOf } from './session-snapshot.ts'
-import { counterKey, SessionVisits } from './session-visits.ts'
+import { COUNT_VISIT, counterKey, SessionVisits } from './session-visits.ts'
 import { type SessionCounts, SessionWriter } from './session-writer.ts'
 
 /**
- * Reads sessions and restarts their idle time, ARGV[1]. Returns the value of each and the time in ms until it reaches its maximum
- * age, ARGV[2]; a session past it is deleted. The value is '' where a key does not hold text.
+ * Reads sessions and restarts their idle time, ARGV[1]. With ARGV[3] = 2, KEYS are sessions and their counters in turn, and a visit
+ * of each session is counted. Returns the value of each, the time in ms until it reaches its maximum age, ARGV[2], and the
+ * counter; a session past that age is deleted. The value is '' where a key does not hold text.
  */
-const READ = `${END_OF_SESSION}
-local idleMs, maxAgeMs, now = tonumber(ARGV[1]), tonumber(ARGV[2]), nowMs()
+const READ = `${END_OF_SESSION}${COUNT_VISIT}
+local idleMs, maxAgeMs, step, now = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), nowMs()
 local found = {}
-for i, key in ipairs(KEYS) do
+for i = 1, #KEYS, step do
+  local key = KEYS[i]
   local value = redis.pcall('GETEX', key, 'PX', ARGV[1])
   if type(value) == 'table' then value = '' end
   if value then
     local leftMs = (readEnd(value) or now) + maxAgeMs - now
+    local counted, visits = false, false
     if leftMs <= 0 then redis.call('DEL', key)
-    elseif leftMs < idleMs then redis.call('PEXPIRE', key, string.format('%.0f', leftMs)) end
-    value = { value, leftMs }
+    else
+      if leftMs < idleMs then redis.call('PEXPIRE', key, string.format('%.0f', leftMs)) end
+      -- A key that is no counter is an error of the handler that counts, and not of all sessions of the batch.
+      if step == 2 then counted, visits = pcall(countVisit, KEYS[i + 1], ARGV[2]) end
+    end
+    value = { value, leftMs, counted and visits }
   end
-  found[i] = value
+  found[(i - 1) / step + 1] = value
 end
 return found`
+
+type Found = [text: string, leftMs: number, visits: number | null]
 
 type Callback<T> = (error: unknown, result?: T | null) => void
 type IdentifiedSession = Session & { sessionId: string }
@@ -62,7 +71,8 @@ export class SafeSessionStore extends RedisStore {
   readonly visits: SessionVisits
   readonly #client: RedisClient
   readonly #options: SessionStoreOptions
-  readonly #reads: MultiKeyBatcher<[text: string, leftMs: number] | null>
+  readonly #reads: MultiKeyBatcher<Found | null>
+  readonly #countingReads: MultiKeyBatcher<Found | null>
   readonly #writer: SessionWriter
   readonly #renewal: SessionRenewal
   readonly #unreadable = new Set<string>()
@@ -75,7 +85,8 @@ export class SafeSessionStore extends RedisStore {
     const { prefix, counts } = this
     this.#client = connection.client
     this.#options = options
-    this.#reads = new MultiKeyBatcher(connection, 'musterReadSessions', READ, idleMs, maxAgeMs)
+    this.#reads = new MultiKeyBatcher(connection, 'musterReadSessions', READ, idleMs, maxAgeMs, 1)
+    this.#countingReads = new MultiKeyBatcher(connection, 'musterVisitSessions', READ, idleMs, maxAgeMs, 2)
     this.#writer = new SessionWriter({ ...options, prefix, counts })
     this.index = new SessionIndex(connection, Math.min(INDEX_SLACK_MS, idleMs / 2))
     this.#renewal = new SessionRenewal({ ...options, prefix, counts, index: this.index, writer: this.#writer })
@@ -88,7 +99,13 @@ export class SafeSessionStore extends RedisStore {
   }
 
   override get(id: string, done: Callback<unknown> = () => {}): Promise<void> {
-    return callBack(this.#read(id), done)
+    return callBack(this.#read(id, this.#reads.query([this.prefix + id])), done)
+  }
+
+  /** Reads a session and counts a visit of it in one command. */
+  visit(id: string, done: Callback<unknown> = () => {}): Promise<void> {
+    const key = this.prefix + id
+    return callBack(this.#read(id, this.#countingReads.query([key, counterKey(key)])), done)
   }
 
   override set(id: string, session: unknown, done: Callback<unknown> = () => {}): Promise<void> {
@@ -157,10 +174,10 @@ export class SafeSessionStore extends RedisStore {
   }
 
   /** @returns null where the value is not a session, or where the session has reached its maximum age */
-  async #read(id: string): Promise<object | null> {
-    const found = await this.#reads.query([this.prefix + id])
+  async #read(id: string, query: Promise<Found | null>): Promise<object | null> {
+    const found = await query
     if (!found) return null
-    const [text, leftMs] = found
+    const [text, leftMs, visits] = found
     if (leftMs <= 0) {
       this.counts.ended++
       return null
@@ -172,7 +189,10 @@ export class SafeSessionStore extends RedisStore {
     }
     const { data, createdAt } = stored
     if (typeof data.name === 'string') this.index.refresh(data.name, id, Math.min(this.#options.idleMs, leftMs))
-    return withSnapshot({ ...data, createdAt }, new SessionSnapshot(JSON.stringify(data), stored, true))
+    return withSnapshot(
+      { ...data, createdAt },
+      new SessionSnapshot(JSON.stringify(data), stored, true, visits ?? undefined)
+    )
   }
 
   #logUnreadable(id: string): void {

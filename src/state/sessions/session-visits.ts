@@ -3,18 +3,25 @@ import type { RedisClient, RedisConnection } from '../redis/redis-connection.ts'
 import { mapRedisErrors } from '../redis/redis-errors.ts'
 
 /**
- * Increments the counters of sessions. KEYS are sessions and their counters in turn. Returns each new value, or nil where the
- * session has ended: a counter must not outlive it.
+ * A Lua function that increments the counter of a session. The counter lives for the maximum age of a session from its first visit
+ * on, so it never ends before its session.
  */
-const COUNT = `
+export const COUNT_VISIT = `
+local function countVisit(key, maxAgeMs)
+  local value = redis.call('INCR', key)
+  if value == 1 then redis.call('PEXPIRE', key, maxAgeMs) end
+  return value
+end
+`
+
+/**
+ * Increments the counters of sessions. KEYS are sessions and their counters in turn. Returns each new value, or nil where the
+ * session has ended: a counter must not begin without one.
+ */
+const COUNT = `${COUNT_VISIT}
 local counted = {}
 for i = 1, #KEYS, 2 do
-  local value = false
-  if redis.call('EXISTS', KEYS[i]) == 1 then
-    value = redis.call('INCR', KEYS[i + 1])
-    redis.call('PEXPIRE', KEYS[i + 1], ARGV[1])
-  end
-  counted[(i + 1) / 2] = value
+  counted[(i + 1) / 2] = redis.call('EXISTS', KEYS[i]) == 1 and countVisit(KEYS[i + 1], ARGV[1])
 end
 return counted`
 

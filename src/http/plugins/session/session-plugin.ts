@@ -15,7 +15,8 @@ import {
   isAssigned,
   isDeclared,
   isLoaded,
-  type OwnSession
+  type OwnSession,
+  type SessionBackend
 } from './request-session.ts'
 import { clearCookie, readCookie, setCookie } from './session-cookie.ts'
 
@@ -37,18 +38,24 @@ export const sessions = fp<SessionOptions>(async (app, { redis, sessionSecrets, 
   const signer = cachedSigner(sessionSecrets, redis)
   // Without its hooks: they know only one cookie name, store changes of a handler that threw, and delete a cookie that a sign-in
   // has just set.
-  const { decrypt } = await registerApart(app, async (scope) => {
-    await scope.register(cookie)
-    await scope.register(fastifySession, { secret: signer, store: store as never })
-    return { decrypt: scope.decryptSession }
+  const backendOf = (sessionStore: Pick<SafeSessionStore, 'get' | 'set' | 'destroy'>) =>
+    registerApart(app, async (scope) => {
+      await scope.register(cookie)
+      await scope.register(fastifySession, { secret: signer, store: sessionStore as never })
+      return { store, decrypt: scope.decryptSession }
+    })
+  const reading = await backendOf(store)
+  const counting = await backendOf({
+    get: (id, done) => store.visit(id, done),
+    set: (id, session, done) => store.set(id, session, done),
+    destroy: (id, done) => store.destroy(id, done)
   })
-  const backend = { store, decrypt }
 
-  const loadSession = (request: FastifyRequest, done: () => void) => {
+  const loadSession = (request: FastifyRequest, backend: SessionBackend, done: () => void) => {
     const state = attachSession(request, backend, readCookie(request))
     state.failure = signer.failure()
     if (state.failure) return done()
-    decrypt(state.cookie ?? '', request, (error) => {
+    backend.decrypt(state.cookie ?? '', request, (error) => {
       state.failure = error
       done()
     })
@@ -61,7 +68,7 @@ export const sessions = fp<SessionOptions>(async (app, { redis, sessionSecrets, 
     let hasSession: boolean | undefined
     const load = (request: FastifyRequest, _reply: FastifyReply, done: () => void) => {
       hasSession ??= route.config?.session !== false && isDeclared(request)
-      if (hasSession && !isAssigned(request)) loadSession(request, done)
+      if (hasSession && !isAssigned(request)) loadSession(request, route.config?.countsVisit ? counting : reading, done)
       else done()
     }
     addRouteHook(route, 'onRequest', load, 'first')

@@ -1,4 +1,5 @@
 import type { FastifyRequest } from 'fastify'
+import { takeVisit } from '../../../state/sessions/session-snapshot.ts'
 import { type OwnSession, requireSession } from './request-session.ts'
 
 declare module 'fastify' {
@@ -9,7 +10,8 @@ declare module 'fastify' {
 }
 
 /**
- * Counts a visit of this session.
+ * Counts a visit of this session. A route with `config: { countsVisit: true }` has counted it when the session was read, and the
+ * first call returns that.
  * @returns all its visits, this one included
  * @throws HttpError 503 when Redis is away
  */
@@ -22,7 +24,8 @@ export async function countVisit(request: FastifyRequest): Promise<number> {
     session.visits = 1
     return 1
   }
-  return (session.visits ?? 0) + ((await store.visits.count(counted.sessionId)) ?? 1)
+  const visit = takeVisit(counted) ?? (await store.visits.count(counted.sessionId)) ?? 1
+  return (session.visits ?? 0) + visit
 }
 
 /**
