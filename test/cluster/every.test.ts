@@ -7,6 +7,7 @@ import { startRedis } from '../helpers/redis.ts'
 import { type Service, startService } from '../helpers/service.ts'
 import { until } from '../helpers/until.ts'
 import '../helpers/uncounted.ts'
+import '../helpers/takes-long.ts'
 
 const PERIOD_MS = 100
 const LENGTH_MS = 15_000

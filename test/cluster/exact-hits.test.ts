@@ -5,6 +5,7 @@ import { once } from '../helpers/http.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { startService } from '../helpers/service.ts'
 import '../helpers/uncounted.ts'
+import '../helpers/takes-long.ts'
 
 test('200 concurrent hits on 4 workers get 200 different numbers', async (t) => {
   const { url, client } = await startRedis(t)

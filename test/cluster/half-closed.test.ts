@@ -11,6 +11,7 @@ import { fixture } from '../helpers/load.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { type Service, startService } from '../helpers/service.ts'
 import { until } from '../helpers/until.ts'
+import '../helpers/takes-long.ts'
 
 /** Everything that the server sends until it closes its side. */
 async function readAll(socket: Socket): Promise<string> {

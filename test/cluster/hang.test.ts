@@ -7,6 +7,7 @@ import { once } from '../helpers/http.ts'
 import { fixture } from '../helpers/load.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { type Line, muster, type Service, startService } from '../helpers/service.ts'
+import '../helpers/takes-long.ts'
 
 const TIMEOUT_MS = 2000
 

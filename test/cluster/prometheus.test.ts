@@ -8,6 +8,7 @@ import { startRedis } from '../helpers/redis.ts'
 import { startService } from '../helpers/service.ts'
 import { timed } from '../helpers/timed.ts'
 import { until } from '../helpers/until.ts'
+import '../helpers/takes-long.ts'
 
 const ECHOES = 'http_request_duration_seconds_count{route="/echo",status_code="200"}'
 const WINDOW_S = 120

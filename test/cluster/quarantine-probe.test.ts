@@ -9,6 +9,7 @@ import { once } from '../helpers/http.ts'
 import { fixture } from '../helpers/load.ts'
 import { type Line, startService } from '../helpers/service.ts'
 import { until } from '../helpers/until.ts'
+import '../helpers/takes-long.ts'
 
 const TIME_MS = 3000
 

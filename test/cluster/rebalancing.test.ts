@@ -6,6 +6,7 @@ import { parseMetrics } from '../helpers/metrics.ts'
 import { type Service, startService } from '../helpers/service.ts'
 import { ThinkingClients } from '../helpers/thinking-clients.ts'
 import { until } from '../helpers/until.ts'
+import '../helpers/takes-long.ts'
 
 const BLOCK_MS = 10
 const env = {

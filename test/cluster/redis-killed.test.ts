@@ -14,6 +14,7 @@ import { missing } from '../helpers/programs.ts'
 import { temporaryFolder } from '../helpers/service.ts'
 import { slowRedis, syncLibrary } from '../helpers/slow-disk.ts'
 import { until } from '../helpers/until.ts'
+import '../helpers/takes-long.ts'
 
 /** A disk that takes so long for a sync: with `appendfsync everysec` Redis holds its writes back for most of the time. */
 const SYNC_MS = 3000

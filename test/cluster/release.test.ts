@@ -8,6 +8,7 @@ import { startRedis } from '../helpers/redis.ts'
 import { Deploys } from '../helpers/releases.ts'
 import { muster, type Service, startService, temporaryFolder } from '../helpers/service.ts'
 import '../helpers/uncounted.ts'
+import '../helpers/takes-long.ts'
 
 /** Which release each slot serves, asked until every slot has answered. */
 async function released(service: Service, workers: number): Promise<string[]> {

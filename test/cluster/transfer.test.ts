@@ -9,6 +9,7 @@ import { startRedis } from '../helpers/redis.ts'
 import { startService } from '../helpers/service.ts'
 import { timed } from '../helpers/timed.ts'
 import { until } from '../helpers/until.ts'
+import '../helpers/takes-long.ts'
 
 const KILLS = 6
 

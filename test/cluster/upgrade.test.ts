@@ -7,6 +7,7 @@ import { fixture, Load } from '../helpers/load.ts'
 import { Scraper } from '../helpers/scraper.ts'
 import { muster, startService } from '../helpers/service.ts'
 import { primaryOf, redisOf, stopUpgraded, upgrade } from '../helpers/upgrades.ts'
+import '../helpers/takes-long.ts'
 
 test('an upgrade fails no request, closes no connection, and loses no event or message', async (t) => {
   const service = await startService(t, { workers: 3, env: { APP: fixture('lasting'), CANARY_TIME: '100' } })

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { gate, latch, never, startWorkers, storedLease } from '../helpers/locks.ts'
 import { RedisProxy } from '../helpers/proxy.ts'
 import { until } from '../helpers/until.ts'
+import '../helpers/takes-long.ts'
 
 const DAY_MS = 86_400_000
 const UNAVAILABLE = { statusCode: 503, code: 'STATE_UNAVAILABLE' }

@@ -1,5 +1,6 @@
 import { test } from 'node:test'
 import { lockHistory, onceHistory } from '../helpers/lock-histories.ts'
+import '../helpers/takes-long.ts'
 
 /** A longer form is in test/long. */
 const SIZE = 300
