@@ -1,54 +1,13 @@
 import assert from 'node:assert/strict'
-import { type TestContext, test } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { denied, documentedUser } from '../helpers/acl.ts'
+import { test } from 'node:test'
+import { denied } from '../helpers/acl.ts'
 import { once } from '../helpers/http.ts'
-import { RedisServer } from '../helpers/redis-server.ts'
+import { clusterUrl, moveSlot, NODES, nodeOf, startCluster } from '../helpers/redis-cluster.ts'
+import type { RedisServer } from '../helpers/redis-server.ts'
 import { startService } from '../helpers/service.ts'
 import { until } from '../helpers/until.ts'
 import '../helpers/takes-long.ts'
 import '../helpers/uncounted.ts'
-
-const SLOTS = 16_384
-const NODES = 3
-
-/** Three primaries with a third of the slots each. */
-async function startCluster(t: TestContext): Promise<RedisServer[]> {
-  const settings = {
-    'cluster-enabled': 'yes',
-    'cluster-node-timeout': 5000,
-    appendonly: 'yes',
-    user: documentedUser('Cluster')
-  }
-  const nodes = await Promise.all(Array.from({ length: NODES }, () => RedisServer.start(t, settings)))
-  for (const [i, { client }] of nodes.entries()) {
-    const first = Math.ceil((i * SLOTS) / NODES)
-    const end = Math.ceil(((i + 1) * SLOTS) / NODES)
-    await client.cluster('ADDSLOTS', ...Array.from({ length: end - first }, (_, slot) => first + slot))
-    await client.cluster('MEET', '127.0.0.1', nodes[0]!.port)
-  }
-  for (const { client } of nodes) {
-    await until(async () => {
-      const info = await client.cluster('INFO')
-      return /cluster_state:ok/.test(info) && info.includes(`cluster_known_nodes:${NODES}`)
-    }, 'a Cluster')
-  }
-  return nodes
-}
-
-/** Moves a slot while it is in use, one key after the other, as redis-cli does it. */
-async function moveSlot(slot: number, from: RedisServer, to: RedisServer, nodes: RedisServer[]): Promise<void> {
-  const id = async ({ client }: RedisServer) => (await client.cluster('MYID')) as string
-  await to.client.cluster('SETSLOT', slot, 'IMPORTING', await id(from))
-  await from.client.cluster('SETSLOT', slot, 'MIGRATING', await id(to))
-  for (;;) {
-    const [key] = (await from.client.cluster('GETKEYSINSLOT', slot, 1)) as string[]
-    if (key === undefined) break
-    await from.client.migrate('127.0.0.1', to.port, key, 0, 5000)
-    await sleep(20) // Requests are to meet a slot whose keys are at two nodes.
-  }
-  for (const { client } of [to, from, ...nodes]) await client.cluster('SETSLOT', slot, 'NODE', await id(to))
-}
 
 /** Counts what one client was answered; whatever is no 200 must be a clear 503. */
 class Tally {
@@ -69,9 +28,8 @@ class Tally {
 
 test('Cluster: while slots move under load, nothing is lost and nothing is counted twice', async (t) => {
   const nodes = await startCluster(t)
-  const hosts = nodes.map(({ port }) => `127.0.0.1:${port}`).join()
   const { port } = await startService(t, {
-    env: { REDIS_URL: `redis+cluster://muster:secret@${hosts}`, REDIS_TIMEOUT: '5000' }
+    env: { REDIS_URL: clusterUrl(nodes), REDIS_TIMEOUT: '5000' }
   })
 
   let stopped = false
@@ -99,7 +57,7 @@ test('Cluster: while slots move under load, nothing is lost and nothing is count
   for (let round = 0; round < NODES; round++) {
     for (const key of ['muster:hits', ...sessions]) {
       const slot = await nodes[0]!.client.cluster('KEYSLOT', key)
-      const owner = owners.get(slot) ?? Math.floor((slot * NODES) / SLOTS)
+      const owner = owners.get(slot) ?? nodeOf(slot)
       const next = (owner + 1) % NODES
       await moveSlot(slot, nodes[owner]!, nodes[next]!, nodes)
       owners.set(slot, next)
@@ -128,9 +86,8 @@ test('Cluster: while slots move under load, nothing is lost and nothing is count
 
 test('Cluster: a sign-in moves the visits to the new session on another node', async (t) => {
   const nodes = await startCluster(t)
-  const hosts = nodes.map(({ port }) => `127.0.0.1:${port}`).join()
   const { port } = await startService(t, {
-    env: { REDIS_URL: `redis+cluster://muster:secret@${hosts}`, REDIS_TIMEOUT: '5000' }
+    env: { REDIS_URL: clusterUrl(nodes), REDIS_TIMEOUT: '5000' }
   })
   const cookieOf = (headers: Record<string, string>) => headers['set-cookie']!.split(';')[0]!
   for (let i = 0; i < 8; i++) {
@@ -154,12 +111,11 @@ for (const [how, leave, back] of [
 ] as const) {
   test(`Cluster: the node of the counter is ${how}: requests get 503 and recover without an operator`, async (t) => {
     const nodes = await startCluster(t)
-    const hosts = nodes.map(({ port }) => `127.0.0.1:${port}`).join()
-    const service = await startService(t, { env: { REDIS_URL: `redis+cluster://muster:secret@${hosts}` } })
+    const service = await startService(t, { env: { REDIS_URL: clusterUrl(nodes) } })
     const tally = new Tally()
     for (let i = 0; i < 20; i++) await tally.ask(service.port, 'POST', '/hits')
     const slot = await nodes[0]!.client.cluster('KEYSLOT', 'muster:hits')
-    const node = nodes[Math.floor((slot * NODES) / SLOTS)]!
+    const node = nodes[nodeOf(slot)]!
 
     await leave(node)
     const isAway = ({ msg }: { msg: string }) => msg === 'Redis is away'

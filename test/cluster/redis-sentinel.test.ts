@@ -1,30 +1,13 @@
 import assert from 'node:assert/strict'
-import { type TestContext, test } from 'node:test'
-import { denied, documentedUser } from '../helpers/acl.ts'
+import { test } from 'node:test'
+import { denied } from '../helpers/acl.ts'
 import { once } from '../helpers/http.ts'
-import { RedisServer } from '../helpers/redis-server.ts'
+import { SentinelPair } from '../helpers/redis-sentinel.ts'
 import { type Service, startService } from '../helpers/service.ts'
 import { until } from '../helpers/until.ts'
 import '../helpers/uncounted.ts'
 
 const FAILOVER_MS = 60_000
-
-/** A primary, a replica that has caught up, and a Sentinel that knows both. */
-async function startPair(t: TestContext) {
-  const user = documentedUser('Sentinel')
-  const primary = await RedisServer.start(t, { user })
-  const replica = await RedisServer.start(t, { user, replicaof: `127.0.0.1 ${primary.port}` })
-  await until(async () => (await replica.client.info('replication')).includes('master_link_status:up'), 'a replica')
-  const settings = {
-    'sentinel monitor': `mymaster 127.0.0.1 ${primary.port} 1`,
-    'sentinel down-after-milliseconds': 'mymaster 500',
-    'sentinel failover-timeout': 'mymaster 3000'
-  }
-  const sentinel = await RedisServer.start(t, settings, 'sentinel')
-  const replicas = () => sentinel.client.call('SENTINEL', 'REPLICAS', 'mymaster') as Promise<unknown[]>
-  await until(async () => (await replicas()).length === 1, 'a Sentinel that knows the replica')
-  return { primary, replica, sentinel }
-}
 
 /** One hit: its number, or undefined when it was answered 503. */
 async function hit(service: Service): Promise<number | undefined> {
@@ -36,7 +19,7 @@ async function hit(service: Service): Promise<number | undefined> {
 }
 
 test('Sentinel: the service fails over when the Redis primary is killed', async (t) => {
-  const { primary, replica, sentinel } = await startPair(t)
+  const { primary, replica, sentinel } = await SentinelPair.start(t)
   // A Sentinel that is not there comes first: the next one is asked.
   const REDIS_URL = `redis+sentinel://muster:secret@127.0.0.1:1,127.0.0.1:${sentinel.port}/mymaster`
   // Shorter than a failover: some hits are to see that there is no primary.

@@ -19,6 +19,7 @@ const OWN_TESTS: [page: string, language: string, test: string][] = [
   ['docs/reference/app-options.md', 'js', 'unit/docs-app-options'],
   ['docs/reference/app-options.md', '', 'unit/docs-blocks'],
   ['docs/reference/testing.md', 'js', 'http/testing-docs'],
+  ['docs/explanation/histories.md', 'sh', 'long/chaos'],
   ['docs/how-to/redis.md', 'conf', 'cluster/redis-acl'],
   ['docs/how-to/several-hosts.md', 'text', 'unit/docs-hosts']
 ]

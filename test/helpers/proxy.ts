@@ -1,8 +1,7 @@
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
-import type { TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { cleanup } from './cleanup.ts'
+import { type Cleans, cleanup } from './cleanup.ts'
 import { temporaryFolder } from './service.ts'
 
 interface Pair {
@@ -35,6 +34,8 @@ export class RedisProxy {
   toLose = 0
   /** Number of connections so far. */
   accepted = 0
+  #toDuplicate = 0
+  #duplicated: (chunk: Buffer) => boolean = () => false
 
   private constructor(socketPath: string, upstreamPath: string) {
     this.#socketPath = socketPath
@@ -42,7 +43,7 @@ export class RedisProxy {
   }
 
   /** @param url of Redis, as `unix:///path` */
-  static async start(t: TestContext, url: string): Promise<RedisProxy> {
+  static async start(t: Cleans, url: string): Promise<RedisProxy> {
     const proxy = new RedisProxy(join(temporaryFolder(t), 'proxy.sock'), url.replace('unix://', ''))
     cleanup(t, () => proxy.refuse())
     await proxy.accept()
@@ -120,6 +121,15 @@ export class RedisProxy {
     this.#loseAnswerTo = request
   }
 
+  /**
+   * Executes the next `times` packets of requests for which this holds a second time, over a connection of their own, and drops the
+   * replies.
+   */
+  duplicate(times: number, isWanted: (chunk: Buffer) => boolean): void {
+    this.#toDuplicate = times
+    this.#duplicated = isWanted
+  }
+
   #pair(client: Socket): void {
     this.accepted++
     const upstream = connect(this.#upstreamPath)
@@ -135,6 +145,10 @@ export class RedisProxy {
     this.#pairs.add(pair)
     client.on('data', (chunk: Buffer) => {
       pair.losesReply ||= this.toLose > 0 && chunk.includes(this.#loseAnswerTo)
+      if (this.#toDuplicate > 0 && this.#duplicated(chunk)) {
+        this.#toDuplicate--
+        executeAgain(this.#upstreamPath, chunk)
+      }
       if (pair.heldBack) pair.heldBack.push(chunk)
       else pair.requests = inOrder(pair.requests, this.latency.request, () => upstream.write(chunk))
     })
@@ -167,6 +181,12 @@ function inOrder(before: Promise<void>, latency: (() => number) | undefined, del
     return DELIVERED
   }
   return Promise.all([before, sleep(latency?.() ?? 0)]).then(() => void deliver())
+}
+
+function executeAgain(path: string, chunk: Buffer): void {
+  const socket = connect(path)
+  socket.on('error', () => {}).resume()
+  socket.end(chunk)
 }
 
 function end({ client, upstream }: Pair): void {

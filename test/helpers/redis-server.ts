@@ -3,11 +3,10 @@ import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
-import type { TestContext } from 'node:test'
 import { Redis } from 'ioredis'
 import { pino } from 'pino'
 import { findRedis } from '../../src/primary/embedded-redis/find-redis.ts'
-import { cleanup } from './cleanup.ts'
+import { type Cleans, cleanup } from './cleanup.ts'
 import { freePort } from './http.ts'
 import { temporaryFolder } from './service.ts'
 import { until } from './until.ts'
@@ -26,7 +25,7 @@ export class RedisServer {
   #child: ChildProcess | undefined
   #output = ''
 
-  private constructor(t: TestContext, port: number, settings: Settings) {
+  private constructor(t: Cleans, port: number, settings: Settings) {
     this.port = port
     this.folder = temporaryFolder(t)
     const unixsocket = join(this.folder, 'redis.sock')
@@ -40,11 +39,7 @@ export class RedisServer {
     })
   }
 
-  static async start(
-    t: TestContext,
-    settings: Settings = {},
-    mode: 'redis' | 'sentinel' = 'redis'
-  ): Promise<RedisServer> {
+  static async start(t: Cleans, settings: Settings = {}, mode: 'redis' | 'sentinel' = 'redis'): Promise<RedisServer> {
     const server = new RedisServer(t, await freePort(), settings)
     await server.run({}, mode)
     return server

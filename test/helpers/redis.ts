@@ -2,12 +2,11 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
-import type { TestContext } from 'node:test'
 import { Redis } from 'ioredis'
 import { pino } from 'pino'
 import { findRedis } from '../../src/primary/embedded-redis/find-redis.ts'
 import { type EmbeddedRedis, startEmbeddedRedis } from '../../src/primary/embedded-redis/run-redis.ts'
-import { cleanup } from './cleanup.ts'
+import { type Cleans, cleanup } from './cleanup.ts'
 import { temporaryFolder } from './service.ts'
 import { until } from './until.ts'
 
@@ -19,7 +18,7 @@ const LOCATION = {
 
 /** Starts a Redis for one test on a Unix socket, as the primary does, and a client for looking into it. */
 export async function startRedis(
-  t: TestContext
+  t: Cleans
 ): Promise<{ url: string; client: Redis; server: EmbeddedRedis; pid(): number }> {
   let pid = 0
   const server = await startEmbeddedRedis({
@@ -38,7 +37,7 @@ export async function startRedis(
 }
 
 /** Starts a Redis for one test with these settings, as in redis.conf. Only the test restarts it. */
-export async function launchRedis(t: TestContext, settings: Record<string, string>) {
+export async function launchRedis(t: Cleans, settings: Record<string, string>) {
   const { file, env } = await findRedis(LOCATION)
   const dir = temporaryFolder(t)
   const unixsocket = join(dir, 'redis.sock')

@@ -1,0 +1,68 @@
+import { describeOperations, describeViolation } from '../history/describe.ts'
+import { checkRounds, type Round } from '../history/history-file.ts'
+import { hasReturned, type Violation } from '../history/operations.ts'
+import { runRound } from './round.ts'
+import type { SetupName } from './setups.ts'
+
+/** The kinds of Redis that rounds use in turn. A single one has the most kinds of faults. */
+const TURNS: SetupName[] = ['single', 'sentinel', 'cluster', 'single']
+const ROUND_SECONDS = 40
+/** What a history must contain for its check to mean something. */
+const KINDS = [
+  ...['counter increment', 'counter read', 'settings set', 'settings read', 'settings copy'],
+  ...['session put', 'session get', 'session sign-out', 'lock hold', 'every hold', 'once call']
+]
+
+export interface ChaosOptions {
+  /** Time under load and faults, without starts and checks. */
+  seconds: number
+  seed: number
+  /** Default: in turn. */
+  setups?: SetupName[]
+  /** Takes what happens, line by line. */
+  log: (line: string) => void
+}
+
+export interface ChaosResult {
+  rounds: Round[]
+  faults: Map<string, number>
+  violations: Violation[]
+}
+
+/** Runs rounds of about 40 s, each with a Redis and two services of its own, and checks their histories. */
+export async function runChaos({ seconds, seed, setups = TURNS, log }: ChaosOptions): Promise<ChaosResult> {
+  const count = Math.max(1, Math.round(seconds / ROUND_SECONDS))
+  const rounds: Round[] = []
+  const faults = new Map<string, number>()
+  for (let i = 0; i < count; i++) {
+    const setup = setups[i % setups.length]!
+    const name = `round ${i + 1} (${setup})`
+    const round = await runRound({ name, setup, seconds: seconds / count, seed: seed * 1000 + i * 100 })
+    log(`${name}: ${round.operations.length} operations`)
+    rounds.push({ name, operations: round.operations })
+    for (const [fault, times] of round.faults) faults.set(fault, (faults.get(fault) ?? 0) + times)
+  }
+  return { rounds, faults, violations: checkRounds(rounds) }
+}
+
+/** @returns kinds of operations of which none returned */
+export function missingKinds(rounds: readonly Round[]): string[] {
+  const found = new Set(
+    rounds.flatMap(({ operations }) => operations.filter(hasReturned).map(({ model, kind }) => `${model} ${kind}`))
+  )
+  return KINDS.filter((kind) => !found.has(kind))
+}
+
+/** Returns the lines that a run or a check prints at the end. */
+export function describeChaos({ rounds, faults, violations }: ChaosResult): string[] {
+  const missing = missingKinds(rounds)
+  return [
+    'operations',
+    ...describeOperations(rounds.flatMap(({ operations }) => operations)),
+    ...(faults.size > 0 ? ['faults'] : []),
+    ...[...faults].sort(([a], [b]) => a.localeCompare(b)).map(([name, times]) => `  ${name.padEnd(32)} ${times}`),
+    ...(missing.length > 0 ? [`nothing was recorded of: ${missing.join(', ')}`] : []),
+    `violations: ${violations.length}`,
+    ...violations.flatMap(describeViolation)
+  ]
+}

@@ -1,0 +1,97 @@
+import { documentedUser } from './acl.ts'
+import type { Cleans } from './cleanup.ts'
+import { RedisServer } from './redis-server.ts'
+import { until } from './until.ts'
+
+const NAME = 'mymaster'
+const FAILOVER_MS = 120_000
+
+/** Two servers, one of which replicates the other, and a Sentinel that knows both. */
+export class SentinelPair {
+  readonly sentinel: RedisServer
+  #primary: RedisServer
+  #replica: RedisServer
+
+  private constructor(primary: RedisServer, replica: RedisServer, sentinel: RedisServer) {
+    this.#primary = primary
+    this.#replica = replica
+    this.sentinel = sentinel
+  }
+
+  static async start(t: Cleans): Promise<SentinelPair> {
+    const user = documentedUser('Sentinel')
+    const primary = await RedisServer.start(t, { user })
+    const replica = await RedisServer.start(t, { user, replicaof: `127.0.0.1 ${primary.port}` })
+    await isLinked(replica)
+    const settings = {
+      'sentinel monitor': `${NAME} 127.0.0.1 ${primary.port} 1`,
+      'sentinel down-after-milliseconds': `${NAME} 500`,
+      'sentinel failover-timeout': `${NAME} 3000`
+    }
+    const sentinel = await RedisServer.start(t, settings, 'sentinel')
+    const replicas = () => sentinel.client.call('SENTINEL', 'REPLICAS', NAME) as Promise<unknown[]>
+    await until(async () => (await replicas()).length === 1, 'a Sentinel that knows the replica')
+    return new SentinelPair(primary, replica, sentinel)
+  }
+
+  /** The server that is the primary now. */
+  get primary(): RedisServer {
+    return this.#primary
+  }
+
+  get replica(): RedisServer {
+    return this.#replica
+  }
+
+  /** REDIS_URL of a service. */
+  get url(): string {
+    return `redis+sentinel://muster:secret@127.0.0.1:${this.sentinel.port}/${NAME}`
+  }
+
+  /** Resolves when the replica has everything that the primary had executed before. */
+  async replicated(): Promise<void> {
+    await until(async () => {
+      await this.#primary.client.set('mark', '')
+      return (await this.#primary.client.wait(1, 1000)) === 1
+    }, 'a replica that has everything')
+  }
+
+  /** Kills the primary, waits until the Sentinel has promoted the replica, and starts the old primary as its replica. */
+  async failOverByKill(): Promise<void> {
+    await this.#primary.end('SIGKILL')
+    await this.#promoted()
+    await this.#replica.run({ replicaof: `127.0.0.1 ${this.#primary.port}` })
+    await isLinked(this.#replica)
+  }
+
+  /** Lets the Sentinel promote the replica while both servers run. */
+  async failOver(): Promise<void> {
+    // Refused while another failover is in progress, or before the Sentinel trusts the replica.
+    const ask = () => this.sentinel.client.call('SENTINEL', 'FAILOVER', NAME).catch(() => '')
+    await until(async () => (await ask()) === 'OK', 'a Sentinel that begins a failover', FAILOVER_MS)
+    await this.#promoted()
+    await isLinked(this.#replica)
+  }
+
+  async #promoted(): Promise<void> {
+    const { port } = this.#replica
+    await until(
+      async () => {
+        const address = await this.sentinel.client.call('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', NAME)
+        return Number((address as string[])[1]) === port
+      },
+      'a promoted replica',
+      FAILOVER_MS
+    )
+    const demoted = this.#primary
+    this.#primary = this.#replica
+    this.#replica = demoted
+  }
+}
+
+const isLinked = (replica: RedisServer): Promise<void> =>
+  until(
+    async () => (await replica.client.info('replication')).includes('master_link_status:up'),
+    'a replica that has caught up',
+    FAILOVER_MS
+  )

@@ -1,0 +1,98 @@
+import assert from 'node:assert/strict'
+import { rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { temporaryFolder } from '../helpers/service.ts'
+import { checkHistory } from '../history/check-history.ts'
+import { describeOperations, describeViolation } from '../history/describe.ts'
+import { checkRounds, type Round, readHistory, writeHistory } from '../history/history-file.ts'
+import { nowMs, type Operation } from '../history/operations.ts'
+
+const common = { process: 'client', invokedAt: 10, returnedAt: 20 }
+/** One right operation of each model. */
+const RIGHT: Operation[] = [
+  { ...common, id: 1, model: 'counter', object: 'hits', kind: 'increment', number: 1 },
+  { ...common, id: 2, model: 'settings', object: 'banner', kind: 'set', value: 'x', version: 1 },
+  { ...common, id: 3, model: 'session', object: 's1', kind: 'put', key: 'a', value: 1 },
+  { ...common, id: 4, model: 'lock', object: 'a', kind: 'hold', fence: 1 },
+  { ...common, id: 5, model: 'every', object: 'tick', kind: 'hold', fence: 2, period: 100 },
+  { ...common, id: 6, model: 'once', object: 'migrate', kind: 'call', result: 'ran' },
+  { ...common, id: 7, model: 'once', object: 'other', kind: 'call', returnedAt: null }
+]
+/** Operations that contradict the right ones, one of each model. */
+const WRONG: Operation[] = [
+  { ...common, id: 11, model: 'counter', object: 'hits', kind: 'increment', number: 1 },
+  { ...common, id: 12, model: 'settings', object: 'banner', kind: 'set', value: 'y', version: 1 },
+  { ...common, id: 13, model: 'session', object: 's1', kind: 'get', key: 'a', value: 9 },
+  { ...common, id: 14, model: 'lock', object: 'a', kind: 'hold', fence: 3 },
+  { ...common, id: 15, model: 'every', object: 'tick', kind: 'hold', fence: 4, period: 100 },
+  { ...common, id: 16, model: 'once', object: 'migrate', kind: 'call', result: 'ran' },
+  { ...common, id: 17, model: 'once', object: 'never', kind: 'call', result: 'failed' }
+]
+
+test('a history of every kind of object is checked, each by its own rules', () => {
+  assert.deepEqual(checkHistory(RIGHT), [])
+  for (const wrong of WRONG) {
+    const [violation] = checkHistory([...RIGHT, wrong])
+    assert.ok(
+      violation?.operations.some(({ id }) => id === wrong.id),
+      `${wrong.model} ${wrong.id}`
+    )
+  }
+})
+
+test('objects of one name in two rounds have nothing to do with each other', () => {
+  const rounds = [
+    { name: 'round 1', operations: RIGHT },
+    { name: 'round 2', operations: RIGHT }
+  ]
+  assert.deepEqual(checkRounds(rounds), [])
+  const [violation] = checkRounds([...rounds, { name: 'round 3', operations: [...RIGHT, WRONG[0]!] }])
+  assert.match(violation?.object ?? '', /^round 3: counter hits$/)
+})
+
+test('a history that was written is read again as it was', async (t) => {
+  const file = join(temporaryFolder(t), 'history.jsonl')
+  const rounds: Round[] = [
+    { name: 'round 1', operations: RIGHT },
+    { name: 'round 2', operations: WRONG }
+  ]
+  await writeHistory(file, rounds)
+  assert.deepEqual(readHistory(file), rounds)
+  await writeHistory(file, [])
+  assert.deepEqual(readHistory(file), [])
+})
+
+test('a line that is no operation is refused by its number', (t) => {
+  const file = join(tmpdir(), `history-${process.pid}.jsonl`)
+  t.after(() => rmSync(file))
+  const right = JSON.stringify({ round: 'round 1', ...RIGHT[0] })
+  for (const wrong of ['{', '{}', '{"round":"round 1"}', 'null']) {
+    writeFileSync(file, `${right}\n${wrong}\n`)
+    assert.throws(() => readHistory(file), /line 2: not an operation/)
+  }
+})
+
+test('the description of a history counts operations by kind, and unknown outcomes', () => {
+  const lines = describeOperations(RIGHT).map((line) => line.trim().replace(/ +/g, ' '))
+  assert.ok(lines.includes('once call 2 1 unknown'), lines.join('\n'))
+  assert.equal(lines.at(-1), 'all 7 1 unknown')
+})
+
+test('the description of a violation shows each operation with its times', () => {
+  const operations = [RIGHT[0]!, { ...RIGHT[6]!, invokedAt: 15 }]
+  const lines = describeViolation({ object: 'counter hits', rule: 'a rule', operations })
+  assert.equal(lines[0], 'counter hits: a rule')
+  assert.match(lines[1] ?? '', /^ {2}0\.0 to 10\.0 ms, client: \{"object":"hits".*\(operation 1\)$/)
+  assert.match(lines[2] ?? '', /^ {2}5\.0 to unknown ms/)
+  assert.deepEqual(describeViolation({ object: 'x', rule: 'given up', operations: [] }), ['x: given up'])
+})
+
+test('the clock of histories runs forwards, in milliseconds', async () => {
+  const before = nowMs()
+  const timer = performance.now()
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  const difference = nowMs() - before - (performance.now() - timer)
+  assert.ok(Math.abs(difference) < 5, `${difference}`)
+})
