@@ -47,6 +47,8 @@ async function run({ seconds, seed, setups, out, check }: Flags): Promise<ChaosR
     const rounds = readHistory(check)
     return { rounds, faults: new Map(), violations: checkRounds(rounds) }
   }
+  // A file that cannot be written is to be known before the run.
+  if (out !== undefined) await writeHistory(out, [])
   console.log(`seed ${seed}, ${seconds} s`)
   const result = await runChaos({ seconds, seed, log: console.log, ...(setups && { setups }) })
   if (out !== undefined) await writeHistory(out, result.rounds)
