@@ -27,16 +27,20 @@ interface Panel {
   datasource?: { uid: string }
   targets?: { expr: string; datasource: { uid: string } }[]
 }
-const dashboard = JSON.parse(text('deploy/grafana/dashboards/muster.json')) as {
+interface Dashboard {
   uid: string
   panels: Panel[]
+  links: { url: string }[]
   annotations: { list: { name: string; expr: string; datasource: { uid: string } }[] }
   templating: { list: { name: string; type: string; query: unknown; definition?: string }[] }
 }
-const shown = [
-  ...dashboard.panels.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr)),
-  ...dashboard.annotations.list.map(({ expr }) => expr)
-]
+const dashboardOf = (name: string) => JSON.parse(text(`deploy/grafana/dashboards/${name}.json`)) as Dashboard
+const DASHBOARDS = { muster: dashboardOf('muster'), 'muster-hosts': dashboardOf('muster-hosts') }
+const dashboards = Object.values(DASHBOARDS)
+const shown = dashboards.flatMap(({ panels, annotations }) => [
+  ...panels.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr)),
+  ...annotations.list.map(({ expr }) => expr)
+])
 
 interface RuleTests {
   tests: {
@@ -58,7 +62,17 @@ function metricsOf(expression: string): string[] {
   )
 }
 
-describe('alerts, rules and dashboard', () => {
+/** An alert tells of these, the other dashboard shows them, or they say the same as a metric that is shown. */
+const NOT_SHOWN = [
+  'cluster_accept_pauses_total',
+  'tls_certificate_expiry_timestamp_seconds',
+  'cluster_build_info',
+  'cluster_primary_errors_total',
+  'cluster_worker_info',
+  'cluster_worker_up'
+]
+
+describe('alerts, rules and dashboards', () => {
   test('every alert has an entry in the runbook and says where, and the runbook has no others', () => {
     assert.ok(alerts.length >= 10)
     assert.deepEqual(all(/^## (\w+)$/gm, text('docs/how-to/runbook.md')), alerts)
@@ -83,14 +97,16 @@ describe('alerts, rules and dashboard', () => {
       .map(({ name }) => name)
     const known = new Set([...documented, ...ofProcess, ...recorded, 'up'])
     assert.equal(ruleExpressions.length, alerts.length + recorded.length)
-    const definitions = dashboard.templating.list.flatMap(({ definition = [] }) => definition)
+    const definitions = dashboards.flatMap(({ templating }) =>
+      templating.list.flatMap(({ definition = [] }) => definition)
+    )
     const asked = [...ruleExpressions, ...shown, ...definitions]
     const names = new Set(asked.flatMap(metricsOf))
     assert.ok(names.size > 30, [...names].join())
     for (const name of names) assert.ok(known.has(name) || known.has(name.replace(/_(bucket|sum|count)$/, '')), name)
   })
 
-  test('every rule and every query of the dashboard selects the job', () => {
+  test('every rule and every query of the dashboards selects the job', () => {
     const ofJob = (expression: string, selector: string) => {
       for (const name of metricsOf(expression).filter((metric) => !recorded.includes(metric))) {
         const uses = all(new RegExp(`\\b${name}\\b((?:\\{[^}]*\\})?)`, 'g'), expression)
@@ -107,21 +123,48 @@ describe('alerts, rules and dashboard', () => {
     }
   })
 
-  test('the dashboard asks the data source and the job that are chosen in it', () => {
-    const variables = dashboard.templating.list.map(({ name, type }) => `${name}: ${type}`)
-    assert.deepEqual(variables, ['datasource: datasource', 'job: query', 'instance: query', 'worker: query'])
-    assert.equal(dashboard.templating.list[0]?.query, 'prometheus')
-    const panels = dashboard.panels.filter(({ type }) => type !== 'row')
-    const asking = [...dashboard.annotations.list, ...panels, ...panels.flatMap(({ targets = [] }) => targets)]
-    for (const { datasource } of asking) assert.match(datasource?.uid ?? '', /^\$\{datasource\}$/)
-    assert.doesNotMatch(text('deploy/grafana/dashboards/muster.json'), /"uid": "(?!muster"|\$\{datasource\}")/)
+  test('the dashboards ask the data source, the job and the hosts that are chosen in them', () => {
+    const common = ['datasource: datasource', 'job: query', 'host: query']
+    const variables = { muster: [...common, 'worker: query'], 'muster-hosts': common }
+    for (const [uid, { templating, panels: all, annotations, ...dashboard }] of Object.entries(DASHBOARDS)) {
+      assert.equal(dashboard.uid, uid)
+      const chosen = templating.list.map(({ name, type }) => `${name}: ${type}`)
+      assert.deepEqual(chosen, variables[uid as keyof typeof variables])
+      assert.equal(templating.list[0]?.query, 'prometheus')
+      const panels = all.filter(({ type }) => type !== 'row')
+      assert.ok(panels.length > 20)
+      const asking = [...annotations.list, ...panels, ...panels.flatMap(({ targets = [] }) => targets)]
+      for (const { datasource } of asking) assert.match(datasource?.uid ?? '', /^\$\{datasource\}$/)
+      const own = new RegExp(`"uid": "(?!${uid}"|\\$\\{datasource\\}")`)
+      assert.doesNotMatch(text(`deploy/grafana/dashboards/${uid}.json`), own)
+    }
+    for (const expression of shown) assert.match(expression, /instance=~"\$host"/)
   })
 
-  test('reloads and crashes are marked in the dashboard', () => {
-    assert.deepEqual(
-      dashboard.annotations.list.map(({ name }) => name),
-      ['Reloads', 'Crashes']
-    )
+  test('each dashboard links to the other one, with the same data source and job', () => {
+    for (const [uid, { links }] of Object.entries(DASHBOARDS)) {
+      const [other] = Object.keys(DASHBOARDS).filter((name) => name !== uid)
+      assert.deepEqual(
+        links.map(({ url }) => url),
+        [`/d/${other}?var-datasource=\${datasource}&var-job=\${job}`]
+      )
+    }
+  })
+
+  test('the dashboard of a service shows every metric of muster, except a few', () => {
+    const documented = all(/^\| `(\w+)` \|/gm, text('docs/reference/metrics.md'))
+    const expressions = DASHBOARDS.muster.panels.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr)).join()
+    const unseen = documented.filter((name) => !expressions.includes(name))
+    assert.deepEqual([...new Set(unseen)], NOT_SHOWN)
+  })
+
+  test('reloads and crashes are marked in the dashboards', () => {
+    for (const { annotations } of dashboards) {
+      assert.deepEqual(
+        annotations.list.map(({ name }) => name),
+        ['Reloads', 'Crashes']
+      )
+    }
   })
 
   test('what docker-compose.yml and Grafana mount is there', () => {
@@ -169,7 +212,7 @@ describe('promtool finds no fault', { skip: missing('promtool') }, () => {
     assert.match(promtool('test', 'rules', join(folder, 'rules.test.yml')), /SUCCESS/)
   })
 
-  test('with what the dashboard asks', (t) => {
+  test('with what the dashboards ask', (t) => {
     const asRules = shown.map((expr, nth) => ({
       record: `of_dashboard_${nth}`,
       expr: expr.replaceAll('$__rate_interval', '5m')
