@@ -135,6 +135,21 @@ export function watt(workers: number, source: string, options: object = {}): Omi
   })
 }
 
+/** This service with the packages of OpenTelemetry, which are installed on demand into `.bench/`. */
+export function telemetry(env: Readonly<Record<string, string>>): Omit<Program, 'name'> {
+  const { file } = installPeer('telemetry', {
+    packages: {
+      '@fastify/otel': '0.21.2',
+      '@opentelemetry/api': '1.9.1',
+      '@opentelemetry/exporter-trace-otlp-proto': '0.223.1',
+      '@opentelemetry/sdk-trace-node': '2.12.1'
+    },
+    files: { 'app.mjs': `export { default } from ${urlOf('../src/routes/index.js')}\n` },
+    start: { file: 'app.mjs' }
+  })
+  return muster(env, file)
+}
+
 /** @throws BenchError when npm cannot install the packages */
 function installPeer(
   name: string,

@@ -4,6 +4,7 @@ import { machineLine } from './machine.ts'
 import { scratchFolder } from './processes.ts'
 import { provideRedis } from './redis.ts'
 import { BenchError, helpOf, parseFlags, type RunningRedis, type Scenario } from './scenario.ts'
+import { badRelease } from './scenarios/bad-release.ts'
 import { cluster } from './scenarios/cluster.ts'
 import { compare } from './scenarios/compare.ts'
 import { growth } from './scenarios/growth.ts'
@@ -14,13 +15,16 @@ import { scaling } from './scenarios/scaling.ts'
 import { scheduling } from './scenarios/scheduling.ts'
 import { simulate } from './scenarios/simulate.ts'
 import { state } from './scenarios/state.ts'
+import { telemetry } from './scenarios/telemetry.ts'
 
 const scenarios: Readonly<Record<string, Scenario>> = {
   compare,
   growth,
   overhead,
+  telemetry,
   scheduling,
   reload,
+  'bad-release': badRelease,
   state,
   scaling,
   cluster,

@@ -1,4 +1,4 @@
-import Fastify, { type FastifyInstance } from 'fastify'
+import Fastify, { type FastifyInstance, type FastifyPluginAsync } from 'fastify'
 import mixed from './mixed.ts'
 
 /** The app of the reload bench without muster. Event streams get their last event when it closes, or when `drain` is called. */
@@ -8,8 +8,15 @@ export async function build({ return503OnClosing = true } = {}): Promise<{ app: 
   app.decorate('draining', draining.signal)
   app.addHook('preClose', async () => draining.abort())
   app.get('/readyz', () => ({ ready: true }))
-  await app.register(mixed)
+  await app.register(await servedApp())
   return { app, drain: () => draining.abort() }
+}
+
+/** The app that BENCH_APP names, as it is on disk now. */
+async function servedApp(): Promise<FastifyPluginAsync> {
+  const { BENCH_APP } = process.env
+  if (!BENCH_APP) return mixed
+  return ((await import(BENCH_APP)) as { default: FastifyPluginAsync }).default
 }
 
 /** What Watt calls. It closes the app when the worker is replaced. */

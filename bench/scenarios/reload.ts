@@ -11,12 +11,15 @@ import { muster, type Program, type Running, startProgram } from '../servers.ts'
 const MIX = { tight: 8, fresh: 4, slow: 8, pipelined: 4, idle: 40 }
 const CLIENTS = { mix: MIX, streams: 10, sockets: 20 }
 const BOOT_MS = 20_000
+/** For one restart of all workers. */
+const RESTART_MS = 60_000
 /** Between two restarts, so that clients that were cut off work again. */
 const PAUSE_MS = 250
 
 interface Way {
   about: string
-  program(workers: number, stopMs: number): Omit<Program, 'name'>
+  /** @param app path of the app; undefined: the one of the scenario `reload` */
+  program(workers: number, stopMs: number, app?: string): Omit<Program, 'name'>
   /** Arguments of node for the command that restarts all workers and ends with it; without it, SIGHUP restarts them. */
   command?(server: Running): string[]
 }
@@ -28,11 +31,12 @@ const rolling = (way: string, about: string): Way => ({
 const MIXED_APP = urlOf('./apps/mixed-app.js')
 
 /** The ways to replace a worker that are compared. */
-const WAYS: Readonly<Record<string, Way>> = {
+export const WAYS: Readonly<Record<string, Way>> = {
   muster: {
     about: 'this service: connections move to another worker; routes of event streams and WebSockets opt in',
     // The log shows when a restart has ended. The routes of the load write no line at this level.
-    program: (_workers, stopMs) => muster({ LOG_LEVEL: 'info', DRAIN_TIMEOUT: String(stopMs) }, './apps/mixed.js')
+    program: (_workers, stopMs, app) =>
+      muster({ LOG_LEVEL: 'info', DRAIN_TIMEOUT: String(stopMs) }, app ?? './apps/mixed.js')
   },
   pm2: {
     about: "PM2 in cluster mode, `pm2 reload`; the old worker calls Fastify's `app.close()` on SIGINT",
@@ -120,8 +124,7 @@ const sum = (counts: readonly (readonly [string, number])[]) => counts.reduce((t
 /** Starts server and load, restarts all workers several times, then ends both. */
 async function measureWay({ settings, folder, redis }: Context, name: string, stopMs: number): Promise<Sample> {
   const { workers, rounds } = settings
-  const { program: programOf, command } = WAYS[name]!
-  const program = { ...programOf(workers, stopMs), name }
+  const program = { ...WAYS[name]!.program(workers, stopMs), name }
   const redisUrl = name === 'muster' ? (await redis()).url : undefined
   const server = await startProgram(program, { workers, redisUrl, folder })
   const load = new Load()
@@ -131,6 +134,7 @@ async function measureWay({ settings, folder, redis }: Context, name: string, st
     for (let nth = 1; nth <= rounds; nth++) {
       const begun = performance.now()
       const timeoutMs = workers * (stopMs + BOOT_MS)
+      const { command } = WAYS[name]!
       await (command ? run(command(server), program, timeoutMs) : restart(server, nth, timeoutMs))
       restartMs += performance.now() - begun
       console.error(`restart ${nth}/${rounds} ${name}: ${Math.round(performance.now() - begun)} ms`)
@@ -144,6 +148,13 @@ async function measureWay({ settings, folder, redis }: Context, name: string, st
     load.stop()
     await server.stop()
   }
+}
+
+/** Restarts all workers of a server. Resolves when they are replaced, or when it is clear that they stay. */
+export async function restartCommand(name: string, server: Running, program: Program): Promise<void> {
+  const { command } = WAYS[name]!
+  if (command) await run(command(server), program, RESTART_MS)
+  else server.child.kill('SIGHUP')
 }
 
 async function run(args: string[], { name, cwd, env }: Program, timeout: number): Promise<void> {
