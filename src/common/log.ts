@@ -12,10 +12,26 @@ export interface LogConfig {
   logLevel: string
   /** Default: `auto`, readable text on a terminal and JSON elsewhere. */
   logFormat?: 'auto' | 'json' | 'pretty'
+  /** Defined: the process traces, see {@link traceLines}. */
+  telemetry?: object | undefined
   session?: { secrets: readonly string[] | undefined }
   admin?: { controlTokens: readonly string[] | undefined; readTokens: readonly string[] | undefined }
   metricsTokens?: readonly string[] | undefined
 }
+
+type TraceReader = () => object | undefined
+
+/** Reads the trace of the code that logs; undefined unless the process traces. */
+let readTrace: TraceReader | undefined
+const TRACED = Symbol('traced')
+
+/** Adds what `read` returns to every line, except to lines of loggers that {@link markTraced} was called with. */
+export function traceLines(read: TraceReader): void {
+  readTrace = read
+}
+
+/** Marks a logger whose lines contain a trace already. */
+export const markTraced = <Log extends object>(log: Log): Log => Object.assign(log, { [TRACED]: true })
 
 /** The output of this process; undefined before the log is created. */
 let output: LogOutput | undefined
@@ -47,6 +63,10 @@ export const logOptions = (config: LogConfig, identity: Identity) => ({
   level: config.logLevel,
   base: { pid: process.pid, ...identity },
   serializers: { err: serializeError },
+  // Loggers inherit from the logger that made them, and so the mark.
+  ...(config.telemetry && {
+    mixin: (_fields: object, _level: number, log: object) => (TRACED in log ? {} : (readTrace?.() ?? {}))
+  }),
   hooks: { streamWrite: createRedactor(secretsOf(config)) }
 })
 

@@ -127,9 +127,17 @@ export function toConfig({ variables, environment, systemd, tls }: Sources) {
       windowMs: variables.QUARANTINE_WINDOW,
       timeMs: variables.QUARANTINE_TIME
     },
+    telemetry: telemetryOf(variables, environment),
     logLevel: variables.LOG_LEVEL as string,
     logFormat: variables.LOG_FORMAT as 'auto' | 'json' | 'pretty'
   }
+}
+
+/** @returns how workers send spans; undefined: they have none */
+function telemetryOf({ TELEMETRY }: Variables, environment: NodeJS.ProcessEnv) {
+  if (TELEMETRY === 'off') return undefined
+  const { OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: ofTraces, OTEL_EXPORTER_OTLP_PROTOCOL: ofAll } = environment
+  return { protocol: ofTraces || ofAll || 'http/protobuf' }
 }
 
 function workersOf(variables: Variables): number {

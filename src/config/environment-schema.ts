@@ -278,6 +278,12 @@ export const environmentSchema = {
       default: 'auto',
       description: 'pretty: one readable line per event; json: JSON; auto: pretty on a terminal, json elsewhere'
     },
+    TELEMETRY: {
+      ...oneOf('off', 'otlp'),
+      default: 'off',
+      description:
+        'otlp: workers send spans by the OpenTelemetry packages of the app, which the OTEL_* variables configure; off: nothing of them is loaded'
+    },
     NODE_ENV: optional({ description: 'production warns about settings that are fine only for a trial' })
   }
 } as const

@@ -13,6 +13,9 @@ const MIN_SECRET_LENGTH = 32
 /** The longest path of a Unix socket, in bytes: sun_path has 108 on Linux and 104 on macOS, one of them for the end. */
 const MAX_SOCKET_PATH_BYTES = process.platform === 'linux' ? 107 : 103
 
+/** OTLP over HTTP. */
+const OTLP_PROTOCOLS = new Set(['http/protobuf', 'http/json'])
+
 /** Each heartbeat is a command in Redis. */
 const MIN_HOST_HEARTBEAT_MS = 100
 
@@ -22,6 +25,7 @@ export function crossCheck(config: Config, issues: string[]): void {
   checkAdminPort(config, issues)
   checkRedis(config.redis, issues)
   checkHosts(config, issues)
+  checkTelemetry(config, issues)
   if (config.tls) checkCiphers(config.tls.ciphers, issues)
   if (config.app && !existsSync(config.app)) {
     issues.push(`APP: module "${config.app}" not found: set the path of a file, or the name of an installed package`)
@@ -30,6 +34,13 @@ export function crossCheck(config: Config, issues: string[]): void {
   checkWorkers(config, issues)
   checkLimits(config, issues)
   checkProxies(config.http, issues)
+}
+
+function checkTelemetry({ telemetry }: Config, issues: string[]): void {
+  if (!telemetry || OTLP_PROTOCOLS.has(telemetry.protocol)) return
+  issues.push(
+    `OTEL_EXPORTER_OTLP_PROTOCOL: must be one of ${[...OTLP_PROTOCOLS].join(', ')}, not ${JSON.stringify(telemetry.protocol)}`
+  )
 }
 
 function checkListening({ scheduling, port, host, listenFd, adminSocket }: Config, issues: string[]): void {

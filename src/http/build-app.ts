@@ -36,6 +36,7 @@ import { identifyClients } from './plugins/security/client-identity.ts'
 import { refuseCrossSite } from './plugins/security/same-origin.ts'
 import { createSessions } from './plugins/session/app-sessions.ts'
 import { sessions } from './plugins/session/session-plugin.ts'
+import type { Tracing } from './plugins/tracing/tracing.ts'
 import type { WorkerInfo } from './public-types.ts'
 import { answerNotFound } from './routing/not-found.ts'
 import { RouteIndex } from './routing/route-index.ts'
@@ -82,11 +83,13 @@ export interface AppDeps {
   connections?: ServerConnections
   /** Undefined where there is no primary. */
   quarantine?: QuarantineGuard
+  /** Undefined: nothing is traced. */
+  tracing?: Tracing | undefined
 }
 
 /** Builds the app, ready to listen or to inject, from an explicit, ordered list of plugins. It knows nothing of processes. */
 export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
-  const { config, connections, redis, registry, served, shared } = deps
+  const { config, connections, redis, registry, served, shared, tracing } = deps
   checkServed(served)
   const app = createFastify(served.serverOptions, deps)
   const forwardedOf = identifyClients(app, config.http)
@@ -96,9 +99,10 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   const index = new RouteIndex(app)
   handleErrors(app)
   await app.register(completion)
-  await app.register(requestLog)
+  if (tracing) await app.register(tracing.plugin)
+  await app.register(requestLog, { tracing })
   await app.register(inFlight, { quarantine: deps.quarantine })
-  const createRouteSeries = measureRequests(app)
+  const createRouteSeries = measureRequests(app, tracing)
   measureCertificate(registry, config.tls)
   measureRefusals(registry, {
     refusalCounts: () => connections?.refusalCounts() ?? {},
@@ -154,13 +158,13 @@ function decorate(app: FastifyInstance, deps: AppDeps, store: SafeSessionStore):
 
 /** The scope of the app: with sessions, closed in maintenance, and protected from pages of other sites. */
 function appScope(
-  { redis, sessionSecrets, served }: AppDeps,
+  { redis, sessionSecrets, served, tracing }: AppDeps,
   store: SafeSessionStore,
   notFound: FastifyPluginAsync
 ): FastifyPluginAsync {
   return async (scope) => {
     refuseInMaintenance(scope)
-    if (served.options.sessions !== false) await scope.register(sessions, { redis, sessionSecrets, store })
+    if (served.options.sessions !== false) await scope.register(sessions, { redis, sessionSecrets, store, tracing })
     // After the sessions: it runs before a session is loaded.
     if (served.options.crossSiteCheck !== false) refuseCrossSite(scope)
     provideRedis(scope, redis.client)

@@ -12,15 +12,27 @@ export interface Family {
  * The labels as in the text format (`method="GET",route="/"`), sorted by name, and the values: one for a counter or a gauge;
  * the cumulative buckets, the count and the sum for a histogram; the quantiles, the count and the sum for a summary.
  */
-export type Series = [labels: string, values: Sample[]]
+export type Series = [labels: string, values: Sample[], exemplars?: Exemplar[]]
+/**
+ * An observation of a histogram that leads to more about it, such as a trace: at most one for each bucket. The value tells the
+ * bucket. `atS` is its time in seconds since 1970.
+ */
+export type Exemplar = [labels: string, value: number, atS: number]
 /** A value. JSON has no numbers for the words. */
 export type Sample = number | 'NaN' | 'Infinity' | '-Infinity'
 
 type FamilyHead = Omit<Family, 'series'>
 
+interface StoredFamily {
+  head: FamilyHead
+  series: Map<string, Sample[]>
+  /** By the labels of the series. */
+  exemplars: Map<string, Exemplar[]>
+}
+
 /** Merges series by name and labels. When two families of one name differ in type, the first one wins. */
 export class SeriesStore {
-  readonly #families = new Map<string, { head: FamilyHead; series: Map<string, Sample[]> }>()
+  readonly #families = new Map<string, StoredFamily>()
   readonly #maxSeries: number
   #size = 0
 
@@ -48,7 +60,11 @@ export class SeriesStore {
   }
 
   read(): Family[] {
-    return [...this.#families.values()].map(({ head, series }) => ({ ...head, series: [...series] }))
+    return [...this.#families.values()].map(({ head, series, exemplars }) => {
+      const list: Series[] = [...series]
+      if (exemplars.size === 0) return { ...head, series: list }
+      return { ...head, series: list.map(([labels, values]) => withExemplars(labels, values, exemplars.get(labels))) }
+    })
   }
 
   #merge(
@@ -59,19 +75,43 @@ export class SeriesStore {
       let family = this.#families.get(head.name)
       // A histogram without series has no bounds: the first one with series decides.
       if (!family?.series.size) {
-        family = { head, series: new Map() }
+        family = { head, series: new Map(), exemplars: new Map() }
         this.#families.set(head.name, family)
       }
       if (family.head.type !== head.type) continue
-      for (const [labels, values] of series) {
+      for (const [labels, values, exemplars] of series) {
         const known = family.series.get(labels)
         if (!known && this.#size >= this.#maxSeries) continue
         if (!known) this.#size++
         const fitted = fitToBounds(values, head.bounds ?? [], family.head.bounds ?? [])
         family.series.set(labels, known ? combine(known, fitted, family.head) : fitted)
+        if (exemplars) {
+          const kept = family.exemplars.get(labels) ?? []
+          family.exemplars.set(labels, newestOfBuckets([...kept, ...exemplars], family.head.bounds ?? []))
+        }
       }
     }
   }
+}
+
+const withExemplars = (labels: string, values: Sample[], exemplars: Exemplar[] | undefined): Series =>
+  exemplars ? [labels, values, exemplars] : [labels, values]
+
+/** @returns the index of the bucket that counts a value; the number of bounds for the bucket of infinity */
+export function bucketOf(value: number, bounds: readonly number[]): number {
+  const index = bounds.findIndex((bound) => value <= bound)
+  return index < 0 ? bounds.length : index
+}
+
+/** Keeps the newest exemplar of each bucket. */
+function newestOfBuckets(exemplars: readonly Exemplar[], bounds: readonly number[]): Exemplar[] {
+  const newest = new Map<number, Exemplar>()
+  for (const exemplar of exemplars) {
+    const bucket = bucketOf(exemplar[1], bounds)
+    const known = newest.get(bucket)
+    if (!known || known[2] <= exemplar[2]) newest.set(bucket, exemplar)
+  }
+  return [...newest.values()]
 }
 
 /** A number as a value that JSON can hold. */
@@ -110,5 +150,15 @@ function isSeries(value: unknown, length: number): value is Series {
   if (!Array.isArray(value) || typeof value[0] !== 'string') return false
   const samples: unknown = value[1]
   if (!Array.isArray(samples) || samples.length !== length) return false
-  return samples.every((sample) => Number.isFinite(sample) || WORDS.includes(sample))
+  if (!samples.every((sample) => Number.isFinite(sample) || WORDS.includes(sample))) return false
+  return value[2] === undefined || (Array.isArray(value[2]) && value[2].length < length && value[2].every(isExemplar))
+}
+
+/** OpenMetrics allows 128 characters of names and values; quotes, escapes and commas are added to these. */
+const MAX_EXEMPLAR_LABELS = 512
+
+function isExemplar(value: unknown): value is Exemplar {
+  if (!Array.isArray(value) || typeof value[0] !== 'string') return false
+  if (value[0].length > MAX_EXEMPLAR_LABELS || value[0].includes('\n')) return false
+  return Number.isFinite(value[1]) && Number.isFinite(value[2])
 }

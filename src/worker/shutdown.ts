@@ -27,6 +27,8 @@ export interface ShutdownParts {
   channel: PrimaryChannel
   /** Sends the counters that changed since the last heartbeat, so that the primary keeps them. */
   sendCounters: () => Promise<void>
+  /** Undefined: nothing is traced. */
+  telemetry: { end(): Promise<void> } | undefined
   log: Logger
 }
 
@@ -72,7 +74,7 @@ export class Shutdown {
   }
 
   async #run(options: DrainOptions, snapshot?: string): Promise<void> {
-    const { connections, draining, app, shared, sessionSecrets, redis, channel, log } = this.#parts
+    const { connections, draining, app, shared, sessionSecrets, redis, channel, telemetry, log } = this.#parts
     const drain = new Drain(connections, options)
     this.#drain = drain
     connections.acceptor.stop()
@@ -92,6 +94,7 @@ export class Shutdown {
     shared.stop()
     sessionSecrets.stop()
     redis.stop()
+    await telemetry?.end()
     await this.#flush()
     process.exit(0)
   }

@@ -98,6 +98,8 @@ function helpDevelopment(channel: PrimaryChannel): () => void {
 async function serve(config: Config, identity: Identity, channel: PrimaryChannel): Promise<void> {
   const { slot, generation } = identity
   const log = await createLog(config, { role: 'worker', worker: slot, generation }, identity.reportsImports)
+  // Loaded when it is asked for: other workers need nothing of it.
+  const telemetry = config.telemetry && new (await import('./telemetry/telemetry.ts')).Telemetry(config, identity, log)
   const draining = new AbortController()
   const connections = createConnections(config, identity, channel, log)
   const cluster = followClusterView(channel, connections)
@@ -111,6 +113,7 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
   )
   const quarantine = followQuarantine(channel, connections.registry.all, config.runDir)
   const state = createState(config, identity, channel, draining.signal, log)
+  telemetry?.traceRedis(state.redis)
   const registry = createRegistry()
 
   const building = startApp(config, log, {
@@ -124,6 +127,7 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
     disableHttp2: () => connections.disableHttp2(),
     connections: connections.forApp(() => gate.pauses),
     quarantine: quarantine.guard,
+    tracing: telemetry?.tracing,
     primary: createPrimaryClient(channel, (socket) => connections.registry.holdForAdminRequest(socket))
   })
   answerStateRequests(channel, state.shared, building)
@@ -151,7 +155,7 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
     const families = await changedCounters()
     if (families.length > 0) void channel.notify({ type: 'counters', families })
   }
-  const shutdown = new Shutdown({ ...state, connections, draining, app, channel, sendCounters, log })
+  const shutdown = new Shutdown({ ...state, connections, draining, app, channel, sendCounters, telemetry, log })
   const rebalancer = rebalanceOnRequest(connections, channel)
   shutDownOnRequest(shutdown, rebalancer, config, channel, log)
 

@@ -1,6 +1,5 @@
-import { readFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
 import Fastify, { type FastifyInstance, type FastifyPluginAsync, type FastifySchema, type RouteOptions } from 'fastify'
+import { nearestPackage } from '../../config/nearest-package.ts'
 import type { OpenApiInfo } from '../app-options.ts'
 import type { ServiceRoutes } from '../routing/service-routes.ts'
 
@@ -68,29 +67,6 @@ function completeInfo({ title, version, description }: OpenApiInfo, appPath: str
     title: title ?? app.name ?? 'muster',
     version: version ?? app.version ?? '0.0.0',
     description: description ?? app.description ?? ''
-  }
-}
-
-interface PackageInfo {
-  name?: string
-  version?: string
-  description?: string
-}
-
-/** Reads the package.json next to a module, or above it. */
-function nearestPackage(path: string): PackageInfo | undefined {
-  for (let folder = dirname(path); ; folder = dirname(folder)) {
-    const found = readPackage(folder)
-    if (found.name) return found
-    if (folder === dirname(folder)) return undefined
-  }
-}
-
-function readPackage(folder: string): PackageInfo {
-  try {
-    return JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
-  } catch {
-    return {}
   }
 }
 

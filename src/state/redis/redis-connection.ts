@@ -10,6 +10,9 @@ import { RedisMonitor } from './redis-monitor.ts'
 
 export type { RedisClient }
 
+/** A command on its way to Redis. */
+export type SentCommand = Pick<Command, 'name' | 'promise'>
+
 export interface ConnectionOptions {
   /** Certificates to trust, in PEM, for a `rediss:` URL; undefined: the ones that Node trusts. */
   ca?: string | undefined
@@ -32,6 +35,8 @@ export class RedisConnection extends CircuitBreaker {
   readonly isOff: boolean
   /** Called after every command that was sent, with its name and duration. */
   onCommand: ((name: string, ms: number, failed: boolean) => void) | undefined
+  /** Called before a command is sent. */
+  onSend: ((command: SentCommand) => void) | undefined
   readonly #createClient: (options: { forSubscriptions?: boolean }) => RedisClient
   readonly #commandErrors: CommandErrors
   readonly #monitor: RedisMonitor
@@ -132,6 +137,7 @@ export class RedisConnection extends CircuitBreaker {
           this.#monitor.probeAfter(error)
         }
       )
+      this.onSend?.(command)
       return send(command, ...rest)
     }
   }

@@ -3,8 +3,9 @@ import type { IncomingMessage } from 'node:http'
 import type { FastifyInstance, FastifyServerOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import { Counter } from 'prom-client'
-import { DROPPED_LINES, droppedLines, type Logger, logInBatch } from '../../../common/log.ts'
+import { DROPPED_LINES, droppedLines, type Logger, logInBatch, markTraced } from '../../../common/log.ts'
 import { resumptionOf } from '../../transferable.ts'
+import type { TraceFields, Tracing } from '../tracing/tracing.ts'
 
 const REQUEST_ID = 'x-request-id'
 /** Client ids that need no escaping in a log line or a header. */
@@ -50,7 +51,7 @@ const nameOf = (header: string | true) => (header === true ? 'request-id' : head
  * Parses a `traceparent` header into OpenTelemetry's log fields.
  * @returns undefined when the header is missing or invalid
  */
-export function traceOf(header: unknown): { trace_id: string; span_id: string; trace_flags: string } | undefined {
+export function traceOf(header: unknown): TraceFields | undefined {
   if (typeof header !== 'string') return undefined
   const [, version, trace_id, span_id, trace_flags] = TRACEPARENT.exec(header) ?? []
   if (!trace_id || !span_id || !trace_flags) return undefined
@@ -58,11 +59,16 @@ export function traceOf(header: unknown): { trace_id: string; span_id: string; t
   return { trace_id, span_id, trace_flags }
 }
 
+export interface RequestLogOptions {
+  /** Undefined: lines have the ids of the `traceparent` that the client has sent. */
+  tracing?: Tracing | undefined
+}
+
 /**
  * Logs one line per request when the request ends: at warn for status 500 and above, at debug for quiet routes, else at info.
  * Every line of a request and its answer contain the id of the request.
  */
-export const requestLog = fp(async (app: FastifyInstance) => {
+export const requestLog = fp(async (app: FastifyInstance, { tracing }: RequestLogOptions) => {
   new Counter({
     ...DROPPED_LINES,
     registers: [app.metrics],
@@ -73,9 +79,9 @@ export const requestLog = fp(async (app: FastifyInstance) => {
   })
   app.addHook('onRequest', (request, reply, done) => {
     reply.header(REQUEST_ID, request.id)
-    const trace = traceOf(request.headers.traceparent)
+    const trace = tracing?.fieldsOf(request) ?? traceOf(request.headers.traceparent)
     if (trace) {
-      request.log = request.log.child(trace)
+      request.log = markTraced(request.log.child(trace))
       reply.log = request.log
     }
     done()

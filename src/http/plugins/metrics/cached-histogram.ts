@@ -1,4 +1,8 @@
 import type { Histogram, MetricObjectWithValues, MetricValueWithName, Registry } from 'prom-client'
+import type { ValueWithExemplar } from './metric-registry.ts'
+
+/** Labels that lead from an observation to its trace. */
+export type ExemplarLabels = Record<'trace_id' | 'span_id', string>
 
 interface HistogramOptions {
   name: string
@@ -15,27 +19,36 @@ export class Distribution {
   /** Observations per bucket, not cumulative; the last bucket is that of infinity. */
   readonly #counts: number[]
   #sum = 0
+  /** The last exemplar of each bucket; undefined while there is none. */
+  #exemplars: (ValueWithExemplar['exemplar'] | undefined)[] | undefined
 
   constructor(bounds: readonly number[]) {
     this.#bounds = bounds
     this.#counts = [...bounds, 0].fill(0)
   }
 
-  observe(value: number): void {
+  /** @param exemplar labels of an exemplar that replaces the one of the bucket */
+  observe(value: number, exemplar?: ExemplarLabels): void {
     const bounds = this.#bounds
     let i = 0
     while (i < bounds.length && value > bounds[i]!) i++
     this.#counts[i]!++
     this.#sum += value
+    if (exemplar === undefined) return
+    this.#exemplars ??= []
+    this.#exemplars[i] = { labelSet: exemplar, value, timestamp: Date.now() / 1000 }
   }
 
   /** Returns the values in prom-client's form: the cumulative buckets, the sum, the count. */
   read(name: string, labels: Record<string, string>): MetricValueWithName<string>[] {
     let count = 0
+    const exemplars = this.#exemplars
     const buckets = this.#counts.map((inBucket, i) => {
       count += inBucket
       const le = this.#bounds[i] ?? '+Inf'
-      return { metricName: `${name}_bucket`, labels: { le, ...labels }, value: count }
+      const bucket: ValueWithExemplar = { metricName: `${name}_bucket`, labels: { le, ...labels }, value: count }
+      if (exemplars?.[i]) bucket.exemplar = exemplars[i]
+      return bucket
     })
     return [
       ...buckets,

@@ -7,7 +7,7 @@ import {
   Registry
 } from 'prom-client'
 import type { Metrics } from '../../../ipc/messages.ts'
-import { type Family, type Sample, type Series, sampleOf } from '../../../ipc/series.ts'
+import { type Exemplar, type Family, type Sample, type Series, sampleOf } from '../../../ipc/series.ts'
 
 /** Gauges whose names end in _total, which `promtool check metrics` rejects. */
 const MISNAMED = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total']
@@ -88,6 +88,11 @@ function toFamily(metric: MetricObjectWithValues<MetricValue<string>>): Family {
   return { name, help, type, bounds, series }
 }
 
+/** prom-client does not declare the exemplars of a histogram, and has null where a bucket has none. */
+export type ValueWithExemplar = MetricValueWithName<string> & {
+  exemplar?: { labelSet: Record<string, string>; value: number; timestamp: number } | null
+}
+
 /** Folds the values of each series into one. prom-client lists its buckets in ascending order, then the sum, then the count. */
 function toSeries(
   values: MetricValueWithName<string>[],
@@ -98,8 +103,10 @@ function toSeries(
   let buckets: Sample[] = []
   let currentBounds: number[] = []
   let sum: Sample = 0
-  for (const { labels, value, metricName } of values) {
+  let exemplars: Exemplar[] = []
+  for (const { labels, value, metricName, exemplar } of values as ValueWithExemplar[]) {
     const { [boundLabel]: bound, ...others } = labels
+    if (exemplar) exemplars.push([formatLabels(exemplar.labelSet), exemplar.value, exemplar.timestamp])
     if (bound === '+Inf') continue
     if (bound !== undefined) {
       currentBounds.push(Number(bound))
@@ -107,8 +114,10 @@ function toSeries(
     } else if (metricName?.endsWith('_sum')) {
       sum = sampleOf(value)
     } else {
-      series.push([formatLabels(others), [...buckets, sampleOf(value), sum]])
+      const samples = [...buckets, sampleOf(value), sum]
+      series.push(exemplars.length > 0 ? [formatLabels(others), samples, exemplars] : [formatLabels(others), samples])
       bounds = currentBounds
+      exemplars = []
       currentBounds = []
       buckets = []
     }

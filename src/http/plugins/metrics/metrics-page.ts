@@ -1,5 +1,5 @@
 import type { Collection } from '../../../ipc/messages.ts'
-import { type Family, type Sample, SeriesStore } from '../../../ipc/series.ts'
+import { bucketOf, type Exemplar, type Family, type Sample, SeriesStore } from '../../../ipc/series.ts'
 
 export const TEXT = 'text/plain; version=0.0.4; charset=utf-8'
 export const OPENMETRICS = 'application/openmetrics-text; version=1.0.0; charset=utf-8'
@@ -38,7 +38,7 @@ export const workersMissing = (count: number): Family => ({
 const withWorkerLabel = (families: readonly Family[], worker: string): Family[] =>
   families.map(({ series, ...head }) => ({
     ...head,
-    series: series.map(([labels, values]) => [`${labels}${labels && ','}worker="${worker}"`, values])
+    series: series.map(([labels, ...rest]) => [`${labels}${labels && ','}worker="${worker}"`, ...rest])
   }))
 
 function renderFamily(metric: Family, isOpenMetrics: boolean): string {
@@ -47,25 +47,36 @@ function renderFamily(metric: Family, isOpenMetrics: boolean): string {
   const isOpenCounter = isOpenMetrics && type === 'counter'
   const family = isOpenCounter ? name.replace(/_total$/, '') : name
   let text = `# HELP ${family} ${escapeHelp(metric.help, isOpenMetrics)}\n# TYPE ${family} ${type}\n`
-  for (const [labels, values] of series) {
+  for (const [labels, values, exemplars] of series) {
     if (type === 'counter' || type === 'gauge') {
       text += `${isOpenCounter ? `${family}_total` : name}{${labels}} ${formatValue(values[0]!)}\n`
     } else {
-      text += renderDistribution(metric, labels, values)
+      text += renderDistribution(metric, labels, values, (isOpenMetrics && exemplars) || [])
     }
   }
   return text
 }
 
 /** Renders one series of a histogram or a summary. */
-function renderDistribution({ name, type, bounds = [] }: Family, labels: string, values: Sample[]): string {
+function renderDistribution(
+  { name, type, bounds = [] }: Family,
+  labels: string,
+  values: Sample[],
+  exemplars: readonly Exemplar[]
+): string {
+  const exemplarOf = (bucket: number) => {
+    const found = exemplars.find(([, value]) => bucketOf(value, bounds) === bucket)
+    return found ? ` # {${found[0]}} ${found[1]} ${found[2].toFixed(3)}` : ''
+  }
   const [suffix, boundLabel] = type === 'histogram' ? ['_bucket', 'le'] : ['', 'quantile']
   let text = ''
   for (const [i, bound] of bounds.entries()) {
-    text += `${name}${suffix}{${labels},${boundLabel}="${bound}"} ${formatValue(values[i]!)}\n`
+    text += `${name}${suffix}{${labels},${boundLabel}="${bound}"} ${formatValue(values[i]!)}${exemplarOf(i)}\n`
   }
   const [count, sum] = values.slice(bounds.length) as [Sample, Sample]
-  if (type === 'histogram') text += `${name}_bucket{${labels},le="+Inf"} ${formatValue(count)}\n`
+  if (type === 'histogram') {
+    text += `${name}_bucket{${labels},le="+Inf"} ${formatValue(count)}${exemplarOf(bounds.length)}\n`
+  }
   return `${text}${name}_sum{${labels}} ${formatValue(sum)}\n${name}_count{${labels}} ${formatValue(count)}\n`
 }
 

@@ -1,7 +1,8 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { Counter, Gauge, type Registry } from 'prom-client'
 import { routeOf } from '../../routing/not-found.ts'
-import { CachedHistogram, type Distribution } from './cached-histogram.ts'
+import type { Tracing } from '../tracing/tracing.ts'
+import { CachedHistogram, type Distribution, type ExemplarLabels } from './cached-histogram.ts'
 
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10]
 const BYTES = [100, 1000, 10_000, 100_000, 1_000_000, 10_000_000]
@@ -13,10 +14,11 @@ const EXPECTED_METHODS = new Set(['GET', 'POST', 'PUT', 'PATCH', 'DELETE'])
 /**
  * Measures every request into `app.metrics`: its duration, its sizes, and whether its client left. Needs the plugin
  * `completion`.
+ * @param tracing undefined: durations have no exemplars
  * @returns a function to call after all routes are registered: it creates their series with the value zero, so that a first
  * request counts as an increase
  */
-export function measureRequests(app: FastifyInstance): () => void {
+export function measureRequests(app: FastifyInstance, tracing?: Tracing): () => void {
   const series = new RequestSeries(app.metrics)
   new Gauge({
     name: 'http_requests_in_flight',
@@ -35,7 +37,7 @@ export function measureRequests(app: FastifyInstance): () => void {
   app.completion.observe((request, reply, { ms, aborted }) => {
     const route = series.of(request.method, routeOf(request))
     if (aborted) route.aborted.inc()
-    else observe(route, request, reply, ms)
+    else observe(route, request, reply, ms, tracing?.exemplarOf(request))
   })
 
   return () => {
@@ -47,8 +49,14 @@ export function measureRequests(app: FastifyInstance): () => void {
   }
 }
 
-function observe(route: RouteSeries, request: FastifyRequest, reply: FastifyReply, ms: number): void {
-  route.duration(reply.statusCode).observe(ms / 1000)
+function observe(
+  route: RouteSeries,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  ms: number,
+  exemplar: ExemplarLabels | undefined
+): void {
+  route.duration(reply.statusCode).observe(ms / 1000, exemplar)
   if (request.headers['transfer-encoding'] === undefined) {
     route.received().observe(toBytes(request.headers['content-length'] ?? 0))
   }

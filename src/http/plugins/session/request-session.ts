@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { SafeSessionStore } from '../../../state/sessions/session-store.ts'
+import type { Tracing } from '../tracing/tracing.ts'
 
 type Session = FastifyRequest['session']
 
@@ -8,6 +9,8 @@ export interface SessionBackend {
   store: SafeSessionStore
   /** Reads the session of a cookie value into `request.session`; of an empty value: makes a new session, synchronously. */
   decrypt(cookie: string, request: FastifyRequest, done: (error?: unknown) => void): void
+  /** Undefined: nothing is traced. */
+  tracing: Tracing | undefined
 }
 
 /** The session of one request, and what happens to it before the answer is sent. */

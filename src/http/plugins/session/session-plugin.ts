@@ -7,6 +7,7 @@ import { isChanged } from '../../../state/sessions/session-snapshot.ts'
 import type { SafeSessionStore } from '../../../state/sessions/session-store.ts'
 import { registerApart } from '../register-apart.ts'
 import { addRouteHook } from '../route-hook.ts'
+import type { Tracing } from '../tracing/tracing.ts'
 import { cachedSigner } from './cookie-signer.ts'
 import {
   attachSession,
@@ -25,6 +26,8 @@ export interface SessionOptions {
   redis: RedisConnection
   /** The first signs, all verify. Empty until the shared secret was read. */
   sessionSecrets: readonly string[]
+  /** Undefined: nothing is traced. */
+  tracing?: Tracing | undefined
 }
 
 /**
@@ -34,7 +37,7 @@ export interface SessionOptions {
  *
  * When a session cannot be loaded, the request goes on: only code that uses `request.session` gets the error.
  */
-export const sessions = fp<SessionOptions>(async (app, { redis, sessionSecrets, store }) => {
+export const sessions = fp<SessionOptions>(async (app, { redis, sessionSecrets, store, tracing }) => {
   const signer = cachedSigner(sessionSecrets, redis)
   // Without its hooks: they know only one cookie name, store changes of a handler that threw, and delete a cookie that a sign-in
   // has just set.
@@ -42,7 +45,7 @@ export const sessions = fp<SessionOptions>(async (app, { redis, sessionSecrets, 
     registerApart(app, async (scope) => {
       await scope.register(cookie)
       await scope.register(fastifySession, { secret: signer, store: sessionStore as never })
-      return { store, decrypt: scope.decryptSession }
+      return { store, decrypt: scope.decryptSession, tracing }
     })
   const reading = await backendOf(store)
   const counting = await backendOf({
@@ -55,10 +58,14 @@ export const sessions = fp<SessionOptions>(async (app, { redis, sessionSecrets, 
     const state = attachSession(request, backend, readCookie(request))
     state.failure = signer.failure()
     if (state.failure) return done()
-    backend.decrypt(state.cookie ?? '', request, (error) => {
+    const loaded = (error?: unknown) => {
       state.failure = error
       done()
-    })
+    }
+    const { cookie } = state
+    const read = (end: (error?: unknown) => void) => backend.decrypt(cookie ?? '', request, end)
+    if (tracing && cookie) tracing.callInSpan(request, 'session load', read, loaded)
+    else read(loaded)
   }
 
   declareSession(app)
@@ -85,7 +92,11 @@ const storeSession = (request: FastifyRequest, reply: FastifyReply, _payload: un
   if (isLoaded(state) && !state.isDropped) {
     // Most requests end here, without a promise.
     if (!state.signIn && !isChanged(state.session) && !lacksCookie(state)) return done()
-    return void store(request, reply, state).then(() => done(), done)
+    const { tracing } = state.backend
+    const storing = tracing
+      ? tracing.inSpan(request, 'session store', () => store(request, reply, state))
+      : store(request, reply, state)
+    return void storing.then(() => done(), done)
   }
   if (state.clearsCookie) clearCookie(request, reply)
   state.clearsCookie = false
