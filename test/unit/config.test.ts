@@ -43,6 +43,7 @@ describe('unset variables', () => {
       redis: { off: false, url: undefined, timeoutMs: 1000, prefix: 'muster:', fsync: 'everysec', ca: undefined },
       session: { secrets: undefined, idleMs: 30 * 60_000, maxAgeMs: 12 * 3_600_000, maxBytes: 65_536 },
       metricsTokens: undefined,
+      telemetry: undefined,
       tls: undefined,
       http: {
         trustProxy: undefined,
