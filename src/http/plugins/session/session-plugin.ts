@@ -63,9 +63,9 @@ export const sessions = fp<SessionOptions>(async (app, { redis, sessionSecrets, 
       done()
     }
     const { cookie } = state
-    const read = (end: (error?: unknown) => void) => backend.decrypt(cookie ?? '', request, end)
-    if (tracing && cookie) tracing.callInSpan(request, 'session load', read, loaded)
-    else read(loaded)
+    if (tracing && cookie) {
+      tracing.callInSpan(request, 'session load', (end) => backend.decrypt(cookie, request, end), loaded)
+    } else backend.decrypt(cookie ?? '', request, loaded)
   }
 
   declareSession(app)
