@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
 import { checkRounds, readHistory, writeHistory } from '../history/history-file.ts'
-import { type ChaosResult, describeChaos, runChaos } from './chaos.ts'
+import { type ChaosResult, describeChaos, missingKinds, runChaos } from './chaos.ts'
 import { SETUPS, type SetupName } from './setups.ts'
 
 const USAGE = `Usage: npm run chaos -- [--seconds N] [--seed N] [--redis single,sentinel,cluster] [--out FILE]
@@ -65,7 +65,8 @@ async function main(args: string[]): Promise<number> {
   }
   const result = await run(flags)
   console.log(describeChaos(result).join('\n'))
-  return result.violations.length > 0 ? 1 : 0
+  if (result.violations.length > 0) return 1
+  return flags.check === undefined && missingKinds(result.rounds).length > 0 ? 2 : 0
 }
 
 main(process.argv.slice(2)).then(

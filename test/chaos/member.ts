@@ -26,7 +26,13 @@ const PATIENCE_MS = 180_000
 const MAX_STOP_MS = 4000
 
 /** Faults are to be about the state, so what else a crash of many workers leads to is off. */
-const CALM = { QUARANTINE_DEATHS: '0', RESTART_BACKOFF: '500', REDIS_TIMEOUT: '2000', LOG_LEVEL: 'info' }
+const CALM = {
+  QUARANTINE_DEATHS: '0',
+  RESTART_BACKOFF: '500',
+  BOOT_TIMEOUT: '120000',
+  REDIS_TIMEOUT: '2000',
+  LOG_LEVEL: 'info'
+}
 const isKept = ({ msg }: Line) => /^(worker (started|exited|ready)|muster started)$/.test(msg)
 
 /** One of the services that share a Redis: a primary and three workers, which are killed, stopped, reloaded and upgraded. */

@@ -4,6 +4,7 @@ import { cleanup } from '../helpers/cleanup.ts'
 import { Random } from '../helpers/random.ts'
 import { temporaryFolder } from '../helpers/service.ts'
 import type { Round } from '../history/history-file.ts'
+import type { Operation } from '../history/operations.ts'
 import { Recorder } from '../history/recorder.ts'
 import { Client, Gate } from './client.ts'
 import { Nemesis } from './fault.ts'
@@ -36,7 +37,7 @@ async function run(scope: Scope, { name, setup, seconds, seed }: RoundOptions) {
   let lastSeed = seed
   const random = () => new Random(lastSeed++)
   const gate = new Gate()
-  const { urls, env, faults } = await SETUPS[setup](scope, (act) => gate.quietly(act))
+  const { urls, env, faults, unconfirmed = [] } = await SETUPS[setup](scope, (act) => gate.quietly(act))
   const socketPath = join(temporaryFolder(scope), 'history.sock')
   const recorder = new Recorder(socketPath)
   const members = await Promise.all(
@@ -93,10 +94,22 @@ async function run(scope: Scope, { name, setup, seconds, seed }: RoundOptions) {
   const { status, body } = await late!.ask('GET', '/hits')
   if (status === 200) recorder.end(read, { number: JSON.parse(body).hits })
   await readSettings(late!, recorder, 'read')
-  for (const work of await names) await askOnce(late!, work)
+  for (const work of await names) await askOnce(late!, work, 0)
   late!.close()
   for (const client of onceClients) client.close()
   await Promise.all(members.map((member) => member.stop()))
   await recorder.close()
-  return { name, operations: recorder.operations, faults: nemesis.counts }
+  const operations = recorder.operations.filter(
+    (operation) => !unconfirmed.some((time) => mayBeUndone(operation, time))
+  )
+  return { name, operations, faults: nemesis.counts }
+}
+
+/** Whether an operation read a session or a setting within this time. */
+function mayBeUndone(
+  { model, kind, invokedAt, returnedAt }: Operation,
+  { from, to }: { from: number; to: number }
+): boolean {
+  const isRead = kind === 'get' || kind === 'copy' || (kind === 'read' && model === 'settings')
+  return isRead && invokedAt <= to && (returnedAt ?? to) >= from
 }

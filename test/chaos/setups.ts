@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { environmentSchema } from '../../src/config/environment-schema.ts'
 import type { Cleans } from '../helpers/cleanup.ts'
 import { RedisProxy } from '../helpers/proxy.ts'
 import type { Random } from '../helpers/random.ts'
@@ -8,6 +7,7 @@ import { clusterUrl, moveSlot, NODES, nodeOf, startCluster } from '../helpers/re
 import { SentinelPair } from '../helpers/redis-sentinel.ts'
 import type { RedisServer } from '../helpers/redis-server.ts'
 import { until } from '../helpers/until.ts'
+import { nowMs } from '../history/operations.ts'
 import type { Fault } from './fault.ts'
 import { pause } from './member.ts'
 
@@ -17,17 +17,28 @@ export interface Setup {
   urls: [string, string]
   env: Record<string, string>
   faults: Fault[]
+  /**
+   * Times, as `nowMs()` tells them, of which reads of sessions and settings are left out: they may have seen what replicas have not
+   * confirmed and a failover has lost.
+   */
+  unconfirmed?: { from: number; to: number }[]
 }
 
 /** Runs a function while no client has a request in progress. */
 export type Quietly = (act: () => Promise<void>) => Promise<void>
 
-export type SetupName = 'single' | 'sentinel' | 'cluster'
+export type SetupName = 'single' | 'sentinel' | 'replicas' | 'cluster'
 export const SETUPS: Record<SetupName, (t: Cleans, quietly: Quietly) => Promise<Setup>> = {
   single: startSingle,
   sentinel: startSentinel,
+  replicas: startReplicas,
   cluster: startThreeNodes
 }
+
+/** Longer than a write may wait for replicas: REDIS_TIMEOUT and some more. */
+const BEFORE_FAILOVER_MS = 4000
+/** Longer than a worker takes to read the settings of another Redis. */
+const AFTER_FAILOVER_MS = 5000
 
 /** Requests that may be executed twice: all but writes of settings, which Redis cannot tell from new ones. */
 const isRepeatable = (chunk: Buffer): boolean => chunk[0] === 42 && !chunk.includes('muster:settings')
@@ -119,28 +130,38 @@ function faultsOfProxy(proxy: RedisProxy): Fault[] {
 }
 
 /**
- * Two servers and a Sentinel. Replication is asynchronous, so without REDIS_DURABILITY a failover may lose what was acknowledged last.
- * Then the failovers wait for the replica while no client has a request in progress.
+ * Two servers and a Sentinel, as they ship. Replication is asynchronous, so a failover may lose what was acknowledged last. Here the
+ * failovers wait for the replica while no client has a request in progress.
  */
 async function startSentinel(t: Cleans, quietly: Quietly): Promise<Setup> {
-  const isDurable = 'REDIS_DURABILITY' in environmentSchema.properties
   const pair = await SentinelPair.start(t)
-  const failOver = async (act: () => Promise<void>) => {
-    if (isDurable) return act()
-    return quietly(async () => {
+  const failOver = (act: () => Promise<void>) =>
+    quietly(async () => {
       await pair.replicated()
       await act()
     })
+  return { urls: [pair.url, pair.url], env: { HISTORY_EVERY: 'off' }, faults: sentinelFaults(pair, failOver) }
+}
+
+/** The same with `REDIS_DURABILITY=replicas:1`: failovers happen at any moment. */
+async function startReplicas(t: Cleans): Promise<Setup> {
+  const pair = await SentinelPair.start(t)
+  const unconfirmed: { from: number; to: number }[] = []
+  const failOver = async (act: () => Promise<void>) => {
+    const from = nowMs() - BEFORE_FAILOVER_MS
+    await act()
+    unconfirmed.push({ from, to: nowMs() + AFTER_FAILOVER_MS })
   }
-  return {
-    urls: [pair.url, pair.url],
-    env: isDurable ? { REDIS_DURABILITY: 'replicas:1' } : { HISTORY_EVERY: 'off' },
-    faults: [
-      { name: 'Sentinel failover', run: () => failOver(() => pair.failOver()) },
-      { name: 'Sentinel failover by SIGKILL', run: () => failOver(() => pair.failOverByKill()) },
-      { name: 'SIGSTOP of a replica', run: (random) => pause(pair.replica.pid(), random) }
-    ]
-  }
+  const env = { REDIS_DURABILITY: 'replicas:1' }
+  return { urls: [pair.url, pair.url], env, faults: sentinelFaults(pair, failOver), unconfirmed }
+}
+
+function sentinelFaults(pair: SentinelPair, failOver: (act: () => Promise<void>) => Promise<void>): Fault[] {
+  return [
+    { name: 'Sentinel failover', run: () => failOver(() => pair.failOver()) },
+    { name: 'Sentinel failover by SIGKILL', run: () => failOver(() => pair.failOverByKill()) },
+    { name: 'SIGSTOP of a replica', run: (random) => pause(pair.replica.pid(), random) }
+  ]
 }
 
 /** A Cluster of three nodes that write to the disk before they answer. */

@@ -57,10 +57,14 @@ export async function useLock(client: Client): Promise<void> {
   await client.ask('POST', `/lock/lock-${random.between(1, LOCKS)}?ms=${random.between(0, MAX_WORK_MS)}`)
 }
 
-/** Asks for work that is to be done once. The worker records what became of it. */
-export async function askOnce(client: Client, name: string): Promise<boolean> {
+/**
+ * Asks for work that is to be done once. The worker records what became of it.
+ * @param failing probability that the work fails
+ * @returns whether there was an answer
+ */
+export async function askOnce(client: Client, name: string, failing = 0.15): Promise<boolean> {
   const { random } = client
-  const query = `ms=${random.between(0, MAX_WORK_MS)}&fails=${random.chance(0.15)}`
+  const query = `ms=${random.between(0, MAX_WORK_MS)}&fails=${random.chance(failing)}`
   return (await client.ask('POST', `/once/${name}?${query}`)).status === 200
 }
 
