@@ -226,6 +226,8 @@ export interface ServiceStatus {
   autoscaling: AutoscalingStatus | null
   scheduling: string
   state: string
+  /** False while a ready worker cannot reach Redis. */
+  redis: boolean
   /** With the last heartbeat of each worker; without one for a worker that has not sent any. */
   workers: (WorkerView & { uptimeSeconds: number } & Partial<Heartbeat>)[]
   /** How the first worker of the new release compares, while a reload is in progress. */

@@ -128,6 +128,8 @@ export function toConfig({ variables, environment, systemd, tls }: Sources) {
       timeMs: variables.QUARANTINE_TIME
     },
     telemetry: telemetryOf(variables, environment),
+    /** Visitors may kill workers and start reloads. */
+    demo: variables.DEMO === 1,
     logLevel: variables.LOG_LEVEL as string,
     logFormat: variables.LOG_FORMAT as 'auto' | 'json' | 'pretty'
   }

@@ -284,6 +284,13 @@ export const environmentSchema = {
       description:
         'otlp: workers send spans by the OpenTelemetry packages of the app, which the OTEL_* variables configure; off: nothing of them is loaded'
     },
+    DEMO: integer({
+      default: 0,
+      minimum: 0,
+      maximum: 1,
+      description:
+        '1: everyone who reaches the service may kill workers and start reloads, a few times a minute; never in production; 0 is off'
+    }),
     NODE_ENV: optional({ description: 'production warns about settings that are fine only for a trial' })
   }
 } as const

@@ -17,6 +17,7 @@ import { handleErrors } from './error-handling.ts'
 import { consolePage } from './pages/console-page.ts'
 import { separatePorts } from './plugins/admin/admin-port.ts'
 import { admin, type PrimaryClient } from './plugins/admin/admin-routes.ts'
+import { demo } from './plugins/demo.ts'
 import { health } from './plugins/health.ts'
 import { limits } from './plugins/limits/limits.ts'
 import { refuseInMaintenance } from './plugins/limits/maintenance.ts'
@@ -57,7 +58,7 @@ export interface ServedApp {
 
 /** Everything that an app gets from the process it runs in. */
 export interface AppDeps {
-  config: Pick<Config, 'app' | 'http' | 'session' | 'admin' | 'runDir' | 'metricsTokens' | 'tls' | 'adminPort'>
+  config: Pick<Config, 'app' | 'demo' | 'http' | 'session' | 'admin' | 'runDir' | 'metricsTokens' | 'tls' | 'adminPort'>
   log: Logger
   worker: WorkerInfo
   redis: RedisConnection
@@ -140,6 +141,7 @@ async function addServiceRoutes(
   await app.register(openapi, { describe, routes })
   await app.register(admin, { ...deps, describe, routes })
   await app.register(consolePage, { ...deps, routes })
+  if (deps.config.demo) await app.register(demo, { ...deps, routes })
   return routes
 }
 

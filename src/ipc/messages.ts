@@ -47,7 +47,7 @@ export type WorkerRequests = {
   /** Runs the worker's handlers of the topic. Answered when they have finished; an error when one failed. */
   deliver: { args: Broadcast; result: null }
   /** One setting, or all of them. */
-  'settings-get': { args: { key?: string }; result: SettingsView | Refusal }
+  'settings-get': { args: { key?: string; schemas?: boolean }; result: SettingsView | Refusal }
   /** Sets a setting to a JSON value or to the value that a text stands for. Reports the workers of this host that have it. */
   'settings-set': {
     args: { key: string } & ({ value: unknown } | { text: string })

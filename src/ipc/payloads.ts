@@ -206,6 +206,8 @@ export interface Refusal {
 export interface SettingsView {
   version: number
   values: Record<string, unknown>
+  /** The JSON schema of each setting, if it was asked for. */
+  schemas?: Record<string, object>
 }
 
 /** A session as its user and operators may see it. */

@@ -1,10 +1,11 @@
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import Negotiator from 'negotiator'
 import { countVisit, fillTemplate, object, PAGE_POLICY, readAsset, serveAssets } from '../index.ts'
+import { linksOf, readPackage } from './links.ts'
 
 const FOLDER = new URL('page/', import.meta.url)
 /** A file stands after the files that it imports. */
-const FILES = ['page.css', 'plot.js', 'worker-grid.js', 'live.js', 'icon.svg']
+const FILES = ['page.css', 'plot.js', 'worker-grid.js', 'demo.js', 'live.js', 'icon.svg']
 
 const integer = { type: 'integer' } as const
 /** The answer for clients that prefer JSON. */
@@ -21,33 +22,30 @@ export const home: FastifyPluginAsync = async (app) => {
   const { page: css, live: js, icon } = serveAssets(app, FOLDER, FILES)
   const assets = { css: css!, js: js!, icon: icon! }
   const { slot, pid, generation, host } = app.worker
+  const links = linksOf(readPackage(new URL(import.meta.url)))
 
-  const config = { countsVisit: true } as const
-  app.get(
-    '/',
-    { config, schema: { response: { 200: View } } },
-    async (request: FastifyRequest, reply: FastifyReply) => {
-      const [hits, visits] = await Promise.all([app.shared.hits.increment(), countVisit(request)])
-      void reply.header('vary', 'accept').header('cache-control', 'no-store')
-      if (new Negotiator(request.raw).mediaType(['application/json', 'text/html']) !== 'text/html') {
-        return { hits, visits, worker: { slot, pid, generation }, host }
-      }
-      const name = request.session.name ?? ''
-      const banner = app.shared.settings.get('banner')
-      const values = {
-        ...assets,
-        hits,
-        visits,
-        slot,
-        pid,
-        generation,
-        host,
-        name,
-        banner,
-        signedIn: name ? 'yes' : 'no'
-      }
-      void reply.type(page.type).header('content-security-policy', PAGE_POLICY)
-      return reply.send(fillTemplate(page.content, values))
+  const options = { config: { countsVisit: true }, schema: { response: { 200: View } } } as const
+  app.get('/', options, async (request: FastifyRequest, reply: FastifyReply) => {
+    const [hits, visits] = await Promise.all([app.shared.hits.increment(), countVisit(request)])
+    void reply.header('vary', 'accept').header('cache-control', 'no-store')
+    if (new Negotiator(request.raw).mediaType(['application/json', 'text/html']) !== 'text/html') {
+      return { hits, visits, worker: { slot, pid, generation }, host }
     }
-  )
+    const name = request.session.name ?? ''
+    const banner = app.shared.settings.get('banner')
+    const numbers = { hits, visits, slot, pid, generation, host }
+    const parts = {
+      signedIn: yesOrNo(name),
+      hasConsole: yesOrNo(app.hasRoute({ method: 'GET', url: '/admin' })),
+      hasDocs: yesOrNo(links.docs),
+      hasRepository: yesOrNo(links.repository),
+      hasDemo: yesOrNo(app.hasRoute({ method: 'POST', url: '/demo/kill' }))
+    }
+    const values = { ...assets, ...numbers, ...links, ...parts, name, banner }
+    void reply.type(page.type).header('content-security-policy', PAGE_POLICY)
+    return reply.send(fillTemplate(page.content, values))
+  })
 }
+
+/** Styles of the page show a part, or hide it. */
+const yesOrNo = (value: unknown) => (value ? 'yes' : 'no')

@@ -22,7 +22,9 @@ export function answerStateRequests(
     await shared.deliver(message)
     return null
   })
-  channel.respond('settings-get', ({ key }) => resultOrRefusal(() => viewOf(key)))
+  channel.respond('settings-get', ({ key, schemas }) =>
+    resultOrRefusal(() => ({ ...viewOf(key), ...(schemas && { schemas: shared.settings.schemas(key) }) }))
+  )
   channel.respond('settings-set', ({ key, ...given }) =>
     resultOrRefusal(async () => {
       const value = 'text' in given ? shared.settings.parse(key, given.text) : given.value

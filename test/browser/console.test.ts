@@ -3,7 +3,8 @@ import { readFileSync } from 'node:fs'
 import { Agent, get } from 'node:http'
 import { test } from 'node:test'
 import { command, TOKENS } from '../helpers/admin.ts'
-import { openBrowser, Tab } from '../helpers/browser.ts'
+import { openBrowser } from '../helpers/browser.ts'
+import { ConsolePage } from '../helpers/console-page.ts'
 import { missing } from '../helpers/programs.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { startService } from '../helpers/service.ts'
@@ -15,47 +16,46 @@ const OPEN = 20
 test('the console, in a real browser', { skip: missing('chromium') }, async (t) => {
   const [{ url }, browser] = await Promise.all([startRedis(t), openBrowser(t)])
   const service = await startService(t, { env: { REDIS_URL: url, ...TOKENS }, workers: 2 })
-
-  const enter = async (token: string) => {
-    const tab = await Tab.open(browser, service.url)
-    await tab.page.goto('/admin')
-    await tab.page.getByLabel('Admin token').fill(token)
-    await tab.page.keyboard.press('Enter')
-    return tab
-  }
-  const tab = await enter(TOKENS.ADMIN_TOKEN)
-  const { page } = tab
+  const own = await ConsolePage.enter(browser, service)
+  const { page, tab } = own
   page.once('dialog', () => assert.fail('the banner ran'))
-  const result = (text: string | RegExp) => page.locator('#results .done', { hasText: text }).waitFor()
-  const press = (name: string) => page.getByRole('button', { name, exact: true }).click()
-  const there = (count: number, selector: string, on = page) =>
-    until(async () => (await on.locator(selector).count()) === count, `${count} of ${selector}`)
-  const cards = (count: number) => there(count, '#list > li[data-status=ready]').then(() => there(count, '#list > li'))
-  const holds = (value: string, on = page) =>
+  const holds = (value: string, { page }: ConsolePage) =>
     until(async () => {
-      const field = on.getByLabel('banner', { exact: true })
+      const field = page.getByLabel('banner', { exact: true })
       return (await field.count()) === 1 && (await field.inputValue()) === value
     }, `the banner ${value}`)
 
   await t.test('refuses a wrong token and does not store it', async () => {
-    const stranger = await enter('x'.repeat(40))
+    const stranger = await ConsolePage.enter(browser, service, 'x'.repeat(40))
     await stranger.page.locator('#refused', { hasText: 'refused' }).waitFor()
     assert.equal(await stranger.page.locator('#console').isVisible(), false)
     assert.equal(await stranger.page.evaluate('sessionStorage.length'), 0)
-    assert.deepEqual(await stranger.faults(), [])
-    assert.equal(stranger.problems.length, 1)
-    assert.match(stranger.problems[0]!, /status of 401/)
+    assert.deepEqual(await stranger.tab.faults(), [])
+    assert.equal(stranger.tab.problems.length, 1)
+    assert.match(stranger.tab.problems[0]!, /status of 401/)
   })
 
-  await t.test('shows every worker live', async () => {
-    await page.locator('#connection[data-state=live]').waitFor()
-    await cards(2)
-    for (const pid of service.workers().keys()) await page.locator('#list .who', { hasText: `pid ${pid}` }).waitFor()
-    await there(8, '#list path[d*=L]')
-    await page.locator('#journal li', { hasText: 'ready' }).first().waitFor()
+  await t.test('says in its first line that the service is healthy, and shows every worker live', async () => {
+    await own.live()
+    await own.workers(2)
+    await own.healthIs(/^Healthy: 2 of 2 workers serve/)
+    await page.getByText('Nothing needs your attention.').waitFor()
+    for (const pid of service.workers().keys()) await page.locator('#list .about', { hasText: `pid ${pid}` }).waitFor()
+    await own.count('#list path.line[d*=L]', 8)
+    await own.line('ready').waitFor()
   })
 
-  await t.test('starts a reload on a click and shows its result with the transferred connections', async (t) => {
+  await t.test('plots have scales: a number at the top line, zero at the bottom, and the time below', async () => {
+    const plots = await page.locator('#list .plot').allInnerTexts()
+    assert.equal(plots.length, 8)
+    for (const text of plots) assert.match(text.replace(/\n+/g, '\n'), /^[\d.,]+( ms| MiB)?\n0\n\d+ (s|min) ago\nnow$/)
+    const tops = await page
+      .locator('#list > li')
+      .evaluateAll((rows) => rows.map((row) => [...row.querySelectorAll('.top')].map(({ textContent }) => textContent)))
+    assert.deepEqual(tops[0], tops[1], 'workers can be compared')
+  })
+
+  await t.test('draws a reload as a timeline with the connections that moved', async (t) => {
     const agent = new Agent({ keepAlive: true, maxSockets: OPEN, maxFreeSockets: OPEN })
     t.after(() => agent.destroy())
     const ask = () =>
@@ -67,42 +67,67 @@ test('the console, in a real browser', { skip: missing('chromium') }, async (t) 
     const failed: unknown[] = []
     const timer = setInterval(() => askOnAll().catch((error) => failed.push(error)), 500)
     t.after(() => clearInterval(timer))
-    await press('Reload')
-    await page.locator('#rollout', { hasText: 'Rolling' }).waitFor()
+    await own.press('Reload workers')
+    await page.locator('#rollout', { hasText: 'Reloading' }).waitFor()
     await page.locator('#rollout', { hasText: /^done: generation 2 in .* connections transferred$/ }).waitFor()
-    await result(/^[\d:]+reload: done: generation 2/)
-    await cards(2)
-    await page.locator('#list .who', { hasText: 'generation 2' }).nth(1).waitFor()
-    await there(1, '#figures dd:text-is("running")')
-    const texts = await page.locator('#slots [data-stage=done]', { hasText: 'transferred' }).allInnerTexts()
-    assert.equal(texts.length, 2)
-    const moved = texts.map((text) => Number(/(\d+) of/.exec(text)![1])).reduce((sum, one) => sum + one, 0)
-    assert.ok(moved >= OPEN, texts.join())
+    await own.result(/reload: done: generation 2/)
+    await own.workers(2)
+    await page.locator('#list .about', { hasText: 'generation 2' }).nth(1).waitFor()
+    const timeline = page.locator('#timelines article')
+    await timeline.getByText('Reload to generation 2').waitFor()
+    await timeline.locator('.pill', { hasText: 'done' }).waitFor()
+    await until(
+      async () =>
+        (await timeline
+          .locator('li')
+          .filter({ hasText: /\d+ of \d+ moved/ })
+          .count()) === 2,
+      'both lanes'
+    )
+    const moved = (await timeline.locator('li').allInnerTexts()).map((text) => Number(/(\d+) of/.exec(text)![1]))
+    assert.ok(moved[0]! + moved[1]! >= OPEN, moved.join())
+    for (const slot of [0, 1]) {
+      const lane = timeline.getByRole('img', {
+        name: new RegExp(`^Slot ${slot}: new worker starts .* old worker drains`)
+      })
+      assert.equal(await lane.locator('rect').count(), 3)
+    }
+    assert.match(await timeline.locator('.axis').innerText(), /^0 s\s.* s$/s)
     assert.deepEqual(failed, [])
+  })
+
+  await t.test('joins a command and its answer to one line of the journal', async () => {
+    const line = own.line(/reload.*answered after/s)
+    await line.getByText(/by token [0-9a-f]+/).waitFor()
+    assert.equal(await page.locator('#journal > li b', { hasText: /^reload$/ }).count(), 1)
+    await page
+      .getByRole('heading', { name: new Date().toLocaleDateString('en-US', { year: 'numeric' }) })
+      .first()
+      .waitFor()
   })
 
   await t.test('takes a profile, changes settings, and shows the changes of other operators', async () => {
     const download = page.waitForEvent('download')
-    await press('Profile slot 0')
+    await own.press('Take a CPU profile of slot 0')
     await page.getByLabel('banner', { exact: true }).fill(BANNER)
-    await press('Set banner')
-    await result(`settings-set banner ${BANNER}: version 1`)
-    await page.getByLabel('Log level', { exact: true }).selectOption('debug')
-    await press('Set log level')
-    await result('log-level debug: version 2')
-    await page.getByLabel('Log level', { exact: true }).selectOption('')
-    await press('Set log level')
-    await result('as LOG_LEVEL says: version 3')
-    await press('Clear caches')
-    await result('cache-clear: workers 2')
+    await own.press('Save banner')
+    await own.result(`settings-set banner ${BANNER}: version 1`)
+    await page.getByLabel('logLevel', { exact: true }).selectOption('debug')
+    await own.press('Save logLevel')
+    await own.result('settings-set logLevel debug: version 2')
+    await page.getByLabel('logLevel', { exact: true }).selectOption('as LOG_LEVEL says')
+    await own.press('Save logLevel')
+    await own.result('settings-set logLevel null: version 3')
+    await own.press('Clear caches')
+    await own.result('cache-clear: workers 2')
 
-    const other = await enter(TOKENS.ADMIN_TOKEN)
-    await holds(BANNER, other.page)
+    const other = await ConsolePage.enter(browser, service)
+    await holds(BANNER, other)
     await other.page.getByLabel('banner', { exact: true }).fill('tea')
-    await other.page.keyboard.press('Enter')
-    await holds('tea')
-    await other.context.close()
-    assert.deepEqual(other.problems, [])
+    await other.press('Save banner')
+    await holds('tea', own)
+    await other.tab.context.close()
+    await other.isClean()
 
     const profile = await download
     assert.match(profile.suggestedFilename(), /\.cpuprofile$/)
@@ -110,93 +135,99 @@ test('the console, in a real browser', { skip: missing('chromium') }, async (t) 
     assert.ok(nodes.length > 0)
   })
 
-  await t.test('scales up, and asks for a confirmation before it scales down', async () => {
+  await t.test('scales up, and asks before it scales down, with the verb on the button', async () => {
+    const field = page.getByRole('textbox', { name: 'Workers' })
     const scale = async (workers: string) => {
-      await page.getByRole('spinbutton', { name: 'Workers' }).fill(workers)
+      await field.fill(workers)
       await page.keyboard.press('Enter')
     }
     await scale('3')
-    await result('scale 3: workers 3')
-    await cards(3)
+    await own.result('scale 3: workers 3')
+    await own.workers(3)
     await scale('2')
-    await page.locator('dialog[open]', { hasText: '2 in place of 3' }).waitFor()
+    await page.getByRole('dialog', { name: 'Scale down to 2?' }).waitFor()
     await page.keyboard.press('Escape')
     await scale('2')
-    await press('Go on')
-    await result('scale 2: workers 2')
-    await cards(2)
-    const field = page.getByRole('spinbutton', { name: 'Workers' })
+    await own.answer('Scale down to 2?', 'Scale down')
+    await own.result('scale 2: workers 2')
+    await own.workers(2)
     await field.selectText()
     await command(service, 'scale', { workers: 3 })
     await until(async () => (await field.inputValue()) === '3', 'the number that another operator chose')
     await page.keyboard.type('2')
     assert.equal(await field.inputValue(), '2', 'it was added to the new value')
     await page.keyboard.press('Enter')
-    await press('Go on')
+    await own.answer('Scale down to 2?', 'Scale down')
     await page.locator('#results .done', { hasText: 'scale 2: workers 2' }).nth(1).waitFor()
-    await cards(2)
-    assert.equal(await page.locator('#results', { hasText: 'scale' }).locator('li', { hasText: 'scale' }).count(), 3)
+    await own.workers(2)
+    assert.equal(await page.locator('#results > li', { hasText: 'scale' }).count(), 3)
     await scale('999')
     await page.locator('#results .refused', { hasText: 'must be a number from 1 to 128' }).waitFor()
-    tab.problems.splice(0).forEach((problem) => {
-      assert.match(problem, /status of 400/)
-    })
+    await own.isClean(/status of 400/)
   })
 
-  await t.test('survives kill -9 of every worker without being reloaded', async () => {
+  await t.test('survives kill -9 of every worker without being reloaded, and says so', async () => {
     await page.evaluate('window.same = true')
     const killed = [...service.workers().keys()]
     for (const pid of killed) process.kill(pid, 'SIGKILL')
     await page.locator('#figures', { hasText: 'crash 2' }).waitFor()
-    await cards(2)
-    const pids = await page.locator('#list .who').allInnerTexts()
+    await own.workers(2)
+    const abouts = await page.locator('#list .about').allInnerTexts()
     assert.ok(
-      pids.every((text) => killed.every((pid) => !text.includes(`pid ${pid} `))),
-      pids.join()
+      abouts.every((text) => killed.every((pid) => !text.includes(`pid ${pid} `))),
+      abouts.join()
     )
+    await page.locator('#attention', { hasText: /2 workers failed in the last 10 minutes.*SIGKILL/ }).waitFor()
+    await page
+      .locator('#journal > li[data-level=bad]', { hasText: /failed.*exited/s })
+      .nth(1)
+      .waitFor()
     assert.equal(await page.evaluate('window.same'), true)
   })
 
-  await t.test('recycles a slot, and saves a heap snapshot after a confirmation', async () => {
+  await t.test('replaces a worker, and saves a heap snapshot after a confirmation', async () => {
     const before = await page.locator('#list > li').first().getAttribute('data-key')
-    await press('Recycle slot 0')
-    await result(/recycle 0: slot 0, pid \d+/)
+    await own.press('Replace the worker of slot 0')
+    await own.result(/recycle 0: slot 0, pid \d+/)
     await page.locator(`[data-key="${before}"]`).waitFor({ state: 'detached' })
-    await cards(2)
-    const [heap] = await Promise.all([page.waitForEvent('download'), press('Heap slot 1').then(() => press('Go on'))])
+    await own.workers(2)
+    const download = page.waitForEvent('download')
+    await own.press('Take a heap snapshot of slot 1')
+    await own.answer('Take a heap snapshot of slot 1?', 'Take the snapshot')
+    const heap = await download
     assert.match(heap.suggestedFilename(), /\.heapsnapshot$/)
     assert.match(readFileSync(await heap.path(), 'utf8').slice(0, 20), /^{"snapshot":/)
     await page.getByRole('button', { name: /^Save again: .*\.heapsnapshot$/ }).waitFor()
   })
 
-  await t.test('is accessible: no serious fault, light and dark, at 360 and 1,440 px', async () => {
-    await page.locator('#connection[data-state=live]').waitFor()
+  await t.test('is accessible: no serious fault, light and dark, at 360 and 1,440 px and at 200 % zoom', async () => {
+    await own.live()
     assert.deepEqual(await tab.faults(), [])
   })
 
-  await t.test('with the read token it shows everything but no command buttons', async () => {
-    const reader = await enter(TOKENS.ADMIN_READ_TOKEN)
-    await there(2, '#list > li', reader.page)
-    await reader.page.locator('#journal li').first().waitFor()
-    assert.deepEqual(await reader.page.getByRole('button').allInnerTexts(), ['Forget the token'])
-    await reader.page.getByRole('button').click()
+  await t.test('with the read token it shows everything but commands', async () => {
+    const reader = await ConsolePage.enter(browser, service, TOKENS.ADMIN_READ_TOKEN)
+    await reader.workers(2)
+    await reader.line('ready').waitFor()
+    const names = (await reader.page.getByRole('button').allInnerTexts()).filter((name) => !/more/.test(name))
+    assert.deepEqual(names, ['Theme: auto', 'Sign out'])
+    await reader.press('Sign out')
     await reader.page.getByLabel('Admin token').waitFor()
     assert.equal(await reader.page.evaluate('sessionStorage.length'), 0)
-    assert.deepEqual(reader.problems, [])
+    await reader.isClean()
   })
 
   await t.test('stops the service after a confirmation', async () => {
-    assert.deepEqual(tab.problems, [], 'what the console said')
+    await own.isClean()
     await page.reload()
-    await press('Stop')
-    await press('Cancel')
-    await press('Stop')
-    await press('Go on')
+    await own.press('Stop the service')
+    await own.answer('Stop the service?', 'Cancel')
+    await own.press('Stop the service')
+    await own.answer('Stop the service?', 'Stop the service')
     assert.deepEqual(await service.exited, { code: 0, signal: null })
     await page.locator('#connection[data-state=connecting]', { hasText: 'Reconnecting' }).waitFor()
+    await own.healthIs(/Not known/)
     // The console may ask once more while the last worker drains.
-    tab.problems.splice(0).forEach((problem) => {
-      assert.match(problem, /status of 503/)
-    })
+    await own.isClean(/status of 503/)
   })
 })

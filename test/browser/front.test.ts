@@ -38,6 +38,22 @@ test('the front page, in a real browser', { skip: missing('chromium') }, async (
     assert.equal(await visit(), 2)
   })
 
+  await t.test('an idle service shows its workers and a plot with scales, and a visitor can send hits', async () => {
+    const idle = await Tab.open(browser, service.url)
+    await idle.page.goto('/')
+    await idle.page.getByRole('button', { name: 'Send 50 hits' }).waitFor()
+    assert.match(await idle.text('#plot .rates'), /^10\/s\s+5\/s\s+0$/)
+    assert.match(await idle.text('#plot .times'), /^−60 s\s+−45 s\s+−30 s\s+−15 s\s+now$/)
+    assert.equal(await idle.page.locator('#workers li').count(), 2)
+    await idle.page.locator('#muster', { hasText: '2 of 2 ready' }).waitFor()
+    const before = (await hit()).hits
+    await idle.page.getByRole('button', { name: 'Send 50 hits' }).click()
+    await idle.page.locator('#idle').waitFor({ state: 'hidden' })
+    await until(async () => (await hit()).hits > before + 50, 'fifty hits')
+    await idle.page.context().close()
+    assert.deepEqual(idle.problems, [])
+  })
+
   await t.test('updates its numbers by itself and lights up workers that serve requests', async () => {
     await feeder()
     let last = 0
@@ -107,9 +123,11 @@ test('the front page, in a real browser', { skip: missing('chromium') }, async (
     assert.ok(pids.size >= 2, 'visits rise over workers')
   })
 
-  await t.test('is accessible: no serious fault, light and dark, at 360 and 1,440 px', async () => {
+  await t.test('is accessible: no serious fault, light and dark, at 360 and 1,440 px and at 200 % zoom', async () => {
     await feeder()
     assert.deepEqual(await tab.faults(), [])
+    assert.equal(await page.getByRole('link', { name: 'Console' }).count(), 0, 'there is none without a token')
+    assert.equal(await page.locator('#demo').isVisible(), false)
   })
 
   await t.test('works without JavaScript: counts, shows and signs in', async () => {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { TOKENS } from '../helpers/admin.ts'
-import { openBrowser, Tab } from '../helpers/browser.ts'
+import { openBrowser } from '../helpers/browser.ts'
+import { ConsolePage } from '../helpers/console-page.ts'
 import { missing } from '../helpers/programs.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { startService } from '../helpers/service.ts'
@@ -13,33 +14,25 @@ test('the console lists all hosts and their workers, and only when there are sev
   const [{ url }, browser] = await Promise.all([startRedis(t), openBrowser(t)])
   const env = { REDIS_URL: url, HOST_HEARTBEAT: '500', ...TOKENS }
   const service = await startService(t, { workers: 1, env })
-  const enter = async () => {
-    const tab = await Tab.open(browser, service.url)
-    await tab.page.goto('/admin')
-    await tab.page.getByLabel('Admin token').fill(TOKENS.ADMIN_READ_TOKEN)
-    await tab.page.keyboard.press('Enter')
-    await tab.page.locator('#connection[data-state=live]').waitFor()
-    return tab
-  }
+  const enter = () => ConsolePage.open(browser, service, TOKENS.ADMIN_READ_TOKEN)
   const alone = await enter()
-  await alone.page.locator('#journal li', { hasText: 'ready' }).first().waitFor()
+  await alone.line('ready').waitFor()
   assert.equal(await alone.page.getByRole('heading', { name: 'Hosts' }).isVisible(), false)
   await alone.page.close()
 
   await startService(t, { workers: 2, env })
   const { hosts } = await allHosts(service, (answer) => answer.hosts.length === 2 && readyIn(answer) === 3)
-  const tab = await enter()
-  const { page } = tab
+  const { page, tab } = await enter()
   await page.getByRole('heading', { name: 'Hosts' }).waitFor()
   for (const { id, release } of hosts) {
     await page
-      .locator('#hosts li', { hasText: id })
+      .locator('#hosts tr', { hasText: id })
       .filter({ hasText: `release ${release}` })
       .waitFor()
   }
-  await page.locator('#hosts li', { hasText: 'this host' }).filter({ hasText: 'slot 0 ready' }).waitFor()
-  await page.locator('#hosts li', { hasText: 's ago' }).filter({ hasText: 'slot 1 ready' }).waitFor()
-  assert.equal(await page.getByRole('list', { name: 'Hosts' }).getByRole('listitem').count(), 2)
+  await page.locator('#hosts tr', { hasText: 'this host' }).filter({ hasText: 'slot 0 ready' }).waitFor()
+  await page.locator('#hosts tr', { hasText: 's ago' }).filter({ hasText: 'slot 1 ready' }).waitFor()
+  assert.equal(await page.locator('#hosts tr').count(), 2)
   assert.equal(await page.locator('#hosts button').count(), 0, 'the list is read-only')
   assert.deepEqual(await tab.faults(), [])
   assert.deepEqual(tab.problems, [])

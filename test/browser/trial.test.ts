@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { command, TOKENS } from '../helpers/admin.ts'
-import { openBrowser, Tab } from '../helpers/browser.ts'
+import { openBrowser } from '../helpers/browser.ts'
+import { ConsolePage } from '../helpers/console-page.ts'
 import { missing } from '../helpers/programs.ts'
 import { Deploys } from '../helpers/releases.ts'
 import { startService } from '../helpers/service.ts'
@@ -15,12 +16,8 @@ test('the console plots the canary against the control, and an operator promotes
     openBrowser(t),
     startService(t, { env: { REDIS: 'off', APP: deploys.app, ...TOKENS }, workers: 2 })
   ])
-  const tab = await Tab.open(browser, service.url)
-  const { page } = tab
-  await page.goto('/admin')
-  await page.getByLabel('Admin token').fill(TOKENS.ADMIN_TOKEN)
-  await page.keyboard.press('Enter')
-  await page.locator('#connection[data-state=live]').waitFor()
+  const own = await ConsolePage.open(browser, service)
+  const { page, tab } = own
   assert.equal(await page.locator('#trial').isVisible(), false, 'there is no trial')
 
   deploys.deploy('2.0.0')
@@ -31,10 +28,13 @@ test('the console plots the canary against the control, and an operator promotes
   assert.equal(await trial.getByRole('img').count(), 7, 'one plot for each measure')
   assert.deepEqual(await tab.faults(), [])
   await trial.getByRole('button', { name: 'Promote' }).click()
-  await page.locator('#results .done', { hasText: 'promote: generation 2' }).waitFor()
+  await own.result('promote: generation 2')
   const { body } = await reloaded
   assert.equal((body as { result: { outcome: string } }).result.outcome, 'done')
   await trial.waitFor({ state: 'hidden' })
   await page.locator('#rollout', { hasText: /^done: generation 2/ }).waitFor()
+  const lane = page.getByRole('img', { name: /^Slot 0: new worker starts/ })
+  await lane.locator('rect.trial').waitFor({ state: 'attached' })
+  await page.getByText(/^Verdict on the canary: promoted after/).waitFor()
   assert.deepEqual(tab.problems, [])
 })

@@ -6,7 +6,12 @@ import { cleanup } from './cleanup.ts'
 import { fileOf } from './programs.ts'
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
-const SIZES = { phone: { width: 360, height: 740 }, desktop: { width: 1440, height: 900 } }
+/** At 200 % zoom a desktop has half as many CSS pixels. */
+const SIZES = {
+  phone: { width: 360, height: 740 },
+  zoomed: { width: 720, height: 450 },
+  desktop: { width: 1440, height: 900 }
+}
 /** What a browser says of a connection that broke: that is no fault of the page. */
 const BROKEN = /^Failed to load resource: net::ERR_/
 
@@ -47,7 +52,7 @@ export class Tab {
     return (await this.page.locator(selector).allInnerTexts()).join(' ')
   }
 
-  /** Faults that keep people out, light and dark, on a phone and on a desk. */
+  /** Faults that keep people out, light and dark, on a phone, on a desk, and there at 200 % zoom. */
   async faults(): Promise<string[]> {
     const found = new Set<string>()
     await this.page.evaluate(AXE)

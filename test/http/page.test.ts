@@ -103,14 +103,19 @@ for (const page of PAGES) {
   })
 }
 
-test('all files of the pages together are under 80 KiB, uncompressed', async (t) => {
-  const { app } = await startApp(t, { env: TOKENS })
-  const all = await Promise.all(PAGES.map((page) => filesOf(new Visitor(app), page)))
-  const answers = all.flatMap(({ html, files }) => [html, ...files.values()])
-  const bytes = answers.reduce((sum, { rawPayload }) => sum + rawPayload.length, 0)
-  assert.equal(answers.length, 18)
-  assert.ok(bytes > 40_000 && bytes < 80 * 1024, `${bytes} bytes`)
-})
+const LIMITS: [page: string, files: number, kilobytes: number][] = [
+  ['/', 7, 40],
+  ['/admin', 25, 120]
+]
+for (const [page, count, kilobytes] of LIMITS) {
+  test(`all files of ${page} together are under ${kilobytes} KB, uncompressed`, async (t) => {
+    const { app } = await startApp(t, { env: TOKENS })
+    const { html, files } = await filesOf(new Visitor(app), page)
+    const bytes = [html, ...files.values()].reduce((sum, { rawPayload }) => sum + rawPayload.length, 0)
+    assert.equal(1 + files.size, count)
+    assert.ok(bytes > kilobytes * 500 && bytes < kilobytes * 1000, `${bytes} bytes`)
+  })
+}
 
 test('the console exists when a token is configured, also in maintenance; the page itself needs no token and contains no data', async (t) => {
   const { app, view } = await startApp(t, { env: TOKENS })

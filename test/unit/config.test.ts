@@ -36,6 +36,7 @@ describe('unset variables', () => {
       listenFd: undefined,
       app: undefined,
       loader: { kind: 'node' },
+      demo: false,
       admin: { controlTokens: undefined, readTokens: undefined, requestTimeoutMs: 10_000 },
       maxWorkers: 128,
       searchPath: '',

@@ -17,6 +17,7 @@ const STATUS: ServiceStatus = {
   quarantine: [],
   scheduling: 'rr',
   state: 'running',
+  redis: true,
   workers: [{ slot: 0, pid: 41, generation: 2, status: 'ready', uptimeSeconds: 59, requests: 7, rssBytes: 99 }],
   lastReload: {
     outcome: 'failed',

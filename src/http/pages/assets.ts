@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { extname } from 'node:path'
+import { basename, extname, posix } from 'node:path'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 
 const MEDIA_TYPES: Record<string, string> = {
@@ -52,9 +52,9 @@ export const assetFrom = (content: string, type: string): Asset => ({
 /**
  * Serves the files of a page. Each path contains the hash of the content, so browsers may cache the file forever.
  * @param folder ends with a slash
- * @param files their names; a script may import the files that stand before it in this list
+ * @param files their paths below the folder; a script may import the files that stand before it in this list
  * @param base the path that all of them start with
- * @returns the path of each file by its name without the extension
+ * @returns the path of each file by its name without folder and extension
  */
 export function serveAssets(
   app: FastifyInstance,
@@ -66,12 +66,11 @@ export function serveAssets(
   const pathsByName: Record<string, string> = {}
   for (const file of files) {
     const { content, type } = readAsset(new URL(file, folder))
-    const asset = assetFrom(resolveImports(content, paths), type)
+    const asset = assetFrom(resolveImports(content, posix.dirname(file), paths), type)
     const extension = extname(file)
-    const name = file.slice(0, -extension.length)
-    const path = `${base}${name}.${asset.hash}${extension}`
+    const path = `${base}${file.slice(0, -extension.length)}.${asset.hash}${extension}`
     paths.set(file, path)
-    pathsByName[name] = path
+    pathsByName[basename(file, extension)] = path
     app.get(path, { config: { session: false, quiet: true }, schema: { hide: true } }, (request, reply) =>
       sendAsset(request, reply, asset, IMMUTABLE)
     )
@@ -79,11 +78,12 @@ export function serveAssets(
   return pathsByName
 }
 
-/** Replaces `from './other.js'` by the path at which that file is served. */
-const resolveImports = (content: string, paths: Map<string, string>) =>
-  content.replace(/ from '\.\/([\w.-]+)'/g, (all, file: string) =>
-    paths.has(file) ? ` from '${paths.get(file)}'` : all
-  )
+/** Replaces `from './other.js'` by the path at which that file is served. @param folder of the importing file */
+const resolveImports = (content: string, folder: string, paths: Map<string, string>) =>
+  content.replace(/ from '(\.{1,2}\/[\w./-]+)'/g, (all, specifier: string) => {
+    const path = paths.get(posix.join(folder, specifier))
+    return path ? ` from '${path}'` : all
+  })
 
 /** Sends an asset, or 304 when the client has the current version. */
 export function sendAsset(request: FastifyRequest, reply: FastifyReply, asset: Asset, cacheControl: string) {

@@ -8,14 +8,27 @@ const FOLDER = new URL('console/', import.meta.url)
 /** A file stands after the files that it imports. */
 const FILES = [
   'console-icon.svg',
+  'theme.css',
   'style.css',
   'page.js',
-  'lingering.js',
-  'workers.js',
-  'hosts.js',
-  'rollout-view.js',
-  'settings-view.js',
-  'trial-view.js',
+  'stream.js',
+  'confirm.js',
+  'model/units.js',
+  'model/lingering.js',
+  'model/health.js',
+  'model/journal-entries.js',
+  'model/rollouts.js',
+  'model/setting-fields.js',
+  'model/worker-samples.js',
+  'plots.js',
+  'views/workers-view.js',
+  'views/figures.js',
+  'views/hosts.js',
+  'views/journal-view.js',
+  'views/quarantine-view.js',
+  'views/rollout-view.js',
+  'views/settings-view.js',
+  'views/trial-view.js',
   'commands.js',
   'console.js'
 ]
@@ -34,8 +47,9 @@ export const consolePage: FastifyPluginAsync<Pick<AdminOptions, 'config' | 'rout
   if (!url) return
   onlyAtAdminPort(app)
   const template = readAsset(new URL('console.html', FOLDER))
-  const { console: js, style: css, 'console-icon': icon } = serveAssets(app, FOLDER, FILES, `${url}/assets/`)
-  const page = assetFrom(fillTemplate(template.content, { js: js!, css: css!, icon: icon!, url }), template.type)
+  const { console: js, style: css, theme, 'console-icon': icon } = serveAssets(app, FOLDER, FILES, `${url}/assets/`)
+  const values = { js: js!, css: css!, theme: theme!, icon: icon!, url }
+  const page = assetFrom(fillTemplate(template.content, values), template.type)
   const schema = { summary: 'The console, a page that asks for a token', tags: ['admin'] }
   app.get(url, { config: { session: false, quiet: true }, schema }, (request, reply) =>
     sendAsset(request, reply.headers({ ...OWN_PAGE_HEADERS, 'content-security-policy': PAGE_POLICY }), page, 'no-cache')

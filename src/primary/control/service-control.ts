@@ -117,6 +117,7 @@ export class ServiceControl implements CommandContext {
   status(): ServiceStatus {
     const { state } = this.#supervisor
     const upgrade = this.upgrades?.status()
+    const view = this.#supervisor.view()
     return {
       version: this.#options.version,
       host: hostname(),
@@ -128,7 +129,8 @@ export class ServiceControl implements CommandContext {
       desired: state.desired,
       autoscaling: this.#options.autoscaler.status(),
       scheduling: this.#options.scheduling,
-      state: this.#supervisor.view().state,
+      state: view.state,
+      redis: view.redis,
       workers: [...this.ownWorkers(), ...this.remoteWorkers],
       ...(state.rollout && { trial: this.#supervisor.trials.report }),
       quarantine: this.#options.keeper.list(),

@@ -1,6 +1,7 @@
 // Updates the page while it is open. Without JavaScript the page shows the numbers of its own request, and every link and
 // form works.
 
+import { connectDemo } from './demo.js'
 import { Plot, wholeNumbers } from './plot.js'
 import { showWorkers } from './worker-grid.js'
 
@@ -10,6 +11,8 @@ const HIDDEN_MS = 60_000 // then a hidden tab closes its connection: browsers al
 const RETRY_MS = 2000
 const RETRY_SPREAD_MS = 1000
 const MAX_CHARACTERS = 9 // of a number at full size
+const MANY_HITS = 50
+const HIT_MS = 40
 
 const $ = (id) => document.getElementById(id)
 const tenths = new Intl.NumberFormat(undefined, { minimumFractionDigits: 1, maximumFractionDigits: 1 })
@@ -21,11 +24,12 @@ function showNumber(element, value, format = wholeNumbers) {
 
 for (const data of document.querySelectorAll('data')) showNumber(data, Number(data.value))
 
-const plot = new Plot({ container: $('plot'), since: $('since'), scale: $('scale') })
+const plot = new Plot({ container: $('plot'), shaded: $('shaded') })
 
 // The stream. It moves to another worker when its own one drains. When it ends, the browser reconnects by itself.
 
 let source
+let servingSlot
 let rateAt = 0
 let reconnectingTimer
 let hiddenTimer
@@ -48,7 +52,8 @@ function showSnapshot(snapshot) {
     showNumber($('rate'), hitsPerSecond, hitsPerSecond < 100 ? tenths : wholeNumbers)
   }
   if (Number.isFinite(hitsPerSecond)) plot.add({ at, rate: hitsPerSecond, reloading: state === 'reloading' })
-  plot.draw(at)
+  $('idle').hidden = plot.draw(at)
+  servingSlot = snapshot.servedBy.slot
   showWorkers($('workers'), snapshot)
   const ready = workers.filter(({ status }) => status === 'ready').length
   $('muster').textContent = `${ready} of ${desired} ready${state === 'running' ? '' : `, ${state}`}`
@@ -83,6 +88,16 @@ addEventListener('pageshow', connect) // after the first load, and when the brow
 
 $('live').hidden = false
 plot.draw(Date.now())
+
+// An idle service: a visitor sends hits.
+
+$('send').addEventListener('click', async () => {
+  for (let i = 0; i < MANY_HITS; i++) {
+    await fetch('/hits', { method: 'POST' }).catch(() => {})
+    await new Promise((resolve) => setTimeout(resolve, HIT_MS))
+  }
+})
+connectDemo(() => servingSlot)
 
 // The curl line: the address of this page, and a button where the browser allows access to the clipboard.
 

@@ -88,6 +88,15 @@ export class Settings {
   }
 
   /**
+   * Returns the JSON schemas of all settings, or of one, by name.
+   * @throws HttpError 404 for an unknown setting
+   */
+  schemas(key?: string): Record<string, Schema> {
+    if (key !== undefined) return { [key]: this.#known(key).schema }
+    return Object.fromEntries([...this.#settings].map(([name, { schema }]) => [name, schema]))
+  }
+
+  /**
    * Declares a setting of the app. A stored value that does not fit the schema counts as not set.
    * @param key a letter, then at most 63 letters, digits, "_", "." and "-"
    * @param schema any JSON schema; one that is written `as const` gives the setting its type

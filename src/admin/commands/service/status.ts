@@ -46,6 +46,7 @@ export const status = defineCommand({
       },
       scheduling: text,
       state: text,
+      redis: { type: 'boolean' },
       workers: array(
         object({ slot: count, pid: count, generation: count, status: text, uptimeSeconds: count }, { waitsFor })
       ),
@@ -75,6 +76,7 @@ export const status = defineCommand({
       autoscaling: null,
       scheduling: 'rr',
       state: 'running',
+      redis: true,
       workers: [{ slot: 0, pid: 4242, generation: 1, status: 'ready', uptimeSeconds: 59 }],
       quarantine: [],
       lastReload: null,

@@ -1,50 +1,26 @@
-// The console: a token, one stream of events, and commands. The token is stored in this tab only.
+// The console: signing in, the stream of events, and which part shows what.
 
-import { connectCommands, messageOf, runCommand, showSettings } from './commands.js'
-import { updateHosts } from './hosts.js'
-import { $, addLine, element, formatDuration, formatNumber, setText } from './page.js'
-import { applyJournalEntry, showRollout } from './rollout-view.js'
-import { showValue } from './settings-view.js'
-import { showTrial } from './trial-view.js'
-import { showWorkers, totalRate } from './workers.js'
+import { connectCommands, runCommand, showSettings } from './commands.js'
+import { attentionOf, healthOf } from './model/health.js'
+import { $, element, setText } from './page.js'
+import { follow, forget, hasToken, setToken } from './stream.js'
+import { showFigures } from './views/figures.js'
+import { otherHosts, updateHosts } from './views/hosts.js'
+import { connectJournal, journal, loadHistory, showJournal } from './views/journal-view.js'
+import { showQuarantine } from './views/quarantine-view.js'
+import { applyToRollouts, replaceRollouts, showRollouts } from './views/rollout-view.js'
+import { settingValue, showValue } from './views/settings-view.js'
+import { showTrial } from './views/trial-view.js'
+import { showWorkers, totalRate } from './views/workers-view.js'
 
-const TOKEN_KEY = 'muster.token'
-const RECONNECT_MS = 300 // after a stream that ended
-const RETRY_MS = 2000 // after a refusal or an error without Retry-After
-const MAX_KNOWN_ENTRIES = 500 // of the journal, remembered so that they are not shown twice
 const SETTINGS_DELAY_MS = 200 // entries of the journal may come in groups
+const THEME_KEY = 'muster.theme'
+const THEMES = ['auto', 'light', 'dark']
 
-let token = readToken()
-let stream
 let status
 let settingsTimer
 let settingsNeeded = false
-
-function readToken() {
-  try {
-    return sessionStorage.getItem(TOKEN_KEY)
-  } catch {
-    return null // storage may be forbidden
-  }
-}
-
-function storeToken(value) {
-  token = value
-  try {
-    if (value === null) sessionStorage.removeItem(TOKEN_KEY)
-    else sessionStorage.setItem(TOKEN_KEY, value)
-  } catch {} // storage may be forbidden
-}
-
-/** @param path below that of the page */
-const fetchWithToken = (path, options = {}) =>
-  fetch($('enter').getAttribute('action') + path, {
-    ...options,
-    cache: 'no-store',
-    headers: { ...options.headers, authorization: `Bearer ${token}` }
-  })
-
-const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
+let historyNeeded = false
 
 function showConnection(state, text) {
   $('connection').dataset.state = state
@@ -54,165 +30,157 @@ function showConnection(state, text) {
 // Signing in and out.
 
 function signOut(message = '') {
-  stream?.abort()
-  storeToken(null)
-  $('enter').hidden = false
-  $('console').hidden = true
-  $('leave').hidden = true
-  $('refused').textContent = message
+  forget()
+  status = undefined
+  document.body.dataset.signedIn = 'no'
+  setText($('refused'), message)
   showConnection('off', '')
   $('token').value = ''
   $('token').focus()
 }
 
-function signIn(response) {
-  const mayCommand = response.headers.get('x-admin-access') === 'control'
-  $('enter').hidden = true
-  $('console').hidden = false
-  $('leave').hidden = false
-  $('controls').hidden = !mayCommand
-  $('trial-commands').hidden = !mayCommand
-  document.body.toggleAttribute('data-read-only', !mayCommand)
-  storeToken(token)
-  settingsNeeded = mayCommand
+const isSignedIn = () => document.body.dataset.signedIn === 'yes'
+
+const listener = {
+  onOpen(mayCommand) {
+    historyNeeded ||= !isSignedIn()
+    document.body.dataset.signedIn = 'yes'
+    document.body.dataset.access = mayCommand ? 'control' : 'read'
+    settingsNeeded = mayCommand
+  },
+  onEvent(name, data) {
+    if (name === 'status') showStatus(data)
+    else if (name === 'journal' || name === 'audit') showEntry(data)
+  },
+  onRefused: () => signOut('This token is refused.'),
+  onLost(why) {
+    if (document.body.dataset.signedIn === 'no') {
+      setText($('refused'), why)
+      return false
+    }
+    showConnection('connecting', why ? `Reconnecting: ${why}` : 'Connecting')
+    if (why) showUnknown()
+    return true
+  }
 }
 
 $('enter').addEventListener('submit', (event) => {
   event.preventDefault()
-  $('refused').textContent = ''
-  token = $('token').value.trim()
-  void follow()
+  setText($('refused'), '')
+  setToken($('token').value.trim())
+  void follow(listener)
 })
 $('leave').addEventListener('click', () => signOut())
 
-// The stream. EventSource cannot send a token, so the events are parsed here. When a worker drains, its stream ends and the
-// next connection reaches another worker.
-
-async function follow() {
-  stream?.abort()
-  stream = new AbortController()
-  const { signal } = stream
-  while (!signal.aborted) {
-    let pauseMs = RETRY_MS
-    try {
-      const response = await fetchWithToken('/events', { signal })
-      if (response.status === 401) return signOut('This token is refused.')
-      if (!response.ok) {
-        pauseMs = response.headers.get('retry-after') * 1000 || RETRY_MS
-        throw new Error(await messageOf(response))
-      }
-      pauseMs = RECONNECT_MS
-      signIn(response)
-      await readEvents(response.body)
-      showConnection('connecting', 'Connecting')
-    } catch (error) {
-      if (signal.aborted) return
-      const isSignedIn = $('enter').hidden
-      if (!isSignedIn) return setText($('refused'), error.message)
-      showConnection('connecting', `Reconnecting: ${error.message}`)
-    }
-    await sleep(pauseMs)
-  }
-}
-
-async function readEvents(body) {
-  const reader = body.pipeThrough(new TextDecoderStream()).getReader()
-  let text = ''
-  for (;;) {
-    const { done, value } = await reader.read()
-    if (done) return
-    const events = (text + value).split('\n\n')
-    text = events.pop()
-    for (const event of events) handleEvent(event)
-  }
-}
-
-function handleEvent(text) {
-  const { event, data } = Object.fromEntries(text.split('\n').map((line) => line.split(/: (.*)/s, 2)))
-  if (event === 'status') showStatus(JSON.parse(data))
-  else if (event === 'journal' || event === 'audit') showEntry(JSON.parse(data))
-}
+// What the service sends.
 
 function showStatus(current) {
   status = current
   showConnection('live', 'Live')
-  const { version, pid, scheduling, workers, desired } = current
+  const { version, host, pid, scheduling, workers, desired, autoscaling } = current
+  setText($('about'), `${host} · version ${version} · pid ${pid} · ${scheduling}`)
   showWorkers(workers, (command, slot, button) => void runCommand(command, { slot }, button))
-  showRollout(current)
+  showRollouts(current)
   showTrial(current)
-  setText($('about'), `version ${version} · pid ${pid} · ${scheduling}`)
-  showFigures(figuresOf(current))
-  void updateHosts(fetchWithToken)
-  showValue($('workers'), desired)
+  showFigures(current, totalRate())
+  showQuarantine(current, (route, button) => void runCommand('quarantine-lift', { route }, button))
+  void updateHosts()
+  showValue($('workers-wanted'), autoscaling?.range ?? String(desired))
+  showHealth()
+  if (historyNeeded) {
+    historyNeeded = false
+    void loadHistory().then(addEntries)
+  }
   if (settingsNeeded && current.state !== 'draining') {
     settingsNeeded = false
     void showSettings()
   }
 }
 
-function figuresOf({ state, workers, desired, generation, restarts, uptimeSeconds, autoscaling, quarantine = [] }) {
-  const sum = (field) => workers.reduce((total, worker) => total + (worker[field] ?? 0), 0)
-  const readySlots = new Set(workers.filter((worker) => worker.status === 'ready').map(({ slot }) => slot))
-  const restartCounts = Object.entries(restarts).filter(([, count]) => count > 0)
-  return {
-    State: state,
-    'Workers ready': `${readySlots.size} of ${desired}`,
-    Generation: formatNumber(generation),
-    'Requests/s': formatNumber(totalRate()),
-    'In flight': formatNumber(sum('inFlight')),
-    Connections: formatNumber(sum('connections')),
-    Restarts: restartCounts.map(([reason, count]) => `${reason} ${count}`).join(', ') || '0',
-    Quarantined: quarantine.map(({ route }) => route).join(', ') || 'no route',
-    Uptime: formatDuration(uptimeSeconds),
-    ...(autoscaling && { Autoscaling: `${autoscaling.range ?? 'off'}, load ${formatNumber(autoscaling.load)}` })
-  }
+function showHealth() {
+  const { level, line } = healthOf(status, totalRate())
+  $('health').dataset.level = level
+  // The rate changes each second, and screen readers announce every change: they read the line without it.
+  setText($('health-line'), line)
+  setText($('health-spoken'), healthOf(status).line)
+  const context = { now: Date.now(), hosts: otherHosts(), maintenance: settingValue('maintenance') === true }
+  showAttention(attentionOf(status, journal.entries, context))
 }
 
-function showFigures(figures) {
-  const list = $('figures')
-  for (const [i, [name, value]] of Object.entries(figures).entries()) {
-    if (!list.children[i]) list.append(element('div', {}, element('dt', { textContent: name }), element('dd')))
-    setText(list.children[i].lastChild, value)
-  }
+function showUnknown() {
+  const text = 'Not known: the service does not answer. Below is what it said last.'
+  $('health').dataset.level = 'warn'
+  setText($('health-line'), text)
+  setText($('health-spoken'), text)
 }
 
-const knownEntries = new Set()
+let shownNotes = ''
+
+function showAttention(notes) {
+  const key = JSON.stringify(notes)
+  if (key === shownNotes) return
+  shownNotes = key
+  setText($('attention-title'), notes.length === 0 ? 'Nothing needs your attention.' : 'Needs attention')
+  const items = notes.map(({ level, text, target }) => {
+    const item = element('li', {}, element('a', { href: `#${target}`, textContent: text }))
+    item.dataset.level = level
+    return item
+  })
+  $('attention').replaceChildren(...items)
+}
 
 /** Shows an entry of the journal, unless it came before: the service repeats entries when a client connects. */
 function showEntry(entry) {
-  const key = JSON.stringify(entry)
-  if (knownEntries.has(key)) return
-  knownEntries.add(key)
-  if (knownEntries.size > MAX_KNOWN_ENTRIES) knownEntries.delete(knownEntries.values().next().value)
-  addLine($('journal'), new Date(entry.at), describeEntry(entry))
-  applyJournalEntry(entry)
-  if (status) showRollout(status)
-  const { event, command } = entry
-  const changedSetting = event === 'command answered' && (command === 'settings-set' || command === 'log-level')
-  if (changedSetting && !$('controls').hidden) {
+  const place = journal.add(entry)
+  if (place === 'known') return
+  if (place === 'older') replaceRollouts(journal.entries)
+  else applyToRollouts(entry)
+  showJournal()
+  if (status) showRollouts(status)
+  const changedSetting = /^(settings-set|log-level)$/.test(entry.command) && entry.event === 'command answered'
+  if (changedSetting && document.body.dataset.access === 'control') {
     clearTimeout(settingsTimer)
     settingsTimer = setTimeout(showSettings, SETTINGS_DELAY_MS)
   }
 }
 
-function describeEntry({ event, slot, pid, generation, command, who, ok, why }) {
-  const parts = [
-    event,
-    command,
-    slot !== undefined && `slot ${slot}`,
-    pid && `pid ${pid}`,
-    generation && `generation ${generation}`,
-    who && `by ${who}`,
-    ok === false && 'failed',
-    why
-  ]
-  return parts.filter(Boolean).join(' · ')
+/** Adds entries of the past. */
+function addEntries(entries) {
+  for (const entry of entries) journal.add(entry)
+  replaceRollouts(journal.entries)
+  showJournal()
+  if (status) showRollouts(status)
 }
 
-connectCommands(fetchWithToken, () => status?.desired ?? 0)
-if (token) {
+// The theme: that of the system, or the operator's choice.
+
+function showTheme(theme) {
+  document.documentElement.dataset.theme = theme
+  setText($('theme'), `Theme: ${theme}`)
+}
+
+function readTheme() {
+  try {
+    return localStorage.getItem(THEME_KEY) ?? 'auto'
+  } catch {
+    return 'auto' // storage may be forbidden
+  }
+}
+
+$('theme').addEventListener('click', () => {
+  const next = THEMES[(THEMES.indexOf(document.documentElement.dataset.theme) + 1) % THEMES.length]
+  showTheme(next)
+  try {
+    localStorage.setItem(THEME_KEY, next)
+  } catch {} // storage may be forbidden
+})
+
+showTheme(readTheme())
+connectCommands(() => status?.desired ?? 0)
+connectJournal(addEntries)
+if (hasToken()) {
   showConnection('connecting', 'Connecting')
-  void follow()
+  void follow(listener)
 } else {
   signOut()
 }

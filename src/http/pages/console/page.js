@@ -1,6 +1,6 @@
 // Helpers of the console. Everything from the service is inserted as text, never as markup.
 
-const MAX_LINES = { journal: 100, results: 10 } // by the id of the list
+const SVG = 'http://www.w3.org/2000/svg'
 
 export const $ = (id) => document.getElementById(id)
 
@@ -10,36 +10,45 @@ export function element(name, properties = {}, ...children) {
   return created
 }
 
+/** @returns an SVG element with these attributes */
+export function shape(name, attributes = {}) {
+  const created = document.createElementNS(SVG, name)
+  for (const [attribute, value] of Object.entries(attributes)) created.setAttribute(attribute, value)
+  return created
+}
+
 /** Sets the text if it has changed, so that screen readers do not announce it again. */
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text
 }
 
-const numberFormat = new Intl.NumberFormat(undefined, { maximumFractionDigits: 1 })
-export const formatNumber = (value) => (Number.isFinite(value) ? numberFormat.format(value) : '–')
-export const formatCount = (value, noun) => `${formatNumber(value)} ${noun}${value === 1 ? '' : 's'}`
-export const formatBytes = (bytes) => `${formatNumber(bytes / 2 ** 20)} MiB`
-
-export function formatDuration(seconds) {
-  const units = [
-    [86400, 'd'],
-    [3600, 'h'],
-    [60, 'min']
-  ]
-  const [size, unit] = units.find(([size]) => seconds >= size) ?? [1, 's']
-  return `${Math.floor(seconds / size)} ${unit}`
+/** Makes `nodes` the children of `parent`. Nodes that are in place are not touched, so they keep the focus. */
+export function setChildren(parent, nodes) {
+  for (const [index, node] of nodes.entries()) {
+    if (parent.children[index] !== node) parent.insertBefore(node, parent.children[index] ?? null)
+  }
+  while (parent.children.length > nodes.length) parent.lastElementChild.remove()
 }
 
-const timeElement = (at) =>
-  element('time', { dateTime: at.toISOString(), textContent: at.toLocaleTimeString(undefined, { hour12: false }) })
+const timeFormat = { hour12: false, hour: '2-digit', minute: '2-digit', second: '2-digit' }
+export const formatTime = (at) => at.toLocaleTimeString(undefined, timeFormat)
+export const formatDay = (at) =>
+  at.toLocaleDateString(undefined, { weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' })
+
+export const timeElement = (at) => element('time', { dateTime: at.toISOString(), textContent: formatTime(at) })
 
 /**
- * Adds a line at the top of a list and removes the oldest if there are too many.
- * @returns the line; its last child is the text
+ * Shows a reason. The lines after its first one, such as a stack trace, are folded and keep their newlines.
+ * @returns nodes to append
  */
-export function addLine(list, at, text) {
-  const line = element('li', {}, timeElement(at), text)
-  list.prepend(line)
-  while (list.children.length > MAX_LINES[list.id]) list.lastElementChild.remove()
-  return line
+export function reasonNodes(text) {
+  const [first, ...rest] = text.split('\n')
+  if (rest.length === 0) return [first]
+  const details = element(
+    'details',
+    { className: 'stack' },
+    element('summary', { textContent: `${rest.length} more ${rest.length === 1 ? 'line' : 'lines'}` }),
+    element('pre', { textContent: rest.join('\n') })
+  )
+  return [first, details]
 }

@@ -1,8 +1,8 @@
 // The trial of a new release: its canary against the control, measure by measure.
 
-import { $, element, formatCount, formatNumber, setText } from './page.js'
+import { formatCount, formatNumber } from '../model/units.js'
+import { $, element, setText, shape } from '../page.js'
 
-const SVG = 'http://www.w3.org/2000/svg'
 const LABELS = {
   errors: 'Connections with errors',
   'slow-p50': 'Requests above the p50',
@@ -30,12 +30,6 @@ function describeDifference({ estimate, interval, unit, reason }) {
   if (estimate === undefined || !interval) return reason ?? 'not known yet'
   const [factor, name] = SCALES[unit]
   return `${signed(estimate * factor)} ${name}, between ${signed(interval[0] * factor)} and ${signed(interval[1] * factor)}`
-}
-
-const shape = (name, attributes) => {
-  const created = document.createElementNS(SVG, name)
-  for (const [attribute, value] of Object.entries(attributes)) created.setAttribute(attribute, value)
-  return created
 }
 
 /** Plots the interval of the difference: the canary is worse when all of it is right of the limit. */

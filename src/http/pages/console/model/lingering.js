@@ -1,6 +1,6 @@
 // Replaced workers that stay for long requests, and connections that were cut.
 
-import { formatCount, formatDuration } from './page.js'
+import { formatCount, formatDuration } from './units.js'
 
 const NOUNS = { stream: 'event stream', idle: 'idle connection' }
 const list = (counts) => counts.map(([kind, count]) => formatCount(count, NOUNS[kind] ?? kind)).join(', ')
