@@ -5,7 +5,7 @@ import { startApp, Visitor } from '../helpers/app.ts'
 
 const KILL = '/demo/kill'
 
-test('without DEMO=1 nobody can kill a worker or reload from the page', async (t) => {
+test('without DEMO=1 visitors cannot kill a worker or reload from the page', async (t) => {
   const { app } = await startApp(t)
   const visitor = new Visitor(app)
   assert.equal((await visitor.post(KILL, { slot: 0 })).statusCode, 404)

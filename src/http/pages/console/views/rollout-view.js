@@ -140,7 +140,7 @@ function older(rollout, now) {
   return details
 }
 
-/** What is shown of each rollout. A rollout that does not change is not drawn again. */
+/** The elements of each rollout. A rollout that does not change is not drawn again. */
 const drawn = new WeakMap()
 
 function drawOnce(rollout, draw, now) {
