@@ -13,7 +13,7 @@ const blocks = blocksOf(PAGE)
 /** What the service itself needs of these classes. Apps have no use for it. */
 const INTERNAL: Record<string, string[]> = {
   Counter: ['onBatch'],
-  'app.shared.settings': ['version', 'revision', 'parse', 'read', 'check']
+  'app.shared.settings': ['version', 'revision', 'parse', 'schemas', 'read', 'check']
 }
 /** The types behind the first words of signatures. */
 const ROOTS: Record<string, string> = { app: 'FastifyInstance', request: 'FastifyRequest', Cache: 'Cache<V>' }
