@@ -26,6 +26,8 @@ export interface ChaosOptions {
 export interface ChaosResult {
   rounds: Round[]
   faults: Map<string, number>
+  /** Rounds that did not come to their end, each with the error: nothing was checked. */
+  failures: string[]
   violations: Violation[]
 }
 
@@ -33,16 +35,22 @@ export interface ChaosResult {
 export async function runChaos({ seconds, seed, setups = TURNS, log }: ChaosOptions): Promise<ChaosResult> {
   const count = Math.max(1, Math.round(seconds / ROUND_SECONDS))
   const rounds: Round[] = []
+  const failures: string[] = []
   const faults = new Map<string, number>()
   for (let i = 0; i < count; i++) {
     const setup = setups[i % setups.length]!
     const name = `round ${i + 1} (${setup})`
-    const round = await runRound({ name, setup, seconds: seconds / count, seed: seed * 1000 + i * 100 })
-    log(`${name}: ${round.operations.length} operations`)
-    rounds.push({ name, operations: round.operations })
-    for (const [fault, times] of round.faults) faults.set(fault, (faults.get(fault) ?? 0) + times)
+    try {
+      const round = await runRound({ name, setup, seconds: seconds / count, seed: seed * 1000 + i * 100 })
+      log(`${name}: ${round.operations.length} operations`)
+      rounds.push({ name, operations: round.operations })
+      for (const [fault, times] of round.faults) faults.set(fault, (faults.get(fault) ?? 0) + times)
+    } catch (error) {
+      failures.push(`${name} failed: ${(error as Error).stack}`)
+      log(failures.at(-1)!)
+    }
   }
-  return { rounds, faults, violations: checkRounds(rounds) }
+  return { rounds, faults, failures, violations: checkRounds(rounds) }
 }
 
 /** @returns kinds of operations of which none returned, although the rounds have clients for them */
@@ -55,7 +63,7 @@ export function missingKinds(rounds: readonly Round[]): string[] {
 }
 
 /** Returns the lines that a run or a check prints at the end. */
-export function describeChaos({ rounds, faults, violations }: ChaosResult): string[] {
+export function describeChaos({ rounds, faults, failures, violations }: ChaosResult): string[] {
   const missing = missingKinds(rounds)
   return [
     'operations',
@@ -63,6 +71,7 @@ export function describeChaos({ rounds, faults, violations }: ChaosResult): stri
     ...(faults.size > 0 ? ['faults'] : []),
     ...[...faults].sort(([a], [b]) => a.localeCompare(b)).map(([name, times]) => `  ${name.padEnd(32)} ${times}`),
     ...(missing.length > 0 ? [`nothing was recorded of: ${missing.join(', ')}`] : []),
+    ...failures,
     `violations: ${violations.length}`,
     ...violations.flatMap(describeViolation)
   ]

@@ -45,7 +45,7 @@ function parseFlags(args: string[]): Flags {
 async function run({ seconds, seed, setups, out, check }: Flags): Promise<ChaosResult> {
   if (check !== undefined) {
     const rounds = readHistory(check)
-    return { rounds, faults: new Map(), violations: checkRounds(rounds) }
+    return { rounds, faults: new Map(), failures: [], violations: checkRounds(rounds) }
   }
   // A file that cannot be written is to be known before the run.
   if (out !== undefined) await writeHistory(out, [])
@@ -66,7 +66,8 @@ async function main(args: string[]): Promise<number> {
   const result = await run(flags)
   console.log(describeChaos(result).join('\n'))
   if (result.violations.length > 0) return 1
-  return flags.check === undefined && missingKinds(result.rounds).length > 0 ? 2 : 0
+  const isIncomplete = result.failures.length > 0 || missingKinds(result.rounds).length > 0
+  return flags.check === undefined && isIncomplete ? 2 : 0
 }
 
 main(process.argv.slice(2)).then(

@@ -10,6 +10,7 @@ test(`two services under every fault for ${seconds} s: every history of their sh
   t.diagnostic(`seed ${seed}`)
   const result = await runChaos({ seconds, seed, log: (line) => t.diagnostic(line) })
   t.diagnostic(describeChaos(result).join('\n'))
+  assert.deepEqual(result.failures, [])
   assert.deepEqual(result.violations, [])
   assert.deepEqual(missingKinds(result.rounds), [])
 })
