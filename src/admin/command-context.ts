@@ -208,6 +208,8 @@ export interface UpgradeStatus {
   /** Slots that the new primary serves. */
   slots: number
   since: string
+  /** Why it is rolled back. */
+  why?: string | undefined
 }
 
 export interface ServiceStatus {

@@ -24,6 +24,9 @@ export interface JournalEntry extends JournalEvent {
   at: string
 }
 
+/** @param source the source that `publish` was called with; undefined for an entry of this process */
+type JournalListener = (entry: JournalEntry, source?: object) => void
+
 /**
  * A file of entries as JSON lines, which outlives the primary. Its size is bounded: a full file is renamed to
  * `journal.1.jsonl`, which replaces the one before it. Writes are synchronous, so that the file has what led to a crash of
@@ -34,9 +37,7 @@ export class JournalFile {
   readonly #olderPath: string
   readonly #maxBytes: number
   readonly #log: Logger | undefined
-  readonly #listeners = new Set<(entry: JournalEntry) => void>()
-  /** Called with every entry that this process has written. */
-  onRecord: ((entry: JournalEntry) => void) | undefined
+  readonly #listeners = new Set<JournalListener>()
   /** The last line may lack its end: after a crash, or after a write that failed half-way. */
   #maybeTorn = true
   #failed = false
@@ -53,7 +54,6 @@ export class JournalFile {
   record(event: JournalEvent): void {
     const entry = { at: new Date().toISOString(), ...event }
     this.publish(entry)
-    this.onRecord?.(entry)
     try {
       this.#append(`${JSON.stringify(entry)}\n`)
     } catch (error) {
@@ -62,13 +62,13 @@ export class JournalFile {
     }
   }
 
-  /** Tells the listeners of an entry that another process has written to the file. */
-  publish(entry: JournalEntry): void {
-    for (const listener of this.#listeners) listener(entry)
+  /** Tells the listeners of an entry. @param source of an entry that another process has written to the file */
+  publish(entry: JournalEntry, source?: object): void {
+    for (const listener of this.#listeners) listener(entry, source)
   }
 
   /** Calls `listener` with every further entry. @returns a function that ends this */
-  watch(listener: (entry: JournalEntry) => void): () => void {
+  watch(listener: JournalListener): () => void {
     this.#listeners.add(listener)
     return () => void this.#listeners.delete(listener)
   }

@@ -43,11 +43,14 @@ export function createExit(
     end: async (code: number, why: string): Promise<void> => {
       if (exiting) return
       exiting = true
-      log[code === 0 ? 'info' : 'fatal']({ code, why }, 'service ended')
-      if (claim.isHeld) record({ event: 'stop', pid: process.pid, why, code })
+      const level = code === 0 ? 'info' : 'fatal'
+      if (claim.isHeld) {
+        log[level]({ code, why }, 'service ended')
+        record({ event: 'stop', pid: process.pid, why, code })
+      } else log[level]({ code, why }, 'primary ended')
       pool.killAll()
       if (code !== 0) upgrades.cut()
-      await upgrades.successorEnded()
+      await upgrades.othersEnded()
       await redis.stop()
       claim.release()
       process.exit(code)

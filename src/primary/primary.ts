@@ -22,6 +22,7 @@ import type { DevelopmentOptions, Service } from './service-types.ts'
 import { type Beginning, freshStart, inherit } from './upgrade/inherit.ts'
 import { PrimaryUpgrades } from './upgrade/primary-upgrades.ts'
 import type { Succession } from './upgrade/succession.ts'
+import { REDIS_PIPES } from './upgrade/upgrade-messages.ts'
 import { setupWorkers } from './workers/fork.ts'
 
 export interface PrimaryOptions {
@@ -82,7 +83,7 @@ export async function runPrimary(config: Config, exec: string, options: PrimaryO
         adopted: { port: beginning.ports.port !== undefined, adminPort: beginning.ports.adminPort !== undefined },
         onInCharge: async () => {
           claim.takeFromOther()
-          await core.redis.adopt()
+          await core.redis.adopt(REDIS_PIPES.flatMap((name) => succession.sockets.get(name) ?? []))
           const socket = succession.sockets.get('admin')
           // The old primary was killed before it had passed it on.
           if (!socket) rmSync(config.adminSocket, { force: true })

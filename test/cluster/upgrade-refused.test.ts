@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict'
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { test } from 'node:test'
 import { cleanup } from '../helpers/cleanup.ts'
+import { CodeLink, changedCopy, ROOT } from '../helpers/code-copies.ts'
+import { envFile, program } from '../helpers/failing-upgrades.ts'
 import { LastingClients } from '../helpers/lasting-clients.ts'
 import { fixture, Load } from '../helpers/load.ts'
 import { muster, startService, temporaryFolder } from '../helpers/service.ts'
@@ -18,18 +20,6 @@ const TIMES = 2
 test('an upgrade that cannot start is refused with the reason, and nothing changes', async (t) => {
   const service = await startService(t, { workers: 1, env: { BOOT_TIMEOUT: '20000', CANARY_TIME: '100' } })
   const folder = temporaryFolder(t)
-  let files = 0
-  const envFile = (content: string) => {
-    const file = join(folder, `changed${++files}.env`)
-    writeFileSync(file, content)
-    return ['--env-file', file]
-  }
-  const program = (script: string) => {
-    const file = join(folder, `node${++files}`)
-    writeFileSync(file, `#!/bin/sh\n${script}\n`)
-    chmodSync(file, 0o755)
-    return ['--node', file]
-  }
   const taken = createServer().listen(0, '127.0.0.1')
   await once(taken, 'listening')
   cleanup(t, () => taken.close())
@@ -38,13 +28,13 @@ test('an upgrade that cannot start is refused with the reason, and nothing chang
 
   for (let i = 0; i < TIMES; i++) {
     const cases: [args: string[], reason: RegExp][] = [
-      [envFile('WORKERS=many\nPORT=-1'), /invalid configuration/],
-      [envFile(`PORT=${port}`), /is taken by another process/],
-      [envFile(`RUN_DIR=${folder}`), /RUN_DIR: only a restart can change it/],
+      [envFile(t, 'WORKERS=many\nPORT=-1'), /invalid configuration/],
+      [envFile(t, `PORT=${port}`), /is taken by another process/],
+      [envFile(t, `RUN_DIR=${folder}`), /RUN_DIR: only a restart can change it/],
       [['--node', join(folder, 'missing')], /missing cannot be run/],
-      [program('exit 3'), /the new primary ended: exit code 3/],
+      [program(t, 'exit 3'), /the new primary ended: exit code 3/],
       [
-        program(`exec "${process.execPath}" --import "data:text/javascript,throw 1" "$@"`),
+        program(t, `exec "${process.execPath}" --import "data:text/javascript,throw 1" "$@"`),
         /the new primary ended: exit code 1/
       ]
     ]
@@ -54,7 +44,7 @@ test('an upgrade that cannot start is refused with the reason, and nothing chang
   const missing = await muster(service, 'upgrade', '--env-file', join(folder, 'missing.env'))
   assert.notEqual(missing.code, 0)
   assert.match(missing.stderr, /missing.env/)
-  assert.match(await failUpgrade(service, ...program('exec sleep 1000')), /was not prepared in 20000 ms/)
+  assert.match(await failUpgrade(service, ...program(t, 'exec sleep 1000')), /was not prepared in 20000 ms/)
 
   assert.deepEqual([...service.workers().keys()], before.workers)
   assert.deepEqual([primaryOf(service), redisOf(service)], [before.primary, before.redis])
@@ -84,6 +74,27 @@ test('a worker of the new primary that does not boot in slot 2 rolls the upgrade
   assert.deepEqual([...load.failures], [])
   assert.equal(load.reopened, 0)
   assert.deepEqual([...clients.noticed], [])
+  await stopUpgraded(service)
+})
+
+test('code with another upgrade protocol refuses to replace a running service, which goes on as before', async (t) => {
+  const code = new CodeLink(t, ROOT)
+  const service = await startService(t, {
+    workers: 1,
+    command: code.start,
+    env: { APP: code.fixture('slow'), CANARY_TIME: '100' }
+  })
+  const before = { workers: [...service.workers().keys()], redis: redisOf(service) }
+  const load = new Load(t, service.port, { tight: 1, fresh: 1, idle: 2 })
+  const protocol = 'src/primary/upgrade/upgrade-protocol.js'
+  code.swap(changedCopy(t, protocol, 'UPGRADE_PROTOCOL_VERSION = ', 'UPGRADE_PROTOCOL_VERSION = 10'))
+  assert.match(await failUpgrade(service), /their upgrade protocols differ .*Stop the service and start it again/)
+  code.swap(ROOT)
+  await load.stop()
+  assert.deepEqual([...load.failures], [])
+  assert.equal(load.reopened, 0)
+  assert.deepEqual({ workers: [...service.workers().keys()], redis: redisOf(service) }, before)
+  await upgrade(service)
   await stopUpgraded(service)
 })
 

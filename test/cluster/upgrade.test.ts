@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { cleanup } from '../helpers/cleanup.ts'
-import { Hits } from '../helpers/hits.ts'
+import { areExact, Hits } from '../helpers/hits.ts'
 import { LastingClients } from '../helpers/lasting-clients.ts'
 import { fixture, Load } from '../helpers/load.ts'
 import { Scraper } from '../helpers/scraper.ts'
@@ -37,11 +37,7 @@ test('through an upgrade hits are exact, metrics never fall, and Redis is the sa
   const series = await scraper.next()
   await Promise.all([hits.stop(), scraper.stop()])
   assert.deepEqual([...hits.errors], [])
-  const total = hits.numbers.length
-  assert.deepEqual(
-    hits.numbers.toSorted((a, b) => a - b),
-    Array.from({ length: total }, (_, i) => i + 1)
-  )
+  assert.ok(areExact(hits.numbers))
   assert.equal(redisOf(service), redis)
   assert.equal(series.get('cluster_generation{worker="primary"}'), 3)
   await stopUpgraded(service)

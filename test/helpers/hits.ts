@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Connection } from './http.ts'
 import { RedisProxy } from './proxy.ts'
 import { startRedis } from './redis.ts'
@@ -7,8 +8,13 @@ import { type Service, startService } from './service.ts'
 import { until } from './until.ts'
 
 const CLIENTS = 16
+
 /** Generous, since other processes share the cores: what takes longer than this is an error. */
 const REDIS_TIMEOUT = '10000'
+
+/** @returns whether each number from 1 on was given exactly once */
+export const areExact = (numbers: readonly number[]): boolean =>
+  numbers.toSorted((a, b) => a - b).every((number, i) => number === i + 1)
 
 /** Clients that hit and never ask twice, each on a connection of its own for as long as it lasts. */
 export class Hits {
@@ -16,10 +22,13 @@ export class Hits {
   /** How often something else came than a number. */
   readonly errors = new Map<string, number>()
   readonly #done: Promise<unknown>
+  readonly #pauseMs: number
   #stopping = false
 
-  constructor(port: number) {
-    this.#done = Promise.all(Array.from({ length: CLIENTS }, () => this.#client(port)))
+  /** @param options.pauseMs pause of each client after a hit. Without one they take a whole core. */
+  constructor(port: number, { clients = CLIENTS, pauseMs = 0 } = {}) {
+    this.#pauseMs = pauseMs
+    this.#done = Promise.all(Array.from({ length: clients }, () => this.#client(port)))
   }
 
   get failed(): number {
@@ -50,6 +59,7 @@ export class Hits {
         const { status, body } = await connection.request('POST', '/hits')
         if (status === 200) this.numbers.push((JSON.parse(body) as { hits: number }).hits)
         else this.#failed(`${status} ${body}`)
+        if (this.#pauseMs > 0) await sleep(this.#pauseMs)
       } catch (error) {
         this.#failed((error as Error).message)
       }

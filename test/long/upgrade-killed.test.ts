@@ -1,9 +1,7 @@
 import assert from 'node:assert/strict'
-import { connect } from 'node:net'
 import { test } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { type Cleans, cleanup } from '../helpers/cleanup.ts'
 import { once as ask } from '../helpers/http.ts'
+import { Knocker } from '../helpers/knocker.ts'
 import { fixture } from '../helpers/load.ts'
 import { isAlive, type Line, muster, processesWith, startService } from '../helpers/service.ts'
 import { sizeOf } from '../helpers/sizes.ts'
@@ -32,43 +30,6 @@ const POINTS: Point[] = [
   { name: 'while the successor takes over', kill: 'old', reached: step('committing', true) },
   { name: 'when the successor is in charge', kill: 'old', reached: step('serving', false) }
 ]
-
-/** Opens a connection again and again, and counts those that are refused. */
-class Knocker {
-  refused = 0
-  opened = 0
-  readonly #port: number
-  #isStopping = false
-  readonly #ended: Promise<void>
-
-  constructor(t: Cleans, port: number) {
-    this.#port = port
-    this.#ended = this.#run()
-    cleanup(t, () => this.stop())
-  }
-
-  async stop(): Promise<void> {
-    this.#isStopping = true
-    await this.#ended
-  }
-
-  async #run(): Promise<void> {
-    while (!this.#isStopping) {
-      await new Promise<void>((resolve) => {
-        const socket = connect(this.#port, '127.0.0.1')
-        socket.once('connect', () => {
-          this.opened++
-          socket.destroy()
-        })
-        socket.on('error', ({ code }: NodeJS.ErrnoException) => {
-          if (code === 'ECONNREFUSED') this.refused++
-        })
-        socket.once('close', () => resolve())
-      })
-      await sleep(5)
-    }
-  }
-}
 
 for (const { name, kill, reached } of POINTS.slice(0, sizeOf('KILL_POINTS', POINTS.length))) {
   test(`SIGKILL of the ${kill === 'old' ? 'old primary' : 'successor'} ${name}: the port never refuses, Redis stays, nothing leaks`, async (t) => {

@@ -29,6 +29,31 @@ const STATUS = {
 }
 
 describe('the output of the command line', () => {
+  test('shows an upgrade under way: how far it is, the other primary, and why it is rolled back', () => {
+    // The clocks of two hosts may differ.
+    const since = new Date(Date.now() + 60_000).toISOString()
+    const upgrade = { pid: 4711, role: 'successor', step: 'leaving', slots: 1, since }
+    const shown = (more: object) => {
+      const text = format('status', { ...STATUS, desired: 4, upgrade: { ...upgrade, ...more } }, NO_SCREEN)
+      return text
+        .replaceAll('\n  ', ' ')
+        .split('\n')
+        .find((line) => line.startsWith('upgrade: '))
+    }
+    assert.equal(
+      shown({ version: '1.2.3', node: 'v24.1.0' }),
+      'upgrade: began 0 s ago; 1 of 4 slots have a new worker; a worker of the old primary drains; new primary: pid 4711, muster 1.2.3 on Node.js v24.1.0'
+    )
+    assert.match(
+      shown({ step: 'restoring', why: 'it crashed' })!,
+      /^upgrade: began 0 s ago, and is rolled back: it crashed; /
+    )
+    assert.equal(
+      shown({ role: 'predecessor', step: 'serving', slots: 4 }),
+      'upgrade: began 0 s ago; 4 of 4 slots have a new worker; the old primary waits for its last workers; old primary: pid 4711'
+    )
+  })
+
   test('shows the status in units, slots in numerical order, and nothing for what is not known yet', () => {
     assert.equal(
       format('status', STATUS, NO_SCREEN),

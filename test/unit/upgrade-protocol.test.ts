@@ -26,6 +26,8 @@ interface World {
   failures: number
   /** An operator stops the service. */
   stopped: boolean
+  /** The successor is about to be replaced itself. */
+  superseded: boolean
 }
 
 const SLOTS = 3
@@ -41,7 +43,8 @@ const START: World = {
   toSuccessor: [],
   deaths: 0,
   failures: 0,
-  stopped: false
+  stopped: false,
+  superseded: false
 }
 
 function exit(world: World, name: Name): void {
@@ -84,6 +87,10 @@ function stepOld(world: World, event: UpgradeEvent<'old'>): void {
     case 'take-back':
       world.line.old = 0
       world.admin = 'old'
+      return
+    case 'drain':
+      world.workers.old = []
+      exit(world, 'old')
       return
     case 'exit':
       exit(world, 'old')
@@ -144,7 +151,8 @@ function* changes(world: World): Generator<Change> {
   }
   for (const slot of ALL) yield* workerChanges(world, slot)
   if (alive.old && old === 'leaving' && !workers.old.includes(line.old - 1)) yield (next) => stepOld(next, 'left')
-  if (alive.old && old === 'retiring' && workers.old.length === 0) yield (next) => stepOld(next, 'empty')
+  if (alive.old && (old === 'retiring' || old === 'superseded') && workers.old.length === 0)
+    yield (next) => stepOld(next, 'empty')
   if (alive.old && old === 'restoring' && workers.old.includes(line.old)) yield (next) => stepOld(next, 'restored')
   const top = line.successor - 1
   if (alive.successor && successor === 'booting' && workers.successor.includes(top)) {
@@ -184,8 +192,13 @@ function remove(world: World, name: Name, slot: number): void {
   world.workers[name] = world.workers[name].filter((other) => other !== slot)
 }
 
-/** What comes from outside: SIGKILL of either primary, a deadline, and a stop. */
-function* interventions(world: World, maxDeaths: number, stops: boolean): Generator<Change> {
+interface Outside {
+  stops?: boolean
+  supersedes?: boolean
+}
+
+/** What comes from outside: SIGKILL of either primary, a deadline, a stop, and the replacement of the successor. */
+function* interventions(world: World, maxDeaths: number, { stops, supersedes }: Outside): Generator<Change> {
   for (const name of ['old', 'successor'] as const) {
     if (!world.alive[name] || world.deaths >= maxDeaths) continue
     yield (next) => {
@@ -205,14 +218,20 @@ function* interventions(world: World, maxDeaths: number, stops: boolean): Genera
       stepOld(next, 'stop')
     }
   }
+  if (supersedes && world.alive.old && world.alive.successor && world.successor === 'serving' && !world.superseded) {
+    yield (next) => {
+      next.superseded = true
+      next.toOld.push('superseded')
+    }
+  }
 }
 
-function explore(maxDeaths: number, stops = false, visit?: (world: World) => void): World[] {
+function explore(maxDeaths: number, outside: Outside = {}, visit?: (world: World) => void): World[] {
   const sorted = ({ old, successor }: World['workers']) => ({ old: old.toSorted(), new: successor.toSorted() })
   const after = (world: World, all: Iterable<Change>) => [...all].map((change) => changed(world, change))
   return exploreFrom(START, {
     steps: (world) => after(world, changes(world)),
-    interventions: (world) => after(world, interventions(world, maxDeaths, stops)),
+    interventions: (world) => after(world, interventions(world, maxDeaths, outside)),
     keyOf: (world) => JSON.stringify({ ...world, workers: sorted(world.workers) }),
     ...(visit && { visit })
   })
@@ -231,7 +250,7 @@ test('an upgrade without a failure ends with the successor in charge and the old
 
 test('while no process dies and no worker crashes, every slot has a worker at every moment', () => {
   let moments = 0
-  explore(0, false, (world) => {
+  explore(0, {}, (world) => {
     if (world.failures > 0) return
     moments++
     const served = new Set([...world.workers.old, ...world.workers.successor])
@@ -267,9 +286,24 @@ test('in any order of messages and deaths, one living primary ends in charge of 
 })
 
 test('a stop during an upgrade ends the successor, whatever the two primaries were doing', () => {
-  const ends = explore(1, true).filter(({ stopped, deaths }) => stopped && deaths === 0)
+  const ends = explore(1, { stops: true }).filter(({ stopped, deaths }) => stopped && deaths === 0)
   assert.ok(ends.length > 0)
   for (const world of ends) assert.equal(world.alive.successor, false, describe(world))
+})
+
+test('an old primary whose successor is being replaced itself never takes the service back, and ends', () => {
+  let moments = 0
+  const ends = explore(1, { supersedes: true }, ({ old, admin }) => {
+    if (old !== 'superseded') return
+    moments++
+    assert.equal(admin, 'successor')
+  })
+  assert.ok(moments > 0)
+  // The successor has died before the message was sent, or it is in charge.
+  for (const world of ends.filter(({ superseded }) => superseded)) {
+    assert.equal(world.alive.old, false, describe(world))
+    assert.equal(world.admin, 'successor', describe(world))
+  }
 })
 
 test('every rule of the table is used', () => {
@@ -279,7 +313,7 @@ test('every rule of the table is used', () => {
     for (const event of [...Object.values(world.toSuccessor).slice(0, 1)])
       used.add(`successor ${world.successor} ${event}`)
   }
-  explore(2, true, note)
+  explore(2, { stops: true, supersedes: true }, note)
   const local = ['late', 'stop', 'left', 'empty', 'restored', 'all-restored', 'valid', 'invalid', 'booted', 'failed']
   const rules = Object.entries(UPGRADE_PROTOCOL).flatMap(([role, states]) =>
     Object.entries(states).flatMap(([state, events]) => Object.keys(events).map((event) => ({ role, state, event })))

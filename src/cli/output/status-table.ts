@@ -4,6 +4,7 @@ import { formatBytes, formatCount, formatDuration, formatSeconds } from '../../c
 import { describeCuts, describeLingering } from '../../ipc/drain-report.ts'
 import { formatHosts } from './hosts-table.ts'
 import { type Column, paint, type Screen, STATE_COLOURS, table, valueText, wrap } from './table.ts'
+import { describeUpgrade } from './upgrade-line.ts'
 
 const WIDTH = 100
 
@@ -71,7 +72,8 @@ function headOf(status: ServiceStatus, screen: Screen): string[] {
     `muster ${version} · ${paint(screen, STATE_COLOURS[state], state)} on ${printable(url)} · pid ${pid} of ${printable(host)}`,
     facts.join(' · '),
     `folder ${printable(folder)}`,
-    ...describeAutoscaling(status, screen)
+    ...describeAutoscaling(status, screen),
+    ...(status.upgrade ? indented(describeUpgrade(status.upgrade, desired), screen) : [])
   ]
 }
 
@@ -83,10 +85,12 @@ function describeAutoscaling({ autoscaling }: ServiceStatus, screen: Screen): st
     range === null ? 'off, `muster scale auto` turns it on' : `${range} workers by load, now ${load.toFixed(2)}`
   const limited = limit === null ? '' : `, limited by ${limit}`
   const decision = last ? `; last: ${last.from} to ${last.to}, ${last.why}` : ''
-  return wrap(printable(`autoscaling: ${state}${limited}${decision}`), Math.min(screen.width, WIDTH)).map((line, i) =>
-    i === 0 ? line : `  ${line}`
-  )
+  return indented(`autoscaling: ${state}${limited}${decision}`, screen)
 }
+
+/** @returns the lines of a text, which are indented but for the first */
+const indented = (text: string, screen: Screen): string[] =>
+  wrap(printable(text), Math.min(screen.width, WIDTH)).map((line, i) => (i === 0 ? line : `  ${line}`))
 
 /** @returns one line for each quarantined route, after an empty line */
 function describeQuarantine(routes: ServiceStatus['quarantine'], screen: Screen): string[] {

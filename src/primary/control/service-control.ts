@@ -79,8 +79,8 @@ export class ServiceControl implements CommandContext {
   readonly #rollouts: RolloutControl
   /** Set when the service starts. */
   upgrades: UpgradeControl | undefined
-  /** The workers of the other primary, during an upgrade. */
-  remoteWorkers: ServiceStatus['workers'] = []
+  /** The workers of other primaries, during an upgrade and until the last one of an old primary has left. */
+  readonly remoteWorkers = new Map<object, ServiceStatus['workers']>()
 
   constructor(options: ServiceControlOptions) {
     this.journal = options.journal
@@ -131,7 +131,7 @@ export class ServiceControl implements CommandContext {
       scheduling: this.#options.scheduling,
       state: view.state,
       redis: view.redis,
-      workers: [...this.ownWorkers(), ...this.remoteWorkers],
+      workers: this.workers(),
       ...(state.rollout && { trial: this.#supervisor.trials.report }),
       quarantine: this.#options.keeper.list(),
       lastReload: this.#rollouts.last,
@@ -141,8 +141,13 @@ export class ServiceControl implements CommandContext {
     }
   }
 
-  /** The workers of this primary. */
-  ownWorkers(): ServiceStatus['workers'] {
+  /** The workers of all primaries. @param except the key of a primary whose own are left out */
+  workers(except?: object): ServiceStatus['workers'] {
+    const remote = [...this.remoteWorkers].filter(([key]) => key !== except)
+    return [...this.#ownWorkers(), ...remote.flatMap(([, workers]) => workers)]
+  }
+
+  #ownWorkers(): ServiceStatus['workers'] {
     const { state, pool } = this.#supervisor
     const now = this.#supervisor.now()
     return state.workers.map(({ id, slot, pid, generation, status, since }) => ({

@@ -11,6 +11,8 @@ export class RedisService {
   #url: string | undefined
   #secretFile: string | undefined
   #embedded: EmbeddedRedis | undefined
+  /** The pipes of what an embedded Redis writes that another primary supervises. */
+  #output: object[] = []
 
   /** @param onPid called when a process of the embedded Redis starts and when it has ended */
   constructor(config: Config, onPid: (pid: number, alive: boolean) => void, log: Logger) {
@@ -53,15 +55,26 @@ export class RedisService {
     if (!this.#config.session.secrets) this.#secretFile = sessionSecretFile(this.#config.runDir)
   }
 
-  /** Supervises the embedded Redis of the other primary from now on, or one in its place if it has ended. @throws StartupError */
-  async adopt(): Promise<void> {
-    if (this.#config.redis.url || this.#config.redis.off || this.#embedded) return
-    this.#supervise(await adoptEmbeddedRedis(this.#options))
+  /** The pipes of what the embedded Redis writes, for a primary that replaces this one. */
+  get output(): object[] {
+    return this.#embedded?.output ?? []
+  }
+
+  /**
+   * Supervises the embedded Redis of the other primary from now on, or one in its place if it has ended.
+   * @param output the pipes of what it writes; by default those that this primary has kept at {@link release}
+   * @throws StartupError
+   */
+  async adopt(output = this.#output): Promise<void> {
+    this.#output = []
+    if (!this.#config.redis.url && !this.#config.redis.off && !this.#embedded) {
+      this.#supervise(await adoptEmbeddedRedis(this.#options, output))
+    } else for (const pipe of output as { close(): void }[]) pipe.close()
   }
 
   /** Leaves the embedded Redis to another primary. */
   release(): void {
-    this.#embedded?.release()
+    this.#output = this.#embedded?.release() ?? []
     this.#embedded = undefined
   }
 

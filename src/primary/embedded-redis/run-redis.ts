@@ -1,14 +1,16 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdir, rm } from 'node:fs/promises'
+import type { Socket } from 'node:net'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { StartupError } from '../../common/errors.ts'
+import { socketFromHandle } from '../../node-internals/tcp-handle.ts'
 import { syncEverySecond } from './append-only-sync.ts'
 import { findRedis, type RedisBinary } from './find-redis.ts'
 import { findRunningServer, type Server } from './running-server.ts'
 import { sendCommand } from './send-command.ts'
+import { ServerOutput } from './server-output.ts'
 
 const BOOT_TIMEOUT_MS = 60_000
 const STOP_TIMEOUT_MS = 10_000
@@ -42,8 +44,10 @@ export interface EmbeddedRedis {
   socketPath: string
   /** Stops the server by SIGTERM, after 10 s by SIGKILL. Resolves when it has ended and its data is on disk. May be called twice. */
   stop(): Promise<void>
-  /** Leaves the server to another primary: it is neither restarted nor stopped any more. */
-  release(): void
+  /** The pipes of what the server writes, for a primary that replaces this one. */
+  readonly output: object[]
+  /** Leaves the server to another primary: it is neither restarted nor stopped any more. @returns the pipes of what it writes */
+  release(): object[]
 }
 
 /**
@@ -70,19 +74,21 @@ export async function startEmbeddedRedis(options: EmbeddedRedisOptions): Promise
 
 /**
  * Supervises the server that another primary has started. It keeps running.
+ * @param output the pipes of what it writes; without them that is lost
  * @throws StartupError as {@link startEmbeddedRedis}, which does the rest when no server answers
  */
-export async function adoptEmbeddedRedis(options: EmbeddedRedisOptions): Promise<EmbeddedRedis> {
+export async function adoptEmbeddedRedis(options: EmbeddedRedisOptions, output: object[]): Promise<EmbeddedRedis> {
   const { runDir, log, onPid } = options
   const socketPath = redisSocketOf(runDir)
   const running = await findRunningServer(socketPath)
+  const read = new ServerOutput(output.map(socketFromHandle), log)
   if (!running) return startEmbeddedRedis(options)
   const binary = await findRedis(options)
   const { pid } = running
   onPid(pid, true)
   void running.exited.then(() => onPid(pid, false))
   log.info({ file: binary.file, socketPath, redisPid: pid }, 'embedded Redis adopted')
-  return superviseServer({ ...running, ready: Promise.resolve() }, binary, options)
+  return superviseServer({ ...running, ready: Promise.resolve(), output: read }, binary, options)
 }
 
 const redisSocketOf = (runDir: string) => join(runDir, 'redis.sock')
@@ -90,15 +96,19 @@ const redisSocketOf = (runDir: string) => join(runDir, 'redis.sock')
 function superviseServer(first: Server, binary: RedisBinary, options: EmbeddedRedisOptions): EmbeddedRedis {
   const { runDir, log, fsync } = options
   const socketPath = redisSocketOf(runDir)
-  const { stop, release } = supervise(first, () => launch(binary, options, socketPath), options)
+  const { stop, release, output } = supervise(first, () => launch(binary, options, socketPath), options)
   const stopSync = fsync === 'always' ? () => {} : syncEverySecond(dataFolder(runDir), log)
   return {
     socketPath,
     product: binary.product,
+    get output() {
+      return output().handles
+    },
     stop: () => stop().finally(stopSync),
     release: () => {
       release()
       stopSync()
+      return output().take()
     }
   }
 }
@@ -108,7 +118,7 @@ function supervise(
   server: Server,
   relaunch: () => Server,
   { log, onPid }: EmbeddedRedisOptions
-): Pick<EmbeddedRedis, 'stop' | 'release'> {
+): { stop(): Promise<void>; release(): void; output(): ServerOutput } {
   const stopping = new AbortController()
   const { signal } = stopping
   let current = server
@@ -154,7 +164,8 @@ function supervise(
       stopped = Promise.resolve()
       stopping.abort()
       if (current.pid) onPid(current.pid, false)
-    }
+    },
+    output: () => current.output
   }
 }
 
@@ -186,30 +197,11 @@ function launch({ file, env }: RedisBinary, options: EmbeddedRedisOptions, socke
     onPid(pid, true)
     child.once('exit', () => onPid(pid, false))
   }
-  const ready = untilReady(child, exited, forwardOutput(child, log), socketPath)
-  return { pid, kill: (signal) => child.kill(signal), ready, exited }
-}
-
-/** `1234:M 21 Nov 2026 03:22:11.123 * text`; the sign is the level: `.` debug, `-` verbose, `*` notice, `#` warning. */
-const LOG_LINE = /^\d+:\w \d+ \w+ \d+ [\d:.]+ ([-.*#]) (.*)$/
-/** Redis up to 7.0 logs these at the level of a warning at every start and stop. */
-const CHATTER =
-  /^(oO0|\S+ version=|Configuration loaded|Server initialized|Received SIG|User requested|.* bye bye|WARNING Memory overcommit)/
-
-/** Writes the server's output to the log. @returns its last lines, for error messages */
-function forwardOutput(child: ChildProcess, log: Logger): string[] {
-  const tail: string[] = []
-  for (const input of [child.stdout, child.stderr]) {
-    if (!input) continue
-    createInterface({ input }).on('line', (line) => {
-      const [, sign, text = line] = LOG_LINE.exec(line) ?? []
-      if (sign === '#' && !CHATTER.test(text)) log.warn(`redis: ${text}`)
-      else log.debug(`redis: ${text}`)
-      tail.push(text)
-      if (tail.length > 8) tail.shift()
-    })
-  }
-  return tail
+  // There are none when no process could be created.
+  const pipes = [child.stdout, child.stderr].filter((pipe) => pipe !== undefined) as Socket[]
+  const output = new ServerOutput(pipes, log)
+  const ready = untilReady(child, exited, output.tail, socketPath)
+  return { pid, kill: (signal) => child.kill(signal), ready, exited, output }
 }
 
 async function untilReady(child: ChildProcess, exited: Server['exited'], tail: string[], socketPath: string) {

@@ -1,5 +1,6 @@
 import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { ServerOutput } from './server-output.ts'
 
 /** A Redis server that this primary or another one has started. */
 export interface Server {
@@ -10,6 +11,7 @@ export interface Server {
   ready: Promise<void>
   /** Resolves with the exit code, the signal, or the error with which the server ended. */
   exited: Promise<string | number>
+  output: ServerOutput
 }
 
 const ANSWER_TIMEOUT_MS = 5000
@@ -21,7 +23,7 @@ const POLL_MS = 50
  */
 export async function findRunningServer(
   socketPath: string
-): Promise<(Omit<Server, 'ready'> & { pid: number }) | undefined> {
+): Promise<(Omit<Server, 'ready' | 'output'> & { pid: number }) | undefined> {
   const socket = connect(socketPath)
   // The connection must not keep this process alive.
   socket.on('error', () => {}).unref()

@@ -37,7 +37,7 @@ export interface Transfer {
   idleMs?: number | undefined
   /** Bytes that a primary has read from the connection, in base64. */
   head?: string | undefined
-  /** It came from another primary: it goes to a worker of this one. */
+  /** It came from another primary, and must not go back there: it goes to a worker of this one. */
   isLocal?: boolean
   origin?: Origin | undefined
   resume?: Resume | undefined

@@ -3,10 +3,17 @@ import { type Family, SeriesStore } from '../../ipc/series.ts'
 import type { RetainedCounters } from './retained-counters.ts'
 
 /** Gauges whose values of both primaries are added; of others, those of the primary that is asked count. */
-const ADDED_GAUGES = new Set(['cluster_workers', 'cluster_worker_up'])
+const ADDED_GAUGES = new Set(['cluster_workers', 'cluster_worker_up', 'cluster_lingering_workers'])
+
+/** Another primary that serves beside this one. */
+interface Other {
+  ask: () => Promise<Collection>
+  /** What it has told last. */
+  last?: Collection | undefined
+}
 
 /**
- * The metrics of the service while two primaries run it, and afterwards: counters of a primary that has gone are retained, so that no
+ * The metrics of the service while several primaries run it, and afterwards: counters of a primary that has gone are retained, so that no
  * counter falls.
  */
 export class CombinedMetrics {
@@ -14,8 +21,8 @@ export class CombinedMetrics {
   readonly #counters: RetainedCounters
   /** Counters of the primaries that this one has replaced. */
   readonly #inherited = new SeriesStore()
-  #ask: (() => Promise<Collection>) | undefined
-  #last: Collection | undefined
+  /** By any key: the one that replaces this primary, and the one that this one has replaced. */
+  readonly #others = new Map<object, Other>()
   /** Increases whenever counters of another primary become counters of this one. */
   #epoch = 0
 
@@ -25,14 +32,13 @@ export class CombinedMetrics {
   }
 
   /** Adds the metrics of another primary from now on. */
-  connect(ask: () => Promise<Collection>): void {
-    this.#ask = ask
+  connect(key: object, ask: () => Promise<Collection>): void {
+    this.#others.set(key, { ask })
   }
 
-  /** Retains the counters of the other primary, which has ended. @param last undefined: those that it has told last */
-  disconnect(last = this.#last): void {
-    this.#ask = undefined
-    this.#last = undefined
+  /** Retains the counters of another primary, which has ended. @param last undefined: those that it has told last */
+  disconnect(key: object, last = this.#others.get(key)?.last): void {
+    if (!this.#others.delete(key)) return
     this.#epoch++
     if (!last) return
     for (const { slot, counters } of last.workers) this.#counters.add(slot, counters)
@@ -45,27 +51,33 @@ export class CombinedMetrics {
     return { ...collection, primary: addCounters(collection.primary, this.#inherited.read()) }
   }
 
-  /** The metrics of the whole service. */
-  async all(): Promise<Collection> {
+  /** The metrics of the whole service. @param except the key of a primary that is left out, because it asks */
+  async all(except?: object): Promise<Collection> {
     const epoch = this.#epoch
-    const [own, other] = await Promise.all([this.own(), this.refresh()])
+    const others = [...this.#others].filter(([key]) => key !== except)
+    const [own, ...answers] = await Promise.all([this.own(), ...others.map(([, other]) => refresh(other))])
     // Some counters may have been counted on both sides.
-    if (epoch !== this.#epoch) return this.all()
-    if (!other) return own
-    return {
-      workers: [...own.workers, ...other.workers],
-      missing: [...own.missing, ...other.missing],
-      primary: addCounters(own.primary, other.primary)
-    }
+    if (epoch !== this.#epoch) return this.all(except)
+    return answers.reduce<Collection>((sum, answer) => (answer ? add(sum, answer) : sum), own)
   }
 
-  /** Asks the other primary. @returns what it has told last if it does not answer; undefined without another primary */
-  async refresh(): Promise<Collection | undefined> {
-    const answer = await this.#ask?.().catch(() => undefined)
-    if (answer && this.#ask) this.#last = answer
-    return answer ?? this.#last
+  /** Asks the other primaries. What they tell is what remains if they are killed. */
+  async refresh(): Promise<void> {
+    await Promise.all([...this.#others.values()].map(refresh))
   }
 }
+
+/** @returns what the other primary has told last if it does not answer; undefined if it has told nothing */
+async function refresh(other: Other): Promise<Collection | undefined> {
+  other.last = (await other.ask().catch(() => undefined)) ?? other.last
+  return other.last
+}
+
+const add = (sum: Collection, { workers, missing, primary }: Collection): Collection => ({
+  workers: [...sum.workers, ...workers],
+  missing: [...sum.missing, ...missing],
+  primary: addCounters(sum.primary, primary)
+})
 
 const isCounter = ({ type }: Family) => type === 'counter' || type === 'histogram'
 

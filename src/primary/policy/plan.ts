@@ -145,7 +145,12 @@ function finishDrain(worker: Worker, { drainMs, marginMs }: Limits, now: number,
 /** Ends the workers of slots that are no longer wanted, or that another primary is in charge of. */
 function planSurplus(state: State): Action[] {
   return state.workers.flatMap((worker) => {
-    if (!isInCharge(state, worker.slot)) return endWorker(worker, 'the other primary serves the slot')
+    if (!isInCharge(state, worker.slot)) {
+      const { isIsolated } = state.share ?? {}
+      return endWorker(worker, 'the other primary serves the slot').map((action) =>
+        isIsolated && action.type === 'drain' ? { ...action, isIsolated } : action
+      )
+    }
     return worker.slot >= state.desired
       ? endWorker(worker, state.scaleCause ? `scaled down: ${state.scaleCause}` : 'scaled down')
       : []

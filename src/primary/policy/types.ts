@@ -79,6 +79,8 @@ export interface Share {
   isCandidate?: true
   /** Why a worker of the candidate failed: it starts no more workers. */
   failure?: string
+  /** The other primary cannot serve the connections of this one: they are closed in order, and lingering requests may end. */
+  isIsolated?: true
 }
 
 /** The failures of one slot. */
@@ -182,7 +184,8 @@ export type Event =
 
 export type Action =
   | { type: 'fork'; slot: number; generation: number; cause: string; control?: true }
-  | { type: 'drain'; id: number; transfer: boolean; cause: string; recycled?: RecycleReason }
+  /** `isIsolated`: nothing is transferred, although other processes serve. */
+  | { type: 'drain'; id: number; transfer: boolean; cause: string; recycled?: RecycleReason; isIsolated?: true }
   /** Limits the time of a worker that drains already, and with `transfer: false` ends its transfers. */
   | { type: 'finish'; id: number; transfer: boolean; deadlineMs: number; cause: string }
   | { type: 'examine'; id: number }

@@ -6,7 +6,8 @@ import type { QuarantineKeeper } from './quarantine-keeper.ts'
 export function connectQuarantine(keeper: QuarantineKeeper, supervisor: Supervisor, errors: InternalErrors): void {
   keeper.on('change', (orders) => supervisor.pool.notifyAll({ type: 'quarantine', orders }))
   supervisor.pool.on('exited', (worker) => {
-    const inRollout = supervisor.state.rollout?.generation === worker.generation
+    const { rollout, share } = supervisor.state
+    const inRollout = share?.isCandidate === true || rollout?.generation === worker.generation
     errors.survive('listener', () => keeper.workerExited(worker, inRollout))
   })
   supervisor.on('rollout', ({ outcome }) => {

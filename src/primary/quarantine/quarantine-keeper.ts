@@ -8,6 +8,7 @@ import { limitSightings, parseSightings, type Sighting } from '../../ipc/sightin
 import { fits } from './candidates.ts'
 import { takeDeathReport } from './death-report.ts'
 import { judge, type Moment, type Suspect } from './guilty-routes.ts'
+import { type Death, type QuarantineSnapshot, restoreSnapshot, snapshotOf } from './quarantine-snapshot.ts'
 import * as policy from './quarantines.ts'
 import { Samples } from './samples.ts'
 
@@ -39,14 +40,25 @@ export interface ExitedWorker {
 const MAX_DEATHS = 50
 const MAX_LISTED = 100
 
-/** Finds the routes that end workers, and decides which requests workers refuse. Emits `change` when orders to workers change. */
-export class QuarantineKeeper extends EventEmitter<{ change: [QuarantineOrders] }> {
+interface KeeperEvents {
+  /** Orders to workers change. */
+  change: [QuarantineOrders]
+  /** This primary has decided something that others must know. */
+  decided: []
+  /** A worker has exited, and another primary decides what follows. */
+  followed: [worker: ExitedWorker, inRollout: boolean]
+}
+
+/** Finds the routes that end workers, and decides which requests workers refuse. */
+export class QuarantineKeeper extends EventEmitter<KeeperEvents> {
   /** How often a route was quarantined since the start. */
   total = 0
+  /** Any object that stands for the primary that decides for this one; undefined: this one decides. */
+  leader: object | undefined
   readonly #options: KeeperOptions
   readonly #samples: Samples
   #state = policy.NO_QUARANTINES
-  #deaths: { at: number; moment: Moment }[] = []
+  #deaths: Death[] = []
   #suspects: Suspect[] = []
   /** Workers trace their requests until then, because a worker died without a report. */
   #tracesUntil = Number.NEGATIVE_INFINITY
@@ -76,8 +88,25 @@ export class QuarantineKeeper extends EventEmitter<{ change: [QuarantineOrders] 
     for (const sample of samples.slice(0, 16)) this.#samples.add(parseSightings(sample), performance.now())
   }
 
+  /** What another primary takes over. Samples are not part of it: each primary has new ones after seconds. */
+  snapshot(): QuarantineSnapshot {
+    return snapshotOf(this.#state, this.#deaths, performance.now())
+  }
+
+  /** Takes over what another primary has decided. */
+  restore(snapshot: QuarantineSnapshot): void {
+    const { state, deaths } = restoreSnapshot(snapshot, this.#state.lastId, performance.now())
+    this.#state = state
+    this.#deaths = deaths
+    this.#send()
+  }
+
   /** @param inRollout the worker was of a release that is being rolled out: its death ends the rollout, and accuses no route */
   workerExited(worker: ExitedWorker, inRollout: boolean): void {
+    if (this.leader) {
+      this.emit('followed', worker, inRollout)
+      return
+    }
     const { deaths, runDir, timeMs } = this.#options
     const now = performance.now()
     const reported = takeDeathReport(runDir, worker.pid, now < this.#tracesUntil)
@@ -92,12 +121,14 @@ export class QuarantineKeeper extends EventEmitter<{ change: [QuarantineOrders] 
 
   /** Returns whether a worker may let a request of this route through. */
   grantsProbe(worker: number, id: number): boolean {
+    if (this.leader) return false
     const granted = policy.grantProbe(this.#state, id, worker, performance.now())
     if (granted) this.#set(granted)
     return granted !== undefined
   }
 
   probeEnded(worker: number, id: number, outcome: ProbeOutcome): void {
+    if (this.leader) return
     const next =
       outcome === 'answered'
         ? policy.probeAnswered(this.#state, id, worker, performance.now(), this.#options.timeMs)
@@ -164,6 +195,7 @@ export class QuarantineKeeper extends EventEmitter<{ change: [QuarantineOrders] 
     this.#deaths = [...this.#deaths.filter(({ at }) => now - at <= windowMs), { at: now, moment }].slice(-MAX_DEATHS)
     const moments = this.#deaths.map((death) => death.moment)
     this.#suspects = judge(moments, this.#samples.moments(now), deaths)
+    this.emit('decided')
     for (const suspect of this.#suspects) {
       // A route that was lifted is not accused again by a death of which it is innocent.
       if (!suspect.guilty || !moment.some((sighting) => fits(suspect, sighting))) continue
@@ -205,6 +237,7 @@ export class QuarantineKeeper extends EventEmitter<{ change: [QuarantineOrders] 
       journal({ event: 'quarantine lifted', why: `${routeText(entry)}: ${why}`, route: routeText(entry) })
     }
     this.#send()
+    this.emit('decided')
   }
 
   /** Tells the workers, and wakes at the next change. */
@@ -220,6 +253,7 @@ export class QuarantineKeeper extends EventEmitter<{ change: [QuarantineOrders] 
   }
 
   #wake(): void {
+    if (this.leader) return
     const next = policy.liftLongProbes(this.#state, performance.now(), this.#options.timeMs)
     if (next === this.#state) this.#send()
     else this.#set(next, 'a request goes on and its worker lives')

@@ -2,8 +2,10 @@ import { StartupError } from '../../common/errors.ts'
 import type { Config } from '../../config/load.ts'
 import type { InheritedPorts } from '../listener/listening-ports.ts'
 import type { Share } from '../policy/types.ts'
-import type { Succession } from './succession.ts'
-import type { Inheritance } from './upgrade-messages.ts'
+import type { Inheritance, SocketName } from './upgrade-messages.ts'
+
+/** Addresses that stand for all addresses of the machine. */
+const ALL = ['0.0.0.0', '::']
 
 /** How a primary begins. */
 export interface Beginning {
@@ -30,7 +32,10 @@ export const freshStart = ({ workers }: Config): Beginning => ({
  * How the successor of another primary begins: with its sockets, its generation, its number of workers.
  * @throws StartupError for what only a restart can change
  */
-export function inherit(config: Config, { inheritance, sockets }: Succession): Beginning {
+export function inherit(
+  config: Config,
+  { inheritance, sockets }: { inheritance: Inheritance; sockets: ReadonlyMap<SocketName, object> }
+): Beginning {
   const issues = issuesOf(config, inheritance)
   if (issues.length > 0) throw new StartupError(issues.join('; '))
   const { generation, desired, workers, ticketKeys, redisSocket, numbers, isPassed } = inheritance
@@ -61,6 +66,11 @@ function issuesOf(config: Config, old: Inheritance): string[] {
   if (config.runDir !== old.runDir) {
     issues.push(`RUN_DIR: only a restart can change it, from ${old.runDir} to ${config.runDir}`)
   }
+  if (!old.isPassed && overlaps(config, old)) {
+    issues.push(
+      `HOST: ${config.host} and ${old.host} overlap, so both primaries cannot listen on port ${config.port}: change PORT at the same time, or restart`
+    )
+  }
   const isOwn = (scheduling: string) => scheduling === 'reuseport'
   const isSame = old.isPassed || isSamePort(config, old)
   if (isSame && isOwn(config.scheduling) !== isOwn(old.scheduling)) {
@@ -68,8 +78,19 @@ function issuesOf(config: Config, old: Inheritance): string[] {
       `SCHEDULING: only a restart, or another PORT at the same time, can change it from ${old.scheduling} to ${config.scheduling}`
     )
   }
+  if (isSame && isIsolated(config, old)) {
+    issues.push('TLS_CERT, TLS_KEY: only a restart, or another PORT at the same time, can turn TLS on or off')
+  }
   return issues
 }
+
+/** Whether only one of the two primaries uses TLS: the other one cannot serve its connections. */
+export const isIsolated = (config: Config, { usesTls }: Inheritance): boolean =>
+  usesTls !== undefined && usesTls !== (config.tls !== undefined)
+
+/** Whether the addresses differ, and one of them stands for all addresses of the machine. */
+const overlaps = (config: Config, old: Inheritance) =>
+  config.host !== old.host && config.port === old.port && [config.host, old.host].some((host) => ALL.includes(host))
 
 const isSamePort = (config: Config, old: Inheritance) => config.host === old.host && config.port === old.port
 

@@ -1,4 +1,5 @@
 import { accessSync, constants } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { UpgradeOutcome, UpgradeStatus } from '../../admin/command-context.ts'
 import { CommandError } from '../../admin/command-error.ts'
 import type { JournalEvent } from '../../admin/journal-file.ts'
@@ -10,6 +11,11 @@ import type { Succession } from './succession.ts'
 import type { SuccessorProcess } from './successor-process.ts'
 import type { Adopted, Inheritance } from './upgrade-messages.ts'
 import { Upgrade } from './upgrade-steps.ts'
+
+/** Connections that were accepted reach a worker in this time, in ms. */
+const SETTLE_MS = 1000
+/** A primary that stops is waited for so much longer than its workers may drain, in ms. */
+const OTHERS_MARGIN_MS = 5000
 
 export interface PrimaryUpgradesOptions {
   launch: LaunchOptions
@@ -42,6 +48,7 @@ export class PrimaryUpgrades implements UpgradeControl {
     this.#parts = parts
     this.#options = options
     this.#overrides = options.succession?.inheritance.overrides ?? {}
+    void options.succession?.oldEnded.then(() => this.#upgrade?.look())
   }
 
   /** @throws CommandError 400 for a file that cannot be read or a program that cannot be run */
@@ -57,17 +64,21 @@ export class PrimaryUpgrades implements UpgradeControl {
     }
     const overrides = { ...this.#overrides, ...(envFile !== undefined && readOverrides(envFile)) }
     checkProgram(node)
-    const { record, onPid, launch } = this.#options
-    const { ports, adminSocket } = this.#parts
+    const { record, onPid, launch, succession } = this.#options
+    const { ports, adminSocket, redis } = this.#parts
+    const [redisOutput, redisErrors] = redis.output
+    // Before a third primary exists that may be in charge.
+    succession?.tellSuperseded()
     const upgrade = new Upgrade(this.#parts, {
       node,
       launch,
       inheritance: this.#inheritance(overrides),
-      sockets: { ...ports.handles, admin: adminSocket.handle },
+      sockets: { ...ports.handles, admin: adminSocket.handle, redisOutput, redisErrors },
       record,
       onPid,
       onCommitted: (successor, adopted) => this.#onCommitted(successor, adopted),
       onTakeBack: () => this.#takeBack(),
+      mayLeave: () => !succession || succession.isOldDone,
       onEmpty: (successor) => this.#options.leave(successor)
     })
     this.#upgrade = upgrade
@@ -90,27 +101,41 @@ export class PrimaryUpgrades implements UpgradeControl {
     return this.#options.succession?.stop() === true
   }
 
-  /** Ends the successor as well, at once. */
+  /** Ends the other primaries as well, at once. */
   cut(): void {
     if (this.#parts.supervisor.state.share) this.#upgrade?.kill('SIGQUIT')
+    this.#options.succession?.cut()
   }
 
-  /** Resolves when there is no successor, or when it has ended. */
-  async successorEnded(): Promise<void> {
-    if (this.#parts.supervisor.state.share) await this.#upgrade?.successorExit()
+  /** Resolves when no other primary needs what this one owns, such as the embedded Redis. */
+  async othersEnded(): Promise<void> {
+    const { succession } = this.#options
+    const { config, supervisor } = this.#parts
+    const patience = new AbortController()
+    const { signal } = patience
+    const late = sleep(config.drainMs + OTHERS_MARGIN_MS, undefined, { signal }).catch(() => {})
+    await Promise.race([succession?.oldEnded, late])
+    patience.abort()
+    if (!supervisor.state.share) return
+    await this.#upgrade?.tellEnd()
+    await this.#upgrade?.successorExit()
   }
 
-  #onCommitted(successor: SuccessorProcess, adopted: Adopted): void {
-    const { ports, adminSocket, redis } = this.#parts
+  async #onCommitted(successor: SuccessorProcess, adopted: Adopted): Promise<void> {
+    const { ports, adminSocket, redis, keeper, supervisor } = this.#parts
+    keeper.leader = successor.channel
     adminSocket.pause()
-    void ports.leave(adopted)
     if (adopted.redis) redis.release()
     void adminSocket.passStreams((handle) => successor.channel.notify({ type: 'stream' }, handle))
     this.#options.onReplaced()
+    await ports.leave(adopted)
+    // The last workers drain next. No other process can serve what has come through the old port until it was closed.
+    if (supervisor.state.share?.isIsolated) await Promise.race([supervisor.router.settled(), sleep(SETTLE_MS)])
   }
 
   async #takeBack(): Promise<void> {
-    const { ports, adminSocket, redis } = this.#parts
+    const { ports, adminSocket, redis, keeper } = this.#parts
+    keeper.leader = undefined
     adminSocket.resume()
     await ports.takeBack()
     await redis.adopt()
@@ -118,7 +143,7 @@ export class PrimaryUpgrades implements UpgradeControl {
   }
 
   #inheritance(overrides: Readonly<Record<string, string>>): Inheritance {
-    const { config, supervisor, autoscaler, ports, ticketKeys, redis } = this.#parts
+    const { config, supervisor, autoscaler, ports, ticketKeys, redis, keeper } = this.#parts
     const { succession, stays } = this.#options
     const { runDir, scheduling, host, port, adminPort, workers, listenFd } = config
     const { lastGeneration, desired } = supervisor.state
@@ -130,11 +155,13 @@ export class PrimaryUpgrades implements UpgradeControl {
       range: autoscaler.range,
       runDir,
       scheduling,
+      usesTls: config.tls !== undefined,
       host,
       port,
       adminPort,
       numbers: ports.numbers,
       isPassed: listenFd !== undefined || succession?.inheritance.isPassed === true,
+      quarantines: keeper.snapshot(),
       ticketKeys: ticketKeys?.current.toString('base64'),
       redisSocket: redis.embeddedSocket,
       overrides,

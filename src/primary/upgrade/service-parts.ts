@@ -9,7 +9,9 @@ import type { ListeningPorts } from '../listener/listening-ports.ts'
 import type { TicketKeys } from '../listener/ticket-keys.ts'
 import type { CombinedMetrics } from '../metrics/combined-metrics.ts'
 import { isWaitedFor, type Share, type State } from '../policy/types.ts'
+import type { QuarantineKeeper } from '../quarantine/quarantine-keeper.ts'
 import type { Supervisor } from '../workers/supervisor.ts'
+import { mirrorQuarantines } from './mirrored-quarantines.ts'
 import type { RemoteWorkers } from './remote-workers.ts'
 import type { PrimaryChannel } from './upgrade-messages.ts'
 
@@ -20,6 +22,7 @@ export interface ServiceParts {
   autoscaler: Autoscaler
   ports: ListeningPorts
   redis: RedisService
+  keeper: QuarantineKeeper
   ticketKeys: TicketKeys | undefined
   adminSocket: AdminSocket
   metrics: CombinedMetrics
@@ -32,18 +35,26 @@ export interface ServiceParts {
 const COLLECT_MS = 1500
 const REFRESH_MS = 1000
 
-/** Connects what both primaries do in the same way while two of them run the service. @returns a function that ends it */
-export function connectPrimaries(channel: PrimaryChannel, parts: ServiceParts): () => void {
-  const { supervisor, metrics, control, journal } = parts
-  channel.respond('collect', () => metrics.own())
-  metrics.connect(() => channel.request('collect', {}, COLLECT_MS))
-  channel.on('last-counters', ({ collection }) => metrics.disconnect(collection))
-  channel.on('journal', ({ entry }) => journal.publish(entry))
-  channel.on('workers', ({ workers }) => {
-    control.remoteWorkers = workers
+/**
+ * Connects what two primaries do in the same way while both of them run the service. What one tells is passed on: a primary that
+ * waits for its last workers knows both the one that it has replaced and the one that replaces it.
+ * @param onEnded called when the other primary has told its last counters @returns a function that ends it
+ */
+export function connectPrimaries(channel: PrimaryChannel, parts: ServiceParts, onEnded = () => {}): () => void {
+  const { supervisor, metrics, control, journal, keeper } = parts
+  const endMirror = mirrorQuarantines(channel, keeper)
+  channel.respond('collect', () => metrics.all(channel))
+  metrics.connect(channel, () => channel.request('collect', {}, COLLECT_MS))
+  channel.on('last-counters', ({ collection }) => {
+    metrics.disconnect(channel, collection)
+    onEnded()
   })
-  journal.onRecord = (entry) => void channel.notify({ type: 'journal', entry })
-  const sendWorkers = () => void channel.notify({ type: 'workers', workers: control.ownWorkers() })
+  channel.on('journal', ({ entry }) => journal.publish(entry, channel))
+  channel.on('workers', ({ workers }) => void control.remoteWorkers.set(channel, workers))
+  const unwatch = journal.watch((entry, source) => {
+    if (source !== channel) void channel.notify({ type: 'journal', entry })
+  })
+  const sendWorkers = () => void channel.notify({ type: 'workers', workers: control.workers(channel) })
   supervisor.on('change', sendWorkers)
   sendWorkers()
   // If the other primary is killed, what it has told last is what remains.
@@ -53,10 +64,11 @@ export function connectPrimaries(channel: PrimaryChannel, parts: ServiceParts): 
   }, REFRESH_MS)
   return () => {
     clearInterval(timer)
+    endMirror()
     supervisor.off('change', sendWorkers)
-    journal.onRecord = undefined
-    control.remoteWorkers = []
-    metrics.disconnect()
+    unwatch()
+    control.remoteWorkers.delete(channel)
+    metrics.disconnect(channel)
   }
 }
 

@@ -2,6 +2,7 @@ import type { UpgradeStatus } from '../../admin/command-context.ts'
 import { StartupError } from '../../common/errors.ts'
 import { createChannel } from '../../ipc/channel.ts'
 import { liveIn, type Share, type State, serves } from '../policy/types.ts'
+import { isIsolated } from './inherit.ts'
 import { RemoteWorkers } from './remote-workers.ts'
 import { connectPrimaries, hasLeaving, range, type ServiceParts, shareSlots } from './service-parts.ts'
 import { type ChannelToOld, commonPart, type Inheritance, type SocketName } from './upgrade-messages.ts'
@@ -29,6 +30,9 @@ export interface SuccessionOptions {
 export class Succession {
   readonly inheritance: Inheritance
   readonly sockets: ReadonlyMap<SocketName, object>
+  /** Resolves when the old primary has nothing left or is gone. In a container its process may stay. */
+  readonly oldEnded: Promise<void>
+  isOldDone = false
   readonly #channel: ChannelToOld
   readonly #startedAt = new Date()
   #state: UpgradeState<'successor'> = 'validating'
@@ -40,15 +44,23 @@ export class Succession {
   #remote: RemoteWorkers | undefined
   #disconnect: () => void = () => {}
   #isEnding = false
+  #hasToldStop = false
+  #resolveOldEnded!: () => void
   readonly #onReconciled = () => this.#look()
 
   private constructor(channel: ChannelToOld, inheritance: Inheritance, sockets: ReadonlyMap<SocketName, object>) {
     this.#channel = channel
     this.inheritance = inheritance
     this.sockets = sockets
+    this.oldEnded = new Promise((resolve) => {
+      this.#resolveOldEnded = resolve
+    })
     process.once('disconnect', () => this.#oldDied())
     // It may have died before this process could listen.
-    if (!process.connected) this.#state = 'alone'
+    if (!process.connected) {
+      this.#state = 'alone'
+      this.#oldHasEnded()
+    }
     channel.on('open', () => this.#handle('open'))
     channel.on('commit', () => this.#handle('commit'))
     channel.on('return', () => this.#handle('return'))
@@ -105,14 +117,24 @@ export class Succession {
     this.#parts = parts
     this.#options = options
     const common = commonPart(this.#channel)
-    this.#remote = new RemoteWorkers(common, parts.supervisor.router)
-    this.#disconnect = connectPrimaries(common, parts)
+    // Whatever serves the connections of the old primary now, it is not that one again.
+    this.#remote = new RemoteWorkers(common, parts.supervisor.router, () => this.#state === 'serving')
+    this.#disconnect = connectPrimaries(common, parts, () => {
+      this.#oldHasEnded()
+      this.#disconnect()
+    })
+    parts.keeper.leader = common
+    if (this.inheritance.quarantines) parts.keeper.restore(this.inheritance.quarantines)
     parts.supervisor.on('reconciled', this.#onReconciled)
     this.#handle('valid')
   }
 
+  get #isIsolated(): boolean {
+    return isIsolated(this.#parts!.config, this.inheritance)
+  }
+
   status(): UpgradeStatus | undefined {
-    if (!process.connected) return undefined
+    if (this.isOldDone) return undefined
     const { version } = this.#parts!
     return {
       pid: process.ppid,
@@ -125,15 +147,33 @@ export class Succession {
     }
   }
 
-  /** @returns whether the old primary was told to stop the service, since it is in charge */
+  /** Tells the old primary to stop as well. @returns whether that one stops the service, since it is in charge */
   stop(): boolean {
-    if (this.#state === 'serving' || this.#isEnding) return false
-    void this.#channel.notify({ type: 'stop' })
-    return true
+    if (this.#isEnding || this.isOldDone) return false
+    // The old primary answers with `end`, which stops this one.
+    if (!this.#hasToldStop) void this.#channel.notify({ type: 'stop' })
+    this.#hasToldStop = true
+    return this.#state !== 'serving'
+  }
+
+  /** Ends the old primary, which waits for its last workers, at once. */
+  cut(): void {
+    if (this.#state === 'serving' && !this.isOldDone) process.kill(process.ppid, 'SIGQUIT')
+  }
+
+  /** Tells the old primary that this one, which is in charge, is about to be replaced. */
+  tellSuperseded(): void {
+    void this.#channel.notify({ type: 'superseded' })
+  }
+
+  #oldHasEnded(): void {
+    this.isOldDone = true
+    this.#resolveOldEnded()
   }
 
   #oldDied(): void {
     const isLeft = this.#state === 'serving'
+    this.#oldHasEnded()
     this.#disconnect()
     this.#remote?.gone()
     if (!isLeft) this.#parts?.log.error({ why: 'the old primary is gone' }, 'upgrade finished alone')
@@ -165,7 +205,8 @@ export class Succession {
           type: 'prepared',
           version,
           node: process.version,
-          workers: supervisor.state.desired
+          workers: supervisor.state.desired,
+          isIsolated: this.#isIsolated
         })
         break
       case 'open-slot':
@@ -195,12 +236,14 @@ export class Succession {
   }
 
   async #takeOver(isCommit: boolean): Promise<void> {
-    const { supervisor, ports, redis, log } = this.#parts!
+    const { supervisor, ports, redis, keeper, log } = this.#parts!
     const { adopted } = this.#options!
     supervisor.off('reconciled', this.#onReconciled)
     if (!this.#accepts) ports.startAccepting()
     else ports.resume()
     this.#accepts = true
+    keeper.leader = undefined
+    keeper.releaseServes()
     this.#line = supervisor.state.desired
     shareSlots(supervisor, undefined, this.#remote!, [])
     try {
@@ -239,8 +282,12 @@ export class Succession {
     const { supervisor } = this.#parts!
     this.#line = line
     const { failure } = supervisor.state.share ?? {}
-    const share: Share = { from: 0, to: line, isCandidate: true, ...(failure !== undefined && { failure }) }
-    shareSlots(supervisor, share, this.#remote!, range(line, this.inheritance.desired))
+    const share: Share = {
+      ...{ from: 0, to: line, isCandidate: true },
+      ...(failure !== undefined && { failure }),
+      ...(this.#isIsolated && { isIsolated: true })
+    }
+    shareSlots(supervisor, share, this.#remote!, this.#isIsolated ? [] : range(line, this.inheritance.desired))
   }
 
   /** @param stop the service stops: connections are not passed on */

@@ -4,6 +4,8 @@ import type { WorkerRange } from '../../common/worker-range.ts'
 import type { Channel } from '../../ipc/channel.ts'
 import type { Collection } from '../../ipc/messages.ts'
 import type { ConnectionOffer } from '../listener/routed-connection.ts'
+import type { ExitedWorker } from '../quarantine/quarantine-keeper.ts'
+import type { QuarantineSnapshot } from '../quarantine/quarantine-snapshot.ts'
 
 /** What the successor learns about the primary that it replaces. The sockets follow. */
 export interface Inheritance {
@@ -18,6 +20,8 @@ export interface Inheritance {
   range?: WorkerRange | undefined
   runDir: string
   scheduling: string
+  /** Undefined: the old primary is of a version that did not tell. */
+  usesTls?: boolean
   host: string
   port: number
   adminPort?: { host: string; port: number } | undefined
@@ -25,6 +29,7 @@ export interface Inheritance {
   numbers: { port?: number | undefined; adminPort?: number | undefined }
   /** The socket of the port came from systemd. */
   isPassed: boolean
+  quarantines?: QuarantineSnapshot | undefined
   /** The keys of TLS session tickets, in base64. */
   ticketKeys?: string | undefined
   /** Where the embedded Redis listens; undefined when there is none. */
@@ -35,8 +40,11 @@ export interface Inheritance {
   stays: boolean
 }
 
+/** The pipes of what the embedded Redis writes. */
+export const REDIS_PIPES = ['redisOutput', 'redisErrors'] as const
+
 /** The sockets that one primary gives to the other. */
-export type SocketName = 'port' | 'adminPort' | 'admin'
+export type SocketName = 'port' | 'adminPort' | 'admin' | (typeof REDIS_PIPES)[number]
 
 /** Messages in both directions. */
 type ToOther =
@@ -50,6 +58,10 @@ type ToOther =
   | { type: 'journal'; entry: JournalEntry }
   /** The workers of the sender. */
   | { type: 'workers'; workers: ServiceStatus['workers'] }
+  /** What the sender, which is in charge, has decided about quarantines. */
+  | { type: 'quarantines'; snapshot: QuarantineSnapshot }
+  /** A worker of the sender, which is not in charge, has exited. */
+  | { type: 'worker-exited'; worker: ExitedWorker; inRollout: boolean }
   /** The sender ends: its counters. */
   | { type: 'last-counters'; collection: Collection }
 
@@ -78,7 +90,8 @@ export interface Adopted {
 
 export type ToOld =
   | ToOther
-  | { type: 'prepared'; version: string; node: string; workers: number }
+  /** `isIsolated`: only one of the two uses TLS, so that no connection can move between them. */
+  | { type: 'prepared'; version: string; node: string; workers: number; isIsolated?: boolean }
   | { type: 'refused'; why: string }
   /** The worker of the slot that was opened last is ready. */
   | { type: 'ready'; isLast: boolean }
@@ -86,7 +99,9 @@ export type ToOld =
   | { type: 'released' }
   /** The successor is in charge, and has taken these over. */
   | { type: 'committed'; adopted: Adopted }
-  /** An operator asked a worker of the successor to stop the service. */
+  /** The successor, which is in charge, is about to be replaced itself. */
+  | { type: 'superseded' }
+  /** An operator asked the successor, or one of its workers, to stop the service. */
   | { type: 'stop' }
 
 export type Requests = {

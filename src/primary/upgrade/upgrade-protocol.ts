@@ -15,6 +15,9 @@
  * A worker of the successor that fails turns the line round: the old primary starts its worker of the last slot again, then the
  * successor drains its own (`return`, `released`), down to slot 0, and `end` tells the successor to exit.
  *
+ * A successor that is replaced before the old primary has nothing left says so (`superseded`). The old primary never takes the
+ * service back then, and the successor exits after it.
+ *
  * When one of the two dies, the other one is in charge of everything. A test explores every order of messages and deaths and proves
  * that one of them then serves every slot, that only one of them owns the admin socket, and that neither waits for ever.
  */
@@ -58,8 +61,15 @@ export const UPGRADE_PROTOCOL = {
     },
     retiring: {
       empty: then('gone', 'exit'),
+      superseded: then('superseded', 'wait'),
       died: then('alone', 'take-back'),
       stop: then('retiring', 'end')
+    },
+    /** The successor is being replaced itself, and this primary still waits for its last workers. A third one may be in charge. */
+    superseded: {
+      empty: then('gone', 'exit'),
+      died: then('alone', 'drain'),
+      stop: then('superseded', 'end')
     },
     /** Its worker of the last slot below the line starts again. */
     restoring: {
@@ -85,6 +95,7 @@ export const UPGRADE_PROTOCOL = {
       failed: then('ending', 'wait'),
       released: then('ending', 'wait'),
       committed: then('ending', 'wait'),
+      superseded: then('ending', 'wait'),
       died: then('alone', 'take-back'),
       late: then('ending', 'kill')
     }

@@ -32,9 +32,11 @@ export interface UpgradeOptions {
   /** Called with the pid of the successor when it has started, and when it has ended. */
   onPid: (pid: number, alive: boolean) => void
   /** The successor is in charge: this primary only drains what it has left. */
-  onCommitted: (successor: SuccessorProcess, adopted: Adopted) => void
+  onCommitted: (successor: SuccessorProcess, adopted: Adopted) => Promise<void>
   /** The successor is gone after it was in charge. */
   onTakeBack: () => Promise<void>
+  /** Whether this primary may leave as soon as it has nothing left; {@link Upgrade.look} tells when that has changed. */
+  mayLeave: () => boolean
   /** This primary has nothing left. */
   onEmpty: (successor: SuccessorProcess) => void
 }
@@ -53,13 +55,14 @@ export class Upgrade {
   #state: UpgradeState<'old'> = 'starting'
   /** The number of slots that the successor is in charge of. */
   #line = 0
+  #isIsolated = false
   #isStopping = false
   #why: string | undefined
   #prepared: { version: string; node: string; workers: number } | undefined
   #deadline: NodeJS.Timeout | undefined
   #resolveEnded!: (outcome: UpgradeOutcome) => void
   #isEnded = false
-  readonly #onReconciled = () => this.#look()
+  readonly #onReconciled = () => this.look()
 
   /** Starts the successor. */
   constructor(parts: ServiceParts, options: UpgradeOptions) {
@@ -95,7 +98,8 @@ export class Upgrade {
       role: 'successor',
       step: this.#state,
       slots: this.#line,
-      since: this.#startedAt.toISOString()
+      since: this.#startedAt.toISOString(),
+      ...(this.#why !== undefined && { why: this.#why })
     }
   }
 
@@ -117,8 +121,11 @@ export class Upgrade {
 
   #listen(): void {
     const { channel } = this.#successor
-    channel.on('prepared', ({ version, node, workers }) => {
+    channel.on('prepared', ({ version, node, workers, isIsolated = false }) => {
       this.#prepared = { version, node, workers }
+      this.#isIsolated = isIsolated
+      // It could not listen before.
+      this.#parts.keeper.emit('decided')
       this.#parts.log.info({ successor: this.#successor.pid, version, node, workers }, 'successor prepared')
       this.#handle('prepared')
     })
@@ -126,11 +133,14 @@ export class Upgrade {
     channel.on('ready', ({ isLast }) => this.#handle(isLast ? 'all-ready' : 'ready'))
     channel.on('failed', ({ why }) => this.#handle('failed', why))
     channel.on('released', () => this.#handle('released'))
-    channel.on('committed', ({ adopted }) => {
-      if (this.#state === 'committing') this.#options.onCommitted(this.#successor, adopted)
-      this.#handle('committed')
-    })
+    channel.on('committed', ({ adopted }) => void this.#leaveTo(adopted))
+    channel.on('superseded', () => this.#handle('superseded'))
     channel.on('stop', () => this.#parts.control.stop())
+  }
+
+  async #leaveTo(adopted: Adopted): Promise<void> {
+    if (this.#state === 'committing') await this.#options.onCommitted(this.#successor, adopted)
+    this.#handle('committed')
   }
 
   #begin(): void {
@@ -197,21 +207,29 @@ export class Upgrade {
       case 'take-back':
         this.#takeBack(wasCommitted)
         break
+      case 'drain':
+        this.#close()
+        // The port is another primary's.
+        this.#parts.supervisor.handle({ type: 'stop' }, { type: 'port-closed' })
+        break
       case 'exit':
         void this.#leave()
         break
     }
-    this.#look()
+    this.look()
+  }
+
+  async #leave(): Promise<void> {
+    this.#parts.supervisor.off('reconciled', this.#onReconciled)
+    await this.tellEnd()
+    this.#close()
+    this.#options.onEmpty(this.#successor)
   }
 
   /** Tells the successor the counters of this primary, which end with it. */
-  async #leave(): Promise<void> {
-    const { supervisor, metrics } = this.#parts
-    supervisor.off('reconciled', this.#onReconciled)
-    const collection = await metrics.own()
+  async tellEnd(): Promise<void> {
+    const collection = await this.#parts.metrics.own()
     await this.#successor.channel.notify({ type: 'last-counters', collection })
-    this.#close()
-    this.#options.onEmpty(this.#successor)
   }
 
   /** Starts the worker of the last slot that the successor is in charge of. */
@@ -237,13 +255,13 @@ export class Upgrade {
   }
 
   /** Looks whether what a step waits for has happened. */
-  #look(): void {
+  look(): void {
     const { state } = this.#parts.supervisor
     if (this.#state === 'leaving' && !hasLeaving(state, 0, this.#line)) this.#handle('left')
     else if (this.#state === 'restoring' && this.#isRestored()) this.#handle('restored')
-    else if (this.#state === 'retiring') {
+    else if (this.#state === 'retiring' || this.#state === 'superseded') {
       if (!hasLeaving(state, 0, Number.POSITIVE_INFINITY)) this.#end('done')
-      if (state.workers.length === 0) this.#handle('empty')
+      if (state.workers.length === 0 && this.#options.mayLeave()) this.#handle('empty')
     }
   }
 
@@ -259,6 +277,7 @@ export class Upgrade {
   #share(share: Share | undefined, remote: number | undefined): void {
     const { supervisor } = this.#parts
     if (remote === undefined) supervisor.handle({ type: 'share', share })
+    else if (share && this.#isIsolated) shareSlots(supervisor, { ...share, isIsolated: true }, this.#remote, [])
     else shareSlots(supervisor, share, this.#remote, range(0, remote))
   }
 

@@ -118,7 +118,7 @@ export class WorkerPool extends EventEmitter<WorkerPoolEvents> {
   }
 
   /** Tells the worker to finish its requests and to exit. @param snapshot path of the heap snapshot that it writes before */
-  drain({ id, transfer, cause, recycled }: ActionOf<'drain'>, snapshot?: string): void {
+  drain({ id, transfer, cause, recycled, isIsolated }: ActionOf<'drain'>, snapshot?: string): void {
     this.emit('event', { type: 'drain-sent', id, transfer, recycled })
     const worker = this.#workers.get(id)
     if (!worker) return
@@ -129,7 +129,7 @@ export class WorkerPool extends EventEmitter<WorkerPoolEvents> {
     const linger = transfer && { lingerTimeoutMs: Math.max(deadlineMs, limits.lingerMs) }
     void worker.channel.notify({
       type: 'drain',
-      transfer,
+      transfer: transfer && !isIsolated,
       resumes: true,
       deadlineMs,
       ...linger,
