@@ -48,10 +48,9 @@ test('clients resume their TLS sessions after an upgrade', async (t) => {
   const { cert, key } = authority.sign('service')
   const env = { APP: fixture('slow'), TLS_CERT: cert, TLS_KEY: key, CANARY_TIME }
   const service = await startService(t, { workers: 1, env })
-  const first = await handshake(service.port, { ca })
+  const session = await sessionOf(service.port, { ca })
   await upgrade(service)
-  const second = await handshake(service.port, { ca, session: first.session })
-  assert.deepEqual([first.reused, second.reused], [false, true])
+  assert.ok(await isResumed(service.port, { ca, session }))
   await stopUpgraded(service)
 })
 
@@ -71,14 +70,14 @@ test('what the embedded Redis says is in the log after upgrades, also after the 
     return true
   })
   await upgrading
-  await service.line(({ msg, pid }) => msg === 'embedded Redis adopted' && pid === primaryOf(service) && pid !== old)
+  await service.line(({ msg, pid }) => msg === 'embedded Redis adopted' && pid !== old)
   await expectRedisLine(service)
   await stopUpgraded(service)
 })
 
 async function expectRedisLine(service: Service): Promise<void> {
-  const isOfRewrite = ({ msg, pid }: Line) =>
-    /^redis: Background append only file/.test(msg) && pid === primaryOf(service)
+  const primary = primaryOf(service)
+  const isOfRewrite = ({ msg, pid }: Line) => /^redis: Background append only file/.test(msg) && pid === primary
   const said = service.line(isOfRewrite, service.lines.length)
   const rewrite = () => sendCommand(join(service.runDir, 'redis.sock'), 'BGREWRITEAOF', 5000)
   // One that is under way lets no other one begin.
@@ -86,14 +85,22 @@ async function expectRedisLine(service: Service): Promise<void> {
   await said
 }
 
-async function handshake(port: number, options: ConnectionOptions): Promise<{ session: Buffer; reused: boolean }> {
+/** Opens a TLS connection. @returns its session, which a later one can resume */
+async function sessionOf(port: number, options: ConnectionOptions): Promise<Buffer> {
   const socket = connect({ port, host: '127.0.0.1', ...options })
   const session = new Promise<Buffer>((resolve) => socket.once('session', resolve))
-  await once(socket, 'secureConnect')
-  const reused = socket.isSessionReused()
+  // Tickets come with the first answer.
   socket.write('GET /echo?id=1 HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n')
   socket.resume()
-  const result = { session: await session, reused }
+  const result = await session
   socket.destroy()
   return result
+}
+
+async function isResumed(port: number, options: ConnectionOptions): Promise<boolean> {
+  const socket = connect({ port, host: '127.0.0.1', ...options })
+  await once(socket, 'secureConnect')
+  const isReused = socket.isSessionReused()
+  socket.destroy()
+  return isReused
 }

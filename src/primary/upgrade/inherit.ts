@@ -90,7 +90,9 @@ export const isIsolated = (config: Config, { usesTls }: Inheritance): boolean =>
 
 /** Whether the addresses differ, and one of them stands for all addresses of the machine. */
 const overlaps = (config: Config, old: Inheritance) =>
-  config.host !== old.host && config.port === old.port && [config.host, old.host].some((host) => ALL.includes(host))
+  config.host !== old.host &&
+  config.port === (old.numbers.port ?? old.port) &&
+  [config.host, old.host].some((host) => ALL.includes(host))
 
 const isSamePort = (config: Config, old: Inheritance) => config.host === old.host && config.port === old.port
 
