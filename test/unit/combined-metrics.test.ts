@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Collection } from '../../src/ipc/messages.ts'
+import type { Family } from '../../src/ipc/series.ts'
 import { CombinedMetrics } from '../../src/primary/metrics/combined-metrics.ts'
 import { RetainedCounters } from '../../src/primary/metrics/retained-counters.ts'
 
@@ -32,12 +33,12 @@ function connect(one: CombinedMetrics, other: CombinedMetrics, [oneKey, otherKey
   return { oneKey: oneKey!, otherKey: otherKey! }
 }
 
-const sumOf = ({ series }: { series: [string, unknown[]][] }) =>
+const sumOf = ({ series }: Family) =>
   series.reduce((sum, [, values]) => sum + Number(values[0]), 0)
 
 async function totals(metrics: CombinedMetrics): Promise<[primary: number, workers: number]> {
   const { primary, workers } = await metrics.all()
-  const sum = (families: { series: [string, unknown[]][] }[]) => families.map(sumOf).reduce((a, b) => a + b, 0)
+  const sum = (families: Family[]) => families.map(sumOf).reduce((a, b) => a + b, 0)
   return [sum(primary), sum(workers.flatMap(({ counters }) => counters))]
 }
 
