@@ -36,7 +36,10 @@ test('a request may outlive several upgrades: it ends at its worker, and its con
   const redis = redisOf(service)
   const scraper = await Scraper.start(t, service.port)
   assert.ok(primaries.every(isAlive), 'the second primary waits for the first')
-  assert.match((await muster(service, 'status')).stdout, /the old primary waits for its last workers;\s+old primary: pid/)
+  assert.match(
+    (await muster(service, 'status')).stdout,
+    /the old primary waits for its last workers;\s+old primary: pid/
+  )
   const before = (await scraper.next()).get('cluster_workers{status="draining",worker="primary"}')
   assert.equal(before, 1, 'the worker of the first primary is counted')
   assert.equal((await upload.complete()).generation, 1)

@@ -33,8 +33,7 @@ function connect(one: CombinedMetrics, other: CombinedMetrics, [oneKey, otherKey
   return { oneKey: oneKey!, otherKey: otherKey! }
 }
 
-const sumOf = ({ series }: Family) =>
-  series.reduce((sum, [, values]) => sum + Number(values[0]), 0)
+const sumOf = ({ series }: Family) => series.reduce((sum, [, values]) => sum + Number(values[0]), 0)
 
 async function totals(metrics: CombinedMetrics): Promise<[primary: number, workers: number]> {
   const { primary, workers } = await metrics.all()
