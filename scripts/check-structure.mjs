@@ -13,7 +13,7 @@ export const MAX_FILES_PER_FOLDER = 14
 export const MAY_IMPORT = {
   main: ['worker', 'config'],
   start: ['primary', 'http', 'config'],
-  cli: ['start', 'admin', 'verdict', 'ipc', 'config', 'common'],
+  cli: ['start', 'admin', 'verdict', 'profiling', 'ipc', 'config', 'common'],
   primary: ['primary/policy', 'admin', 'verdict', 'net', 'ipc', 'config', 'common', 'node-internals'],
   'primary/policy': ['ipc'],
   worker: ['http', 'state', 'verdict', 'net', 'ipc', 'config', 'common', 'node-internals'],
@@ -24,6 +24,7 @@ export const MAY_IMPORT = {
   state: ['ipc', 'config', 'common'],
   admin: ['verdict', 'ipc', 'common'],
   verdict: ['ipc'],
+  profiling: ['ipc'],
   config: ['net', 'ipc', 'common'],
   net: ['ipc', 'common', 'node-internals'],
   ipc: [],
@@ -42,6 +43,7 @@ export const WITHOUT_WORKER_PACKAGES = [
   'ipc',
   'common',
   'net',
+  'profiling',
   'verdict',
   'main'
 ]

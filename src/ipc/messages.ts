@@ -26,6 +26,7 @@ import type {
   SettingsView,
   WorkerRequestCount
 } from './payloads.ts'
+import type { ProfileOrigin } from './profile-origin.ts'
 import type { ProbeOutcome, QuarantineOrders } from './quarantine.ts'
 import type { Family } from './series.ts'
 
@@ -55,8 +56,8 @@ export type WorkerRequests = {
   }
   /** Empties the caches of all workers on all hosts. `unanswered` counts workers of other hosts that did not confirm it. */
   'cache-clear': { args: NoArguments; result: (DeliveryReport & { unanswered: number }) | Refusal }
-  /** Writes a CPU profile to a new file at `path`. Fails when the file exists. */
-  profile: { args: { path: string; ms: number }; result: { bytes: number } }
+  /** Writes a CPU profile to a new file at `path`, with its origin. Fails when the file exists. */
+  profile: { args: { path: string; ms: number; origin?: ProfileOrigin }; result: { bytes: number } }
   /** Writes Node's diagnostic report to a new file at `path`. */
   report: { args: { path: string }; result: { bytes: number } }
   diagnose: { args: NoArguments; result: Diagnostics }
