@@ -75,8 +75,16 @@ export interface CommandContext extends JournalFiles {
     name: Name,
     args: WorkerRequests[Name]['args']
   ): Promise<Exclude<WorkerRequests[Name]['result'], Refusal>>
-  /** Samples a serving worker for `ms`. @throws CommandError 404 for a slot without a worker, 409 while another file is written */
-  profile(slot: number, ms: number): Promise<DiagnosticFile>
+  /**
+   * Samples serving workers for `ms`, all at the same time.
+   * @param which a slot, every serving worker, or canary and control of the reload under way
+   * @returns the files, and the workers that wrote none
+   * @throws CommandError 404 for a slot without a worker, 409 without a trial, and while another file is written
+   */
+  profile(
+    which: number | 'all' | 'trial',
+    ms: number
+  ): Promise<{ files: ProfileFile[]; missing: DeliveryReport['missing'] }>
   /** Replaces the worker of a slot; the old one drains and writes its heap snapshot. @throws CommandError as `profile` */
   heapSnapshot(slot: number): Promise<DiagnosticFile>
   /** Has a worker write Node's diagnostic report. @throws CommandError as `profile` */
@@ -128,6 +136,13 @@ export interface WorkerId {
 export interface DiagnosticFile extends WorkerId {
   path: string
   bytes: number
+}
+
+/** A profile that was taken together with others. */
+export interface ProfileFile extends DiagnosticFile {
+  generation: number
+  /** Set for the two workers of a trial. */
+  role?: 'canary' | 'control'
 }
 
 /** The answer to the question for all hosts. */

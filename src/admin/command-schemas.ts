@@ -59,6 +59,11 @@ export const worker = object({ slot: count, pid: count })
 export const settings = object({ version: count, values: anyObject })
 export const journalEntry = object({ at: text, event: text }, { slot: count, why: text })
 export const diagnosticFile = object({ slot: count, pid: count, path: text, bytes: count })
+/** A profile that was taken together with others. */
+export const profileFile = object(
+  { slot: count, pid: count, generation: count, path: text, bytes: count },
+  { role: oneOf('canary', 'control') }
+)
 export const quarantineView = object({
   route: text,
   by: oneOf('deaths', 'operator'),

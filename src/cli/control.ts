@@ -10,9 +10,13 @@ import { EXIT_CONFIG, StartupError } from '../common/errors.ts'
 import { printable } from '../common/text/printable.ts'
 import { UsageError } from '../config/sources/flags.ts'
 import { type Answer, ServiceEnded, ServiceNotRunning, sendCommand, watchEvents } from './admin-client.ts'
+import { findAnalysis } from './analysis/analyses.ts'
+import type { Analysis } from './analysis/analysis.ts'
+import { runAnalysis } from './analysis/run-analysis.ts'
 import { findCommand, parseCommandLine, readArguments } from './command-line.ts'
 import { completionScript } from './completion/shells.ts'
 import { findService, NoServiceError, type Target } from './find-service.ts'
+import { verbsOf } from './help/help.ts'
 import { helpPage } from './help/pages.ts'
 import { format, jsonLine } from './output/format.ts'
 import { formatEntry } from './output/journal-table.ts'
@@ -38,6 +42,8 @@ async function main(): Promise<number> {
   const { words, flags, json, isWatching, wantsHelp, wantsVersion, sources } = parseCommandLine(process.argv.slice(2))
   if (wantsVersion) return print(`${versionOf()}\n`)
   if (wantsHelp) return print(helpPage(words))
+  const analysis = findAnalysis(words)
+  if (analysis) return analyse(analysis, words.slice(2), { flags, json, sources })
   const named = findCommand(words)
   if (words[0] === 'completion') return print(completionScript(words[1]))
   if (isWatching && named?.command.name !== 'status') throw new UsageError('--watch is for `muster status` only')
@@ -63,6 +69,28 @@ async function findTarget(sources: Parameters<typeof findService>[0], json: bool
     if (!(error instanceof NoServiceError)) throw error
     printFailure(errorAnswer(503, error.message).body, json)
     return undefined
+  }
+}
+
+/** Runs an analysis of files, and prints it. */
+async function analyse(
+  analysis: Analysis,
+  words: string[],
+  { flags, json, sources }: Pick<ReturnType<typeof parseCommandLine>, 'flags' | 'json' | 'sources'>
+): Promise<number> {
+  const [flag] = Object.keys(flags)
+  if (flag) throw new UsageError(`'${verbsOf(analysis).join(' ')}' has no flag --${flag}`)
+  const findRunDir = () =>
+    findService(sources).then(
+      ({ runDir }) => runDir,
+      () => undefined
+    )
+  try {
+    return print(await runAnalysis(analysis, words, { json, screen: screenOf(), findRunDir }))
+  } catch (error) {
+    if (error instanceof UsageError) throw error
+    printFailure(errorAnswer(422, (error as Error).message).body, json)
+    return 1
   }
 }
 

@@ -5,6 +5,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import { getHeapSnapshot } from 'node:v8'
 import type { Diagnostics } from '../ipc/messages.ts'
 import type { PrimaryChannel } from './primary-client.ts'
@@ -12,12 +13,16 @@ import type { PrimaryChannel } from './primary-client.ts'
 const MAX_FILE_BYTES = 4 * 2 ** 30
 /** Readable for the owner only; an existing file is an error. */
 const NEW_FILE = { mode: 0o600, flag: 'wx' } as const
+/** Folder of the service's code, as the paths in profiles have it. */
+const SERVICE = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/, '')
 /** How long the delay of the event loop is measured. */
 const MEASURE_MS = 1000
 
 /** Answers the primary's requests about this process. */
 export function answerDiagnosticRequests(channel: PrimaryChannel): void {
-  channel.respond('profile', async ({ path, ms }) => write(path, JSON.stringify(await profile(ms))))
+  channel.respond('profile', async ({ path, ms, origin }) =>
+    write(path, JSON.stringify({ ...(await profile(ms)), ...(origin && { muster: { ...origin, service: SERVICE } }) }))
+  )
   channel.respond('report', ({ path }) => write(path, JSON.stringify(createReport(), null, 2)))
   channel.respond('diagnose', diagnose)
 }

@@ -20,7 +20,7 @@ export const CALLS: Record<string, [words: string[], args: object]> = {
   'cache-clear': [[], {}],
   'sessions-list': [['ada'], { user: 'ada' }],
   'sessions-end': [['ada'], { user: 'ada' }],
-  profile: [['1', '0.2'], { slot: 1, seconds: 0.2 }],
+  profile: [['--all', '--seconds', '0.2'], { all: true, seconds: 0.2 }],
   heap: [['1'], { slot: 1 }],
   report: [['1'], { slot: 1 }],
   diagnose: [['1'], { slot: 1 }],
@@ -67,5 +67,7 @@ export const FAULTS: [name: string, words: string[], args: unknown, status: numb
   ['why', ['0', '0'], { slot: 0, limit: 0 }, 400, /^limit: must be a number from 1 to 10000, not 0$/],
   ['settings-set', ['colour', 'red'], { key: 'colour', value: 'red' }, 404, /colour/],
   ['profile', ['0', '61'], { slot: 0, seconds: 61 }, 400, /^seconds: must be a number of seconds, up to 60/],
+  ['profile', ['0', '--all'], { slot: 0, all: true }, 400, /^name one of slot, all and trial: /],
+  ['profile', ['--trial'], { trial: true }, 409, /^trial: no canary is compared with a control now; /],
   ['sessions-end', [], {}, 400, /^user: missing; must be the name of a user$/]
 ]

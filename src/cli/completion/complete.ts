@@ -4,6 +4,7 @@ import { type CommandRegistry, registry } from '../../admin/registry.ts'
 import type { Schema } from '../../common/json-schema.ts'
 import { environmentSchema } from '../../config/environment-schema.ts'
 import { flagOf, isSecretFlag } from '../../config/sources/flags.ts'
+import { ANALYSES, findAnalysis } from '../analysis/analyses.ts'
 import type { GLOBAL_OPTIONS } from '../command-line.ts'
 import { LOCAL, verbsOf } from '../help/help.ts'
 import { SHELLS } from './shells.ts'
@@ -87,7 +88,9 @@ function readWords(before: readonly string[], { commands }: CommandRegistry): { 
     const isValue = /^--(run-dir|config|env-file)$/.test(before[i - 1] ?? '')
     if (!word.startsWith('-') && !isValue) words.push(word)
   }
-  const length = commands.some((command) => verbsOf(command).length > 1 && verbsOf(command)[0] === words[0]) ? 2 : 1
+  const isTwo = findAnalysis(words) !== undefined
+  const length =
+    isTwo || commands.some((command) => verbsOf(command).length > 1 && verbsOf(command)[0] === words[0]) ? 2 : 1
   return { verbs: words.slice(0, length), values: Math.max(0, words.length - length) }
 }
 
@@ -141,9 +144,13 @@ async function nextWords(
   }
   if (first === 'init' || first === 'start' || first === 'dev') return files()
   if (first === 'completion') return SHELLS.map((shell) => [shell, `a script for ${shell}`])
+  if (findAnalysis(verbs)) return files()
   const command = find(verbs, commands)
   const name = command?.positional[values]
-  if (command) return name === undefined ? [] : valuesOf(name, command.args.properties[name] ?? {}, known)
+  if (command) {
+    const given = name === undefined ? [] : await valuesOf(name, command.args.properties[name] ?? {}, known)
+    return values === 0 ? [...given, ...analysesAfter(first)] : given
+  }
   const group = all.filter((one) => verbsOf(one)[0] === first && verbs.length === 1)
   return group.flatMap((one) =>
     verbsOf(one)
@@ -151,6 +158,10 @@ async function nextWords(
       .map((word) => [word, one.summary] as const)
   )
 }
+
+/** The second words of analyses that begin with the name of a command. */
+const analysesAfter = (first: string): Candidate[] =>
+  ANALYSES.filter((one) => verbsOf(one)[0] === first).map((one) => [verbsOf(one)[1]!, one.summary])
 
 async function valuesOf(name: string, schema: Schema, known: Known): Promise<Candidate[]> {
   if (name === 'slot') return (await known.slots()).map((slot) => [String(slot), 'slot of a worker'])

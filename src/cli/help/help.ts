@@ -1,6 +1,7 @@
 import type { Command } from '../../admin/command.ts'
 import { argumentFlag } from '../../admin/command-arguments.ts'
 import { type CommandRegistry, registry } from '../../admin/registry.ts'
+import { ANALYSES } from '../analysis/analyses.ts'
 import { wrap } from '../output/table.ts'
 
 /** The size of a screen. Every help page fits on one. */
@@ -8,7 +9,7 @@ const WIDTH = 79
 const MAX_RESULT_LINES = 4
 
 /** Commands that the command line runs itself, without a command of the service. */
-export const LOCAL = [
+export const LOCAL: readonly { usage: string; summary: string; example: string }[] = [
   {
     usage: 'events',
     summary: 'prints what happens in the service, line by line, until it ends',
@@ -21,7 +22,8 @@ export const LOCAL = [
   },
   { usage: 'init [FOLDER]', summary: 'writes a new app', example: 'muster init shop' },
   { usage: 'start [APP]', summary: 'starts a service in this terminal', example: 'muster start app.js' },
-  { usage: 'dev [APP]', summary: 'starts it while you write it', example: 'muster dev app.js' }
+  { usage: 'dev [APP]', summary: 'starts it while you write it', example: 'muster dev app.js' },
+  ...ANALYSES
 ]
 
 /** The overview: commands that belong together, and what they are for. A test checks that none is missing. */
@@ -37,7 +39,7 @@ const GROUPS: [commands: string[], summary: string][] = [
   [['log-level', 'cache-clear'], 'set the log level; empty caches'],
   [['sessions list', 'sessions end'], "list a user's sessions; end them"],
   [['quarantine list', 'quarantine add', 'quarantine lift'], 'refuse routes that end workers'],
-  [['profile', 'heap', 'report', 'diagnose'], 'look into a worker'],
+  [['profile', 'heap', 'report', 'diagnose'], 'look into a worker; compare profiles'],
   [['completion'], 'completes commands in bash, zsh and fish']
 ]
 
@@ -48,7 +50,9 @@ export const verbsOf = ({ usage }: { usage: string }): string[] =>
 /** The text of `muster help`. */
 export function help({ commands }: CommandRegistry = registry): string {
   const grouped = new Set(GROUPS.flatMap(([names]) => names))
-  const further = [...commands, ...LOCAL].filter((command) => !grouped.has(verbsOf(command).join(' ')))
+  // The help of `profile` and `heap` lists their analyses.
+  const isKnown = (verbs: string[]) => grouped.has(verbs.join(' ')) || grouped.has(verbs[0]!)
+  const further = [...commands, ...LOCAL].filter((command) => !isKnown(verbsOf(command)))
   const rows = [
     ...GROUPS.map(([names, summary]) => [joinNames(names), summary] as const),
     ...further.map(({ usage, summary }) => [usage, summary] as const)
@@ -100,12 +104,19 @@ export function commandHelp(command: Command): string {
     ...(name === 'reload'
       ? [['', 'Exit code: 3 rolled back because it is worse, 4 waits for promote or rollback']]
       : []),
+    ...analysesOf(name),
     ['', `Example:   muster ${exampleOf(command)}`],
     [`Over HTTP, with a ${level} token:`, `  POST /admin/commands/${name} ${JSON.stringify(example.args)}`],
     ['Result, with --json and over HTTP:', ...shorten(JSON.stringify(example.result))],
     ...(signalText.length > 0 ? [[`Signals to the primary that do the same: ${signalText.join(', ')}`]] : [])
   ]
   return `${sections.flat().join('\n')}\n`
+}
+
+/** What can be done with the files of a command. */
+function analysesOf(name: string): string[][] {
+  const usages = ANALYSES.filter(({ usage }) => usage.startsWith(`${name} `)).map(({ usage }) => `muster ${usage}`)
+  return usages.length > 0 ? [['', `Then:      ${usages.join(', ')}`]] : []
 }
 
 /** The text of the help of a command that the command line runs itself. */

@@ -1,3 +1,4 @@
+import { findAnalysis } from '../analysis/analyses.ts'
 import { findCommand } from '../command-line.ts'
 import { initHelp } from '../init/init-help.ts'
 import { commandHelp, help, LOCAL, localHelp, verbsOf } from './help.ts'
@@ -15,6 +16,8 @@ const PAGES: Record<string, (word?: string) => string> = {
 export function helpPage([word = '', second]: string[]): string {
   const page = Object.hasOwn(PAGES, word) ? PAGES[word] : undefined
   if (page) return page(second)
+  const analysis = findAnalysis([word, second ?? ''])
+  if (analysis) return localHelp(analysis)
   const named = findCommand(second === undefined ? [word] : [word, second])
   if (named) return commandHelp(named.command)
   const local = LOCAL.find((command) => verbsOf(command)[0] === word)

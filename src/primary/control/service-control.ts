@@ -26,6 +26,7 @@ import type { QuarantineKeeper } from '../quarantine/quarantine-keeper.ts'
 import type { Releases } from '../rollout/release.ts'
 import type { Supervisor } from '../workers/supervisor.ts'
 import { WorkerQueries } from '../workers/worker-queries.ts'
+import { ProfileControl } from './profile-control.ts'
 import { RolloutControl } from './rollout-control.ts'
 
 export interface ServiceControlOptions {
@@ -75,6 +76,7 @@ export class ServiceControl implements CommandContext {
   readonly #supervisor: Supervisor
   readonly #workers: WorkerQueries
   readonly #profiler: Profiler
+  readonly #profiles: ProfileControl
   readonly #hosts: Hosts
   readonly #rollouts: RolloutControl
   /** Set when the service starts. */
@@ -90,6 +92,7 @@ export class ServiceControl implements CommandContext {
     this.#supervisor = options.supervisor
     this.#workers = new WorkerQueries(options.supervisor)
     this.#profiler = new Profiler({ runDir: options.runDir, requestTimeoutMs: options.requestTimeoutMs })
+    this.#profiles = new ProfileControl({ ...options, workers: this.#workers, profiler: this.#profiler })
     this.#rollouts = new RolloutControl(options.supervisor, this.#workers)
     const { hosts, turns } = createHosts({
       ...options,
@@ -228,8 +231,8 @@ export class ServiceControl implements CommandContext {
     return answer as Exclude<typeof answer, Refusal>
   }
 
-  async profile(slot: number, ms: number): Promise<DiagnosticFile> {
-    return this.#profiler.profile(this.#workers.inSlot(slot), ms)
+  profile(which: number | 'all' | 'trial', ms: number): ReturnType<CommandContext['profile']> {
+    return this.#profiles.profile(which, ms)
   }
 
   async heapSnapshot(slot: number): Promise<DiagnosticFile> {
