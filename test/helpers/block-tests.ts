@@ -46,9 +46,8 @@ export const EXCEPTIONS: Record<string, string> = {
   '14:03:21 ready on http://localhost:8080 · 2 workers · Redis 7.0 (embedded)':
     'times and addresses differ; unit/pretty-log tests the lines',
   'npm install @fastify/otel@0.21 @opentelemetry/api@1.9 @opentelemetry/sdk-trace-node@2 @opentelemetry/exporter-trace-otlp-proto@0.223':
-    'installs packages of an app; compat/telemetry runs an app with them'
-  'Busy samples: 7313 in A, 8120 in B.': 'shares differ; cluster/profile-files tests the lines',
-  'npm install @opentelemetry/api @opentelemetry/auto-instrumentations-node': 'needs a collector of OpenTelemetry'
+    'installs packages of an app; compat/telemetry runs an app with them',
+  'Busy samples: 7313 in A, 8120 in B.': 'shares differ; cluster/profile-files tests the lines'
 }
 
 /** @returns the test that runs or compares the block, or the reason why there is none; undefined: nothing checks it */
