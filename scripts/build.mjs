@@ -10,7 +10,7 @@ const FOLDERS = ['src', 'test', 'bench']
 /** Folders below test that are not compiled: apps that run as they are, and their packages. */
 const NOT_COMPILED = ['test/compat/apps', 'test/compat/node_modules']
 /** Folders that are copied as they are. */
-const ASSETS = ['src/routes/page', 'src/http/pages/console', 'src/cli/init/templates']
+const ASSETS = ['src/routes/page', 'src/http/pages/console', 'src/http/pages/profiles', 'src/cli/init/templates']
 const STAMP = 'dist/.stamp'
 /** What tsc remembers for the next run. It does not notice missing outputs, so they need a compilation without it. */
 const BUILD_INFO = 'dist/.tsbuildinfo'

@@ -15,6 +15,7 @@ import type { ServerConnections } from './client-errors.ts'
 import { createFastify } from './create-fastify.ts'
 import { handleErrors } from './error-handling.ts'
 import { consolePage } from './pages/console-page.ts'
+import { profilesPage } from './pages/profiles-page.ts'
 import { separatePorts } from './plugins/admin/admin-port.ts'
 import { admin, type PrimaryClient } from './plugins/admin/admin-routes.ts'
 import { demo } from './plugins/demo.ts'
@@ -141,6 +142,7 @@ async function addServiceRoutes(
   await app.register(openapi, { describe, routes })
   await app.register(admin, { ...deps, describe, routes })
   await app.register(consolePage, { ...deps, routes })
+  await app.register(profilesPage, { ...deps, routes })
   if (deps.config.demo) await app.register(demo, { ...deps, routes })
   return routes
 }

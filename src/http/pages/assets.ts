@@ -20,6 +20,8 @@ export const PAGE_POLICY = [
   "base-uri 'none'",
   "frame-ancestors 'none'"
 ].join('; ')
+/** The comment of the compiler about a file that is not served. */
+const SOURCE_MAP = /\n\/\/# sourceMappingURL=\S+\s*$/
 const IMMUTABLE = 'public, max-age=31536000, immutable'
 
 /** A file that is served from memory. */
@@ -54,15 +56,16 @@ export const assetFrom = (content: string, type: string): Asset => ({
  * @param folder ends with a slash
  * @param files their paths below the folder; a script may import the files that stand before it in this list
  * @param base the path that all of them start with
+ * @param paths of files that scripts may import too, by path; the files of this call are added
  * @returns the path of each file by its name without folder and extension
  */
 export function serveAssets(
   app: FastifyInstance,
   folder: URL,
   files: string[],
-  base = '/assets/'
+  base = '/assets/',
+  paths = new Map<string, string>()
 ): Record<string, string> {
-  const paths = new Map<string, string>()
   const pathsByName: Record<string, string> = {}
   for (const file of files) {
     const { content, type } = readAsset(new URL(file, folder))
@@ -79,8 +82,8 @@ export function serveAssets(
 }
 
 /** Replaces `from './other.js'` by the path at which that file is served. @param folder of the importing file */
-const resolveImports = (content: string, folder: string, paths: Map<string, string>) =>
-  content.replace(/ from '(\.{1,2}\/[\w./-]+)'/g, (all, specifier: string) => {
+const resolveImports = (content: string, folder: string, paths: ReadonlyMap<string, string>) =>
+  content.replace(SOURCE_MAP, '').replace(/ from '(\.{1,2}\/[\w./-]+)'/g, (all, specifier: string) => {
     const path = paths.get(posix.join(folder, specifier))
     return path ? ` from '${path}'` : all
   })

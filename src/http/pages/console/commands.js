@@ -82,6 +82,10 @@ async function offerFile({ path }, body) {
     })
   )
   body.append(button)
+  const [kind] = name.split('-')
+  if (kind === 'report') return
+  const href = `${$('enter').getAttribute('action')}/profiles#${kind === 'heap' ? 'heap' : 'new'}=${name}`
+  body.append(' ', element('a', { href, textContent: kind === 'heap' ? 'Constructors' : 'Flame graph' }))
 }
 
 async function saveFile(name) {

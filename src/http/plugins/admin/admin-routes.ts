@@ -1,7 +1,4 @@
-import { createReadStream } from 'node:fs'
-import { stat } from 'node:fs/promises'
 import type { Socket } from 'node:net'
-import { join } from 'node:path'
 import type {
   FastifyInstance,
   FastifyPluginAsync,
@@ -13,7 +10,6 @@ import type {
 import type { Command } from '../../../admin/command.ts'
 import { errorAnswer } from '../../../admin/command-error.ts'
 import type { CommandRegistry } from '../../../admin/registry.ts'
-import { notFound } from '../../../common/errors.ts'
 import { array, object } from '../../../common/json-schema.ts'
 import type { Config } from '../../../config/load.ts'
 import type { AdminEvent, Caller, CommandAnswer } from '../../../ipc/messages.ts'
@@ -26,6 +22,7 @@ import { OWN_PAGE_HEADERS } from '../security/security-headers.ts'
 import { Tokens } from '../security/tokens.ts'
 import { requireToken } from './admin-guard.ts'
 import { onlyAtAdminPort } from './admin-port.ts'
+import { addFileRoutes } from './diagnostic-files.ts'
 
 /** The part of the primary that operators reach over HTTP. */
 export interface PrimaryClient {
@@ -52,8 +49,6 @@ export interface AdminOptions {
   describe: DescribeRoutes
 }
 
-/** The names of files that commands write. */
-const FILE_NAME = /^(profile|heap|report)-[\w-]+\.(cpuprofile|heapsnapshot|json)$/
 /** A watcher with more unread bytes than this is disconnected. */
 const MAX_UNREAD_BYTES = 1024 * 1024
 
@@ -97,7 +92,7 @@ export const admin: FastifyPluginAsync<AdminOptions> = async (app, options) => {
     schema: eventsSchema,
     handler: (_request, reply) => streamEvents(app, reply, primary)
   })
-  addFileRoute(addRoute, config.runDir)
+  addFileRoutes(addRoute, config.runDir)
 }
 
 function addDocsRoute(app: FastifyInstance, { routes, describe }: AdminOptions): void {
@@ -151,20 +146,6 @@ function addStatusRoute(addRoute: AddRoute, commands: CommandRegistry, run: RunC
 /** The arguments that a query stands for, such as `?allHosts=true`. */
 const statusArguments = (query: object) =>
   Object.fromEntries(Object.entries(query).map(([name, value]) => [name, value === 'true' ? true : value]))
-
-function addFileRoute(addRoute: AddRoute, folder: string): void {
-  const config = { level: 'control', bypassLimits: true } as const
-  const schema = { summary: 'A file that profile, heap or report has written', tags: ['admin'] }
-  const handler: RouteHandlerMethod = async (request, reply) => {
-    const { file } = request.params as { file: string }
-    const path = join(folder, file)
-    const found = FILE_NAME.test(file) && (await stat(path).catch(() => undefined))
-    if (!found) throw notFound(request.method, request.url)
-    void reply.header('content-length', found.size).header('content-disposition', `attachment; filename="${file}"`)
-    return reply.type('application/json').send(createReadStream(path))
-  }
-  addRoute({ method: 'GET', url: 'files/:file', config, schema, handler })
-}
 
 /** Sends events as they happen. A client that does not read misses status events, and is disconnected in the end. */
 function streamEvents(app: FastifyInstance, reply: FastifyReply, primary: PrimaryClient): void {
