@@ -31,7 +31,10 @@ test('profiles and heap snapshots of workers are listed and compared on the comm
     [1, 1]
   ])
   const [a = '', b = ''] = profiles.map(({ path }) => path)
-  assert.match(await run('profile', 'top', `${a},${b}`), /^\d+ of \d+ samples are busy\.\n *self +total +function +at\n/)
+  assert.match(
+    await run('profile', 'top', `${a},${b}`),
+    /^\d+ of \d+ samples are busy\.\n *self +total +function +at\n/
+  )
   // A name in RUN_DIR needs no path.
   assert.match(await run('profile', 'compare', basename(a), b), /^Busy samples: \d+ in A, \d+ in B\.\n/)
 
