@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { accessSync, constants, statSync } from 'node:fs'
+import { accessSync, constants, mkdirSync, statSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { delimiter, join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -7,6 +7,9 @@ import { Redis } from 'ioredis'
 import { launch } from './processes.ts'
 import { BenchError, type RunningRedis } from './scenario.ts'
 import { freePort } from './servers.ts'
+
+/** How long a replica may take to catch up, in ms. */
+const PATIENCE_MS = 30_000
 
 /** Uses the Redis at `url`, or starts one for this run in `folder`: loopback, append-only file, no snapshots. */
 export async function provideRedis(url: string | undefined, folder: string): Promise<RunningRedis> {
@@ -38,6 +41,23 @@ export async function startRedis(folder: string, more: readonly string[] = []): 
   const persistence = ['--save', '', '--appendonly', 'yes', '--auto-aof-rewrite-percentage', '0', '--dir', folder]
   launch(program, ['--port', String(port), '--bind', '127.0.0.1', ...persistence, ...more], { stdio: 'ignore' })
   return `redis://127.0.0.1:${port}`
+}
+
+/** Starts a Redis with one replica that has caught up. Both end with the bench. @returns the URL of the primary */
+export async function startReplicated(folder: string): Promise<string> {
+  const folders = ['primary', 'replica'].map((name) => join(folder, name))
+  for (const own of folders) mkdirSync(own)
+  const url = await startRedis(folders[0]!)
+  await versionOf(url)
+  await startRedis(folders[1]!, ['--replicaof', '127.0.0.1', new URL(url).port, '--repl-diskless-sync-delay', '0'])
+  const client = new Redis(url)
+  try {
+    await client.set('bench:replicated', '1')
+    if ((await client.wait(1, PATIENCE_MS)) < 1) throw new BenchError('The replica did not catch up in time.')
+  } finally {
+    client.disconnect()
+  }
+  return url
 }
 
 async function versionOf(url: string): Promise<string> {

@@ -14,7 +14,8 @@ const plugin: FastifyPluginAsync = async (app) => {
     ipc: () => app.workerRequestCounts(),
     setting: () => app.shared.settings.get('banner'),
     incr: () => app.redis.incr('bench:incr'),
-    counter: () => counter.increment()
+    counter: () => counter.increment(),
+    confirmed: () => counter.increment()
   }
   app.get('/measure', { config: { session: false } }, async ({ query }) => {
     const { way, seconds, concurrency } = query as { way: string; seconds: string; concurrency: string }

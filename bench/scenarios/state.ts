@@ -1,3 +1,4 @@
+import { startReplicated } from '../redis.ts'
 import { sampleTable, table } from '../report.ts'
 import type { Sample, Scenario } from '../scenario.ts'
 import { muster, startProgram } from '../servers.ts'
@@ -12,7 +13,8 @@ const WAYS: Readonly<Record<string, readonly [about: string, ...survives: string
   ipc: ['state of the primary, read by IPC', 'yes', 'yes', 'no', 'yes', 'no'],
   setting: ['`app.shared.settings`, replicated', 'yes', 'yes', 'yes', 'yes', 'yes'],
   incr: ['Redis, an `INCR` per request', 'yes', 'yes', 'yes', 'yes, from its file', 'yes'],
-  counter: ['Redis in batches: `app.shared.counter`', 'yes', 'yes', 'yes', 'yes, from its file', 'yes']
+  counter: ['Redis in batches: `app.shared.counter`', 'yes', 'yes', 'yes', 'yes, from its file', 'yes'],
+  confirmed: ['the same with `REDIS_DURABILITY=replicas:1`', 'yes', 'yes', 'yes', 'yes, and a failover', 'yes']
 }
 const COLUMNS = [
   { head: 'alone: p50 µs', value: 'aloneP50', digits: 3 },
@@ -28,12 +30,16 @@ export const state: Scenario = {
   defaults: { seconds: 2, workers: 1 },
   async run({ settings: { rounds, seconds, workers }, redis, folder }) {
     const { url: redisUrl } = await redis()
-    const server = await startProgram(
-      { name: 'state', ...muster({ MAX_LOOP_DELAY: '0' }, './apps/state.js') },
-      { workers, redisUrl, folder }
-    )
+    const start = (name: string, url: string, env: Record<string, string> = {}) =>
+      startProgram(
+        { name, ...muster({ MAX_LOOP_DELAY: '0', KEEP_ALIVE_TIMEOUT: '600000', ...env }, './apps/state.js') },
+        { workers, redisUrl: url, folder }
+      )
+    const server = await start('state', redisUrl)
+    const confirming = await start('confirmed', await startReplicated(folder), { REDIS_DURABILITY: 'replicas:1' })
     const measure = async (way: string, concurrency: number) => {
-      const response = await fetch(`${server.url}/measure?way=${way}&seconds=${seconds}&concurrency=${concurrency}`)
+      const { url } = way === 'confirmed' ? confirming : server
+      const response = await fetch(`${url}/measure?way=${way}&seconds=${seconds}&concurrency=${concurrency}`)
       return (await response.json()) as Record<string, number>
     }
     const samples: Sample[] = []
@@ -46,7 +52,7 @@ export const state: Scenario = {
       }
       console.error(`round ${round}/${rounds}`)
     }
-    await server.stop()
+    await Promise.all([server.stop(), confirming.stop()])
     const how = `One worker and its primary, medians of ${rounds} interleaved rounds of ${seconds} s.`
     const survival = table(
       ['state', ...SURVIVES],

@@ -70,6 +70,8 @@ export function toConfig({ variables, environment, systemd, tls }: Sources) {
       prefix: variables.REDIS_PREFIX,
       /** For the embedded Redis only. */
       fsync: variables.REDIS_FSYNC as 'everysec' | 'always',
+      /** Number of replicas that must confirm a write before it is answered; 0: none. */
+      replicas: Number(/^replicas:(\d+)$/.exec(variables.REDIS_DURABILITY)?.[1] ?? 0),
       /** Certificates to trust, in PEM; undefined: those that Node trusts. */
       ca: variables.REDIS_CA
     },

@@ -87,6 +87,12 @@ export const environmentSchema = {
       description:
         'when writes of the embedded Redis reach the disk; everysec: a power cut may lose the last 2 s; always: before they are answered, and hits are slower'
     },
+    REDIS_DURABILITY: string({
+      default: 'primary',
+      pattern: '^(primary|replicas:[1-9][0-9]?)$',
+      description:
+        'primary: a write is answered when the primary Redis has it; replicas:N: when N replicas, 1 to 99, have confirmed it too'
+    }),
     REDIS_TIMEOUT: ms(1000, 10, 'time limit of a Redis command'),
     RUN_DIR: string({
       default: '.run',

@@ -78,8 +78,12 @@ function checkAdminPort({ adminPort, host, port, listenFd, variables }: Config, 
   if (isSocketPath(adminPort.host)) issues.push('ADMIN_HOST: must be an address, not a path')
 }
 
-function checkRedis({ off, url, ca }: Config['redis'], issues: string[]): void {
+function checkRedis({ off, url, ca, replicas }: Config['redis'], issues: string[]): void {
   if (off && url) issues.push('REDIS: off contradicts REDIS_URL: unset one of them')
+  if (replicas > 0 && off) issues.push('REDIS_DURABILITY: needs Redis, and REDIS is off: unset one of them')
+  else if (replicas > 0 && !url) {
+    issues.push('REDIS_DURABILITY: the embedded Redis has no replicas: set a REDIS_URL with Sentinels or a Cluster')
+  }
   try {
     const target = url && parseRedisUrl(url)
     const isTls = target && 'tls' in target && target.tls

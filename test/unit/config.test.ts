@@ -41,7 +41,15 @@ describe('unset variables', () => {
       maxWorkers: 128,
       searchPath: '',
       nodeOptions: '',
-      redis: { off: false, url: undefined, timeoutMs: 1000, prefix: 'muster:', fsync: 'everysec', ca: undefined },
+      redis: {
+        off: false,
+        url: undefined,
+        timeoutMs: 1000,
+        prefix: 'muster:',
+        fsync: 'everysec',
+        replicas: 0,
+        ca: undefined
+      },
       session: { secrets: undefined, idleMs: 30 * 60_000, maxAgeMs: 12 * 3_600_000, maxBytes: 65_536 },
       metricsTokens: undefined,
       telemetry: undefined,
@@ -122,6 +130,7 @@ describe('set variables', () => {
       prefix: 'shop:',
       fsync: 'everysec',
       off: false,
+      replicas: 0,
       ca: undefined
     })
     assert.equal(config.runDir, resolve('somewhere'))

@@ -31,7 +31,7 @@ export class RolloutStore {
   readonly #key: string
   readonly #lease: [...LeaseKeys, string]
 
-  constructor({ client, keys }: RedisConnection) {
+  constructor({ writes: client, keys }: RedisConnection) {
     for (const [name, lua] of Object.entries(LEASE_SCRIPTS)) client.defineCommand(name, { numberOfKeys: 4, lua })
     client.defineCommand('musterRolloutRecord', { numberOfKeys: 1, lua: RECORD })
     this.#client = client as Client

@@ -54,7 +54,7 @@ export class Leases {
     this.#connection = connection
     this.#writes = new LeaseWrites(connection, log)
     for (const [name, lua] of Object.entries(LEASE_SCRIPTS)) {
-      connection.client.defineCommand(name, { numberOfKeys: 4, lua })
+      connection.writes.defineCommand(name, { numberOfKeys: 4, lua })
     }
   }
 
@@ -77,7 +77,7 @@ export class LeaseClaim implements LeaseCommands {
   constructor(connection: RedisConnection, writes: LeaseWrites, terms: LeaseTerms) {
     this.terms = terms
     this.#connection = connection
-    this.#client = connection.client as Client
+    this.#client = connection.writes as Client
     this.#writes = writes
     this.#args = [...leaseKeys(connection.keys, terms.key), terms.key, randomUUID()]
   }

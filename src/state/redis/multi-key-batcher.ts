@@ -27,13 +27,20 @@ export class MultiKeyBatcher<Reply> {
   readonly #batcher = new Batcher<Query<Reply>>((batch) => this.#sendBatch(batch), MAX_QUERIES)
 
   /**
+   * @param client `connection.client`, or `connection.writes` for a script that writes what must be kept
    * @param name of the command; every instance on one connection has its own
    * @param lua gets all keys as KEYS and `scriptArguments` as ARGV, and returns a list with one entry per query, in their order
    */
-  constructor(connection: RedisConnection, name: BatchCommand, lua: string, ...scriptArguments: number[]) {
-    connection.client.defineCommand(name, { lua })
+  constructor(
+    connection: RedisConnection,
+    client: RedisClient,
+    name: BatchCommand,
+    lua: string,
+    ...scriptArguments: number[]
+  ) {
+    client.defineCommand(name, { lua })
     this.#connection = connection
-    this.#client = connection.client
+    this.#client = client
     this.#name = name
     this.#scriptArguments = scriptArguments
   }

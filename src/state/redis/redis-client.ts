@@ -11,6 +11,8 @@ export interface ClientOptions {
   ca?: string | undefined
   /** Whether the client is for subscriptions: no pipelines, and no automatic subscription after a new connection. */
   forSubscriptions?: boolean
+  /** Whether the client is for writes that replicas confirm: no pipelines, since the order of commands matters. */
+  forConfirmedWrites?: boolean
 }
 
 /** Commands that carry a whole batch. An automatic pipeline around one would cost more than the command. */
@@ -28,7 +30,8 @@ export const retryDelay = (times: number): number => Math.min(50 * 2 ** (times -
  * after 5 lost replies), rejects at once when there is no connection, and reconnects by itself.
  * @param url see {@link parseRedisUrl}, which throws for a URL that it does not know
  */
-export function createClient(url: string, { timeoutMs, ca, forSubscriptions = false }: ClientOptions): RedisClient {
+export function createClient(url: string, options: ClientOptions): RedisClient {
+  const { timeoutMs, ca, forSubscriptions = false, forConfirmedWrites = false } = options
   const target = parseRedisUrl(url)
   const tls = target.kind !== 'socket' && target.tls ? { ...(ca && { ca }) } : undefined
   const common = commonOptions(timeoutMs, tls)
@@ -37,10 +40,12 @@ export function createClient(url: string, { timeoutMs, ca, forSubscriptions = fa
     ...common,
     lazyConnect: true,
     enableOfflineQueue: false,
-    enableAutoPipelining: !forSubscriptions,
+    enableAutoPipelining: !forSubscriptions && !forConfirmedWrites,
     autoPipeliningIgnoredCommands: [...BATCH_COMMANDS],
     autoResubscribe: !forSubscriptions,
-    retryStrategy: retryDelay
+    retryStrategy: retryDelay,
+    // The monitor of the other client looks after READONLY; this one has no monitor.
+    ...(forConfirmedWrites && { reconnectOnError: ({ message }: Error) => message.includes('READONLY') })
   }
   if (target.kind === 'socket') return new Redis({ ...single, path: target.path })
   const { kind, tls: _, ...address } = target

@@ -1,9 +1,11 @@
 import type { Command } from 'ioredis'
-import { noRedis, StartupError } from '../../common/errors.ts'
+import { HttpError, noRedis, StartupError } from '../../common/errors.ts'
 import type { Logger } from '../../common/log.ts'
+import { ConfirmationReport } from '../durability/confirmation-report.ts'
+import { ConfirmedWrites } from '../durability/confirmed-writes.ts'
 import { CircuitBreaker } from './circuit-breaker.ts'
 import { CommandErrors } from './command-errors.ts'
-import { createClient, type RedisClient } from './redis-client.ts'
+import { type ClientOptions, createClient, type RedisClient } from './redis-client.ts'
 import { misconfiguration } from './redis-errors.ts'
 import { Keys } from './redis-keys.ts'
 import { RedisMonitor } from './redis-monitor.ts'
@@ -20,6 +22,8 @@ export interface ConnectionOptions {
   prefix?: string
   /** There is no Redis: nothing connects, and every command fails with HttpError 501. */
   off?: boolean
+  /** Number of replicas that must have a write before it is answered; 0, the default: none. */
+  replicas?: number
 }
 
 /**
@@ -29,6 +33,10 @@ export interface ConnectionOptions {
 export class RedisConnection extends CircuitBreaker {
   /** The worker's only client for commands. Commands of one turn of the event loop share a pipeline. */
   readonly client: RedisClient
+  /** The client for what must be kept once it is answered. It is {@link client} unless replicas must confirm. */
+  readonly writes: RedisClient
+  /** What replicas have confirmed; undefined where they need not. */
+  readonly confirmations: ConfirmationReport | undefined
   /** Names of the service's keys in Redis. */
   readonly keys: Keys
   /** Whether there is no Redis, as REDIS=off says. */
@@ -37,7 +45,8 @@ export class RedisConnection extends CircuitBreaker {
   onCommand: ((name: string, ms: number, failed: boolean) => void) | undefined
   /** Called before a command is sent. */
   onSend: ((command: SentCommand) => void) | undefined
-  readonly #createClient: (options: { forSubscriptions?: boolean }) => RedisClient
+  readonly #createClient: (options: Partial<ClientOptions>) => RedisClient
+  readonly #confirmedWrites: ConfirmedWrites | undefined
   readonly #commandErrors: CommandErrors
   readonly #monitor: RedisMonitor
   #prepare: (client: RedisClient) => Promise<void> = async () => {}
@@ -48,8 +57,9 @@ export class RedisConnection extends CircuitBreaker {
    * @param url as in REDIS_URL
    * @param timeoutMs longest time of a command
    */
-  constructor(url: string, timeoutMs: number, log: Logger, { ca, prefix, off = false }: ConnectionOptions = {}) {
+  constructor(url: string, timeoutMs: number, log: Logger, options: ConnectionOptions = {}) {
     super(timeoutMs, log)
+    const { ca, prefix, off = false, replicas = 0 } = options
     this.isOff = off
     this.keys = new Keys(prefix)
     this.#commandErrors = new CommandErrors(log, timeoutMs, this.keys.prefix)
@@ -63,7 +73,18 @@ export class RedisConnection extends CircuitBreaker {
       onUp: () => this.#onUp(),
       onDown: (cause) => this.#onDown(cause)
     })
-    this.#interceptCommands()
+    this.confirmations = replicas > 0 ? new ConfirmationReport(log, replicas) : undefined
+    this.#confirmedWrites =
+      this.confirmations &&
+      new ConfirmedWrites(this.#createClient({ forConfirmedWrites: true }), {
+        replicas,
+        timeoutMs,
+        report: this.confirmations,
+        key: this.keys.of('hits')
+      })
+    this.writes = this.#confirmedWrites?.client ?? this.client
+    this.#interceptCommands(this.client)
+    if (this.#confirmedWrites) this.#interceptCommands(this.#confirmedWrites.client)
   }
 
   override get away(): boolean {
@@ -71,7 +92,7 @@ export class RedisConnection extends CircuitBreaker {
   }
 
   override get cause(): Error | undefined {
-    return this.isOff ? noRedis() : super.cause
+    return this.isOff ? noRedis() : (super.cause ?? this.confirmations?.problem)
   }
 
   /** Number of connections after the first one. */
@@ -109,37 +130,45 @@ export class RedisConnection extends CircuitBreaker {
       }
     })
     this.#monitor.connect()
-    await first
+    await Promise.all([first, this.#confirmedWrites?.connect()])
   }
 
   stop(): void {
     this.#monitor.stop()
+    this.#confirmedWrites?.stop()
   }
 
-  /** Replaces `sendCommand` of the client, which every command goes through, also those of pipelines and scripts. */
-  #interceptCommands(): void {
-    const client = this.client as { sendCommand(command: Command, ...rest: unknown[]): unknown }
+  /** Replaces `sendCommand` of a client, which every command goes through, also those of pipelines and scripts. */
+  #interceptCommands(target: RedisClient): void {
+    const client = target as { sendCommand(command: Command, ...rest: unknown[]): unknown }
     const send = client.sendCommand.bind(client)
     client.sendCommand = (command, ...rest) => {
       // Before the client is ready it refuses commands by itself, and the commands of its handshake must pass.
-      const isOpen = this.circuit === 'open' && this.client.status === 'ready' && !this.#monitor.isSendingProbe
+      const isOpen = this.circuit === 'open' && target.status === 'ready' && !this.#monitor.isSendingProbe
       if (isOpen || this.isOff) {
         command.reject(this.cause ?? new Error('Redis is away'))
         return command.promise
       }
       const sentAt = performance.now()
       this.#monitor.lastSentAt = sentAt
-      command.promise.then(
+      this.onSend?.(command)
+      const sent = send(command, ...rest) as Promise<unknown>
+      sent.then(
         () => this.onCommand?.(command.name, performance.now() - sentAt, false),
         (error: Error) => {
           this.onCommand?.(command.name, performance.now() - sentAt, true)
-          if (this.up) this.#commandErrors.record(command, error)
-          this.#monitor.probeAfter(error)
+          this.#onCommandError(command, error)
         }
       )
-      this.onSend?.(command)
-      return send(command, ...rest)
+      return sent
     }
+  }
+
+  #onCommandError(command: Command, error: Error): void {
+    // Too few replicas: the report of confirmations logs that.
+    if (error instanceof HttpError) return
+    if (this.up) this.#commandErrors.record(command, error)
+    this.#monitor.probeAfter(error)
   }
 
   #onUp(): void {

@@ -30,8 +30,8 @@ export class SessionIndex {
   readonly #writtenAt = new Map<string, number>()
 
   constructor(connection: RedisConnection, slackMs: number) {
-    connection.client.defineCommand('musterNote', { numberOfKeys: 1, lua: ADD })
-    this.#client = connection.client as Client
+    connection.writes.defineCommand('musterNote', { numberOfKeys: 1, lua: ADD })
+    this.#client = connection.writes as Client
     this.#connection = connection
     this.#slackMs = slackMs
   }

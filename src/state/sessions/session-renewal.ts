@@ -91,10 +91,10 @@ export class SessionRenewal {
   readonly #client: Client
 
   constructor(options: SessionRenewalOptions) {
-    const { client } = options.connection
-    client.defineCommand('musterRetire', { numberOfKeys: 3, lua: RETIRE })
-    client.defineCommand('musterRestore', { numberOfKeys: 3, lua: RESTORE })
-    this.#client = client as Client
+    const { writes } = options.connection
+    writes.defineCommand('musterRetire', { numberOfKeys: 3, lua: RETIRE })
+    writes.defineCommand('musterRestore', { numberOfKeys: 3, lua: RESTORE })
+    this.#client = writes as Client
     this.#options = options
   }
 

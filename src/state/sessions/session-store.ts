@@ -83,10 +83,11 @@ export class SafeSessionStore extends RedisStore {
     super({ client: connection.client, prefix: connection.keys.of('session:') })
     adaptSessionClass()
     const { prefix, counts } = this
-    this.#client = connection.client
+    const { client, writes } = connection
+    this.#client = client
     this.#options = options
-    this.#reads = new MultiKeyBatcher(connection, 'musterReadSessions', READ, idleMs, maxAgeMs, 1)
-    this.#countingReads = new MultiKeyBatcher(connection, 'musterVisitSessions', READ, idleMs, maxAgeMs, 2)
+    this.#reads = new MultiKeyBatcher(connection, client, 'musterReadSessions', READ, idleMs, maxAgeMs, 1)
+    this.#countingReads = new MultiKeyBatcher(connection, writes, 'musterVisitSessions', READ, idleMs, maxAgeMs, 2)
     this.#writer = new SessionWriter({ ...options, prefix, counts })
     this.index = new SessionIndex(connection, Math.min(INDEX_SLACK_MS, idleMs / 2))
     this.#renewal = new SessionRenewal({ ...options, prefix, counts, index: this.index, writer: this.#writer })
@@ -140,7 +141,8 @@ export class SafeSessionStore extends RedisStore {
   async end(id: string): Promise<{ ended: boolean; counted: number }> {
     const key = this.prefix + id
     // In this order, on one connection: no visit is counted after the session has ended.
-    const commands = [this.#client.del(key), this.#client.getdel(counterKey(key))] as const
+    const { writes } = this.#options.connection
+    const commands = [writes.del(key), writes.getdel(counterKey(key))] as const
     const [ended, counted] = await mapRedisErrors(Promise.all(commands))
     this.counts.ended += ended
     return { ended: ended === 1, counted: Number(counted ?? 0) }

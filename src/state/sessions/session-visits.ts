@@ -44,10 +44,11 @@ export class SessionVisits {
   readonly #counters: MultiKeyBatcher<number | null>
 
   constructor(options: SessionVisitsOptions) {
-    this.#client = options.connection.client
+    const { connection, maxAgeMs } = options
+    this.#client = connection.client
     this.#options = options
     // A counter may outlive its session, since a request that does not count prolongs the session only. No one reads it then.
-    this.#counters = new MultiKeyBatcher(options.connection, 'musterCountVisits', COUNT, options.maxAgeMs)
+    this.#counters = new MultiKeyBatcher(connection, connection.writes, 'musterCountVisits', COUNT, maxAgeMs)
   }
 
   /**

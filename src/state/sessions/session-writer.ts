@@ -79,8 +79,9 @@ export class SessionWriter {
   readonly #waiting = new Map<string, Write[]>()
 
   constructor(options: SessionWriterOptions) {
-    options.connection.client.defineCommand('musterCompareAndSet', { numberOfKeys: 1, lua: COMPARE_AND_SET })
-    this.#client = options.connection.client as Client
+    const { writes } = options.connection
+    writes.defineCommand('musterCompareAndSet', { numberOfKeys: 1, lua: COMPARE_AND_SET })
+    this.#client = writes as Client
     this.#options = options
   }
 

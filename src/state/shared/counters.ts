@@ -2,50 +2,10 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { HttpError, stateUnavailable } from '../../common/errors.ts'
 import { type Batch, Batcher, type Waiter } from '../redis/batcher.ts'
-import type { BatchCommand } from '../redis/redis-client.ts'
-import type { RedisClient, RedisConnection } from '../redis/redis-connection.ts'
+import type { RedisConnection } from '../redis/redis-connection.ts'
 import { RETRY_MS } from '../redis/retry.ts'
-
-/**
- * An INCRBY that may be repeated. A hash beside the counter, `{<counter>}:batches`, has "sequence:value:time" of the last batch of
- * each worker. A batch that is repeated because its reply was lost gets the same value, and one that was overtaken is refused. The
- * hash has no TTL, so no eviction policy but `allkeys-*` removes it. The first batch of a worker removes the records of workers
- * that have not counted for ARGV[4] seconds. An increment that would exceed ARGV[5] is undone.
- */
-const INCREMENT_BY = `
-local last = redis.call('HGET', KEYS[2], ARGV[1])
-if last then
-  local sequence, value = string.match(last, '^(%d+):(-?%d+):')
-  local ahead = tonumber(sequence) - tonumber(ARGV[2])
-  if ahead == 0 then return tonumber(value) end
-  if ahead > 0 then return redis.error_reply('STALE batch') end
-end
-local value = redis.call('INCRBY', KEYS[1], ARGV[3])
-if value > tonumber(ARGV[5]) then
-  redis.call('INCRBY', KEYS[1], '-' .. ARGV[3])
-  return redis.error_reply('EXHAUSTED counter')
-end
-local now = tonumber(redis.call('TIME')[1])
-local isNew = redis.call('HSET', KEYS[2], ARGV[1], string.format('%s:%d:%d', ARGV[2], value, now))
-if isNew == 1 then
-  local records = redis.call('HGETALL', KEYS[2])
-  for i = 1, #records, 2 do
-    local at = tonumber(string.match(records[i + 1], ':(%d+)$'))
-    if now - at > tonumber(ARGV[4]) then redis.call('HDEL', KEYS[2], records[i]) end
-  end
-end
-return value`
-
-type Arguments = [
-  key: string,
-  batchesKey: string,
-  worker: string,
-  sequence: number,
-  by: number,
-  keepSeconds: number,
-  max: number
-]
-type Client = RedisClient & { musterIncrementBy(...args: Arguments): Promise<number> }
+import { type CounterBatches, MAX_COUNT, PlainBatches } from './counter-batches.ts'
+import { ReplayedBatches } from './replayed-batches.ts'
 
 interface Increment extends Waiter {
   resolve(value: number): void
@@ -54,13 +14,6 @@ interface Increment extends Waiter {
 
 /** Most calls of one worker that wait for a number; further ones are refused at once. */
 const MAX_WAITING = 10_000
-/** How long the last batch of a worker is remembered. A worker repeats it for at most REDIS_TIMEOUT. */
-const KEEP_SECONDS = 24 * 3600
-/**
- * The highest value of a counter. Lua and JavaScript cannot tell integers beyond 2^53 (9.007e15) apart, and ioredis 6.0.0 misreads
- * integer replies of up to 57 below it.
- */
-const MAX_COUNT = 9e15
 
 /** The counters of one worker, by name. The service's own `hits` is `muster:hits`; others are `muster:counter:<name>`. */
 export class Counters {
@@ -100,12 +53,8 @@ export class Counter {
   readonly key: string
   /** Called with the size of each batch that Redis has counted. */
   onBatch: ((size: number) => void) | undefined
-  /** The key of the batch records, in one hash slot with the counter. */
-  readonly #batchesKey: string
-  /** The field of this worker's record. */
-  readonly #worker = randomUUID()
   readonly #connection: RedisConnection
-  readonly #client: Client
+  readonly #batches: CounterBatches
   readonly #queue: { waiting: number }
   #sequence = 0
   readonly #batcher = new Batcher<Increment>((batch) => this.#send(batch))
@@ -115,11 +64,13 @@ export class Counter {
   /** @param queue counts the waiting calls of all counters that share it */
   constructor(connection: RedisConnection, key: string, queue: { waiting: number }) {
     this.key = key
-    this.#batchesKey = `{${key}}:batches`
     this.#connection = connection
     this.#queue = queue
-    connection.client.defineCommand('musterIncrementBy' satisfies BatchCommand, { numberOfKeys: 2, lua: INCREMENT_BY })
-    this.#client = connection.client as Client
+    const { confirmations } = connection
+    const worker = randomUUID()
+    this.#batches = confirmations
+      ? new ReplayedBatches(connection, confirmations, key, worker)
+      : new PlainBatches(connection, key, worker)
   }
 
   /**
@@ -148,7 +99,7 @@ export class Counter {
    * @throws HttpError 503 when Redis did not answer in time, 500 COUNTER_EXHAUSTED when the value exceeds 9e15
    */
   async read(): Promise<number> {
-    const value = await this.#client.get(this.key).catch((error: unknown) => {
+    const value = await this.#batches.read().catch((error: unknown) => {
       throw stateUnavailable(this.#connection.cause ?? error)
     })
     const number = Number(value ?? 0)
@@ -162,7 +113,7 @@ export class Counter {
     const sequence = ++this.#sequence
     while (!batch.isExpired) {
       try {
-        const last = await this.#incrementBy(sequence, size)
+        const last = await this.#batches.add(sequence, size)
         this.onBatch?.(size)
         return () => this.#resolveAll(batch, last - size + 1)
       } catch (error) {
@@ -172,11 +123,6 @@ export class Counter {
       }
     }
     return () => {}
-  }
-
-  #incrementBy(sequence: number, by: number): Promise<number> {
-    const record = [this.#batchesKey, this.#worker, sequence] as const
-    return this.#client.musterIncrementBy(this.key, ...record, by, KEEP_SECONDS, MAX_COUNT)
   }
 
   #resolveAll(batch: Batch<Increment>, first: number): void {

@@ -37,7 +37,8 @@ type Listener = (key: string, value: unknown) => unknown
  */
 export class Settings {
   readonly #connection: RedisConnection
-  readonly #client: Client
+  readonly #client: RedisClient
+  readonly #writes: Client
   readonly #key: string
   readonly #channel: string
   readonly #log: Logger
@@ -53,8 +54,9 @@ export class Settings {
     this.#log = log
     this.#key = connection.keys.of('settings')
     this.#channel = channelOf(connection, 'settings')
-    connection.client.defineCommand('musterSetSetting', { numberOfKeys: 1, lua: SET })
-    this.#client = connection.client as Client
+    connection.writes.defineCommand('musterSetSetting', { numberOfKeys: 1, lua: SET })
+    this.#client = connection.client
+    this.#writes = connection.writes as Client
     for (const [key, schema] of Object.entries(SERVICE_SETTINGS.properties)) {
       this.#settings.set(key, new Setting(schema, schema.default))
     }
@@ -127,7 +129,7 @@ export class Settings {
     if (issue) throw new HttpError(400, 'INVALID_SETTING', `The setting "${key}" ${issue}`)
     if (!this.#connection.up) throw stateUnavailable(this.#connection.cause)
     try {
-      const version = await this.#client.musterSetSetting(this.#key, key, json, this.#channel, randomUUID())
+      const version = await this.#writes.musterSetSetting(this.#key, key, json, this.#channel, randomUUID())
       await this.read()
       return version
     } catch (error) {

@@ -17,6 +17,7 @@ interface MeasuredState {
 export function measureState(registry: Registry, { redis, hits, store }: MeasuredState): void {
   if (redis.isOff) return
   measureConnection(registry, redis)
+  measureConfirmations(registry, redis)
   measureCommands(registry, redis)
   measureHits(registry, hits)
   measureSessions(registry, store)
@@ -43,6 +44,21 @@ function measureConnection(registry: Registry, redis: RedisConnection): void {
   })
   mirrorCount(registry, 'redis_circuit_opened_total', 'How often Redis was lost.', () => redis.opened)
   mirrorCount(registry, 'redis_reconnects_total', 'Connections to Redis after the first.', () => redis.reconnects)
+}
+
+function measureConfirmations(registry: Registry, { confirmations }: RedisConnection): void {
+  mirrorOutcomes(
+    registry,
+    'redis_confirmations_total',
+    'Groups of writes that the replicas of REDIS_DURABILITY have confirmed, and groups that they have not.',
+    () => confirmations?.groups ?? { confirmed: 0, unconfirmed: 0 }
+  )
+  mirrorOutcomes(
+    registry,
+    'redis_replays_total',
+    'Last batches of counters that another Redis primary had already, or lacked and counted now.',
+    () => confirmations?.replays ?? { present: 0, restored: 0 }
+  )
 }
 
 function measureCommands(registry: Registry, redis: RedisConnection): void {
@@ -100,6 +116,20 @@ function measureSessions(registry: Registry, { counts }: SafeSessionStore): void
     'Writes of a session that conflicted with other requests and were merged.',
     () => counts.merged
   )
+}
+
+/** Shows counts that another object keeps, by outcome. */
+function mirrorOutcomes(registry: Registry, name: string, help: string, read: () => Record<string, number>): void {
+  new Counter({
+    name,
+    help,
+    labelNames: ['outcome'],
+    registers: [registry],
+    collect() {
+      this.reset()
+      for (const [outcome, count] of Object.entries(read())) this.inc({ outcome }, count)
+    }
+  })
 }
 
 /** Shows a count that another object keeps. */
