@@ -12,6 +12,8 @@ const SHARE = 0.2
 const STOP_MS = 3000
 const CLIENTS = 32
 const PAUSE_MS = 20
+/** A request without an answer is given up. */
+const TIMEOUT_MS = 5000
 /** A client opens a new connection after this number of requests. */
 const REQUESTS_PER_CONNECTION = 10
 /** The last part of the window shows what clients see when the deploy is over. */
@@ -67,6 +69,7 @@ async function measure({ settings, folder, redis }: Context, name: string, round
       failed: early.failed + late.failed,
       failedLast: late.failed / late.answered
     }
+    console.error(`${name}: ${values.failed} of ${values.answered} answers failed`)
     return { table: 'bad release', subject: name, values }
   } finally {
     await clients.stop()
@@ -132,6 +135,7 @@ class Clients {
       const request = get({ host: '127.0.0.1', port: this.#port, path: '/echo', agent }, (response) => {
         response.resume().on('close', () => resolve(response.statusCode))
       })
+      request.setTimeout(TIMEOUT_MS, () => request.destroy())
       request.on('error', () => resolve(undefined))
     })
   }

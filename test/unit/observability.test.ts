@@ -31,15 +31,15 @@ interface Dashboard {
   uid: string
   panels: Panel[]
   links: { url: string }[]
-  annotations: { list: { name: string; expr: string; datasource: { uid: string } }[] }
-  templating: { list: { name: string; type: string; query: unknown; definition?: string }[] }
+  annotations: { list: { name: string; target: { expr: string }; datasource: { uid: string } }[] }
+  templating: { list: { name: string; type: string; query: string | { query: string } }[] }
 }
 const dashboardOf = (name: string) => JSON.parse(text(`deploy/grafana/dashboards/${name}.json`)) as Dashboard
 const DASHBOARDS = { muster: dashboardOf('muster'), 'muster-hosts': dashboardOf('muster-hosts') }
 const dashboards = Object.values(DASHBOARDS)
 const shown = dashboards.flatMap(({ panels, annotations }) => [
   ...panels.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr)),
-  ...annotations.list.map(({ expr }) => expr)
+  ...annotations.list.map(({ target }) => target.expr)
 ])
 
 interface RuleTests {
@@ -98,7 +98,7 @@ describe('alerts, rules and dashboards', () => {
     const known = new Set([...documented, ...ofProcess, ...recorded, 'up'])
     assert.equal(ruleExpressions.length, alerts.length + recorded.length)
     const definitions = dashboards.flatMap(({ templating }) =>
-      templating.list.flatMap(({ definition = [] }) => definition)
+      templating.list.flatMap(({ query }) => (typeof query === 'string' ? [] : query.query))
     )
     const asked = [...ruleExpressions, ...shown, ...definitions]
     const names = new Set(asked.flatMap(metricsOf))

@@ -95,12 +95,12 @@ export class Tracing {
     const trace = (request as TracedRequest)[TRACE]
     if (!trace) return undefined
     const { traceId, spanId, traceFlags } = trace.span.spanContext()
-    return traceFlags & SAMPLED ? { trace_id: traceId, span_id: spanId } : undefined
+    return (traceFlags & SAMPLED) === SAMPLED ? { trace_id: traceId, span_id: spanId } : undefined
   }
 
   /** Runs work in a span below that of the request. The span ends when the promise is settled. */
   inSpan<Result>(request: FastifyRequest, name: string, work: () => Promise<Result>): Promise<Result> {
-    const trace = (request as TracedRequest)[TRACE]
+    const trace = recordedOf(request)
     if (!trace) return work()
     const span = this.#tracer.startSpan(name, undefined, trace.context)
     const running = this.#api.context.with(this.#api.trace.setSpan(trace.context, span), work)
@@ -110,7 +110,7 @@ export class Tracing {
 
   /** As {@link inSpan}, for work that calls back. The callback runs in the span of the request. */
   callInSpan(request: FastifyRequest, name: string, work: (done: Callback) => void, done: Callback): void {
-    const trace = (request as TracedRequest)[TRACE]
+    const trace = recordedOf(request)
     if (!trace) {
       work(done)
       return
@@ -137,19 +137,7 @@ export class Tracing {
   }
 
   #begin(span: Span, request: FastifyRequest): void {
-    const { method, protocol, hostname, port, ip, raw } = request
-    const route = request.routeOptions.url
-    span.updateName(route === undefined ? method : `${method} ${route}`)
-    span.setAttributes({
-      // Without the query, which may contain secrets.
-      'url.path': request.url.split('?', 1)[0]!,
-      'url.scheme': protocol,
-      'server.address': hostname,
-      ...(port !== null && { 'server.port': port }),
-      'client.address': ip,
-      'network.protocol.version': raw.httpVersion,
-      ...(raw.headers['user-agent'] && { 'user_agent.original': raw.headers['user-agent'] })
-    })
+    if (span.isRecording()) describe(span, request)
     const trace: RequestTrace = {
       span,
       context: this.#api.trace.setSpan(this.#api.context.active(), span),
@@ -164,7 +152,7 @@ export class Tracing {
   }
 
   #follow(request: FastifyRequest, reply: FastifyReply): void {
-    const trace = (request as TracedRequest)[TRACE]
+    const trace = recordedOf(request)
     if (!trace) return
     // With what the client has sent beside the trace, such as baggage.
     trace.context = this.#api.context.active()
@@ -178,7 +166,7 @@ export class Tracing {
   }
 
   #complete(request: FastifyRequest, reply: FastifyReply, { aborted }: Completion): void {
-    const trace = (request as TracedRequest)[TRACE]
+    const trace = recordedOf(request)
     if (!trace) return
     const { span } = trace
     const status = reply.statusCode
@@ -199,6 +187,30 @@ export class Tracing {
     span.setAttribute('error.type', String(code ?? name ?? 'Error'))
     span.setStatus({ code: this.#api.SpanStatusCode.ERROR })
   }
+}
+
+/** @returns the trace of a request; undefined when it is not recorded, as the sampler decided */
+function recordedOf(request: TracedRequest): RequestTrace | undefined {
+  const trace = request[TRACE]
+  return trace?.span.isRecording() ? trace : undefined
+}
+
+/** Gives the span of a request what OpenTelemetry's conventions for HTTP require at its beginning. */
+function describe(span: Span, request: FastifyRequest): void {
+  const { method, protocol, hostname, port, ip, raw } = request
+  const route = request.routeOptions.url
+  const agent = raw.headers['user-agent']
+  span.updateName(route === undefined ? method : `${method} ${route}`)
+  span.setAttributes({
+    // Without the query, which may contain secrets.
+    'url.path': request.url.split('?', 1)[0]!,
+    'url.scheme': protocol,
+    'server.address': hostname,
+    ...(port !== null && { 'server.port': port }),
+    'client.address': ip,
+    'network.protocol.version': raw.httpVersion,
+    ...(agent && { 'user_agent.original': agent })
+  })
 }
 
 function fieldsOf(span: Span): TraceFields {
