@@ -12,7 +12,7 @@ const MIX = { tight: 8, fresh: 4, slow: 8, pipelined: 4, idle: 40 }
 const CLIENTS = { mix: MIX, streams: 10, sockets: 20 }
 const BOOT_MS = 20_000
 /** For one restart of all workers. */
-const RESTART_MS = 60_000
+const RESTART_MS = 300_000
 /** Between two restarts, so that clients that were cut off work again. */
 const PAUSE_MS = 250
 
