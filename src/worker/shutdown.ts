@@ -20,16 +20,18 @@ export interface ShutdownParts {
   connections: Connections
   /** Aborted when the drain begins. */
   draining: AbortController
-  app: FastifyInstance
-  shared: SharedState
-  sessionSecrets: SessionSecrets
-  redis: RedisConnection
+  app: Pick<FastifyInstance, 'close'>
+  shared: Pick<SharedState, 'ended' | 'stop'>
+  sessionSecrets: Pick<SessionSecrets, 'stop'>
+  redis: Pick<RedisConnection, 'stop'>
   channel: PrimaryChannel
   /** Sends the counters that changed since the last heartbeat, so that the primary keeps them. */
   sendCounters: () => Promise<void>
   /** Undefined: nothing is traced. */
   telemetry: { end(): Promise<void> } | undefined
   log: Logger
+  /** This process: whether it has a primary, and its end. */
+  process: { readonly connected: boolean; exit(code: number): void }
 }
 
 /** Ends this worker: drains it, closes everything in order, and exits with code 0. */
@@ -74,7 +76,7 @@ export class Shutdown {
   }
 
   async #run(options: DrainOptions, snapshot?: string): Promise<void> {
-    const { connections, draining, app, shared, sessionSecrets, redis, channel, telemetry, log } = this.#parts
+    const { connections, draining, app, shared, sessionSecrets, redis, channel, telemetry, log, process } = this.#parts
     const drain = new Drain(connections, options)
     this.#drain = drain
     connections.acceptor.stop()
@@ -101,7 +103,7 @@ export class Shutdown {
 
   /** Sends what the primary must know. Messages keep their order: without an answer it might see the exit first. */
   async #flush(): Promise<void> {
-    const { channel, sendCounters } = this.#parts
+    const { channel, sendCounters, process } = this.#parts
     await sendCounters()
     if (process.connected) await channel.request('request-counts', {}, ANSWER_TIMEOUT_MS).catch(() => {})
   }

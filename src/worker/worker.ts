@@ -7,8 +7,7 @@ import { loadIdentity } from '../config/worker-environment.ts'
 import { changesOf, createRegistry, readRegistry } from '../http/plugins/metrics/metric-registry.ts'
 import { onTransferable } from '../http/transferable.ts'
 import { createChannel } from '../ipc/channel.ts'
-import type { CertificatePair, ServiceView } from '../ipc/messages.ts'
-import { transferStep } from '../ipc/transfer-protocol.ts'
+import type { CertificatePair } from '../ipc/messages.ts'
 import { AcceptGate } from '../net/accept-gate.ts'
 import { Descriptors } from '../net/file-descriptors.ts'
 import { describeMissingInternals } from '../node-internals/check.ts'
@@ -16,23 +15,21 @@ import { probeHttpServer } from '../node-internals/http-server.ts'
 import { probeHttp2 } from '../node-internals/http2-messages.ts'
 import { probeListeningHandle } from '../node-internals/listening-handle.ts'
 import { probePretendedListening } from '../node-internals/pretended-listening.ts'
-import { type ConnectionHandle, probeTcpHandle } from '../node-internals/tcp-handle.ts'
+import { probeTcpHandle } from '../node-internals/tcp-handle.ts'
 import { stackOf } from './app/import-app.ts'
 import { reportImports } from './app/report-imports.ts'
-import type { ConnectionDetails } from './connections/connection-registry.ts'
 import { Connections } from './connections/connections.ts'
-import type { DrainOptions } from './connections/drain.ts'
 import { exposeInFlight } from './connections/list-in-flight.ts'
 import { watchCapacity } from './connections/remaining-capacity.ts'
 import { cutSlowClients } from './connections/slow-clients.ts'
 import { answerDiagnosticRequests } from './diagnostics.ts'
+import { followClusterView, followPrimary, takeConnections } from './follow-primary.ts'
 import { startHeartbeat } from './heartbeat.ts'
 import { answerHostRequests } from './host-requests.ts'
 import { announceListening, listen } from './listen.ts'
 import { measureOnRequest } from './measuring/measuring.ts'
 import { createPrimaryClient, type PrimaryChannel } from './primary-client.ts'
 import { followQuarantine } from './quarantine/follow-orders.ts'
-import { ConnectionRebalancer } from './rebalancing/connection-rebalancer.ts'
 import { Shutdown } from './shutdown.ts'
 import { answerSessionRequests, answerStateRequests } from './state-commands.ts'
 import { createState, startApp } from './worker-state.ts'
@@ -43,8 +40,6 @@ const COLLECT_METRICS_MS = 2000
 const CERTIFICATES_MS = 5000
 /** Streams show the counts once a second, so a later answer is of no use. */
 const REQUEST_COUNTS_MS = 500
-/** How long a drain reads on after FIN. */
-const LINGER_MS = 2000
 /**
  * Below these numbers of file descriptors the primary is told how many are left. They are above what the primary ever has
  * under way to one worker: 4 connections, or 1024 with sticky, and those of drains.
@@ -102,7 +97,7 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
   const telemetry = config.telemetry && new (await import('./telemetry/telemetry.ts')).Telemetry(config, identity, log)
   const draining = new AbortController()
   const connections = createConnections(config, identity, channel, log)
-  const cluster = followClusterView(channel, connections)
+  const view = followClusterView(channel, connections)
   const gate = new AcceptGate(new Descriptors((limit) => Math.min(64, limit / 8)), log)
   gate.add(() => connections.acceptor.listeningHandle)
   const capacity = watchCapacity(
@@ -119,7 +114,7 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
   const building = startApp(config, log, {
     ...state,
     registry,
-    cluster,
+    cluster: view,
     draining: draining.signal,
     collectMetrics: () => channel.request('collect-metrics', {}, COLLECT_METRICS_MS),
     workerRequestCounts: () => channel.request('request-counts', {}, REQUEST_COUNTS_MS),
@@ -143,21 +138,21 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
   measureOnRequest(app, channel)
   channel.respond('ping', () => null)
   channel.respond('metrics', () => readRegistry(registry))
-  channel.on('connection', ({ id, ...details }, handle) => {
-    if (!handle) return
-    if (!details.resume) connections.acceptor.accept(handle, details)
-    const room = capacity()
-    const sent = channel.notify({ type: 'accepted', id, ...(room !== undefined && { room }) })
-    if (details.resume) void sent.then((isSent) => resumeWhenAccepted(isSent, connections, handle, details))
-  })
+  takeConnections(channel, connections, capacity)
   const changedCounters = changesOf(registry)
   const sendCounters = async () => {
     const families = await changedCounters()
     if (families.length > 0) void channel.notify({ type: 'counters', families })
   }
-  const shutdown = new Shutdown({ ...state, connections, draining, app, channel, sendCounters, telemetry, log })
-  const rebalancer = rebalanceOnRequest(connections, channel)
-  shutDownOnRequest(shutdown, rebalancer, config, channel, log)
+  const ending = { connections, draining, app, channel, sendCounters, telemetry, log, process }
+  const shutdown = new Shutdown({ ...state, ...ending })
+  const orphan = followPrimary(channel, connections, shutdown, config)
+  cluster.worker!.on('disconnect', () => {
+    log.warn('the primary is gone: finishing what is in flight')
+    // Otherwise Node exits a worker at once when its primary is gone.
+    cluster.worker!.exitedAfterDisconnect = true
+    orphan()
+  })
 
   await state.shared.start()
   if (!config.redis.off) state.sessionSecrets.watch()
@@ -179,18 +174,6 @@ async function serve(config: Config, identity: Identity, channel: PrimaryChannel
   await channel.notify({ type: 'ready', resumes: true })
 }
 
-/** Takes over a connection in use, of which the primary knows now that it is this worker's. */
-function resumeWhenAccepted(
-  isSent: boolean,
-  { acceptor }: Connections,
-  handle: object,
-  details: ConnectionDetails
-): void {
-  const { action } = transferStep('new', 'received', isSent ? 'accepted-sent' : 'not-sent')
-  if (action === 'serve') acceptor.accept(handle, details)
-  else (handle as ConnectionHandle).close()
-}
-
 function createConnections(config: Config, identity: Identity, channel: PrimaryChannel, log: Logger): Connections {
   const credentials = config.tls && { ...config.tls, ticketKeys: identity.ticketKeys }
   const connections = new Connections(config.http, credentials)
@@ -202,67 +185,4 @@ function createConnections(config: Config, identity: Identity, channel: PrimaryC
     log.warn({ from, why }, 'connection without a valid PROXY header closed')
   }
   return connections
-}
-
-/** @returns a function that returns the state of the whole service, as the primary last reported it */
-function followClusterView(channel: PrimaryChannel, connections: Connections): () => ServiceView {
-  let view: ServiceView = { state: 'starting', desired: 0, workers: [], redis: false }
-  channel.on('service', (message) => {
-    view = message.view
-    if (view.state === 'draining') connections.announceClose()
-  })
-  return () => view
-}
-
-/** Gives connections to less busy workers when the primary asks for it. */
-function rebalanceOnRequest(connections: Connections, channel: PrimaryChannel): ConnectionRebalancer {
-  const rebalancer = new ConnectionRebalancer({
-    connections,
-    send: (id, handle, idleMs, origin, target) =>
-      channel.notify({ type: 'transfer', id, idleMs, target, ...(origin && { origin }) }, handle),
-    onDone: (moved) => void channel.notify({ type: 'rebalanced', moved })
-  })
-  channel.on('rebalance', ({ type: _, ...rebalance }) => rebalancer.start(rebalance))
-  return rebalancer
-}
-
-/** Ends the worker when the primary asks for it, and when the primary is gone. */
-function shutDownOnRequest(
-  shutdown: Shutdown,
-  rebalancer: ConnectionRebalancer,
-  config: Config,
-  channel: PrimaryChannel,
-  log: Logger
-): void {
-  const send: DrainOptions['transfer'] = (id, handle, idleMs, origin, resume) =>
-    channel.notify({ type: 'transfer', id, idleMs, ...(origin && { origin }), ...(resume && { resume }) }, handle)
-  channel.on('transferred', ({ id, lost }) => {
-    rebalancer.onTransferred(id, lost)
-    shutdown.onTransferred(id, lost)
-  })
-  const fin = { graceMs: config.http.keepAliveMs + 1000, lingerMs: LINGER_MS }
-  channel.on('drain', ({ transfer, resumes = false, deadlineMs, lingerTimeoutMs, snapshot }) => {
-    const options: DrainOptions = {
-      ...fin,
-      // The keys of a TLS connection exist only in this process.
-      transfer: transfer && !config.tls ? send : undefined,
-      resumes: resumes && transfer && !config.tls,
-      deadlineMs,
-      lingerTimeoutMs,
-      onSettled: (waitsFor, report) => void channel.notify({ type: 'settled', waitsFor, report })
-    }
-    rebalancer.stop()
-    shutdown.start(options, snapshot)
-  })
-  channel.on('finish', ({ transfer, deadlineMs }) => {
-    if (transfer) shutdown.limit(deadlineMs)
-    else shutdown.hurry({ ...fin, deadlineMs })
-  })
-  cluster.worker!.on('disconnect', () => {
-    log.warn('the primary is gone: finishing what is in flight')
-    // Otherwise Node exits a worker at once when its primary is gone.
-    cluster.worker!.exitedAfterDisconnect = true
-    rebalancer.stop()
-    shutdown.startAsOrphan()
-  })
 }

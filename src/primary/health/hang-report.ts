@@ -23,6 +23,8 @@ export interface HangReport {
   process?: ProcessStat & { wchan?: string; syscall?: string }
 }
 
+type Killable = Pick<ChildProcess, 'pid' | 'kill'>
+
 const MAX_FRAMES = 64
 const MAX_REQUESTS = 100
 /** Number of report files that are kept. */
@@ -36,7 +38,7 @@ const LISTENING = /^Debugger listening on (ws:\/\/127\.0\.0\.1:\d+\/[0-9a-f-]{36
  * Atomics.wait. A thread that sleeps in another system call does not answer; the note then says where it sleeps.
  * The process must be killed afterwards: its inspector stays open. Never rejects.
  */
-export async function readHangReport(child: ChildProcess, stderr: StderrTail, timeoutMs = 1500): Promise<HangReport> {
+export async function readHangReport(child: Killable, stderr: StderrTail, timeoutMs = 1500): Promise<HangReport> {
   const pid = child.pid ?? 0
   const deadline = performance.now() + timeoutMs
   const stat = readProcessStat(pid)
@@ -55,7 +57,7 @@ export async function readHangReport(child: ChildProcess, stderr: StderrTail, ti
 
 /** Reads the report of a worker and writes it to a file. Never rejects: `error` is set if there is no `file`. */
 export async function writeHangReport(
-  worker: { process: ChildProcess; stderr: StderrTail; slot: number },
+  worker: { process: Killable; stderr: StderrTail; slot: number },
   runDir: string
 ): Promise<HangReport & { file?: string; error?: unknown }> {
   const report = await readHangReport(worker.process, worker.stderr)

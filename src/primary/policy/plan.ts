@@ -31,6 +31,9 @@ import {
 export function plan(state: State, limits: Limits, now: number): Action[] {
   const exit = planExit(state, limits)
   if (exit) return [exit]
+  const trial = isOnTrial(state) ? planTrial(state, now) : []
+  // What else is to be done follows from the state after the trial: a worker that is forked for the state before may be one too many.
+  if (state.phase === 'running' && trial.some(({ type }) => type === 'end-trial')) return trial
   const settled = withoutTrial(state)
   const actions =
     state.phase === 'running'
@@ -40,7 +43,7 @@ export function plan(state: State, limits: Limits, now: number): Action[] {
           ...planLingering(state, limits, now),
           ...planSurplus(state),
           ...planReplacements(settled, limits, now),
-          ...(isOnTrial(state) ? planTrial(state, now) : planRolloutEnd(state, limits)),
+          ...(isOnTrial(state) ? trial : planRolloutEnd(state, limits)),
           ...planFill(settled, now)
         ]
       : [...planOverdue(state, limits, now), ...planStop(state, limits, now)]

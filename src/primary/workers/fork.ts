@@ -1,4 +1,5 @@
-import cluster, { type ClusterSettings, type Worker as ClusterWorker } from 'node:cluster'
+import type { ChildProcess } from 'node:child_process'
+import cluster, { type ClusterSettings } from 'node:cluster'
 import { url as inspectorUrl } from 'node:inspector'
 import { Readable } from 'node:stream'
 import { type Channel, createChannel } from '../../ipc/channel.ts'
@@ -74,6 +75,20 @@ export interface ForkEvents {
   onUnknownMessage(name: string): void
 }
 
+/** A worker process that was forked. The channel and standard error can be used at once. */
+export interface ForkedWorker {
+  worker: {
+    readonly id: number
+    readonly process: Pick<ChildProcess, 'pid' | 'kill'>
+    /** No process could be created, and `exit` never follows; other errors come beside an exit. */
+    on(event: 'error', listener: (error: Error) => void): unknown
+    /** As Node's `exit` event: one of both is null. */
+    once(event: 'exit', listener: (code: number | null, signal: string | null) => void): unknown
+  }
+  channel: WorkerChannel
+  stderr: StderrTail
+}
+
 /**
  * Forks a worker whose channel cannot harm this process.
  * @param exec path of the module that it starts with
@@ -84,7 +99,7 @@ export function forkWorker(
   exec: string,
   environment: Record<string, string>,
   { onProtocolViolation, onStderr, onUnknownMessage }: ForkEvents
-): { worker: ClusterWorker; channel: WorkerChannel; stderr: StderrTail } {
+): ForkedWorker {
   cluster.setupPrimary({ exec })
   const worker = cluster.fork(environment)
   guardChannel(worker.process, {

@@ -39,7 +39,7 @@ export interface SupervisorOptions {
   limits: Limits
   pool: WorkerPool
   router: ConnectionRouter
-  ports: ListeningPorts
+  ports: Pick<ListeningPorts, 'close'>
   releases: Releases
   rollout: Rollout
   /** How the first worker of a new release is judged. */

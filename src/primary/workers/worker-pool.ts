@@ -4,7 +4,6 @@ import { EXIT_CONFIG } from '../../common/errors.ts'
 import type { Logger } from '../../common/log.ts'
 import { cutsByCrash, describeCuts, describeWaitsFor, type WaitsFor } from '../../ipc/drain-report.ts'
 import type { DrainReport, ToWorker, WorkerRequestCount } from '../../ipc/messages.ts'
-import { writeHangReport } from '../health/hang-report.ts'
 import type { Certificates } from '../listener/certificates.ts'
 import { RetainedCounters } from '../metrics/retained-counters.ts'
 import type { Limits } from '../policy/policy-limits.ts'
@@ -13,6 +12,7 @@ import type { Release } from '../rollout/release.ts'
 import type { WorkerPeer } from './broadcast-to-workers.ts'
 import { reportOfCrash } from './crash-report.ts'
 import type { ExitReason } from './exit-reason.ts'
+import { type ProcessHost, THIS_HOST } from './process-host.ts'
 import { type MessageContext, receiveMessages, type WorkerPoolEvents, type WorkerServices } from './worker-messages.ts'
 import { WorkerProcess, type WorkerProcessListener } from './worker-process.ts'
 
@@ -32,6 +32,8 @@ export interface WorkerPoolOptions {
   sharedSocket: () => unknown
   journal: (event: JournalEvent) => void
   log: Logger
+  /** The machine that workers run on; by default this one. */
+  host?: ProcessHost
 }
 
 /**
@@ -43,6 +45,7 @@ export class WorkerPool extends EventEmitter<WorkerPoolEvents> {
   readonly counters = new RetainedCounters()
   readonly #options: WorkerPoolOptions
   readonly #log: Logger
+  readonly #host: ProcessHost
   readonly #workers = new Map<number, WorkerProcess>()
   #services: WorkerServices | undefined
 
@@ -50,6 +53,7 @@ export class WorkerPool extends EventEmitter<WorkerPoolEvents> {
     super()
     this.#options = options
     this.#log = options.log
+    this.#host = options.host ?? THIS_HOST
   }
 
   /** Sets what answers the requests of workers. Must be called before the first fork. */
@@ -91,7 +95,7 @@ export class WorkerPool extends EventEmitter<WorkerPoolEvents> {
     const environment = environmentOf({ slot, generation, app: release.app })
     let worker: WorkerProcess
     try {
-      worker = new WorkerProcess({ slot, generation, release, environment }, this.#listener)
+      worker = new WorkerProcess({ slot, generation, release, environment }, this.#host, this.#listener)
     } catch (error) {
       const { message } = error as Error
       this.#log.error({ err: error, slot, generation }, 'fork failed')
@@ -258,7 +262,7 @@ export class WorkerPool extends EventEmitter<WorkerPoolEvents> {
 
   async #reportHang(worker: WorkerProcess, cause: string): Promise<void> {
     // In a log line, `pid` is the process that logs; logFields has the worker's.
-    const { file, error, pid: _, ...report } = await writeHangReport(worker, this.#options.runDir)
+    const { file, error, pid: _, ...report } = await this.#host.reportHang(worker, this.#options.runDir)
     if (report.note === undefined) worker.hungWith = report.inFlight
     this.#log.error({ ...worker.logFields, why: cause, ...report, file, err: error }, 'worker hung')
     this.#record('hangs', worker, cause, { hangReport: file, at: report.stack[0], requests: report.inFlight })

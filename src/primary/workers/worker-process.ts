@@ -1,14 +1,14 @@
-import type { Worker as ClusterWorker } from 'node:cluster'
 import type { WaitsFor } from '../../ipc/drain-report.ts'
 import type { DrainReport, Heartbeat, InFlight } from '../../ipc/messages.ts'
 import { assessLiveness, type Liveness } from '../health/liveness.ts'
-import { type ProcessStat, readProcessStat } from '../health/process-stat.ts'
+import type { ProcessStat } from '../health/process-stat.ts'
 import type { ConnectionOffer, RoutingTarget } from '../listener/routed-connection.ts'
 import type { Status } from '../policy/types.ts'
 import type { ExitedWorker } from '../quarantine/quarantine-keeper.ts'
 import type { Release } from '../rollout/release.ts'
 import { classifyExit, type ExitReason } from './exit-reason.ts'
-import { forkWorker, type WorkerChannel } from './fork.ts'
+import type { ForkedWorker, WorkerChannel } from './fork.ts'
+import type { ProcessHost } from './process-host.ts'
 import type { StderrTail } from './stderr-tail.ts'
 
 /** Callbacks about the process. What its messages mean is in worker-messages.ts. */
@@ -59,15 +59,17 @@ export class WorkerProcess implements RoutingTarget {
   /** This process sent the SIGKILL. */
   killed = false
   #statAtHeartbeat: ProcessStat | undefined
-  readonly #worker: ClusterWorker
+  readonly #worker: ForkedWorker['worker']
+  readonly #host: ProcessHost
   readonly #listener: WorkerProcessListener
 
   /** Forks the process. @throws Error when no process can be created */
-  constructor(options: WorkerProcessOptions, listener: WorkerProcessListener) {
+  constructor(options: WorkerProcessOptions, host: ProcessHost, listener: WorkerProcessListener) {
     this.slot = options.slot
     this.generation = options.generation
+    this.#host = host
     this.#listener = listener
-    const { worker, channel, stderr } = forkWorker(options.release.exec, options.environment, {
+    const { worker, channel, stderr } = host.fork(options.release.exec, options.environment, {
       onProtocolViolation: (cause) => listener.protocolViolation(this, cause),
       onStderr: (line) => listener.stderr(this, line),
       onUnknownMessage: (name) => listener.unknownMessage(this, name)
@@ -81,7 +83,7 @@ export class WorkerProcess implements RoutingTarget {
     worker.on('error', (error) => {
       if (this.pid === 0) listener.exited(this, null, { cause: error.message, reason: 'crash' })
     })
-    worker.once('exit', (code: number | null, signal: string | null) => void this.#exited(code, signal))
+    worker.once('exit', (code, signal) => void this.#exited(code, signal))
   }
 
   get process() {
@@ -113,11 +115,11 @@ export class WorkerProcess implements RoutingTarget {
 
   becomeReady(): void {
     this.status = 'ready'
-    this.#statAtHeartbeat = readProcessStat(this.pid)
+    this.#statAtHeartbeat = this.#host.readStat(this.pid)
   }
 
   recordHeartbeat(heartbeat: Heartbeat): void {
-    this.#statAtHeartbeat = readProcessStat(this.pid)
+    this.#statAtHeartbeat = this.#host.readStat(this.pid)
     const { waitsFor, ...measured } = heartbeat
     this.heartbeat = measured
     if (waitsFor) this.waitsFor = waitsFor
@@ -127,7 +129,7 @@ export class WorkerProcess implements RoutingTarget {
 
   /** Finds out whether a silent worker hangs or is starved of CPU. @param timeoutMs the silence that is allowed */
   examine(timeoutMs: number): Liveness {
-    const now = readProcessStat(this.pid)
+    const now = this.#host.readStat(this.pid)
     if (this.#statAtHeartbeat && now) return assessLiveness(this.#statAtHeartbeat, now, timeoutMs)
     return { verdict: 'hung', cause: `no heartbeat for ${timeoutMs} ms` }
   }

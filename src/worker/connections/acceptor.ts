@@ -24,6 +24,8 @@ export interface AcceptorOptions {
   headersMs: number
   /** Addresses and CIDR ranges of proxies whose connections begin with a PROXY header. */
   proxyProtocol?: readonly string[] | undefined
+  /** Makes the socket of a bare handle; by default one of node:net. */
+  socketOf?: (handle: object) => Socket
 }
 
 const BACKLOG = 1024
@@ -101,7 +103,8 @@ export class Acceptor {
 
   /** Serves a connection that was accepted as a bare handle, here or in another process. */
   accept(handle: object, details: ConnectionDetails = {}): void {
-    const socket = socketFromHandle(handle)
+    const { socketOf = socketFromHandle } = this.#options
+    const socket = socketOf(handle)
     socket.setNoDelay(true)
     if (isUnixHandle(handle)) setPeer(socket, LOCAL_PEER)
     // Before Node's HTTP parser reads from the handle itself: it takes bytes that were put back first.

@@ -14,7 +14,9 @@ const INODE = 9
  */
 export async function unacknowledgedBytes(sockets: readonly Socket[]): Promise<Map<Socket, number>> {
   const found = new Map<Socket, number>()
-  const [inodes, ...tables] = await Promise.all([inodesOf(sockets), ...TABLES.map((file) => read(file))])
+  const inodes = await inodesOf(sockets)
+  if (inodes.size === 0) return found
+  const tables = await Promise.all(TABLES.map((file) => read(file)))
   for (const line of tables.join('\n').split('\n')) {
     const columns = line.trim().split(/\s+/)
     const socket = inodes.get(columns[INODE] ?? '')

@@ -1,0 +1,27 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { runPlanSoon } from './run-plan.ts'
+import { HOURS, runSeeds } from './run-seeds.ts'
+import { planOf } from './sim-plan.ts'
+
+const WEEK_HOURS = 7 * 24
+
+test('in a simulated week of faults and commands under traffic, no promise is broken', async () => {
+  const { totals, failure } = await runSeeds(1, WEEK_HOURS / HOURS)
+  assert.equal(
+    failure?.result.violation,
+    undefined,
+    `npm run simulate -- cluster --seed ${failure?.plan.seed} says how`
+  )
+  assert.ok(totals.hours >= WEEK_HOURS, `${totals.hours} simulated hours`)
+  assert.ok(totals.faults > 500, `${totals.faults} faults and commands`)
+  assert.ok(totals.requests > 10_000, `${totals.requests} requests`)
+})
+
+test('a seed replays exactly: the same events at the same times', async () => {
+  const first = await runPlanSoon(planOf(7, 2))
+  const second = await runPlanSoon(planOf(7, 2), true)
+  assert.ok(first.steps > 10_000, `${first.steps} events`)
+  assert.deepEqual([second.steps, second.fingerprint], [first.steps, first.fingerprint])
+  assert.notEqual((await runPlanSoon(planOf(8, 2))).fingerprint, first.fingerprint)
+})
