@@ -68,8 +68,8 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: 'all slots are replaced at once',
     file: 'primary/policy/plan-rollout',
-    text: '|| isReplacing(state)) return ends',
-    replacement: ') return ends'
+    text: 'ends.length > 0 || isReplacing(state)',
+    replacement: 'ends.length > 0'
   },
   {
     name: 'the clock goes on while the primary is stalled',
