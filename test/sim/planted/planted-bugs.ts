@@ -104,8 +104,8 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: 'the answers of workers are not counted',
     file: 'primary/listener/connection-router',
-    text: 'this.#load.unanswered.set(target!.id, unanswered - 1)',
-    replacement: 'this.#load.unanswered.set(target!.id, unanswered)'
+    text: 'unanswered - 1)',
+    replacement: 'unanswered)'
   },
   {
     name: 'the primary keeps its copy of a descriptor',
