@@ -1,7 +1,7 @@
 import type { SimCluster } from './sim-cluster.ts'
 import type { Incident } from './sim-plan.ts'
 
-/** Lets something happen to a cluster from outside. What is about a slot that no worker serves does nothing. */
+/** Lets something happen to a cluster from outside. It does nothing to a slot that no worker serves. */
 export function applyIncident(cluster: SimCluster, incident: Incident): void {
   const { faults, primaryProcess, time, world, disk } = cluster
   if (cluster.exit || !primaryProcess.alive) return
