@@ -1,15 +1,18 @@
 import type { IncomingMessage } from 'node:http'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { HttpError, MethodNotAllowedError } from '../common/errors.ts'
+import { HttpError, MethodNotAllowedError, stateUnavailable } from '../common/errors.ts'
+import { isOutage } from '../state/redis/redis-errors.ts'
 
 /** Answers all errors in Fastify's JSON shape, unless a scope has an error handler of its own. */
 export const handleErrors = (app: FastifyInstance): void => void app.setErrorHandler(sendError)
 
 /**
  * Answers an error. Stack traces and texts of Redis never reach a client.
- * @param error anything that a handler threw
+ * @param thrown anything that a handler threw
  */
-function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+function sendError(thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  // A route used `app.redis` and did not catch the error.
+  const error = isOutage(thrown) ? stateUnavailable(thrown) : thrown
   const statusCode = Number((error as FastifyError | undefined)?.statusCode ?? 500)
   if (error instanceof MethodNotAllowedError) void reply.header('allow', error.allow)
   if (error instanceof HttpError && error.retryAfter !== undefined) void reply.header('retry-after', error.retryAfter)

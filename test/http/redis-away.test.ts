@@ -3,8 +3,8 @@ import { describe, type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyInstance, FastifyPluginAsync, LightMyRequestResponse } from 'fastify'
 import type { HttpError } from '../../src/common/errors.ts'
-import exampleRoutes from '../../src/routes/index.ts'
 import { startApp, type TestApp, Visitor } from '../helpers/app.ts'
+import { routesWithOwnCommand } from '../helpers/own-command.ts'
 import { RedisProxy } from '../helpers/proxy.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { stopwatch, timed } from '../helpers/timed.ts'
@@ -21,7 +21,7 @@ interface Away extends TestApp {
 }
 
 /** An app that reaches Redis through a proxy, and a visitor who is signed in. */
-async function start(t: TestContext, routes = exampleRoutes as FastifyPluginAsync): Promise<Away> {
+async function start(t: TestContext, routes = routesWithOwnCommand): Promise<Away> {
   const redis = await startRedis(t)
   const proxy = await RedisProxy.start(t, redis.url)
   const started = await startApp(t, { redis, url: proxy.url, routes, env: { REDIS_TIMEOUT: `${REDIS_TIMEOUT}` } })
@@ -40,6 +40,7 @@ function everything({ app, known }: Away): (() => Promise<LightMyRequestResponse
     () => stranger().get('/', { accept: 'text/html' }),
     () => stranger().post('/hits'),
     () => stranger().get('/hits'),
+    () => stranger().get('/own'),
     () => stranger().post('/session', { name: 'grace' }),
     () => again().get('/'),
     () => again().get('/session'),
@@ -184,7 +185,7 @@ test('a session that cannot be stored gets 503, not a success', async (t) => {
 
 /** Routes that say nothing about sessions: some use them, others do not. */
 const mixed: FastifyPluginAsync = async (scope) => {
-  await scope.register(exampleRoutes)
+  await scope.register(routesWithOwnCommand)
   scope.get('/style.css', async (_request, reply) => reply.type('text/css').send('body {}'))
   scope.get('/name', async (request) => request.session.name ?? 'nobody')
   scope.get('/name-if-known', async (request) => {
@@ -259,7 +260,11 @@ describe('a worker that starts while Redis is away', () => {
     await proxy.refuse()
     const began = performance.now()
     const env = { REDIS_TIMEOUT: `${REDIS_TIMEOUT}` }
-    const late: Away = { ...(await startApp(t, { redis, url: proxy.url, env })), proxy, known }
+    const late: Away = {
+      ...(await startApp(t, { redis, url: proxy.url, routes: routesWithOwnCommand, env })),
+      proxy,
+      known
+    }
     assert.ok(performance.now() - began < 10_000, 'it waits for Redis')
     assert.equal(late.connection.up, false)
     assert.equal((await late.app.inject('/livez')).statusCode, 200)

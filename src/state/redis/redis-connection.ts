@@ -6,7 +6,7 @@ import { ConfirmedWrites } from '../durability/confirmed-writes.ts'
 import { CircuitBreaker } from './circuit-breaker.ts'
 import { CommandErrors } from './command-errors.ts'
 import { type ClientOptions, createClient, type RedisClient } from './redis-client.ts'
-import { misconfiguration } from './redis-errors.ts'
+import { misconfiguration, noteOutage } from './redis-errors.ts'
 import { Keys } from './redis-keys.ts'
 import { RedisMonitor } from './redis-monitor.ts'
 
@@ -146,7 +146,9 @@ export class RedisConnection extends CircuitBreaker {
       // Before the client is ready it refuses commands by itself, and the commands of its handshake must pass.
       const isOpen = this.circuit === 'open' && target.status === 'ready' && !this.#monitor.isSendingProbe
       if (isOpen || this.isOff) {
-        command.reject(this.cause ?? new Error('Redis is away'))
+        const cause = this.cause ?? new Error('Redis is away')
+        noteOutage(cause)
+        command.reject(cause)
         return command.promise
       }
       const sentAt = performance.now()
@@ -156,6 +158,7 @@ export class RedisConnection extends CircuitBreaker {
       sent.then(
         () => this.onCommand?.(command.name, performance.now() - sentAt, false),
         (error: Error) => {
+          noteOutage(error)
           this.onCommand?.(command.name, performance.now() - sentAt, true)
           this.#onCommandError(command, error)
         }

@@ -54,6 +54,17 @@ export function describeError(error: Error, timeoutMs: number): string {
   return TIMEOUT.test(error.message) ? `no answer within ${timeoutMs} ms` : error.message
 }
 
+/** Errors of commands that failed because of the connection or the server. They have no class of their own. */
+const outages = new WeakSet<Error>()
+
+/** Remembers that a command failed with this error, unless the command itself was wrong. */
+export function noteOutage(error: Error): void {
+  if (isServerError(error)) outages.add(error)
+}
+
+/** Whether a command failed with this error because Redis is away, or cannot be used. */
+export const isOutage = (error: unknown): boolean => outages.has(error as Error)
+
 /** @throws HttpError as it is; any other error as HttpError 503, with the error as its cause */
 export function mapRedisErrors<T>(work: Promise<T>): Promise<T> {
   return work.catch((error: unknown) => {
