@@ -14,6 +14,8 @@ import { dirname, join } from 'node:path'
 const TESTS = join('dist', 'test')
 /** Seconds that each file took in its last run. */
 const DURATIONS = join('node_modules', '.cache', 'muster', 'test-durations.json')
+/** How the tests of each file ended in its last run: scripts/check-promises.mjs reads it. */
+const RESULTS = join('node_modules', '.cache', 'muster', 'test-results.json')
 const FILE_TIMEOUT_MS = 600_000
 const LONG_FILE_TIMEOUT_MS = 7_200_000
 
@@ -34,7 +36,8 @@ const files = readdirSync(TESTS, { recursive: true })
   .filter((file) => !isLong(file) || wanted.some((part) => part.startsWith('long/')))
   .filter((file) => !isCompat(file) || wanted.some((part) => part.startsWith('compat/')))
 
-const durations = readDurations()
+const durations = readJson(DURATIONS)
+const results = readJson(RESULTS)
 const totals = { pass: 0, fail: 0, cancelled: 0, skipped: 0, todo: 0 }
 const failures = []
 const startedAt = performance.now()
@@ -50,6 +53,7 @@ await runAll(files.filter(isLong), 1, withoutCoverage)
 
 mkdirSync(dirname(DURATIONS), { recursive: true })
 writeFileSync(DURATIONS, JSON.stringify(durations, undefined, 2))
+writeFileSync(RESULTS, JSON.stringify(results, undefined, 2))
 for (const { file, output } of failures) console.log(`\n== failed: ${file}\n${output}`)
 console.log(`\n${files.length} files in ${seconds(startedAt)} s`)
 const failed = totals.fail + totals.cancelled
@@ -81,10 +85,14 @@ async function runFile(file, env) {
   const status = await new Promise((resolve) => child.on('close', resolve))
   clearTimeout(timeout)
   durations[file] = Number(seconds(begin))
+  const counts = { pass: 0, fail: 0, cancelled: 0, skipped: 0, todo: 0 }
   output = output.replace(/^(?:\S*)?ℹ (\w+) ([\d.]+).*\n/gmu, (_line, kind, count) => {
-    if (kind in totals) totals[kind] += Number(count)
+    if (kind in counts) counts[kind] += Number(count)
     return ''
   })
+  for (const kind of Object.keys(counts)) totals[kind] += counts[kind]
+  const failed = counts.fail + counts.cancelled + (status === null ? 1 : 0)
+  results[file] = { passed: counts.pass, failed, skipped: counts.skipped + counts.todo }
   // Node repeats the tests that failed below this heading; here all files' failures come at the end.
   console.log(`== ${file} (${durations[file]} s)\n${output.split(/^.*failing tests:/m)[0].trimEnd()}`)
   if (status === 0) return
@@ -97,9 +105,9 @@ function expectedSeconds(file) {
   return durations[file] ?? (file.includes('cluster') ? 2000 : 1000) + statSync(file).size / 1000
 }
 
-function readDurations() {
+function readJson(path) {
   try {
-    return JSON.parse(readFileSync(DURATIONS, 'utf8'))
+    return JSON.parse(readFileSync(path, 'utf8'))
   } catch {
     return {}
   }
