@@ -13,7 +13,8 @@ export const MAX_FILES_PER_FOLDER = 14
 export const MAY_IMPORT = {
   main: ['worker', 'config'],
   start: ['primary', 'http', 'config'],
-  cli: ['start', 'admin', 'verdict', 'profiling', 'ipc', 'config', 'common'],
+  cli: ['start', 'drill', 'admin', 'verdict', 'profiling', 'ipc', 'config', 'common'],
+  drill: ['admin', 'ipc', 'common'],
   primary: ['primary/policy', 'admin', 'verdict', 'net', 'ipc', 'config', 'common', 'node-internals'],
   'primary/policy': ['ipc'],
   worker: ['http', 'state', 'verdict', 'net', 'ipc', 'config', 'common', 'node-internals'],
@@ -38,6 +39,7 @@ export const WITHOUT_WORKER_PACKAGES = [
   'primary',
   'primary/policy',
   'cli',
+  'drill',
   'admin',
   'config',
   'ipc',

@@ -16,6 +16,8 @@ if (command === 'start' || command === 'dev') {
   await (command === 'dev' ? devCommand(args) : startCommand(args))
 } else if (command === 'complete-words') {
   await (await import('./completion/complete-words.ts')).completeWords(args)
+} else if (command === 'drill') {
+  await (await import('./drill/drill-command.ts')).drillCommand(args)
 } else if (command === 'init') {
   await (await import('./init/init-command.ts')).initCommand(args)
 } else {

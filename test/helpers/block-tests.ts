@@ -21,7 +21,10 @@ const OWN_TESTS: [page: string, language: string, test: string][] = [
   ['docs/reference/testing.md', 'js', 'http/testing-docs'],
   ['docs/explanation/histories.md', 'sh', 'long/chaos'],
   ['docs/how-to/redis.md', 'conf', 'cluster/redis-acl'],
-  ['docs/how-to/several-hosts.md', 'text', 'unit/docs-hosts']
+  ['docs/how-to/several-hosts.md', 'text', 'unit/docs-hosts'],
+  ['docs/how-to/drill.md', 'sh', 'unit/docs-drill'],
+  ['docs/how-to/drill.md', 'json', 'unit/docs-drill'],
+  ['docs/how-to/drill.md', 'markdown', 'unit/docs-drill']
 ]
 /**
  * Blocks that no test runs, by their first line, each with the reason. Keep this list short: a block belongs here only when nothing

@@ -4,6 +4,7 @@ import { type CommandRegistry, registry } from '../../admin/registry.ts'
 import type { Schema } from '../../common/json-schema.ts'
 import { environmentSchema } from '../../config/environment-schema.ts'
 import { flagOf, isSecretFlag } from '../../config/sources/flags.ts'
+import { FAULT_TEXTS, FAULTS } from '../../drill/observations.ts'
 import { ANALYSES, findAnalysis } from '../analysis/analyses.ts'
 import type { GLOBAL_OPTIONS } from '../command-line.ts'
 import { LOCAL, verbsOf } from '../help/help.ts'
@@ -41,6 +42,14 @@ const INIT: Flags = {
   typescript: flag('an app in TypeScript'),
   javascript: flag('an app in JavaScript'),
   name: flag('name in package.json', none, true)
+}
+const DRILL: Flags = {
+  requests: flag('file of requests, as JSON', files, true),
+  faults: flag('these faults only', async () => FAULTS.map((name) => [name, FAULT_TEXTS[name]] as const), true),
+  seconds: flag('begins no fault that would end later', none, true),
+  'max-requests': flag('sends no more requests', none, true),
+  html: flag('also writes a web page', files, true),
+  force: flag('also where other machines reach the service')
 }
 const DEV: Flags = {
   inspect: flag('a debugger attaches to the worker'),
@@ -102,6 +111,7 @@ function flagsOf(verbs: string[], known: Known, commands: CommandRegistry): Flag
   const { watch, version, ...shared } = GLOBAL
   if (first === '') return { ...shared, version }
   if (first === 'init') return { ...INIT, help: shared.help }
+  if (first === 'drill') return { ...DRILL, ...shared }
   if (first === 'start' || first === 'dev') {
     const { json: _, 'run-dir': __, ...own } = shared
     return { ...own, ...variableFlags(), ...(first === 'dev' && DEV) }

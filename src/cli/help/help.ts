@@ -20,6 +20,11 @@ export const LOCAL: readonly { usage: string; summary: string; example: string }
     summary: 'prints a script that completes commands, flags and values in bash, zsh or fish',
     example: 'source <(muster completion bash)'
   },
+  {
+    usage: 'drill [--html FILE]',
+    summary: 'tests the running service from outside and reports which promises hold',
+    example: 'muster drill'
+  },
   { usage: 'init [FOLDER]', summary: 'writes a new app', example: 'muster init shop' },
   { usage: 'start [APP]', summary: 'starts a service in this terminal', example: 'muster start app.js' },
   { usage: 'dev [APP]', summary: 'starts it while you write it', example: 'muster dev app.js' },
@@ -40,7 +45,7 @@ const GROUPS: [commands: string[], summary: string][] = [
   [['sessions list', 'sessions end'], "list a user's sessions; end them"],
   [['quarantine list', 'quarantine add', 'quarantine lift'], 'refuse routes that end workers'],
   [['profile', 'heap', 'report', 'diagnose'], 'look into a worker; compare profiles'],
-  [['completion'], 'completes commands in bash, zsh and fish']
+  [['drill', 'completion'], 'tests the promises; completes commands']
 ]
 
 /** The words of a command before its arguments: `settings get` of `settings get [KEY]`. */

@@ -1,11 +1,13 @@
 import { findAnalysis } from '../analysis/analyses.ts'
 import { findCommand } from '../command-line.ts'
+import { drillHelp } from '../drill/drill-help.ts'
 import { initHelp } from '../init/init-help.ts'
 import { commandHelp, help, LOCAL, localHelp, verbsOf } from './help.ts'
 import { devHelp, startHelp, variablesHelp } from './start-help.ts'
 
 const PAGES: Record<string, (word?: string) => string> = {
   init: () => initHelp(),
+  drill: () => drillHelp(),
   start: () => startHelp(),
   dev: () => devHelp(),
   variables: variablesHelp,
