@@ -1,16 +1,17 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { get, type IncomingMessage } from 'node:http'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { isServer } from '../helpers/otlp-receiver.ts'
-import { missing } from '../helpers/programs.ts'
 import { Prometheus } from '../helpers/prometheus.ts'
 import { muster } from '../helpers/service.ts'
 import { until } from '../helpers/until.ts'
 import { FOLDER } from './installed.ts'
 import { KeepAliveLoad } from './keep-alive-load.ts'
-import { startTraced } from './start-traced.ts'
+import { startTraced, whySkipped } from './start-traced.ts'
 
-const skip = missing('redis-server')
+const skip = whySkipped()
 const OPENMETRICS = { accept: 'application/openmetrics-text; version=1.0.0' }
 const EXEMPLAR =
   /^http_request_duration_seconds_bucket\{.*\} \d+ # \{span_id="([0-9a-f]{16})",trace_id="([0-9a-f]{32})"\} [\d.e-]+ [\d.]+$/gm
@@ -31,7 +32,7 @@ test('an exemplar of /metrics leads to a trace that the receiver has', { skip },
   assert.doesNotMatch(await (await fetch(`${service.url}/metrics`)).text(), /trace_id/, 'the older format has none')
 })
 
-test('Prometheus stores exemplars that lead to traces', { skip: missing('redis-server', 'prometheus') }, async (t) => {
+test('Prometheus stores exemplars that lead to traces', { skip: whySkipped('prometheus') }, async (t) => {
   const { service, receiver } = await startTraced(t, {}, 2)
   await (await fetch(service.url)).text()
   const prometheus = await Prometheus.start(t, service.port, { flags: ['--enable-feature=exemplar-storage'] })
@@ -68,6 +69,30 @@ test('exemplars and traces continue in the workers of a new release', { skip }, 
     const page = await (await fetch(`${service.url}/metrics`, { headers: OPENMETRICS })).text()
     return [...page.matchAll(EXEMPLAR)].some(([, , traceId]) => traceId === span.traceId)
   }, 'the exemplar of the new release')
+})
+
+test('a request that moves to another worker is a span in each, of one trace', { skip }, async (t) => {
+  const { service, receiver } = await startTraced(t)
+  const client = get(`${service.url}/stream`)
+  const [response] = (await once(client, 'response')) as [IncomingMessage]
+  await once(response, 'data')
+  assert.equal((await service.reload()).msg, 'rollout done')
+  const first = await receiver.span(isServer, 'the span in the first worker')
+  assert.equal(first.attributes['muster.transferred'], true)
+  response.on('error', () => {})
+  client.destroy()
+  const second = await receiver.span(
+    (one) => isServer(one) && one.spanId !== first.spanId,
+    'the span in the second one'
+  )
+  assert.equal(second.attributes['muster.client_left'], true)
+  assert.deepEqual(
+    [first, second].map(({ name, resource }) => [name, resource['muster.generation']]),
+    [
+      ['GET /stream', 1],
+      ['GET /stream', 2]
+    ]
+  )
 })
 
 test('a receiver that is away delays no request and no stop', { skip }, async (t) => {

@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { CLIENT_KIND, ERROR_STATUS, isServer, type ReceivedSpan } from '../helpers/otlp-receiver.ts'
-import { missing } from '../helpers/programs.ts'
-import { startTraced } from './start-traced.ts'
+import { startTraced, whySkipped } from './start-traced.ts'
 
 const TRACE = '0af7651916cd43dd8448eb211c80319c'
 const CALLER = { traceparent: `00-${TRACE}-b7ad6b7169203331-01` }
-const skip = missing('redis-server')
+const skip = whySkipped()
 
 const namesOf = (spans: ReceivedSpan[]) => spans.map(({ name }) => name)
 

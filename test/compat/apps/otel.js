@@ -13,6 +13,13 @@ export default async function (app) {
     return request.body
   })
 
+  app.get('/stream', { config: { resumable: true } }, (_request, reply) => {
+    reply.hijack()
+    reply.raw.writeHead(200, { 'content-type': 'text/event-stream' })
+    const timer = setInterval(() => reply.raw.write('data: tick\n\n'), 50)
+    reply.raw.on('close', () => clearInterval(timer))
+  })
+
   app.get('/fail', async () => {
     throw new Error('this fails')
   })
