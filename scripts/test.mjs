@@ -12,9 +12,10 @@ import { availableParallelism } from 'node:os'
 import { dirname, join } from 'node:path'
 
 const TESTS = join('dist', 'test')
-/** Seconds that each file took in its last run. */
-const DURATIONS = join('node_modules', '.cache', 'muster', 'test-durations.json')
-/** How the tests of each file ended in its last run: scripts/check-promises.mjs reads it. */
+/**
+ * Of each file's last run: seconds, numbers of tests, and what `counted` of test/helpers/counted.ts reported. Read by
+ * scripts/check-promises.mjs and scripts/testing-figures.mjs.
+ */
 const RESULTS = join('node_modules', '.cache', 'muster', 'test-results.json')
 const FILE_TIMEOUT_MS = 600_000
 const LONG_FILE_TIMEOUT_MS = 7_200_000
@@ -36,7 +37,6 @@ const files = readdirSync(TESTS, { recursive: true })
   .filter((file) => !isLong(file) || wanted.some((part) => part.startsWith('long/')))
   .filter((file) => !isCompat(file) || wanted.some((part) => part.startsWith('compat/')))
 
-const durations = readJson(DURATIONS)
 const results = readJson(RESULTS)
 const totals = { pass: 0, fail: 0, cancelled: 0, skipped: 0, todo: 0 }
 const failures = []
@@ -51,8 +51,7 @@ await runAll(
 )
 await runAll(files.filter(isLong), 1, withoutCoverage)
 
-mkdirSync(dirname(DURATIONS), { recursive: true })
-writeFileSync(DURATIONS, JSON.stringify(durations, undefined, 2))
+mkdirSync(dirname(RESULTS), { recursive: true })
 writeFileSync(RESULTS, JSON.stringify(results, undefined, 2))
 for (const { file, output } of failures) console.log(`\n== failed: ${file}\n${output}`)
 console.log(`\n${files.length} files in ${seconds(startedAt)} s`)
@@ -84,7 +83,6 @@ async function runFile(file, env) {
   )
   const status = await new Promise((resolve) => child.on('close', resolve))
   clearTimeout(timeout)
-  durations[file] = Number(seconds(begin))
   const counts = { pass: 0, fail: 0, cancelled: 0, skipped: 0, todo: 0 }
   output = output.replace(/^(?:\S*)?ℹ (\w+) ([\d.]+).*\n/gmu, (_line, kind, count) => {
     if (kind in counts) counts[kind] += Number(count)
@@ -92,17 +90,28 @@ async function runFile(file, env) {
   })
   for (const kind of Object.keys(counts)) totals[kind] += counts[kind]
   const failed = counts.fail + counts.cancelled + (status === null ? 1 : 0)
-  results[file] = { passed: counts.pass, failed, skipped: counts.skipped + counts.todo }
+  const result = {
+    seconds: Number(seconds(begin)),
+    passed: counts.pass,
+    failed,
+    skipped: counts.skipped + counts.todo,
+    counted: {}
+  }
+  results[file] = result
+  for (const [, found] of output.matchAll(/ℹ counted: (\{.*\})/gu)) {
+    for (const [kind, count] of Object.entries(JSON.parse(found)))
+      result.counted[kind] = (result.counted[kind] ?? 0) + count
+  }
   // Node repeats the tests that failed below this heading; here all files' failures come at the end.
-  console.log(`== ${file} (${durations[file]} s)\n${output.split(/^.*failing tests:/m)[0].trimEnd()}`)
+  console.log(`== ${file} (${result.seconds} s)\n${output.split(/^.*failing tests:/m)[0].trimEnd()}`)
   if (status === 0) return
   if (status === null) totals.cancelled++
-  failures.push({ file, output: status === null ? `killed after ${durations[file]} s\n${output}` : output })
+  failures.push({ file, output: status === null ? `killed after ${result.seconds} s\n${output}` : output })
 }
 
 /** Seconds of the last run. Files that never ran start first, large process tests before the others. */
 function expectedSeconds(file) {
-  return durations[file] ?? (file.includes('cluster') ? 2000 : 1000) + statSync(file).size / 1000
+  return results[file]?.seconds ?? (file.includes('cluster') ? 2000 : 1000) + statSync(file).size / 1000
 }
 
 function readJson(path) {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { counted } from '../helpers/counted.ts'
 import { findPlanted } from '../sim/planted/find-planted.ts'
 import { PLANTED_BUGS } from '../sim/planted/planted-bugs.ts'
 
@@ -12,8 +13,9 @@ test('at least twenty bugs can be planted', () => {
 })
 
 for (const bug of BUGS) {
-  test(`the simulator finds this bug: ${bug.name}`, async () => {
+  test(`the simulator finds this bug: ${bug.name}`, async (t) => {
     const { found, seeds } = await findPlanted(bug)
     assert.notEqual(found, undefined, `nothing in ${seeds} seeds`)
+    counted(t, { 'planted bugs found': 1 })
   })
 }

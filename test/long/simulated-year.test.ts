@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { HOURS, runSeeds } from '../sim/run-seeds.ts'
+import { counted } from '../helpers/counted.ts'
+import { countsOf, HOURS, runSeeds } from '../sim/run-seeds.ts'
 
 const SCALE = Number(process.env.LONG_SCALE ?? 1)
 const YEAR_HOURS = 365 * 24
@@ -8,13 +9,13 @@ const YEAR_HOURS = 365 * 24
 const FIRST_SEED = 1001
 const SEEDS = Math.ceil((YEAR_HOURS * SCALE) / HOURS)
 
-test(`in ${SEEDS * HOURS} simulated hours of faults and commands, no promise is broken`, async () => {
+test(`in ${SEEDS * HOURS} simulated hours of faults and commands, no promise is broken`, async (t) => {
   const { totals, failure } = await runSeeds(FIRST_SEED, SEEDS)
+  counted(t, countsOf(totals))
   assert.equal(
     failure?.result.violation,
     undefined,
     `npm run simulate -- cluster --seed ${failure?.plan.seed} says how`
   )
   assert.ok(totals.hours >= SEEDS * HOURS, `${totals.hours} hours`)
-  console.log(JSON.stringify(totals))
 })

@@ -1,6 +1,7 @@
 import { ok } from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
+import { counted } from '../helpers/counted.ts'
 import { Random } from '../helpers/random.ts'
 import { runTrial } from '../helpers/run-trial.ts'
 import { heavyTailedTraffic } from '../helpers/simulated-traffic.ts'
@@ -10,7 +11,8 @@ import { RELEASES, trialsOf } from '../helpers/worse-releases.ts'
 const trials = sizeOf('TRIALS', 10_000)
 const repeats = sizeOf('TRIALS_PER_RELEASE', 300)
 
-test(`${trials} identical releases, 1 to 10,000 requests per second: 1 in 1,000 is a false alarm at most`, () => {
+test(`${trials} identical releases, 1 to 10,000 requests per second: 1 in 1,000 is a false alarm at most`, (t) => {
+  counted(t, { 'simulated releases judged': trials })
   atMost(falseAlarms(trials, 0.001, 300), trials * 0.001)
 })
 
@@ -27,6 +29,7 @@ for (const row of documentedRows()) {
     const within = (requests: number) =>
       decided.filter(({ canaryRequests }) => canaryRequests <= requests + traffic * 0.05).length / repeats
     const slack = 3 * Math.sqrt((0.95 * 0.05) / repeats)
+    counted(t, { 'simulated releases judged': repeats })
     t.diagnostic(`${within(row.requests)} within ${row.requests}, ${decided.length} of ${repeats} decided`)
     ok(within(row.requests) >= 0.95 - slack, `${within(row.requests)} are decided within ${row.requests}`)
     ok(within(row.requests / 3) < 0.95, `the docs exaggerate: ${within(row.requests / 3)} need a third of it`)

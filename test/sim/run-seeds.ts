@@ -36,3 +36,10 @@ export async function runSeeds(
   }
   return { totals, failure: undefined }
 }
+
+/** What docs/testing.md counts of simulated runs. */
+export const countsOf = ({ hours, faults, requests }: Totals) => ({
+  'simulated hours': Math.round(hours),
+  'simulated faults and commands': faults,
+  'simulated requests': requests
+})

@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { counted } from '../helpers/counted.ts'
 import { runPlanSoon } from './run-plan.ts'
-import { HOURS, runSeeds } from './run-seeds.ts'
+import { countsOf, HOURS, runSeeds } from './run-seeds.ts'
 import { planOf } from './sim-plan.ts'
 
 const WEEK_HOURS = 7 * 24
 
-test('in a simulated week of faults and commands under traffic, no promise is broken', async () => {
+test('in a simulated week of faults and commands under traffic, no promise is broken', async (t) => {
   const { totals, failure } = await runSeeds(1, WEEK_HOURS / HOURS)
+  counted(t, countsOf(totals))
   assert.equal(
     failure?.result.violation,
     undefined,

@@ -11,6 +11,7 @@ import { OPENMETRICS, render, TEXT } from '../../src/http/plugins/metrics/metric
 import { type ChannelPeer, createChannel } from '../../src/ipc/channel.ts'
 import { isMessageToPrimary } from '../../src/ipc/messages.ts'
 import { type Family, parseFamilies, SeriesStore } from '../../src/ipc/series.ts'
+import { counted } from '../helpers/counted.ts'
 import { anyJson, fuzz, mutated } from '../helpers/fuzz.ts'
 
 const command = fc.constantFrom(...registry.commands)
@@ -28,7 +29,7 @@ test('arguments of admin commands are accepted as their schema says, or refused 
   await fuzz(0.05, fc.string(), (name) =>
     assert.equal(registry.find(name) === undefined, !registry.names.includes(name))
   )
-  t.diagnostic(`${runs + typed} inputs`)
+  counted(t, { 'fuzzed inputs': runs + typed })
 })
 
 const messages = fc.constantFrom<object>(
@@ -72,7 +73,7 @@ test('the primary accepts no IPC message with fields of a wrong type, and surviv
     assert.ok(type !== 'transfer' || ((id as number) >= 0 && (idleMs as number) >= 0))
     assert.notEqual(type, 'from-the-future')
   })
-  t.diagnostic(`${runs} inputs`)
+  counted(t, { 'fuzzed inputs': runs })
 })
 
 const sample = fc.oneof(fc.double(), fc.constantFrom('NaN', 'Infinity', '-Infinity'))
@@ -108,7 +109,8 @@ test("a worker's metrics are refused with a TypeError, or added up and rendered"
       }
     }
   )
-  t.diagnostic(`${runs} inputs, ${accepted} of them accepted`)
+  t.diagnostic(`${accepted} of them accepted`)
+  counted(t, { 'fuzzed inputs': runs })
   assert.ok(accepted > 0)
 })
 
@@ -127,5 +129,5 @@ test('an environment becomes a configuration, or issues that show no secret', as
       assert.ok(!error.message.includes(secret), error.message)
     }
   })
-  t.diagnostic(`${runs} inputs`)
+  counted(t, { 'fuzzed inputs': runs })
 })
