@@ -9,6 +9,8 @@ export interface FailingUpgrade {
   name: string
   args: (t: Cleans) => string[]
   reason: RegExp
+  /** It is over when BOOT_TIMEOUT is. */
+  hangs?: true
 }
 
 /** Runs code first, but not in workers, which get the same flags. */
@@ -39,12 +41,14 @@ export const FAILING_UPGRADES: readonly FailingUpgrade[] = [
   {
     name: 'a primary that hangs at its start',
     args: (t) => program(t, 'exec sleep 1000'),
-    reason: /was not prepared in \d+ ms/
+    reason: /was not prepared in \d+ ms/,
+    hangs: true
   },
   {
     name: 'a primary that hangs when it is to start its first worker',
     args: (t) => program(t, runFirst(HANG_AT_OPEN)),
-    reason: /the new primary does not answer/
+    reason: /the new primary does not answer/,
+    hangs: true
   },
   {
     name: 'a worker that fails in slot 2',

@@ -93,12 +93,14 @@ export class Service {
         () => settle(() => reject(new Error(`${what} did not come:\n${this.tail()}`))),
         PATIENCE_MS
       )
+      let isSettled = false
       const look = () => {
         const value = check()
         if (value) settle(() => resolve(value))
         else if (this.child.exitCode !== null || this.child.signalCode !== null) {
           // Lines already in the pipe still come before 'close'.
           void this.exited.then(() => {
+            if (isSettled) return
             const last = check()
             settle(() =>
               last ? resolve(last) : reject(new Error(`the service ended before ${what} came:\n${this.tail()}`))
@@ -107,6 +109,7 @@ export class Service {
         }
       }
       const settle = (done: () => void) => {
+        isSettled = true
         clearTimeout(timer)
         this.#watchers.delete(look)
         done()

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
+import { cleanup } from './cleanup.ts'
 import { areExact, Hits } from './hits.ts'
 import { LastingClients, type LastingMix } from './lasting-clients.ts'
 import { fixture, Load } from './load.ts'
@@ -38,6 +39,7 @@ export async function upgradeUnnoticed(t: TestContext, options: Options): Promis
       APP: fixture('lasting-with-hits'),
       // As the service ships, and not as most tests have it.
       CANARY_TIME: '30000',
+      BOOT_TIMEOUT: '120000',
       REQUEST_TIMEOUT: '600000',
       LINGER_MAX_MEMORY: '8192'
     },
@@ -48,6 +50,7 @@ export async function upgradeUnnoticed(t: TestContext, options: Options): Promis
   const clients = await LastingClients.start(t, port, mix, { transferSeconds })
   const load = new Load(t, port, { tight: connections / 2, idle: connections / 2 }, { pauseMs: 200 })
   const hits = new Hits(port, { clients: 8, pauseMs: 20 })
+  cleanup(t, () => hits.stop())
   const scraper = await Scraper.start(t, port)
   const durations: number[] = []
   for (let i = 0; i < upgrades; i++) {

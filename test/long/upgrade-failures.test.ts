@@ -11,10 +11,9 @@ import { descriptorsOf, failUpgrade, redisOf, stopUpgraded, upgrade } from '../h
 const WORKERS = 3
 const times = sizeOf('FAILED_UPGRADES', 10)
 
-for (const { name, args, reason } of FAILING_UPGRADES) {
+for (const { name, args, reason, hangs } of FAILING_UPGRADES) {
   test(`${times} upgrades fail because of ${name}: no client notices anything, and the service stays as it was`, async (t) => {
-    // A hanging primary is given up after this time.
-    const env = { APP: fixture('lasting'), CANARY_TIME: '100', BOOT_TIMEOUT: '15000' }
+    const env = { APP: fixture('lasting'), CANARY_TIME: '100', BOOT_TIMEOUT: hangs ? '20000' : '60000' }
     const service = await startService(t, { workers: WORKERS, env })
     const given = args(t)
     const load = new Load(t, service.port, { tight: 1, fresh: 1, slow: 2, idle: 5 })
