@@ -5,8 +5,8 @@ import { runRound } from './round.ts'
 import type { SetupName } from './setups.ts'
 
 /** The kinds of Redis that rounds use in turn. A single one has the most kinds of faults. */
-const TURNS: SetupName[] = ['single', 'sentinel', 'cluster', 'single']
-const ROUND_SECONDS = 40
+const TURNS: SetupName[] = ['single', 'replicas', 'cluster', 'sentinel']
+const ROUND_SECONDS = 30
 /** What a history must contain for its check to mean something. */
 const KINDS = [
   ...['counter increment', 'counter read', 'settings set', 'settings read', 'settings copy'],
@@ -31,7 +31,7 @@ export interface ChaosResult {
   violations: Violation[]
 }
 
-/** Runs rounds of about 40 s, each with a Redis and two services of its own, and checks their histories. */
+/** Runs rounds of about 30 s, each with a Redis and two services of its own, and checks their histories. */
 export async function runChaos({ seconds, seed, setups = TURNS, log }: ChaosOptions): Promise<ChaosResult> {
   const count = Math.max(1, Math.round(seconds / ROUND_SECONDS))
   const rounds: Round[] = []
@@ -55,7 +55,7 @@ export async function runChaos({ seconds, seed, setups = TURNS, log }: ChaosOpti
 
 /** @returns kinds of operations of which none returned, although the rounds have clients for them */
 export function missingKinds(rounds: readonly Round[]): string[] {
-  const isWithoutJobs = rounds.every(({ name }) => name.includes('sentinel'))
+  const isWithoutJobs = rounds.every(({ name }) => name.includes('(sentinel)'))
   const found = new Set(
     rounds.flatMap(({ operations }) => operations.filter(hasReturned).map(({ model, kind }) => `${model} ${kind}`))
   )

@@ -3,7 +3,7 @@ import { checkRounds, readHistory, writeHistory } from '../history/history-file.
 import { type ChaosResult, describeChaos, missingKinds, runChaos } from './chaos.ts'
 import { SETUPS, type SetupName } from './setups.ts'
 
-const USAGE = `Usage: npm run chaos -- [--seconds N] [--seed N] [--redis single,sentinel,cluster] [--out FILE]
+const USAGE = `Usage: npm run chaos -- [--seconds N] [--seed N] [--redis single,replicas,cluster,sentinel] [--out FILE]
        npm run chaos -- --check FILE`
 const MAX_SECONDS = 86_400
 const text = { type: 'string' } as const

@@ -37,7 +37,13 @@ async function run(scope: Scope, { name, setup, seconds, seed }: RoundOptions) {
   let lastSeed = seed
   const random = () => new Random(lastSeed++)
   const gate = new Gate()
-  const { urls, env, faults, unconfirmed = [] } = await SETUPS[setup](scope, (act) => gate.quietly(act))
+  const {
+    urls,
+    env,
+    faults,
+    maxPauseMs = 1500,
+    unconfirmed = []
+  } = await SETUPS[setup](scope, (act) => gate.quietly(act))
   const socketPath = join(temporaryFolder(scope), 'history.sock')
   const recorder = new Recorder(socketPath)
   const members = await Promise.all(
@@ -57,7 +63,7 @@ async function run(scope: Scope, { name, setup, seconds, seed }: RoundOptions) {
   const lanes = [
     { faults: workers, maxPauseMs: 6000 },
     { faults: primaries, maxPauseMs: 2000 },
-    { faults, maxPauseMs: 1500 }
+    { faults, maxPauseMs }
   ]
   const nemesis = new Nemesis(lanes, [random(), random(), random()])
   cleanup(scope, () => nemesis.stop())

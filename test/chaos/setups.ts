@@ -17,6 +17,8 @@ export interface Setup {
   urls: [string, string]
   env: Record<string, string>
   faults: Fault[]
+  /** Longest pause between two of the faults. */
+  maxPauseMs?: number
   /**
    * Times, as `nowMs()` tells them, of which reads of sessions and settings are left out: they may have seen what replicas have not
    * confirmed and a failover has lost.
@@ -145,7 +147,7 @@ async function startSentinel(t: Cleans, quietly: Quietly): Promise<Setup> {
 
 /** The same with `REDIS_DURABILITY=replicas:1`: failovers happen at any moment. */
 async function startReplicas(t: Cleans): Promise<Setup> {
-  const pair = await SentinelPair.start(t)
+  const pair = await SentinelPair.start(t, true)
   const unconfirmed: { from: number; to: number }[] = []
   const failOver = async (act: () => Promise<void>) => {
     const from = nowMs() - BEFORE_FAILOVER_MS
@@ -153,7 +155,8 @@ async function startReplicas(t: Cleans): Promise<Setup> {
     unconfirmed.push({ from, to: nowMs() + AFTER_FAILOVER_MS })
   }
   const env = { REDIS_DURABILITY: 'replicas:1' }
-  return { urls: [pair.url, pair.url], env, faults: sentinelFaults(pair, failOver), unconfirmed }
+  // Between two failovers, reads are to be checked.
+  return { urls: [pair.url, pair.url], env, faults: sentinelFaults(pair, failOver), maxPauseMs: 15_000, unconfirmed }
 }
 
 function sentinelFaults(pair: SentinelPair, failOver: (act: () => Promise<void>) => Promise<void>): Fault[] {

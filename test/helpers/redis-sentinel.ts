@@ -18,8 +18,9 @@ export class SentinelPair {
     this.sentinel = sentinel
   }
 
-  static async start(t: Cleans): Promise<SentinelPair> {
-    const user = documentedUser('Sentinel')
+  /** @param isConfirmed whether the user may wait for the replica, for REDIS_DURABILITY */
+  static async start(t: Cleans, isConfirmed = false): Promise<SentinelPair> {
+    const user = documentedUser(isConfirmed ? ['Sentinel', 'REDIS_DURABILITY'] : 'Sentinel')
     const primary = await RedisServer.start(t, { user })
     const replica = await RedisServer.start(t, { user, replicaof: `127.0.0.1 ${primary.port}` })
     await isLinked(replica)
