@@ -4,7 +4,7 @@ import { RedisServer } from './redis-server.ts'
 import { until } from './until.ts'
 
 const NAME = 'mymaster'
-const FAILOVER_MS = 120_000
+const FAILOVER_MS = 180_000
 
 /** Two servers, one of which replicates the other, and a Sentinel that knows both. */
 export class SentinelPair {
@@ -18,15 +18,18 @@ export class SentinelPair {
     this.sentinel = sentinel
   }
 
-  /** @param isConfirmed whether the user may wait for the replica, for REDIS_DURABILITY */
-  static async start(t: Cleans, isConfirmed = false): Promise<SentinelPair> {
+  /**
+   * @param options `isConfirmed`: whether the user may wait for the replica, for REDIS_DURABILITY; `downAfterMs`: a primary that is
+   *   silent for so long is replaced, which a busy machine does too
+   */
+  static async start(t: Cleans, { isConfirmed = false, downAfterMs = 500 } = {}): Promise<SentinelPair> {
     const user = documentedUser(isConfirmed ? ['Sentinel', 'REDIS_DURABILITY'] : 'Sentinel')
     const primary = await RedisServer.start(t, { user })
     const replica = await RedisServer.start(t, { user, replicaof: `127.0.0.1 ${primary.port}` })
     await isLinked(replica)
     const settings = {
       'sentinel monitor': `${NAME} 127.0.0.1 ${primary.port} 1`,
-      'sentinel down-after-milliseconds': `${NAME} 500`,
+      'sentinel down-after-milliseconds': `${NAME} ${downAfterMs}`,
       'sentinel failover-timeout': `${NAME} 3000`
     }
     const sentinel = await RedisServer.start(t, settings, 'sentinel')
@@ -59,34 +62,59 @@ export class SentinelPair {
 
   /** Kills the primary, waits until the Sentinel has promoted the replica, and starts the old primary as its replica. */
   async failOverByKill(): Promise<void> {
-    await this.#primary.end('SIGKILL')
-    await this.#promoted()
-    await this.#replica.run({ replicaof: `127.0.0.1 ${this.#primary.port}` })
-    await isLinked(this.#replica)
+    const killed = this.#primary
+    await killed.end('SIGKILL')
+    await this.#replaced(killed)
+    await killed.run({ replicaof: `127.0.0.1 ${await this.#primaryPort()}` })
+    await this.#settled()
+  }
+
+  /** Stops the primary until the Sentinel has promoted the replica. Then the old primary goes on, and does not know it yet. */
+  async failOverByStop(): Promise<void> {
+    const stopped = this.#primary
+    stopped.signal('SIGSTOP')
+    try {
+      await this.#replaced(stopped)
+    } finally {
+      stopped.signal('SIGCONT')
+    }
+    await this.#settled()
   }
 
   /** Lets the Sentinel promote the replica while both servers run. */
   async failOver(): Promise<void> {
+    const demoted = this.#primary
     // Refused while another failover is in progress, or before the Sentinel trusts the replica.
     const ask = () => this.sentinel.client.call('SENTINEL', 'FAILOVER', NAME).catch(() => '')
     await until(async () => (await ask()) === 'OK', 'a Sentinel that begins a failover', FAILOVER_MS)
-    await this.#promoted()
-    await isLinked(this.#replica)
+    await this.#replaced(demoted)
+    await this.#settled()
   }
 
-  async #promoted(): Promise<void> {
-    const { port } = this.#replica
+  async #primaryPort(): Promise<number> {
+    const address = await this.sentinel.client.call('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', NAME)
+    return Number((address as string[])[1])
+  }
+
+  async #replaced({ port }: RedisServer): Promise<void> {
+    await until(async () => (await this.#primaryPort()) !== port, 'a promoted replica', FAILOVER_MS)
+  }
+
+  /** Resolves when one server replicates the other. On a busy machine the Sentinel may change the roles once more by itself. */
+  async #settled(): Promise<void> {
     await until(
       async () => {
-        const address = await this.sentinel.client.call('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', NAME)
-        return Number((address as string[])[1]) === port
+        if ((await this.#primaryPort()) === this.#replica.port) {
+          const demoted = this.#primary
+          this.#primary = this.#replica
+          this.#replica = demoted
+        }
+        const info = await this.#replica.client.info('replication').catch(() => '')
+        return info.includes('master_link_status:up') && info.includes(`master_port:${this.#primary.port}`)
       },
-      'a promoted replica',
+      'a replica that has caught up',
       FAILOVER_MS
     )
-    const demoted = this.#primary
-    this.#primary = this.#replica
-    this.#replica = demoted
   }
 }
 
