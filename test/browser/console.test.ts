@@ -80,7 +80,7 @@ test('the console, in a real browser', { skip: missing('chromium') }, async (t) 
       async () =>
         (await timeline
           .locator('li')
-          .filter({ hasText: /\d+ of \d+ moved/ })
+          .filter({ hasText: /\d+ of \d+ connections? moved/ })
           .count()) === 2,
       'both lanes'
     )

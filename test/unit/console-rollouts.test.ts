@@ -52,7 +52,7 @@ test('a lane shows the new worker, the old worker, and what became of the connec
     [0, 'serving', 3, '…'],
     [1, 'draining', 4, 6]
   ])
-  assert.equal(describeLane(reload.slots.get(0)), '11 of 12 moved, 1 cut')
+  assert.equal(describeLane(reload.slots.get(0)), '11 of 12 connections moved, 1 cut')
 })
 
 test('a worker that lingers belongs to its rollout until it ends, and later events do not', () => {

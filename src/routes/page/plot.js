@@ -42,7 +42,7 @@ function scaleFor(peak) {
 }
 
 function pathsOf(samples, now, span, top) {
-  const paths = { line: '', area: '', reloads: '' }
+  const paths = { line: '', area: '', reloads: '', before: 0 }
   samples.forEach(({ at, rate, reloading }, index) => {
     const x = (span - (now - at) / 1000).toFixed(2)
     const y = (100 - (100 * rate) / top).toFixed(2)
@@ -50,7 +50,8 @@ function pathsOf(samples, now, span, top) {
     const isLast = index === samples.length - 1 || samples[index + 1].at - at > GAP_MS
     paths.line += `${isFirst ? 'M' : 'L'}${x} ${y}`
     paths.area += `${isFirst ? `M${x} 100` : ''}L${x} ${y}${isLast ? 'V100Z' : ''}`
-    if (reloading) paths.reloads += `M${x} 0V100`
+    if (reloading) paths.reloads += `M${isFirst ? x - 1 : paths.before} 0H${x}V100H${isFirst ? x - 1 : paths.before}Z`
+    paths.before = x
   })
   return paths
 }

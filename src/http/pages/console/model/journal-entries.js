@@ -15,7 +15,7 @@ const FAILURES = new Set([
   'upgrade failed'
 ])
 const WARNINGS = new Set(['lingers', 'reload waits', 'reload without a lease', 'reload stopped', 'upgrade stopped'])
-const SUCCESSES = new Set(['ready', 'reload done', 'upgrade done', 'upgraded', 'quarantine lifted'])
+const SUCCESSES = new Set(['reload done', 'upgrade done', 'upgraded', 'quarantine lifted'])
 const KINDS = [
   [/^command /, 'commands'],
   [/^(reload|trial|upgrade|release)/, 'rollouts'],

@@ -1,6 +1,8 @@
 // Reloads and upgrades, as the journal tells them: what happened to each slot, and when. Pure.
 
 const MAX_ROLLOUTS = 5
+/** Time between two labels of a time axis. */
+const STEPS_SECONDS = [0.25, 0.5, 1, 2, 3, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600, 900, 1800, 3600]
 
 /**
  * A rollout: `kind` ('reload' or 'upgrade'), `generation`, `from` and `to` (ids of releases), `startedAt`, `endedAt`, `outcome`
@@ -123,14 +125,14 @@ export function spanOf(rollout, now) {
   const ends = [...rollout.slots.values()].flatMap(({ bars }) => bars.filter(({ stage }) => stage !== 'serving'))
   const last = Math.max(rollout.endedAt ?? now, ...ends.map(({ to }) => to ?? now))
   const seconds = Math.max(1, (last - rollout.startedAt) / 1000)
-  const step = [0.25, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600].find((size) => size * 4 >= seconds)
+  const step = STEPS_SECONDS.find((size) => size * 4 >= seconds)
   return 4000 * (step ?? Math.ceil(seconds / 4 / 3600) * 3600)
 }
 
-/** @returns for example "12 of 12 connections moved, 1 cut"; empty when nothing is known yet */
+/** @returns for example "11 of 12 connections moved, 1 cut"; empty when nothing is known yet */
 export function describeLane({ total, moved, cut, note }) {
   const parts = []
-  if (total > 0) parts.push(`${moved} of ${total} moved`)
+  if (total > 0) parts.push(`${moved} of ${total} connection${total === 1 ? '' : 's'} moved`)
   if (cut > 0) parts.push(`${cut} cut`)
   if (note) parts.push(note)
   return parts.join(', ')

@@ -17,11 +17,12 @@ export function formatDuration(seconds) {
   return `${Math.floor(seconds / size)} ${unit}`
 }
 
-/** @returns for example "0.8 s" or "2 min 5 s" */
+/** @returns for example "0.8 s", "2 min" or "2 min 5 s" */
 export function formatMs(ms) {
   if (ms < 60_000) return `${formatNumber(ms / 1000)} s`
   const seconds = Math.round(ms / 1000)
-  return `${Math.floor(seconds / 60)} min ${seconds % 60} s`
+  const rest = seconds % 60
+  return `${Math.floor(seconds / 60)} min${rest > 0 ? ` ${rest} s` : ''}`
 }
 
 /** The first of 1, 2, 5, 10, 20, 50 … times `unit` that is not below `peak`, so that a scale rarely changes. */

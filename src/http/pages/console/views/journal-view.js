@@ -25,22 +25,13 @@ function outcomeOf({ entry, answer }) {
 function createLine(item) {
   const { entry, answer } = item
   const level = levelOf(answer ?? entry)
-  const why = (answer ?? entry).why
-  const line = element(
-    'li',
-    {},
-    timeElement(new Date(entry.at)),
-    element('span', { className: 'mark', textContent: WORDS[level] }),
-    element(
-      'div',
-      {},
-      element('b', { textContent: titleOf(entry) }),
-      ...[outcomeOf(item), detailsOf(entry)]
-        .filter(Boolean)
-        .map((text) => element('span', { className: 'soft', textContent: text })),
-      ...(why ? [element('p', {}, ...reasonNodes(why))] : [])
-    )
-  )
+  const [reason, stack] = reasonNodes((answer ?? entry).why ?? '')
+  const details = [outcomeOf(item), detailsOf(entry), reason].filter(Boolean)
+  const body = element('div', {}, element('b', { textContent: titleOf(entry) }))
+  if (WORDS[level]) body.prepend(element('span', { className: 'mark', textContent: WORDS[level] }), ' ')
+  body.append(...details.map((text) => element('span', { className: 'soft', textContent: text })))
+  if (stack) body.append(stack)
+  const line = element('li', {}, timeElement(new Date(entry.at)), body)
   line.dataset.level = level
   return line
 }
