@@ -18,6 +18,7 @@ const { SHOTS_SCALE = '1', CHROMIUM = '/usr/bin/chromium' } = process.env
 const TRAFFIC_MS = 70_000 * Number(SHOTS_SCALE) // before the reload, so that the plots have something to show
 const AFTER_MS = 25_000 * Number(SHOTS_SCALE)
 const TICK_MS = 50
+const PATIENCE_MS = 300_000
 const SIZES = { 1440: { width: 1440, height: 1150 }, 360: { width: 360, height: 1480 } }
 
 const runDir = mkdtempSync(join(tmpdir(), 'shots-'))
@@ -25,7 +26,7 @@ const env = {
   PATH: process.env.PATH,
   HOME: process.env.HOME,
   PORT: '0',
-  WORKERS: '4',
+  WORKERS: '3',
   RUN_DIR: runDir,
   ADMIN_TOKEN: TOKEN
 }
@@ -46,6 +47,7 @@ async function startedPort() {
   throw new Error('the service did not start')
 }
 
+let failures = 0
 const agent = new Agent({ keepAlive: true, maxSockets: 12 })
 /** Sends hits, more and fewer of them in turn. @returns a function that stops it */
 function sendTraffic(port) {
@@ -57,18 +59,19 @@ function sendTraffic(port) {
       // Some clients come anew, as they do in practice: a canary is judged by new connections.
       const options = i === 0 ? { agent: false } : { agent }
       request({ port, path: '/hits', method: 'POST', ...options }, (response) => response.resume())
-        .on('error', ({ message }) => console.error(message))
+        .on('error', () => failures++)
         .end()
     }
   }, TICK_MS)
   return () => clearInterval(timer)
 }
 
-async function shoot(browser, port, stop) {
+async function shoot(browser, port) {
   const origin = `http://127.0.0.1:${port}`
   const open = async (size, colorScheme, path) => {
     const context = await browser.newContext({ baseURL: origin, viewport: SIZES[size], colorScheme })
     const page = await context.newPage()
+    page.setDefaultTimeout(PATIENCE_MS)
     await page.goto(path)
     return page
   }
@@ -96,25 +99,27 @@ async function shoot(browser, port, stop) {
   await sleep(TRAFFIC_MS)
   const [, page] = pages.find(([name]) => name === 'console-1440.png')
   await page.getByRole('button', { name: 'Reload workers' }).click()
-  await page.locator('#results .done', { hasText: 'reload' }).waitFor({ timeout: 300_000 })
+  await page.locator('#results .done', { hasText: 'reload' }).waitFor()
   await sleep(AFTER_MS)
   for (const [name, shown] of pages) await shown.screenshot({ path: join(OUT, name) })
   for (const part of ['rollouts', 'journal-panel']) {
     await page.locator(`#${part}`).screenshot({ path: join(OUT, `console-${part.split('-')[0]}.png`) })
   }
-  stop()
 }
 
 mkdirSync(OUT, { recursive: true })
+let stop = () => {}
 try {
   const port = await startedPort()
   child.stdout.resume()
-  const stop = sendTraffic(port)
+  stop = sendTraffic(port)
   const sandbox = process.getuid?.() === 0 ? ['--no-sandbox'] : []
   const browser = await chromium.launch({ executablePath: CHROMIUM, args: [...sandbox, '--disable-dev-shm-usage'] })
-  await shoot(browser, port, stop)
+  await shoot(browser, port)
   await browser.close()
+  if (failures > 0) throw new Error(`${failures} requests failed: the pictures are not what they should be`)
 } finally {
+  stop()
   agent.destroy()
   child.kill('SIGTERM')
   await new Promise((done) => (child.exitCode === null ? child.once('exit', done) : done()))
