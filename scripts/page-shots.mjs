@@ -34,7 +34,7 @@ const env = {
 const CALM = { BOOT_TIMEOUT: '120000', REDIS_TIMEOUT: '10000', HEARTBEAT_TIMEOUT: '60000', MAX_LOOP_DELAY: '0' }
 const app = join(ROOT, 'dist/src/routes/index.js')
 const child = spawn(process.execPath, [join(ROOT, 'dist/src/cli/muster.js'), 'start', app], {
-  env: { ...env, ...CALM, LOG_FORMAT: 'json', CANARY_TIME: '8000', CANARY_SHARE: '25' },
+  env: { ...env, ...CALM, LOG_FORMAT: 'json', CANARY_TIME: '20000', CANARY_SHARE: '25' },
   stdio: ['ignore', 'pipe', 'inherit']
 })
 
@@ -57,7 +57,7 @@ function sendTraffic(port) {
     const count = Math.round(4 + 2 * Math.sin(tick / 90) + Math.random() * 2)
     for (let i = 0; i < count; i++) {
       // Some clients come anew, as they do in practice: a canary is judged by new connections.
-      const options = i === 0 ? { agent: false } : { agent }
+      const options = i % 2 === 0 ? { agent: false } : { agent }
       request({ port, path: '/hits', method: 'POST', ...options }, (response) => response.resume())
         .on('error', () => failures++)
         .end()
@@ -101,7 +101,9 @@ async function shoot(browser, port) {
   await page.getByRole('button', { name: 'Reload workers' }).click()
   await page.locator('#results .done', { hasText: 'reload' }).waitFor()
   await sleep(AFTER_MS)
-  for (const [name, shown] of pages) await shown.screenshot({ path: join(OUT, name) })
+  for (const [name, shown] of pages) {
+    await shown.screenshot({ path: join(OUT, name), fullPage: name.startsWith('front-1440') })
+  }
   for (const part of ['rollouts', 'journal-panel']) {
     await page.locator(`#${part}`).screenshot({ path: join(OUT, `console-${part.split('-')[0]}.png`) })
   }

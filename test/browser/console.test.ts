@@ -39,6 +39,9 @@ test('the console, in a real browser', { skip: missing('chromium') }, async (t) 
     await own.live()
     await own.workers(2)
     await own.healthIs(/^Healthy: 2 of 2 workers serve/)
+    for (const name of ['Results', 'Hosts', 'Autoscaling', 'Under suspicion', 'Trial of the new release']) {
+      assert.equal(await page.getByRole('heading', { name }).count(), 0, `${name} is empty`)
+    }
     await page.getByText('Nothing needs your attention.').waitFor()
     for (const pid of service.workers().keys()) await page.locator('#list .about', { hasText: `pid ${pid}` }).waitFor()
     await own.count('#list path.line[d*=L]', 8)
@@ -48,7 +51,7 @@ test('the console, in a real browser', { skip: missing('chromium') }, async (t) 
   await t.test('plots have scales: a number at the top line, zero at the bottom, and the time below', async () => {
     const plots = await page.locator('#list .plot').allInnerTexts()
     assert.equal(plots.length, 8)
-    for (const text of plots) assert.match(text.replace(/\n+/g, '\n'), /^[\d.,]+( ms| MiB)?\n0\n\d+ (s|min) ago\nnow$/)
+    for (const text of plots) assert.match(text.replace(/\n+/g, '\n'), /^[\d.,]+( ms| MiB)?\n0\n−\d+ (s|min)\nnow$/)
     const tops = await page
       .locator('#list > li')
       .evaluateAll((rows) => rows.map((row) => [...row.querySelectorAll('.top')].map(({ textContent }) => textContent)))

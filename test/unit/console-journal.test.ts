@@ -86,6 +86,7 @@ const LEVELS: [entry: object, level: string][] = [
   [{ event: 'reload done' }, 'good'],
   [{ event: 'trial ends', why: 'worse after 3 s' }, 'bad'],
   [{ event: 'trial ends', why: 'no worse after 3 s' }, 'good'],
+  [{ event: 'trial ends', why: 'undecided after 3 s' }, 'plain'],
   [{ event: 'drained', why: '1 of 2 connections transferred; cut: 1 upload' }, 'warn'],
   [{ event: 'command answered', ok: false }, 'bad'],
   [{ event: 'command answered', ok: true }, 'good'],

@@ -12,7 +12,7 @@ export const MAX_SECONDS = SPANS.at(-1)
 /** @returns the seconds that a plot shows whose oldest sample has this age */
 export const spanFor = (ageSeconds) => SPANS.find((span) => span >= ageSeconds) ?? MAX_SECONDS
 
-export const describeSpan = (span) => (span < 60 ? `${span} s ago` : `${span / 60} min ago`)
+export const describeSpan = (span) => (span < 60 ? `−${span} s` : `−${span / 60} min`)
 
 function pathOf(points, { now, span, top }, isStep) {
   let path = ''

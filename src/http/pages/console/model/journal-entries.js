@@ -26,10 +26,15 @@ const KINDS = [
 export function levelOf({ event, why = '', ok }) {
   if (ok === false || FAILURES.has(event)) return 'bad'
   if (event === 'exited') return /^(exit code 0|drained)/.test(why) ? 'plain' : 'bad'
-  if (event === 'trial ends') return /^worse/.test(why) ? 'bad' : 'good'
+  if (event === 'trial ends') return levelOfVerdict(why)
   if (event === 'drained') return /; cut: /.test(why) ? 'warn' : 'plain'
   if (WARNINGS.has(event)) return 'warn'
   return SUCCESSES.has(event) || ok ? 'good' : 'plain'
+}
+
+function levelOfVerdict(why) {
+  if (why.startsWith('worse')) return 'bad'
+  return /^(no worse|promoted)/.test(why) ? 'good' : 'plain'
 }
 
 /** @returns 'commands', 'rollouts', 'service' or 'workers' */
