@@ -14,16 +14,20 @@ export interface Damage {
   to: string
 }
 
-/** Starts the example in a copy of the compiled service. @param damage undefined: the copy is as good as the original */
+/** Returns the code of the file with the damage. */
+export function damagedCode({ file, from, to }: Damage): string {
+  const parts = readFileSync(join(ROOT, 'dist/src', file), 'utf8').split(from)
+  assert.equal(parts.length, 2, `${file} has ${from} ${parts.length - 1} times`)
+  return parts.join(to)
+}
+
+/** Starts the example in a copy of the compiled service that has the damage. */
 export async function startCopy(t: Cleans, damage: Damage, env: Record<string, string> = {}): Promise<Service> {
   const copy = temporaryFolder(t)
   cpSync(join(ROOT, 'dist/src'), join(copy, 'dist/src'), { recursive: true })
   cpSync(join(ROOT, 'package.json'), join(copy, 'package.json'))
   symlinkSync(join(ROOT, 'node_modules'), join(copy, 'node_modules'))
-  const path = join(copy, 'dist/src', damage.file)
-  const parts = readFileSync(path, 'utf8').split(damage.from)
-  assert.equal(parts.length, 2, `${damage.file} has ${damage.from} ${parts.length - 1} times`)
-  writeFileSync(path, parts.join(damage.to))
+  writeFileSync(join(copy, 'dist/src', damage.file), damagedCode(damage))
   const command = `"${process.execPath}" "${join(copy, 'dist/src/cli/muster.js')}" start`
   return startService(t, { command, env: { APP: join(copy, 'dist/src/routes/index.js'), ...env } })
 }
