@@ -19,7 +19,7 @@ function auditOrder(turns) { let sum = 0; for (let i = 0; i < turns; i++) sum = 
 const UNDECIDED = { CANARY_ALPHA: '0.000000001', CANARY_TOLERANCE: '100' }
 const routeOf = (planted: string) => `${WORK}${planted}
 app.get('/order', { config: { session: false } }, async () => ({
-  sum: parseOrder(40000) + priceOrder(60000) + renderOrder(80000) + spin(20000)${planted && ' + auditOrder(22000)'}
+  sum: parseOrder(160000) + priceOrder(240000) + renderOrder(320000) + spin(80000)${planted && ' + auditOrder(110000)'}
 }))`
 
 /**
@@ -51,7 +51,7 @@ export async function rankPlantedFunction(
       result: { functions: never[]; busy: number; busyBefore: number }
     }
     t.diagnostic(
-      `run ${run}: ${result.busyBefore} and ${result.busy} busy samples, ${JSON.stringify(result.functions[0])}`
+      `run ${run}: ${result.busyBefore} and ${result.busy} busy samples, ${JSON.stringify(result.functions.slice(0, 2))}`
     )
     rankings.push(result.functions)
   }
