@@ -13,9 +13,9 @@ export interface Search {
 
 /** The root of this repository. */
 const ROOT = resolve(import.meta.dirname, '../../../..')
-const MAX_SEEDS = 300
-/** A bug may make the simulated service turn in a circle. */
-const TIMEOUT_MS = 180_000
+const MAX_SEEDS = 60
+/** A bug may make the simulated service turn in a circle. That is no find. */
+const TIMEOUT_MS = 600_000
 
 /** Plants a bug into a copy of the compiled service, and lets the simulator look for it. */
 export async function findPlanted({ file, text, replacement }: PlantedBug, maxSeeds = MAX_SEEDS): Promise<Search> {
