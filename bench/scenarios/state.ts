@@ -1,3 +1,6 @@
+import { once } from 'node:events'
+import { get, type IncomingMessage } from 'node:http'
+import { json } from 'node:stream/consumers'
 import { startReplicated } from '../redis.ts'
 import { sampleTable, table } from '../report.ts'
 import type { Sample, Scenario } from '../scenario.ts'
@@ -32,15 +35,17 @@ export const state: Scenario = {
     const { url: redisUrl } = await redis()
     const start = (name: string, url: string, env: Record<string, string> = {}) =>
       startProgram(
-        { name, ...muster({ MAX_LOOP_DELAY: '0', KEEP_ALIVE_TIMEOUT: '600000', ...env }, './apps/state.js') },
+        { name, ...muster({ MAX_LOOP_DELAY: '0', ...env }, './apps/state.js') },
         { workers, redisUrl: url, folder }
       )
     const server = await start('state', redisUrl)
     const confirming = await start('confirmed', await startReplicated(folder), { REDIS_DURABILITY: 'replicas:1' })
     const measure = async (way: string, concurrency: number) => {
       const { url } = way === 'confirmed' ? confirming : server
-      const response = await fetch(`${url}/measure?way=${way}&seconds=${seconds}&concurrency=${concurrency}`)
-      return (await response.json()) as Record<string, number>
+      const query = `${url}/measure?way=${way}&seconds=${seconds}&concurrency=${concurrency}`
+      // A connection that is kept may be closed while the other server is measured.
+      const [response] = (await once(get(query, { agent: false }), 'response')) as [IncomingMessage]
+      return (await json(response)) as Record<string, number>
     }
     const samples: Sample[] = []
     // Round 0 only warms up.
