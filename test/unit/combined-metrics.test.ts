@@ -58,6 +58,20 @@ test('counters of primaries that end one after the other are kept', async () => 
   assert.deepEqual(await totals(third), [111, 111])
 })
 
+test('a primary that ends while its counters are asked for is asked once', async () => {
+  const [first, second] = [primaryWith(1), primaryWith(10)]
+  const key = {}
+  let asked = 0
+  second.connect(key, async () => {
+    asked++
+    const last = await first.own()
+    second.disconnect(key, last)
+    return last
+  })
+  assert.deepEqual(await totals(second), [11, 11])
+  assert.equal(asked, 1)
+})
+
 test('a primary that is killed leaves what it has told last', async () => {
   const [first, second] = [primaryWith(1), primaryWith(10)]
   const { otherKey } = connect(first, second)

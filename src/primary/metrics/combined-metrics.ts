@@ -56,9 +56,18 @@ export class CombinedMetrics {
     const epoch = this.#epoch
     const others = [...this.#others].filter(([key]) => key !== except)
     const [own, ...answers] = await Promise.all([this.own(), ...others.map(([, other]) => refresh(other))])
-    // Some counters may have been counted on both sides.
-    if (epoch !== this.#epoch) return this.all(except)
+    // Some counters may have been counted on both sides. The worker that asks does not wait for a second round of questions.
+    if (epoch !== this.#epoch) return this.#allKnown(except)
     return answers.reduce<Collection>((sum, answer) => (answer ? add(sum, answer) : sum), own)
+  }
+
+  /** The metrics of the whole service, as the other primaries have told them last. */
+  async #allKnown(except: object | undefined): Promise<Collection> {
+    const epoch = this.#epoch
+    const own = await this.own()
+    if (epoch !== this.#epoch) return this.#allKnown(except)
+    const others = [...this.#others].filter(([key]) => key !== except)
+    return others.reduce<Collection>((sum, [, { last }]) => (last ? add(sum, last) : sum), own)
   }
 
   /** Asks the other primaries. What they tell is what remains if they are killed. */

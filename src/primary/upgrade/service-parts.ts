@@ -32,7 +32,8 @@ export interface ServiceParts {
   log: Logger
 }
 
-const COLLECT_MS = 1500
+/** The worker that asks for metrics waits for 2 s, and its primary asks its own workers as well. */
+const COLLECT_MS = 800
 const REFRESH_MS = 1000
 
 /**
