@@ -52,7 +52,8 @@ async function profile(ms: number): Promise<object> {
 /**
  * Allows or forbids V8 to inline functions, and makes it throw its optimized code away; what is hot is optimized again within some
  * 100 ms. The samples of inlined functions often count for their caller, so that a release with a slow function looks like one
- * without: a function with 10 % was first in 3 of 10 comparisons with inlining.
+ * without (`long/planted-cost`). Node warns of changing flags once V8 runs; this one is read when an optimization begins, and by
+ * nothing else.
  */
 async function setInlining(session: Session, isAllowed: boolean): Promise<void> {
   // Coverage that a test runner collects would end with this one.

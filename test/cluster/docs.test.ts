@@ -19,7 +19,9 @@ const OTHER_SERVICE: Record<string, string> = {
   'PROXY_PROTOCOL=10.0.0.0/24 npm start': 'cluster/proxy-protocol',
   'REDIS_URL=redis://user:password@redis.example:6379 npm start': 'cluster/redis-acl',
   'HOST=/run/muster/muster.sock TRUST_PROXY=127.0.0.1 npm start': 'cluster/unix-socket',
-  'ADMIN_PORT=9100 ADMIN_HOST=10.0.0.5 npm start': 'cluster/admin-port'
+  'ADMIN_PORT=9100 ADMIN_HOST=10.0.0.5 npm start': 'cluster/admin-port',
+  'REDIS_URL=redis+sentinel://10.0.0.5,10.0.0.6,10.0.0.7/mymaster REDIS_DURABILITY=replicas:1 npm start':
+    'cluster/redis-durability'
 }
 
 const blocks = PAGES.flatMap(blocksOf).filter((block) => block.language === 'sh' && testOf(block) === 'cluster/docs')
