@@ -131,7 +131,7 @@ export class SimCluster {
   }
 
   /**
-   * A slot has at most one worker too many, and a control during a trial. One slot is replaced at a time, beside the one on trial.
+   * A slot has at most one worker too many, and two more during a trial: canary and control. One slot is replaced at a time, beside the one on trial.
    * Workers that hang or are to leave do not count.
    */
   #checkSurplus({ slot, process }: HostedWorker): void {
@@ -139,7 +139,7 @@ export class SimCluster {
     const live = [...this.host.workers.values()].filter(({ process: one }) => !one.leaves && !one.isHung)
     const countIn = (of: number) => live.filter((worker) => worker.slot === of).length
     const isOnTrial = this.primary?.supervisor.state.rollout?.trial !== undefined
-    if (countIn(slot) > (isOnTrial ? 3 : 2)) this.fail(`slot ${slot} has ${countIn(slot)} workers that are to stay`)
+    if (countIn(slot) > (isOnTrial ? 4 : 2)) this.fail(`slot ${slot} has ${countIn(slot)} workers that are to stay`)
     const replaced = new Set(live.map((worker) => worker.slot).filter((of) => countIn(of) > 1))
     if (replaced.has(slot) && replaced.size > (isOnTrial ? 2 : 1)) {
       this.fail(`the slots ${[...replaced]} are replaced at the same time`)
