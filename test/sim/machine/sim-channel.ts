@@ -103,7 +103,7 @@ export class SimChannel {
     from.pipe.push(message)
     this.#time.plan(from.process, 0, () => done(null), 'immediates')
     const delay = USUAL_DELAY_MS * this.#random.next() + this.#faults.delayMs * this.#random.next()
-    const arrival = Math.max(this.#time.now + delay, from.lastArrival)
+    const arrival = Math.max(this.#time.now + delay, from.lastArrival + 0.001)
     from.lastArrival = arrival
     message.arrival = this.#time.plan(to.process, arrival - this.#time.now, () => this.#arrive(from, to, message))
   }
