@@ -24,6 +24,7 @@ async function useAll(port: number): Promise<void> {
   const first = await expect(200, port, 'GET', '/')
   const cookie = first.headers['set-cookie']!.split(';')[0]!
   for (let i = 0; i < 3; i++) await expect(200, port, 'GET', '/', { cookie, accept: 'text/html' })
+  await expect(200, port, 'GET', '/visit', { cookie })
   await expect(200, port, 'POST', '/hits')
   await expect(200, port, 'GET', '/hits')
   await expect(200, port, 'GET', '/session', { cookie })
