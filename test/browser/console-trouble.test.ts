@@ -7,6 +7,7 @@ import { missing } from '../helpers/programs.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { Deploys } from '../helpers/releases.ts'
 import { startService } from '../helpers/service.ts'
+import '../helpers/takes-long.ts'
 
 const SETTINGS = `
   app.shared.settings.declare('flavour', { type: 'string', maxLength: 20, description: 'of the ice' }, 'plain')

@@ -6,6 +6,7 @@ import { missing } from '../helpers/programs.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { startService } from '../helpers/service.ts'
 import { until } from '../helpers/until.ts'
+import '../helpers/takes-long.ts'
 
 test('with DEMO=1 a visitor kills workers and reloads, and sees that nothing breaks', {
   skip: missing('chromium')

@@ -7,6 +7,7 @@ import { cleanup } from '../helpers/cleanup.ts'
 import { missing } from '../helpers/programs.ts'
 import { Deploys } from '../helpers/releases.ts'
 import { startService } from '../helpers/service.ts'
+import '../helpers/takes-long.ts'
 
 const ROUTE = `function priceOrder() { let sum = 0; for (let i = 0; i < 300000; i++) sum = (sum + i * 31) % 1000003; return sum }
 app.get('/order', { config: { session: false } }, async () => ({ sum: priceOrder() }))`

@@ -6,6 +6,7 @@ import { ConsolePage } from '../helpers/console-page.ts'
 import { missing } from '../helpers/programs.ts'
 import { Deploys } from '../helpers/releases.ts'
 import { startService } from '../helpers/service.ts'
+import '../helpers/takes-long.ts'
 
 test('the console plots the canary against the control, and an operator promotes it there', {
   skip: missing('chromium')

@@ -10,6 +10,7 @@ import { fixture } from '../helpers/load.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { type Service, startService } from '../helpers/service.ts'
 import '../helpers/uncounted.ts'
+import '../helpers/takes-long.ts'
 
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
 const hasReusePort = major > 22 || (major === 22 && minor >= 12)

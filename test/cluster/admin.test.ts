@@ -8,6 +8,7 @@ import { type Answer, command, keysOf, overHttp, TOKENS } from '../helpers/admin
 import { CALLS, ELSEWHERE, FAULTS } from '../helpers/command-calls.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { muster, type Service, startService } from '../helpers/service.ts'
+import '../helpers/takes-long.ts'
 
 type Transport = (name: string, words: string[], args: object) => Promise<Answer>
 

@@ -11,6 +11,7 @@ import { explain, promisesThat, runDrill } from '../helpers/drill.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { CLI, cleanEnvironment, muster, type Service, startService, temporaryFolder } from '../helpers/service.ts'
 import { until } from '../helpers/until.ts'
+import '../helpers/takes-long.ts'
 
 const stateOf = (pid: number) => /^State:\s+(\w)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
 

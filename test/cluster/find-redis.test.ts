@@ -7,6 +7,7 @@ import { describe, test } from 'node:test'
 import { StartupError } from '../../src/common/errors.ts'
 import { startEmbeddedRedis } from '../../src/primary/embedded-redis/run-redis.ts'
 import { cacheDir, newFolder, otherPrimary, PATH, redis, setting, start } from '../helpers/embedded-redis.ts'
+import '../helpers/takes-long.ts'
 
 /** A path without any Redis, as on a machine where none is installed. */
 async function pathWithApt(): Promise<string> {

@@ -10,6 +10,7 @@ import { once } from '../helpers/http.ts'
 import { startService } from '../helpers/service.ts'
 import { until } from '../helpers/until.ts'
 import '../helpers/uncounted.ts'
+import '../helpers/takes-long.ts'
 
 test('replicas:1: a failover loses no acknowledged hit and counts none twice', (t) => countThroughFailovers(t, 1, 1))
 

@@ -6,6 +6,7 @@ import { once } from '../helpers/http.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { startService, temporaryFolder } from '../helpers/service.ts'
 import '../helpers/uncounted.ts'
+import '../helpers/takes-long.ts'
 
 const OLD = 'tr0ub4dor-and-three-of-its-friends'
 const NEW = 'correct-horse-battery-staple-2026'

@@ -5,6 +5,7 @@ import { fixture } from '../helpers/load.ts'
 import { RedisProxy } from '../helpers/proxy.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { muster, type Service, startService } from '../helpers/service.ts'
+import '../helpers/takes-long.ts'
 
 /** @returns the cookie */
 async function signIn(service: Service, name: string): Promise<string> {

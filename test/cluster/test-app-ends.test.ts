@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline'
 import { type TestContext, test } from 'node:test'
 import { cleanEnvironment, processesWith, temporaryFolder } from '../helpers/service.ts'
 import { until } from '../helpers/until.ts'
+import '../helpers/takes-long.ts'
 
 const TESTING = new URL('../../src/testing/index.js', import.meta.url).href
 const CREATE = `import { createTestApp } from '${TESTING}'
