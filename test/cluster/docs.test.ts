@@ -10,8 +10,11 @@ import { startRedis } from '../helpers/redis.ts'
 import { cleanEnvironment, startService, temporaryFolder } from '../helpers/service.ts'
 import '../helpers/takes-long.ts'
 
-/** Run elsewhere: by CI itself, by scripts/docker-check.sh, or too long for a test. unit/docs-blocks checks the scenarios of the bench. */
-const ELSEWHERE = /^(npm (ci|test|run (bench|playground))|scripts\/docker-check)|\bdocker /
+/**
+ * Run elsewhere: by CI itself, by scripts/docker-check.sh, by cluster/chaos and sim/simulated-week, or too long for a test.
+ * unit/docs-blocks checks the scenarios of the bench.
+ */
+const ELSEWHERE = /^(npm (ci|test|run (bench|chaos|playground|simulate))|scripts\/docker-check)|\bdocker /
 /** Blocks that start a service with other settings than the one that runs here, by their first line, with the test that does it. */
 const OTHER_SERVICE: Record<string, string> = {
   'npm install muster-serve': 'cluster/package',

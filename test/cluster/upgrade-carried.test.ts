@@ -63,6 +63,7 @@ test('what the embedded Redis says is in the log after upgrades, also after the 
     await expectRedisLine(service)
   }
   const old = primaryOf(service)
+  const from = service.lines.length
   const upgrading = muster(service, 'upgrade')
   await service.line(({ msg, pid }) => {
     if (msg !== 'successor prepared' || pid !== old) return false
@@ -70,7 +71,8 @@ test('what the embedded Redis says is in the log after upgrades, also after the 
     return true
   })
   await upgrading
-  await service.line(({ msg, pid }) => msg === 'embedded Redis adopted' && pid !== old)
+  await service.line(({ msg, pid }) => msg === 'embedded Redis adopted' && pid !== old, from)
+  await until(() => primaryOf(service) !== old, 'the process id of the successor in the file')
   await expectRedisLine(service)
   await stopUpgraded(service)
 })

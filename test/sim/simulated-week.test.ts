@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
 import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { counted } from '../helpers/counted.ts'
 import { runPlanSoon } from './run-plan.ts'
 import { countsOf, HOURS, runSeeds } from './run-seeds.ts'
@@ -26,4 +29,11 @@ test('a seed replays exactly: the same events at the same times', async () => {
   assert.ok(first.steps > 10_000, `${first.steps} events`)
   assert.deepEqual([second.steps, second.fingerprint], [first.steps, first.fingerprint])
   assert.notEqual((await runPlanSoon(planOf(8, 2))).fingerprint, first.fingerprint)
+})
+
+test('the command runs a seed and says what it has simulated', async () => {
+  const main = fileURLToPath(new URL('simulate.js', import.meta.url))
+  const { stdout } = await promisify(execFile)(process.execPath, [main, 'cluster', '--seed', '7', '--hours', '1'])
+  assert.match(stdout, /\d+ faults/)
+  assert.match(stdout, /no violation/)
 })
