@@ -54,7 +54,12 @@ test('Cluster, replicas:1: a failover of the node with the hits loses no acknowl
   await hits.stop()
 
   const { numbers, failed } = hits
-  const { hits: counted } = JSON.parse((await once(port, 'GET', '/hits')).body) as { hits: number }
+  let counted = Number.NaN
+  await until(async () => {
+    const { status, body } = await once(port, 'GET', '/hits')
+    if (status === 200) counted = (JSON.parse(body) as { hits: number }).hits
+    return status === 200
+  }, 'the count')
   assert.equal(await replica.client.get('muster:hits'), String(counted))
   t.diagnostic(`${numbers.length} acknowledged, ${counted} counted, ${failed} unknown`)
   assert.deepEqual(contradictions(hits.answers), [])

@@ -6,6 +6,7 @@ import { once } from './http.ts'
 import { parseMetrics } from './metrics.ts'
 import { startService } from './service.ts'
 import { contradictions, TimedHits } from './timed-hits.ts'
+import { until } from './until.ts'
 
 /** Codes of 503s that a hit may get. */
 const EXPECTED = /^503 (STATE_UNAVAILABLE|TOO_FEW_REPLICAS)$/
@@ -28,7 +29,12 @@ export async function countThroughFailovers(t: TestContext, failovers: number, r
   await hits.stop()
 
   const { numbers, failed, failures } = hits
-  const { hits: read } = JSON.parse((await once(service.port, 'GET', '/hits')).body) as { hits: number }
+  let read = Number.NaN
+  await until(async () => {
+    const { status, body } = await once(service.port, 'GET', '/hits')
+    if (status === 200) read = (JSON.parse(body) as { hits: number }).hits
+    return status === 200
+  }, 'the count')
   const primary = await group.primary()
   const counted = Number(await primary.client.get('muster:hits'))
   const page = parseMetrics((await once(service.port, 'GET', '/metrics')).body)
