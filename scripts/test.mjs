@@ -4,7 +4,7 @@
 //
 // Files that assert times (they import test/helpers/timed.ts) run first, two at a time and without coverage. All other files follow,
 // TEST_JOBS at a time (default: two per core, because tests of processes and timeouts often wait); test/long runs one file at a
-// time. The files that took longest in the last run start first.
+// time (LONG_JOBS: more). The files that took longest in the last run start first.
 // The output of a file is printed when it ends. The last line counts the tests.
 import { spawn } from 'node:child_process'
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
@@ -49,7 +49,7 @@ await runAll(
   Number(process.env.TEST_JOBS || 2 * availableParallelism()),
   process.env
 )
-await runAll(files.filter(isLong), 1, withoutCoverage)
+await runAll(files.filter(isLong), Number(process.env.LONG_JOBS || 1), withoutCoverage)
 
 mkdirSync(dirname(RESULTS), { recursive: true })
 writeFileSync(RESULTS, JSON.stringify(results, undefined, 2))
