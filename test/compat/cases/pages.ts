@@ -99,13 +99,19 @@ export const pages: Case[] = [
       assert.equal(headers.get('content-security-policy'), GRAPHIQL_POLICY)
     },
     async browse({ page }) {
-      // The CDN serves the files of npm packages; here they come from the installed ones.
+      // The CDN serves the files of npm packages; here they come from the installed ones. The page asks for its scripts all at
+      // once and fails unless they arrive in this order, so each waits for the one before.
+      let before: Promise<unknown> = Promise.resolve()
       await page.route('https://unpkg.com/**', (route) => {
         const [, name = '', file = ''] = /^\/([^@]+)@[^/]+\/(.*)$/.exec(new URL(route.request().url()).pathname) ?? []
-        return route.fulfill({
-          path: join(FOLDER, 'node_modules', name, file),
-          headers: { 'access-control-allow-origin': '*' }
+        before = before.then(async () => {
+          await route.fulfill({
+            path: join(FOLDER, 'node_modules', name, file),
+            headers: { 'access-control-allow-origin': '*' }
+          })
+          await (await route.request().response())?.finished()
         })
+        return before
       })
       await page.goto('/graphiql')
       await page.locator('.graphiql-query-editor .CodeMirror').waitFor()
