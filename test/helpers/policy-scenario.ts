@@ -39,6 +39,8 @@ export class Scenario {
   readonly hung = new Set<number>()
   /** Id of the last worker that was forked; the first one has 1. */
   lastId = 0
+  /** No process can be created: the fork throws, or says so later. */
+  forksFail: 'at once' | 'later' | undefined
   #ended = false
   /** Called for every action before it is executed. */
   onAction: (action: Action) => void = () => {}
@@ -81,8 +83,9 @@ export class Scenario {
     this.onAction(action)
     switch (action.type) {
       case 'fork': {
-        const id = ++this.lastId
         const { slot, generation, control } = action
+        if (this.forksFail) return this.#failFork(slot, generation)
+        const id = ++this.lastId
         const role = control && { control }
         this.#apply({ type: 'forked', id, pid: 1000 + id, slot, generation, jitter: this.jitter(), ...role })
         return `fork #${id}: slot ${slot}, generation ${generation}${control ? ', control' : ''}`
@@ -123,6 +126,17 @@ export class Scenario {
     }
   }
 
+  #failFork(slot: number, generation: number): string {
+    const failure = { cause: 'EAGAIN', random: JITTER }
+    if (this.forksFail === 'at once') this.#apply({ type: 'fork-failed', slot, generation, ...failure })
+    else {
+      const id = ++this.lastId
+      this.#apply({ type: 'forked', id, pid: 0, slot, generation, jitter: this.jitter() })
+      this.#apply({ type: 'exit', id, ...failure })
+    }
+    return `no process for slot ${slot}, generation ${generation}`
+  }
+
   #apply(event: Event): void {
     this.state = reduce(this.state, event, this.now, this.limits)
   }
@@ -152,6 +166,8 @@ export type StepEvent =
   | `settled ${number}`
   | `drained ${number}`
   | `no process for ${number}`
+  | `forks fail ${'at once' | 'later'}`
+  | 'forks succeed'
   | 'release missing'
   | 'code changes'
   | 'reload'
@@ -228,6 +244,9 @@ export function applyStep(scenario: Scenario, what: StepEvent): string[] {
         cause: 'EAGAIN',
         random: JITTER
       })
+    case 'forks':
+      scenario.forksFail = what === 'forks succeed' ? undefined : what === 'forks fail later' ? 'later' : 'at once'
+      return []
     case 'release':
       return scenario.handle({ type: 'release-missing' })
     case 'code':

@@ -8,7 +8,27 @@ const halfRolled: Step[] = [
   ['left 1', 'fork #4: slot 1, generation 2']
 ]
 
+/** The rollback of slot 0 meets a machine that creates no process for a while. */
+const withoutProcesses = (how: 'at once' | 'later', next: number): Step[] => [
+  ...halfRolled,
+  [`forks fail ${how}`],
+  ['dies 4', ...Array<string>(2).fill('no process for slot 0, generation 1')],
+  ['99 ms pass'],
+  ['1 ms pass', 'no process for slot 0, generation 1'],
+  ['200 ms pass', 'no process for slot 0, generation 1'],
+  ['forks succeed'],
+  ['399 ms pass'],
+  ['1 ms pass', `fork #${next}: slot 0, generation 1`],
+  [`ready ${next}`, 'drain #3, transferring'],
+  ['left 3', 'rollout 2 failed: worker 1 ended before it was ready (exit code 1)'],
+  ['3600000 ms pass']
+]
+
 describeScenarios({
+  'a rollback goes on until processes can be created, with pauses, and no slot stays on the new release': {
+    'when forks fail at once': { workers: 2, steps: withoutProcesses('at once', 5) },
+    'when forks fail later': { workers: 2, steps: withoutProcesses('later', 9) }
+  },
   'a release that cannot boot never replaces one that serves': {
     'a worker that exits during boot fails the rollout, and the old worker stays': {
       workers: 2,
@@ -113,7 +133,8 @@ describeScenarios({
         ...halfRolled,
         ['dies 4', 'fork #5: slot 0, generation 1'],
         ['dies 5', 'fork #6: slot 0, generation 1'],
-        ['dies 6', 'fork #7: slot 0, generation 1'],
+        ['dies 6'],
+        ['100 ms pass', 'fork #7: slot 0, generation 1'],
         [
           'dies 7',
           'rollout 2 failed: worker 1 ended before it was ready (exit code 1); the release before it does not boot any more: slot 0 stays on the new one'

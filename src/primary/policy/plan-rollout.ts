@@ -43,8 +43,9 @@ export function planReplacements(state: State, limits: Limits, now: number): Act
     }
     if (outdated[0] && current.length === 0) {
       const { cause } = replacementOf(state, outdated[0], limits, now)!
-      // An operator waits for a reload. Where a slot is served, only what the service does by itself observes pauses.
-      candidates.push({ slot, cause, waits: !outdated.some(serves) || (cause !== RELOAD && cause !== ROLLBACK) })
+      // An operator waits for a reload. Where a slot is served, only what the service does by itself, or tries again, observes pauses.
+      const isUrgent = cause === RELOAD || (cause === ROLLBACK && !state.rollout?.rollbackWaits)
+      candidates.push({ slot, cause, waits: !outdated.some(serves) || !isUrgent })
     }
   }
   ends.push(...planControlEnd(state, ends))

@@ -224,14 +224,16 @@ function holdSlot(state: State, slot: number, { waitsForReload }: Limits): State
 /** Records that a worker did not boot: its rollout fails; before any worker was ever ready, it counts against the start. */
 function failBoot(
   state: State,
-  worker: Pick<Worker, 'slot' | 'generation'> | undefined,
+  worker: (Pick<Worker, 'slot' | 'generation'> & Partial<Pick<Worker, 'pid'>>) | undefined,
   cause: string,
   final = false
 ): State {
   if (!worker) return state
   const { rollout, bootFailures: before } = state
   if (!final && rollout?.failure !== undefined && worker.generation === state.generation) {
-    return { ...state, rollout: { ...rollout, rollbackFailures: (rollout.rollbackFailures ?? 0) + 1 } }
+    // Without a process, nothing is known about the release: forks are tried until they succeed.
+    const rollbackFailures = (rollout.rollbackFailures ?? 0) + (worker.pid ? 1 : 0)
+    return { ...state, rollout: { ...rollout, rollbackFailures, rollbackWaits: true } }
   }
   const bootFailures = {
     count: before.count + 1,

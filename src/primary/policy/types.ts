@@ -93,12 +93,15 @@ export interface Slot {
   reason: RestartReason
 }
 
-/** The rollout in progress. With a `failure` it is being rolled back; `rollbackFailures` counts boots that failed in that. */
+/** The rollout in progress. With a `failure` it is being rolled back. */
 export interface RolloutState {
   generation: number
   request: ReloadRequest
   failure?: string
+  /** Boots of the old release that failed in the rollback. A process that could not be created is none. */
   rollbackFailures?: number
+  /** A worker could not be started in the rollback: each further one waits for the pause of its slot. */
+  rollbackWaits?: true
   /** Its canary is being judged. */
   trial?: Trial | undefined
   /** Its canary needs no trial any more. `promoted`: an operator said so, and it need not last for the canary time either. */
