@@ -38,6 +38,15 @@ describeScenarios({
       ['1 ms pass', 'trial undecided', 'drain #1, transferring', 'drain #4, transferring'],
       ...passed
     ]),
+    'when it ends by time and the old worker has just crashed, the canary takes its place, and nothing is forked':
+      withTwo([
+        ...running(),
+        ['10000 ms pass unnoticed'],
+        ['dies 1', 'trial undecided', 'drain #4, transferring'],
+        ['left 4', 'fork #5: slot 1, generation 2'],
+        ['ready 5', 'drain #2, transferring'],
+        ['left 2', 'rollout 2 done']
+      ]),
     'the time of the trial begins when the control serves': withTwo([
       ...begun(),
       ['900 ms pass'],
