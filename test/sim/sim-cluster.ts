@@ -1,4 +1,5 @@
 import type { Logger } from '../../src/common/log.ts'
+import { LIMITS } from '../../src/primary/policy/policy-limits.ts'
 import { Random } from '../helpers/random.ts'
 import { type ClientWorld, SimClient } from './clients/sim-client.ts'
 import { SimSocketClient } from './clients/sim-socket-client.ts'
@@ -40,6 +41,8 @@ export class SimCluster {
   /** The last rollback could not replace every slot: the log says so. */
   mayBeMixed = false
   exit: { code: string; cause: string } | undefined
+  /** Processes of the release that serves which have ended before they were ready, since the last rollout. */
+  #bootsFailed = 0
   readonly #keepsTrace: boolean
 
   constructor(plan: SimPlan, keepsTrace: boolean) {
@@ -106,9 +109,17 @@ export class SimCluster {
       })
       this.primary.supervisor.on('rollout', ({ outcome, why = '' }) => {
         this.mayBeMixed = why.includes('stays on the new one') || (this.mayBeMixed && outcome === 'failed')
+        if (why.includes('does not boot any more') && this.#bootsFailed < LIMITS.bootAttempts) {
+          this.fail(`a rollback gave up after ${this.#bootsFailed} boots of the old release had failed`)
+        }
+        this.#bootsFailed = 0
       })
       this.primary.pool.on('event', (event) => {
         if (event.type === 'kill-sent') onKill(event.id, event.reason)
+      })
+      // Before the supervisor, which forgets the worker.
+      this.primary.pool.prependListener('event', (event) => {
+        if (event.type === 'exit') this.#countFailedBoot(event.id)
       })
     })
   }
@@ -153,6 +164,12 @@ export class SimCluster {
     const { process } = worker
     if (process.stall === undefined && !process.isFaulty)
       this.fail(`${process.name} is killed as ${reason}, and is well`)
+  }
+
+  #countFailedBoot(id: number): void {
+    const { workers, generation } = this.primary.supervisor.state
+    const worker = workers.find((one) => one.id === id)
+    if (worker?.pid && worker.status === 'starting' && worker.generation === generation) this.#bootsFailed++
   }
 
   #logOf(name: string): Logger {

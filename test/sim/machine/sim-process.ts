@@ -51,8 +51,9 @@ export class SimProcess implements TimeOwner {
     this.#onEnd.push(listener)
   }
 
-  /** The process does not run for `ms`; infinity: for ever. */
+  /** The process does not run for `ms`; infinity: for ever. What stalls it for longer already goes on. */
   stallFor(ms: number, kind: StallKind): void {
+    if (this.#time.now + ms <= this.stalledUntil) return
     this.#account()
     this.stall = kind
     this.#stalledAt = this.#time.now

@@ -1,0 +1,28 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { runPlanSoon } from './run-plan.ts'
+import { planOf } from './sim-plan.ts'
+
+/** What was found, by its seed. Each runs for as long as it took to fail, and a little longer. */
+const FAILED_SEEDS = [
+  {
+    seed: 10,
+    hours: 5.5,
+    found: 'a rollback gave up because no process could be created, and a slot stayed on the new release'
+  },
+  { seed: 13, hours: 1, found: 'at the end of a trial, a worker was forked and killed at once' },
+  { seed: 1055, hours: 6, found: 'the simulator allowed no recycling beside a canary and its control' },
+  {
+    seed: 1062,
+    hours: 4.5,
+    found: 'in the simulator, a short stall ended a longer one, and messages changed their order'
+  }
+]
+
+for (const { seed, hours, found } of FAILED_SEEDS) {
+  test(`what once failed does not fail again: ${found} (seed ${seed})`, async () => {
+    const { violation, simulatedMs } = await runPlanSoon(planOf(seed, hours))
+    assert.equal(violation, undefined)
+    assert.ok(simulatedMs >= hours * 3_600_000, `${simulatedMs} simulated ms`)
+  })
+}
