@@ -25,6 +25,12 @@ const STATES: [what: string, fields: object, level: string, line: RegExp][] = [
   ['it boots', { state: 'starting', workers: [] }, 'busy', /^Starting/],
   ['it reloads', { state: 'reloading' }, 'busy', /^Healthy, and a reload is under way/],
   ['its primary is replaced', { state: 'upgrading' }, 'busy', /^Healthy, and an upgrade is under way/],
+  [
+    'an upgrade is rolled back',
+    { state: 'upgrading', upgrade: { why: 'it crashed' } },
+    'warn',
+    /^Healthy, but an upgrade is rolled back\. 2 of 2/
+  ],
   ['it stops', { state: 'draining' }, 'warn', /^Stopping: the service drains\. 2 of 2 workers still serve/]
 ]
 for (const [what, fields, level, line] of STATES) {
@@ -51,6 +57,13 @@ const exited = (minutesAgo: number, why: string) => ({
   event: 'exited',
   slot: 1,
   why
+})
+
+test('a failed upgrade needs attention until another one is done', () => {
+  const failed = { at: new Date(NOW).toISOString(), event: 'upgrade failed', why: 'it crashed\n    at start' }
+  const note = { level: 'bad', text: 'The last upgrade failed: it crashed', target: 'rollouts' }
+  assert.deepEqual(attention({}, [failed]), [note])
+  assert.deepEqual(attention({}, [failed, { ...failed, event: 'upgrade done' }]), [])
 })
 
 test('nothing needs attention in a service that is well', () => {

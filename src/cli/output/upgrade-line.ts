@@ -1,8 +1,8 @@
 import type { UpgradeStatus } from '../../admin/command-context.ts'
 import { formatSeconds } from '../../common/text/units.ts'
 
-/** What happens in each step, by the names of `upgrade-protocol.ts`. Newer services may have others. */
-const STEPS: Record<string, string> = {
+/** What happens in each step, by the names of `upgrade-protocol.ts`. Newer services may have others. The console has the same texts. */
+export const STEPS: Record<string, string> = {
   starting: 'the new primary starts',
   opening: 'a worker of the new primary starts',
   leaving: 'a worker of the old primary drains',

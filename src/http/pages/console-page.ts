@@ -19,6 +19,7 @@ const FILES = [
   'model/journal-entries.js',
   'model/rollouts.js',
   'model/setting-fields.js',
+  'model/upgrades.js',
   'model/worker-samples.js',
   'plots.js',
   'views/workers-view.js',

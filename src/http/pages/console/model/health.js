@@ -19,6 +19,8 @@ const ANSWERS = [
   (_, { ready }) => ready === 0 && ['bad', 'Down: no worker serves. Connections wait.'],
   ({ redis }) => redis === false && ['bad', 'Redis is away: requests that need it get 503.'],
   ({ state }, { serving }) => state === 'degraded' && ['bad', `Degraded: a slot fails again and again. ${serving}.`],
+  ({ state, upgrade }, { serving }) =>
+    state === 'upgrading' && upgrade?.why && ['warn', `Healthy, but an upgrade is rolled back. ${serving}.`],
   ({ state }, { serving }) => state === 'upgrading' && ['busy', `Healthy, and an upgrade is under way. ${serving}.`],
   ({ state }, { serving }) => state === 'reloading' && ['busy', `Healthy, and a reload is under way. ${serving}.`],
   (_, { ready, desired, serving }) => ready < desired && ['warn', `Reduced: only ${serving}.`],
@@ -91,6 +93,13 @@ function* routeNotes({ quarantine = [], autoscaling }) {
   }
 }
 
+/** A failed upgrade needs attention until another one is done. */
+function* upgradeNotes(entries) {
+  const last = entries.findLast(({ event }) => event === 'upgrade failed' || event === 'upgrade done')
+  if (last?.event !== 'upgrade failed') return
+  yield { level: 'bad', text: `The last upgrade failed: ${firstLine(last.why)}`, target: 'rollouts' }
+}
+
 /** Counts what the journal says of workers that failed lately. */
 function* journalNotes(entries, now) {
   const recent = entries.filter(({ event, at }) => event === 'exited' && now - Date.parse(at) < RECENT_MS)
@@ -127,6 +136,7 @@ export function attentionOf(status, entries, { now, hosts = [], maintenance = fa
       ? [{ level: 'bad', text: 'Maintenance is on: every route of the app answers 503.', target: 'settings' }]
       : []),
     ...rolloutNotes(status),
+    ...upgradeNotes(entries),
     ...workerNotes(status),
     ...routeNotes(status),
     ...journalNotes(entries, now),

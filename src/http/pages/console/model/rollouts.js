@@ -6,7 +6,7 @@ const STEPS_SECONDS = [0.25, 0.5, 1, 2, 3, 5, 10, 15, 20, 30, 45, 60, 90, 120, 1
 
 /**
  * A rollout: `kind` ('reload' or 'upgrade'), `generation`, `from` and `to` (ids of releases), `startedAt`, `endedAt`, `outcome`
- * and `why`, `trial` ({ from, to, text }), and `slots`: a map from the slot to its bars. A bar is `{ row, stage, from, to }`;
+ * and `why`, `primary` (the new one of an upgrade: { pid, version, node }), `trial` ({ from, to, text }), and `slots`: a map from the slot to its bars. A bar is `{ row, stage, from, to }`;
  * row 0 is the new worker and row 1 the old one, times are in ms since 1970, and a bar without `to` goes on.
  */
 const createRollout = (kind, at, fields) => ({ kind, startedAt: at, slots: new Map(), workers: new Map(), ...fields })
@@ -72,10 +72,11 @@ const STEPS = {
   }
 }
 
-function endRollout(rollout, { event, why }, at) {
+function endRollout(rollout, { event, why, version, node }, at) {
   rollout.endedAt = at
   rollout.outcome = event.split(' ')[1]
   rollout.why = why
+  if (version !== undefined) Object.assign(rollout.primary, { version, node })
 }
 
 /** Follows the journal. Give it every entry once, in the order of time. */
@@ -100,8 +101,17 @@ export class Rollouts {
   }
 
   #begin(kind, at, { generation, from, to, successor }) {
-    this.list.unshift(createRollout(kind, at, { generation, from, to, successor }))
+    this.list.unshift(createRollout(kind, at, { generation, from, to, primary: { pid: successor } }))
     this.list.length = Math.min(this.list.length, MAX_ROLLOUTS)
+  }
+
+  /** The status knows earlier than the journal who the new primary is, and why an upgrade is rolled back. */
+  applyStatus({ upgrade }) {
+    const [current] = this.list
+    if (!upgrade || current?.kind !== 'upgrade' || current.endedAt !== undefined) return
+    current.why = upgrade.why
+    if (upgrade.version === undefined || upgrade.role !== 'successor') return
+    current.primary = { pid: upgrade.pid, version: upgrade.version, node: upgrade.node }
   }
 
   /** A worker that lingers ends after its rollout. Other workers that come and go then do not belong to it. */

@@ -3,6 +3,7 @@
 import { describeCuts, describeLingering } from '../model/lingering.js'
 import { describeLane, Rollouts, spanOf } from '../model/rollouts.js'
 import { formatCount, formatMs, formatNumber } from '../model/units.js'
+import { describePrimary, describeUpgrade } from '../model/upgrades.js'
 import { $, element, formatDay, formatTime, reasonNodes, setChildren, setText, shape } from '../page.js'
 
 const WIDTH = 1000
@@ -51,11 +52,14 @@ function isUnderWay({ state, lastReload }, newest, now) {
 }
 
 function summary(status, newest) {
-  const { state, lastReload, rolloutWaits, upgrade } = status
+  const { state, lastReload, rolloutWaits, upgrade, desired } = status
   if (rolloutWaits) return `Waits for its turn: ${rolloutWaits.why}`
-  if (upgrade) return `Upgrading: ${upgrade.step}, the new primary serves ${formatCount(upgrade.slots, 'slot')}.`
+  if (upgrade) return describeUpgrade(upgrade, desired)
   if (state === 'upgrading') return 'Upgrading: a new primary takes over, slot by slot.'
   if (isUnderWay(status, newest, Date.now())) return 'Reloading, slot by slot.'
+  if (newest?.kind === 'upgrade' && newest.outcome === 'failed') {
+    return `The upgrade failed, and the old primary serves on: ${newest.why?.split('\n')[0] ?? 'no reason is known'}`
+  }
   if (!lastReload) return 'No reload since the service started.'
   return describeReload({ ...lastReload, why: lastReload.why?.split('\n')[0] })
 }
@@ -86,10 +90,11 @@ function lane(slot, { bars, failed, ...rest }, { rollout, scale }) {
   return item
 }
 
-const OUTCOMES = { done: 'good', failed: 'bad', stopped: 'warn', held: 'warn' }
+const OUTCOMES = { done: 'good', failed: 'bad', stopped: 'warn', held: 'warn', 'is rolled back': 'bad' }
 
 function heading(rollout) {
-  const { kind, generation, outcome = 'under way', startedAt, endedAt } = rollout
+  const { kind, generation, startedAt, endedAt, why } = rollout
+  const outcome = rollout.outcome ?? (why === undefined ? 'under way' : 'is rolled back')
   const at = new Date(startedAt)
   const name = kind === 'reload' ? `Reload to generation ${generation}` : 'Upgrade'
   const pill = element('span', { className: 'pill', textContent: outcome })
@@ -102,8 +107,10 @@ function heading(rollout) {
   return [element('b', { textContent: name }), pill, when]
 }
 
-function facts({ from, to, trial, why }) {
+function facts({ kind, from, to, primary, trial, why }) {
   const lines = []
+  const name = kind === 'upgrade' ? describePrimary(primary) : ''
+  if (name) lines.push(element('p', { textContent: `New primary: ${name}` }))
   if (from && to && from !== to) lines.push(element('p', { textContent: `Release ${from} → ${to}` }))
   if (trial?.text) lines.push(element('p', { textContent: `Verdict on the canary: ${trial.text}` }))
   if (why) lines.push(element('p', { className: 'refused' }, ...reasonNodes(why)))
@@ -157,6 +164,7 @@ const newest = (rollout, now) =>
   element('article', {}, element('h3', { className: 'row' }, ...heading(rollout)), timeline(rollout, now))
 
 export function showRollouts(status) {
+  rollouts.applyStatus(status)
   const [first, ...others] = rollouts.list
   setText($('rollout'), summary(status, first) + describeLingering(status.workers))
   const now = Date.now()
