@@ -40,6 +40,13 @@ const SIDES: Record<MeasureName, [number, string]> = {
   memory: [1 / 1024, 'KiB/s']
 }
 
+interface TrialEnd {
+  seconds: number
+  /** Requests that the canary served. */
+  requests: number
+  why: string
+}
+
 /** @returns one row per measure, in the order of the verdict */
 export function measureRows({ measures }: Pick<Verdict, 'measures'>): MeasureRow[] {
   return measures.map((measure) => ({
@@ -62,6 +69,17 @@ export function describeVerdict({ outcome, measures, routes }: Verdict): string 
   if (outcome === 'worse') return `worse: ${[...decisive.map(comparison), ...routes.map(routeComparison)].join('; ')}`
   const reasons = decisive.map(({ name, reason }) => LABELS[name] + (reason === undefined ? '' : ` (${reason})`))
   return `undecided: ${reasons.join(', ')}`
+}
+
+/**
+ * Describes how a trial ended, for the journal. What {@link describeVerdict} says begins with the outcome, which is said once.
+ *
+ * @returns "worse after 4 s, 210 requests: connections with errors 2.1 % instead of 0.1 %"
+ */
+export function describeTrialEnd(outcome: string, { seconds, requests, why }: TrialEnd): string {
+  const details =
+    why.startsWith(`${outcome} `) || why.startsWith(`${outcome}:`) ? why.slice(outcome.length) : `: ${why}`
+  return `${outcome} after ${seconds} s, ${requests} requests${details.replace(/^ /, ', ')}`
 }
 
 function difference({ estimate, interval, unit }: MeasureReport): string {

@@ -1,6 +1,6 @@
 import { deepEqual, equal, match } from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { describeVerdict, measureRows } from '../../src/verdict/describe-verdict.ts'
+import { describeTrialEnd, describeVerdict, measureRows } from '../../src/verdict/describe-verdict.ts'
 import { emptyMeasurement } from '../../src/verdict/measurement-recorder.ts'
 import type { MeasureReport, Verdict } from '../../src/verdict/verdict-types.ts'
 import { worstRoutes } from '../../src/verdict/worst-routes.ts'
@@ -99,6 +99,21 @@ describe('the description of a verdict', () => {
 
   it('is short when nothing is worse', () => {
     equal(describeVerdict(verdicts(600, AS_GOOD).at(-1)!), 'no worse in any of 7 measures')
+  })
+})
+
+describe('how a trial ended, in one line', () => {
+  const ends = (outcome: string, why: string) => describeTrialEnd(outcome, { seconds: 4.2, requests: 210, why })
+
+  it('says the outcome once', () => {
+    equal(ends('worse', 'worse: CPU per request 2 ms'), 'worse after 4.2 s, 210 requests: CPU per request 2 ms')
+    equal(ends('undecided', 'undecided: memory growth'), 'undecided after 4.2 s, 210 requests: memory growth')
+    equal(ends('no worse', 'no worse in any of 7 measures'), 'no worse after 4.2 s, 210 requests, in any of 7 measures')
+  })
+
+  it('keeps a reason that is not the verdict', () => {
+    equal(ends('undecided', 'the canary crashed'), 'undecided after 4.2 s, 210 requests: the canary crashed')
+    equal(ends('promoted', 'undecided: memory growth'), 'promoted after 4.2 s, 210 requests: undecided: memory growth')
   })
 })
 

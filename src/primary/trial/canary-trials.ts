@@ -1,6 +1,7 @@
 import type { JournalEvent } from '../../admin/journal-file.ts'
 import type { Logger } from '../../common/log.ts'
 import type { Config } from '../../config/load.ts'
+import { describeTrialEnd } from '../../verdict/describe-verdict.ts'
 import type { TrialReport } from '../../verdict/trial-report.ts'
 import type { ConnectionRouter } from '../listener/connection-router.ts'
 import { isOnTrial, type OnTrial } from '../policy/reduce-trial.ts'
@@ -245,11 +246,8 @@ export class CanaryTrials {
     const { seconds, canary, control, others } = report
     const fields = { generation, outcome, seconds, canary, control, others, why }
     log[rollout?.failure === undefined ? 'info' : 'error'](fields, 'trial ended')
-    journal({
-      event: 'trial ends',
-      generation,
-      why: `${outcome} after ${seconds} s, ${canary.requests} requests: ${why}`
-    })
+    const details = { seconds, requests: canary.requests, why }
+    journal({ event: 'trial ends', generation, why: describeTrialEnd(outcome, details) })
   }
 
   #tellAll(step: 'stop'): void {
