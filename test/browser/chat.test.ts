@@ -25,6 +25,7 @@ test('the chat example in two tabs: messages appear in both, and a reload closes
   await say(ada, 'Ada', 'hello <b>Bob</b>')
   for (const tab of tabs) await hears(tab, 'Ada: hello <b>Bob</b>')
   assert.deepEqual(await Promise.all(tabs.map((tab) => tab.faults())), [[], []])
+  assert.deepEqual(await ada.faultsOnZoomedPhone(), [])
 
   for (let i = 0; i < 2; i++) assert.equal((await service.reload()).msg, 'rollout done')
   await say(bob, 'Bob', 'still here')

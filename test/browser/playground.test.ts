@@ -30,6 +30,7 @@ test('the playground is one file whose simulated service reloads, survives crash
   await pass(2)
   assert.equal(await count('ready'), 4)
   assert.deepEqual(await tab.faults(), [])
+  assert.deepEqual(await tab.faultsOnZoomedPhone(), [])
 
   await t.test('a crashed worker is replaced', async () => {
     await press('Crash worker 1')
