@@ -44,6 +44,7 @@ test('the front page, in a real browser', { skip: missing('chromium') }, async (
     await idle.page.getByRole('button', { name: 'Send 50 hits' }).waitFor()
     assert.match(await idle.text('#plot .rates'), /^10\/s\s+5\/s\s+0$/)
     assert.match(await idle.text('#plot .times'), /^−60 s\s+−45 s\s+−30 s\s+−15 s\s+now$/)
+    await idle.page.locator('#workers li').nth(1).waitFor()
     assert.equal(await idle.page.locator('#workers li').count(), 2)
     await idle.page.locator('#muster', { hasText: '2 of 2 ready' }).waitFor()
     const read = () => fetch(`${service.url}/hits`).then((answer) => answer.json()) as Promise<{ hits: number }>

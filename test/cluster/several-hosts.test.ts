@@ -5,6 +5,7 @@ import { Deploys } from '../helpers/releases.ts'
 import { muster, startService } from '../helpers/service.ts'
 import { allHosts, assertOneByOne, readyIn, reloadAll } from '../helpers/turns-taken.ts'
 import '../helpers/takes-long.ts'
+import { until } from '../helpers/until.ts'
 
 const READ = 'read-token-read-token-read-token-read-token'
 
@@ -25,8 +26,11 @@ test('services that share a Redis see each other, reload one after another, and 
   assert.equal(new Set(seen.hosts.map(({ id }) => id)).size, 3, 'each has an id of its own')
   assert.deepEqual([...new Set(seen.hosts.map(({ release }) => release.split('-')[0]))], ['1.0.0'])
   const headers = { authorization: `Bearer ${READ}` }
-  const overHttp = await fetch(`${b.url}/admin/status?allHosts=true`, { headers })
-  assert.equal(((await overHttp.json()) as { hosts: unknown[] }).hosts.length, 3)
+  const overHttp = async () => {
+    const answer = await fetch(`${b.url}/admin/status?allHosts=true`, { headers })
+    return ((await answer.json()) as { hosts: unknown[] }).hosts.length
+  }
+  await until(async () => (await overHttp()) === 3, 'the three hosts over HTTP')
   const stored = JSON.stringify(await client.hgetall('muster:hosts'))
   for (const secret of [READ, url, deploys.app])
     assert.ok(!stored.includes(secret), 'a host announces no secret and no path')

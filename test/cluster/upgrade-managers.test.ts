@@ -34,7 +34,7 @@ test(
     for (let i = 0; i < 2; i++) await upgrade(service)
     await until(() => systemd.states.length >= 5, 'READY of the new primary')
     assert.deepEqual(systemd.states, ['READY', 'RELOADING', 'READY', 'RELOADING', 'READY'])
-    assert.equal(Number(systemd.said('MAINPID').at(-1)), primaryOf(service))
+    await until(() => Number(systemd.said('MAINPID').at(-1)) === primaryOf(service), 'MAINPID of the new primary')
     assert.equal((await ask(port, 'GET', '/echo?id=1')).status, 200)
     const signs = systemd.said('WATCHDOG').length
     await until(() => systemd.said('WATCHDOG').length >= signs + 2, 'signs of life of the new primary')

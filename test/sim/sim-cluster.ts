@@ -143,11 +143,15 @@ export class SimCluster {
 
   /**
    * A slot has at most one worker too many, and two more during a trial: canary and control. One slot is replaced at a time, beside the one on trial.
-   * Workers that hang or are to leave do not count.
+   * Workers that hang, that the primary takes for hung, or that are to leave do not count.
    */
   #checkSurplus({ slot, process }: HostedWorker): void {
     this.note(`fork of ${process.name}`)
-    const live = [...this.host.workers.values()].filter(({ process: one }) => !one.leaves && !one.isHung)
+    const { workers = [] } = this.primary?.supervisor.state ?? {}
+    const isLost = (id: number) => workers.some((worker) => worker.id === id && worker.lost)
+    const live = [...this.host.workers.values()].filter(
+      ({ id, process: one }) => !one.leaves && !one.isHung && !isLost(id)
+    )
     const countIn = (of: number) => live.filter((worker) => worker.slot === of).length
     const isOnTrial = this.primary?.supervisor.state.rollout?.trial !== undefined
     if (countIn(slot) > (isOnTrial ? 4 : 2)) this.fail(`slot ${slot} has ${countIn(slot)} workers that are to stay`)
