@@ -46,7 +46,7 @@ test('an upload and a download of many times DRAIN_TIMEOUT survive a reload that
   await until(() => download.bytes > bytes, 'more of the download')
   assert.ok(download.isOpen)
   download.stop()
-  assert.equal((await exitOf(service, lingering)).why, 'exit code 0')
+  assert.equal((await exitOf(service, lingering)).why, 'exit code 0', service.tail())
   assert.deepEqual(
     service.lines.filter(({ msg }) => msg === 'connections cut'),
     []
