@@ -31,8 +31,8 @@ test('the chat example in two tabs: messages appear in both, and a reload closes
   await say(bob, 'Bob', 'still here')
   for (const tab of tabs) {
     await hears(tab, 'Bob: still here')
-    assert.equal(await tab.text('ol'), 'Ada: hello <b>Bob</b> Bob: still here'.replace(' Bob: ', '\nBob: '))
-    assert.equal(await tab.text('[role=status]'), 'connected')
+    await tab.shows('ol', 'Ada: hello <b>Bob</b>\nBob: still here')
+    await tab.shows('[role=status]', 'connected')
     assert.deepEqual(tab.problems, [])
   }
   assert.equal(opened, 2, 'a page has connected again')

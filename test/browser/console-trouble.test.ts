@@ -7,6 +7,7 @@ import { missing } from '../helpers/programs.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { Deploys } from '../helpers/releases.ts'
 import { startService } from '../helpers/service.ts'
+import { until } from '../helpers/until.ts'
 import '../helpers/takes-long.ts'
 
 const SETTINGS = `
@@ -112,7 +113,8 @@ test('the console when something needs attention', { skip: missing('chromium') }
   await t.test('plots the load beside the number of workers while a range is configured', async () => {
     await page.getByText('1 worker of 1..3', { exact: false }).waitFor()
     await page.getByRole('img', { name: /^Load in busy event loops/ }).waitFor()
-    assert.equal(await page.getByRole('textbox', { name: 'Workers' }).inputValue(), '1..3')
+    const field = page.getByRole('textbox', { name: 'Workers' })
+    await until(async () => (await field.inputValue()) === '1..3', 'the range')
   })
 
   await t.test('takes the theme that the operator chooses, and keeps it', async () => {
@@ -122,11 +124,11 @@ test('the console when something needs attention', { skip: missing('chromium') }
     await own.press('Theme: auto')
     await own.press('Theme: light')
     await page.getByRole('button', { name: 'Theme: dark' }).waitFor()
-    assert.notEqual(await ground(), light)
+    await until(async () => (await ground()) !== light, 'another ground')
     await page.reload()
     await page.getByRole('button', { name: 'Theme: dark' }).click()
     await page.getByRole('button', { name: 'Theme: auto' }).waitFor()
-    assert.equal(await ground(), light)
+    await until(async () => (await ground()) === light, 'the ground of before')
   })
 
   await t.test('every button, field and link is at least 44 px high, also on a phone', async () => {

@@ -32,7 +32,7 @@ test('the console lists all hosts and their workers, and only when there are sev
   }
   await page.locator('#hosts tr', { hasText: 'this host' }).filter({ hasText: 'slot 0 ready' }).waitFor()
   await page.locator('#hosts tr', { hasText: 's ago' }).filter({ hasText: 'slot 1 ready' }).waitFor()
-  assert.equal(await page.locator('#hosts tr').count(), 2)
+  await tab.count('#hosts tr', 2)
   assert.equal(await page.locator('#hosts button').count(), 0, 'the list is read-only')
   assert.deepEqual(await tab.faults(), [])
   assert.deepEqual(tab.problems, [])

@@ -25,10 +25,11 @@ test('the playground is one file whose simulated service reloads, survives crash
     await page.getByLabel('New release').selectOption(release)
     await press('Reload')
   }
-  const count = (status: string) => page.locator(`#workers [data-status=${status}]`).count()
+  const ready = (count: number) => tab.count('#workers [data-status=ready]', count)
+  const secondGeneration = page.locator('#workers .about', { hasText: 'generation 2' })
   const decided = (text: RegExp) => page.locator('#log [data-kind=decision]', { hasText: text }).first().waitFor()
   await pass(2)
-  assert.equal(await count('ready'), 4)
+  await ready(4)
   assert.deepEqual(await tab.faults(), [])
   assert.deepEqual(await tab.faultsOnZoomedPhone(), [])
 
@@ -36,7 +37,7 @@ test('the playground is one file whose simulated service reloads, survives crash
     await press('Crash worker 1')
     await pass(2)
     await decided(/^.*fork #5 in slot 0, generation 1: after crash/)
-    assert.equal(await count('ready'), 4)
+    await ready(4)
   })
 
   await t.test('a hung worker is examined, killed and replaced', async () => {
@@ -44,7 +45,7 @@ test('the playground is one file whose simulated service reloads, survives crash
     await pass(9)
     await decided(/examine #2 \(slot 1\), which is silent: it hangs/)
     await decided(/kill #2 \(slot 1\)/)
-    assert.equal(await count('ready'), 4)
+    await ready(4)
   })
 
   await t.test('a good release replaces every worker after the trial of its canary', async () => {
@@ -54,17 +55,17 @@ test('the playground is one file whose simulated service reloads, survives crash
     await page.locator('#workers b', { hasText: 'control' }).waitFor()
     await pass(25)
     await decided(/the reload to generation 2 is done/)
-    assert.equal(await page.locator('#workers .about', { hasText: 'generation 2' }).count(), 4)
+    await tab.count(secondGeneration, 4)
   })
 
   for (const release of ['answers with errors', 'cannot boot', 'crashes soon after its start']) {
     await t.test(`a release that ${release} is rolled back`, async () => {
-      const before = await page.locator('#log li', { hasText: /^.*the reload to generation \d+ is failed/ }).count()
+      const failed = page.locator('#log li', { hasText: /^.*the reload to generation \d+ is failed/ })
+      const before = await failed.count()
       await reload(release)
       await pass(20)
-      const failed = await page.locator('#log li', { hasText: /^.*the reload to generation \d+ is failed/ }).count()
-      assert.equal(failed, before + 1)
-      assert.equal(await page.locator('#workers .about', { hasText: 'generation 2' }).count(), 4)
+      await tab.count(failed, before + 1)
+      await tab.count(secondGeneration, 4)
     })
   }
 
@@ -72,7 +73,7 @@ test('the playground is one file whose simulated service reloads, survives crash
     await press('Stop')
     await pass(3)
     await page.locator('#stage', { hasText: 'The service has ended.' }).waitFor()
-    assert.equal(await count('ready'), 0)
+    await ready(0)
   })
   assert.deepEqual(tab.problems, [])
 })

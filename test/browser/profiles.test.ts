@@ -7,6 +7,7 @@ import { cleanup } from '../helpers/cleanup.ts'
 import { missing } from '../helpers/programs.ts'
 import { Deploys } from '../helpers/releases.ts'
 import { startService } from '../helpers/service.ts'
+import { until } from '../helpers/until.ts'
 import '../helpers/takes-long.ts'
 
 const ROUTE = `function priceOrder() { let sum = 0; for (let i = 0; i < 300000; i++) sum = (sum + i * 31) % 1000003; return sum }
@@ -47,8 +48,8 @@ test('the page of profiles, in a real browser', { skip: missing('chromium') }, a
     await frame(/^priceOrder, /)
       .first()
       .waitFor()
-    assert.equal(await page.locator('#files tbody tr').count(), 2)
-    assert.match(await tab.text('#files'), /slot 0 · pid \d+ · generation 1/)
+    await tab.count('#files tbody tr', 2)
+    await tab.shows('#files', /slot 0 · pid \d+ · generation 1/)
     await functions.filter({ hasText: 'priceOrder' }).filter({ hasText: 'app.mjs:' }).waitFor()
     assert.deepEqual(await page.evaluate(SMALL), [])
   })
@@ -62,19 +63,18 @@ test('the page of profiles, in a real browser', { skip: missing('chromium') }, a
         .first()
         .boundingBox())!.width
     const all = (await page.locator('#flame').boundingBox())!.width
-    assert.ok((await width()) > all * 0.95, 'it is as wide as the graph')
+    await until(async () => (await width()) > all * 0.95, 'it is as wide as the graph')
     await page.keyboard.press('Home')
     await page.keyboard.press('Enter')
     await page.keyboard.press('ArrowDown')
     const label = () => page.evaluate('document.activeElement.ariaLabel')
-    const child = await label()
-    assert.notEqual(child, await frame(/^all, /).getAttribute('aria-label'))
+    await until(async () => /^(?!all, ).+ %$/.test(String(await label())), 'the focus on a child')
     await page.keyboard.press('ArrowUp')
-    assert.match(String(await label()), /^all, 100\.0 %$/)
+    await until(async () => /^all, 100\.0 %$/.test(String(await label())), 'the focus on the root')
     await page.keyboard.press('/')
     await page.keyboard.type('priceorder')
     await page.locator('#found', { hasText: /^matches \d+\.\d %$/ }).waitFor()
-    assert.ok((await page.locator('.frame.match').count()) > 0)
+    await page.locator('.frame.match').first().waitFor()
     assert.deepEqual(await tab.faults(), [])
     await page.getByLabel('Search').fill('')
   })
@@ -120,7 +120,7 @@ test('the page of profiles, in a real browser', { skip: missing('chromium') }, a
       .last()
       .click()
     await page.locator('#heap-note', { hasText: /^New: .*Base: / }).waitFor()
-    assert.ok((await rows.count()) > 20)
+    await rows.nth(20).waitFor()
     assert.deepEqual(await tab.faults(), [])
   })
 

@@ -26,7 +26,8 @@ test('the console plots the canary against the control, and an operator promotes
   const trial = page.getByRole('region', { name: 'Trial of the new release' })
   await trial.getByText(/^Judged for .* of 3,600 s\. 5 % of new connections each\. Canary: 0 requests/).waitFor()
   await trial.getByRole('row', { name: /^Connections with errors/ }).waitFor()
-  assert.equal(await trial.getByRole('img').count(), 7, 'one plot for each measure')
+  // One plot for each measure.
+  await tab.count(trial.getByRole('img'), 7)
   assert.deepEqual(await tab.faults(), [])
   await trial.getByRole('button', { name: 'Promote' }).click()
   await own.result('promote: generation 2')

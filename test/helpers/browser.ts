@@ -1,9 +1,17 @@
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import type { TestContext } from 'node:test'
-import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
+import {
+  type Browser,
+  type BrowserContext,
+  type BrowserContextOptions,
+  chromium,
+  type Locator,
+  type Page
+} from 'playwright-core'
 import { cleanup } from './cleanup.ts'
 import { fileOf } from './programs.ts'
+import { until } from './until.ts'
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 /** At 200 % zoom a desktop has half as many CSS pixels. */
@@ -14,6 +22,8 @@ const SIZES = {
 }
 /** At 200 % zoom a phone has 180 CSS pixels. */
 const ZOOMED_PHONE = { 'zoomed phone': { width: 180, height: 370 } }
+/** Bounds failures only: on a busy machine a page may take long. */
+const PATIENCE_MS = 60_000
 /** A page may lay itself out again after its size has changed. */
 const LAYOUT_MS = 5000
 /** What a browser says of a connection that broke: that is no fault of the page. */
@@ -25,6 +35,14 @@ const TOO_WIDE = `[...document.querySelectorAll('body *')]
   .filter((node) => node.checkVisibility() && node.getBoundingClientRect().right > innerWidth + 0.5)
   .map((node) => node.tagName + (node.id && '#' + node.id) + ' to ' + Math.round(node.getBoundingClientRect().right))
   .slice(0, 12).join(', ')`
+
+/** @returns what is read of a page; undefined when another page takes its place meanwhile */
+async function unlessNavigating<T>(reading: Promise<T>): Promise<T | undefined> {
+  return reading.catch((error: Error) => {
+    if (/context was destroyed/.test(error.message)) return undefined
+    throw error
+  })
+}
 
 /** A real browser, closed after the test. */
 export async function openBrowser(t: TestContext): Promise<Browser> {
@@ -55,12 +73,32 @@ export class Tab {
 
   static async open(browser: Browser, url: string, options: BrowserContextOptions = {}): Promise<Tab> {
     const context = await browser.newContext({ baseURL: url, viewport: SIZES.desktop, ...options })
+    context.setDefaultTimeout(PATIENCE_MS)
     return new Tab(context, await context.newPage())
   }
 
   /** The text of what a selector finds, without waiting. */
   async text(selector: string): Promise<string> {
     return (await this.page.locator(selector).allInnerTexts()).join(' ')
+  }
+
+  /** Waits until what a selector finds shows exactly this text, or a text that matches. */
+  async shows(selector: string, expected: string | RegExp): Promise<void> {
+    let seen = ''
+    const isShown = async () => {
+      seen = (await unlessNavigating(this.text(selector))) ?? ''
+      return typeof expected === 'string' ? seen === expected : expected.test(seen)
+    }
+    await until(isShown, `${selector}: ${expected}`, PATIENCE_MS).catch((error: Error) => {
+      throw new Error(`${error.message}; it shows ${seen}`)
+    })
+  }
+
+  /** Waits until a selector, or a locator, finds so many elements. */
+  async count(elements: string | Locator, count: number): Promise<void> {
+    const locator = typeof elements === 'string' ? this.page.locator(elements) : elements
+    const isThere = async () => (await unlessNavigating(locator.count())) === count
+    await until(isThere, `${count} of ${elements}`, PATIENCE_MS)
   }
 
   /** Faults that keep people out, light and dark, on a phone, on a desk, and there at 200 % zoom. */

@@ -3,7 +3,6 @@ import type { Browser, Locator, Page } from 'playwright-core'
 import { TOKENS } from './admin.ts'
 import { Tab } from './browser.ts'
 import type { Service } from './service.ts'
-import { until } from './until.ts'
 
 /** The console of a service, signed in, in a tab of its own. */
 export class ConsolePage {
@@ -55,8 +54,9 @@ export class ConsolePage {
     await this.page.locator('#results .done', { hasText: text }).first().waitFor()
   }
 
-  async count(selector: string, count: number): Promise<void> {
-    await until(async () => (await this.page.locator(selector).count()) === count, `${count} of ${selector}`)
+  /** Waits until a selector, or a locator, finds so many elements. */
+  count(elements: string | Locator, count: number): Promise<void> {
+    return this.tab.count(elements, count)
   }
 
   /** Waits until there are so many workers, all ready. */
