@@ -34,9 +34,13 @@ const MIXED_APP = urlOf('./apps/mixed-app.js')
 export const WAYS: Readonly<Record<string, Way>> = {
   muster: {
     about: 'this service: connections move to another worker; routes of event streams and WebSockets opt in',
-    // The log shows when a restart has ended. The routes of the load write no line at this level.
+    // The log shows when a restart has ended. The routes of the load write no line at this level. No other way judges a release by its
+    // traffic: in a second, too little reaches the new release for a verdict. An app that is given may be a bad release.
     program: (_workers, stopMs, app) =>
-      muster({ LOG_LEVEL: 'info', DRAIN_TIMEOUT: String(stopMs) }, app ?? './apps/mixed.js')
+      muster(
+        { LOG_LEVEL: 'info', DRAIN_TIMEOUT: String(stopMs), ...(app === undefined && { CANARY_TIME: '1000' }) },
+        app ?? './apps/mixed.js'
+      )
   },
   pm2: {
     about: "PM2 in cluster mode, `pm2 reload`; the old worker calls Fastify's `app.close()` on SIGINT",
