@@ -6,8 +6,9 @@ import { Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { getHeapSnapshot, setFlagsFromString } from 'node:v8'
+import { getHeapSnapshot } from 'node:v8'
 import type { Diagnostics } from '../ipc/messages.ts'
+import { setInlining } from './function-inlining.ts'
 import type { PrimaryChannel } from './primary-client.ts'
 
 const MAX_FILE_BYTES = 4 * 2 ** 30
@@ -47,20 +48,6 @@ async function profile(ms: number): Promise<object> {
     await setInlining(session, true)
     session.disconnect()
   }
-}
-
-/**
- * Allows or forbids V8 to inline functions, and makes it throw its optimized code away; what is hot is optimized again within some
- * 100 ms. The samples of inlined functions often count for their caller, so that a release with a slow function looks like one
- * without (`long/planted-cost`). Node warns of changing flags once V8 runs; this one is read when an optimization begins, and by
- * nothing else.
- */
-async function setInlining(session: Session, isAllowed: boolean): Promise<void> {
-  // Coverage that a test runner collects would end with this one.
-  if (process.env.NODE_V8_COVERAGE) return
-  setFlagsFromString(isAllowed ? '--turbo-inlining' : '--no-turbo-inlining')
-  await session.post('Profiler.startPreciseCoverage', { callCount: true, detailed: false })
-  await session.post('Profiler.stopPreciseCoverage')
 }
 
 /** Returns Node's diagnostic report without the environment, which may contain secrets. */
