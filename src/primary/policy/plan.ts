@@ -147,9 +147,9 @@ function finishDrain(worker: Worker, { drainMs, marginMs }: Limits, now: number,
 
 /** Ends the workers of slots that are no longer wanted, or that another primary is in charge of. */
 function planSurplus(state: State): Action[] {
+  const isIsolated = state.share?.isIsolated
   return state.workers.flatMap((worker) => {
     if (!isInCharge(state, worker.slot)) {
-      const { isIsolated } = state.share ?? {}
       return endWorker(worker, 'the other primary serves the slot').map((action) =>
         isIsolated && action.type === 'drain' ? { ...action, isIsolated } : action
       )
