@@ -9,7 +9,7 @@ import { fixture } from '../helpers/load.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { Deploys } from '../helpers/releases.ts'
 import { muster, startService } from '../helpers/service.ts'
-import { timed } from '../helpers/timed.ts'
+import { timed, unhinderedMs } from '../helpers/timed.ts'
 
 timed('the admin socket answers while every worker is stopped or dead', async (t) => {
   const { url } = await startRedis(t)
@@ -17,16 +17,16 @@ timed('the admin socket answers while every worker is stopped or dead', async (t
   const service = await startService(t, { env: { REDIS_URL: url, HEARTBEAT_TIMEOUT: '0', ADMIN_TIMEOUT: '500' } })
   const pids = [...service.workers().keys()]
   for (const pid of pids) process.kill(pid, 'SIGSTOP')
-  const begun = performance.now()
+  const begun = unhinderedMs()
   assert.equal((await command(service, 'status')).status, 200)
-  const took = performance.now() - begun
+  const took = unhinderedMs() - begun
   assert.ok(took < 3000, `${took} ms`)
   // The command line: as soon, beside what it takes here and now to start a process.
-  const before = performance.now()
+  const before = unhinderedMs()
   await muster(service, '--help')
-  const started = performance.now()
+  const started = unhinderedMs()
   const { code, stdout, stderr } = await muster(service, 'status')
-  const typed = performance.now() - started
+  const typed = unhinderedMs() - started
   t.diagnostic(`over the socket ${Math.round(took)} ms, typed ${Math.round(typed)} ms`)
   assert.ok(typed < 3000 + (started - before), `${typed} ms`)
   assert.equal(code, 0)

@@ -5,7 +5,7 @@ import type { JournalEntry } from '../../src/admin/journal-file.ts'
 import { fixture } from '../helpers/load.ts'
 import { type Line, muster, type Service, startService } from '../helpers/service.ts'
 import { ThinkingClients } from '../helpers/thinking-clients.ts'
-import { cpuWaitMs, timed } from '../helpers/timed.ts'
+import { timed, unhinderedMs } from '../helpers/timed.ts'
 import '../helpers/takes-long.ts'
 
 const env = {
@@ -39,10 +39,9 @@ timed('a step to 300 % is served by four workers at once, and later by two, with
   await clients.activate(all, THINK_MS)
   const delays = [2, 3].map(async (slot) => {
     await service.line((line) => line.msg === 'worker started' && line.slot === slot)
-    const unhindered = () => performance.now() - cpuWaitMs()
-    const [forkedAt, from] = [unhindered(), answers.length]
+    const [forkedAt, from] = [unhinderedMs(), answers.length]
     await clients.until(() => answers.slice(from).some((answer) => answer.slot === slot))
-    return unhindered() - forkedAt
+    return unhinderedMs() - forkedAt
   })
   for (const ms of await Promise.all(delays)) {
     t.diagnostic(`a new worker answered ${Math.round(ms)} ms after its fork`)

@@ -13,7 +13,7 @@ import { parseMetrics } from '../helpers/metrics.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { CLI, cleanEnvironment, EXAMPLE, type Line, muster, startService, temporaryFolder } from '../helpers/service.ts'
 import { parseStrictly } from '../helpers/strict-json.ts'
-import { timed } from '../helpers/timed.ts'
+import { timed, unhinderedMs } from '../helpers/timed.ts'
 import { until } from '../helpers/until.ts'
 
 const SOAK_MS = 2500
@@ -140,9 +140,9 @@ timed('unread standard output never blocks the service', async (t) => {
     const client = async () => {
       const connection = await Connection.open(port)
       for (let i = 0; i < requests / 16; i++) {
-        const started = performance.now()
+        const started = unhinderedMs()
         assert.equal((await connection.request('GET', `/${'x'.repeat(800)}`)).status, 404)
-        slowest = Math.max(slowest, performance.now() - started)
+        slowest = Math.max(slowest, unhinderedMs() - started)
       }
       connection.close()
     }

@@ -33,3 +33,6 @@ export function cpuWaitMs(): number {
     return 0
   }
 }
+
+/** A clock that stands still while a process of this machine waits for a CPU, in ms: for upper limits of durations. */
+export const unhinderedMs = (): number => performance.now() - cpuWaitMs()
