@@ -83,7 +83,8 @@ export class SeriesStore {
         const known = family.series.get(labels)
         if (!known && this.#size >= this.#maxSeries) continue
         if (!known) this.#size++
-        const fitted = fitToBounds(values, head.bounds ?? [], family.head.bounds ?? [])
+        const own = head.type === 'gauge' ? values : withExactSum(values)
+        const fitted = fitToBounds(own, head.bounds ?? [], family.head.bounds ?? [])
         family.series.set(labels, known ? combine(known, fitted, family.head) : fitted)
         if (exemplars) {
           const kept = family.exemplars.get(labels) ?? []
@@ -92,6 +93,19 @@ export class SeriesStore {
       }
     }
   }
+}
+
+/** Sums of such multiples are exact up to 2^29, whatever their order. */
+const SUM_STEP = 2 ** -24
+
+/**
+ * Rounds the value of a counter, or the sum of a histogram or summary, down to a multiple of 60 billionths. Added in another order, other
+ * numbers may differ in their last bit, and Prometheus takes a sum that falls by this for a reset.
+ */
+function withExactSum(values: Sample[]): Sample[] {
+  const sum = values.at(-1)
+  if (typeof sum !== 'number' || Number.isInteger(sum)) return values
+  return values.with(-1, Math.floor(sum / SUM_STEP) * SUM_STEP)
 }
 
 const withExemplars = (labels: string, values: Sample[], exemplars: Exemplar[] | undefined): Series =>

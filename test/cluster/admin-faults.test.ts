@@ -123,7 +123,7 @@ timed('a profile under load names the hot function in the format of Chrome DevTo
   const load = (async () => {
     while (busy) await (await fetch(`${service.url}/hot`)).arrayBuffer()
   })()
-  const { body } = await command(service, 'profile', { slot: 0, seconds: 1 })
+  const { body } = await command(service, 'profile', { slot: 0, seconds: 3 })
   busy = false
   await load
   interface Node {
@@ -140,7 +140,7 @@ timed('a profile under load names the hot function in the format of Chrome DevTo
     timeDeltas: number[]
   }
   const micros = profile.endTime - profile.startTime
-  assert.ok(micros > 900_000 && micros < 10_000_000, `${micros} µs`)
+  assert.ok(micros > 2_900_000 && micros < 30_000_000, `${micros} µs`)
   assert.equal(profile.samples.length, profile.timeDeltas.length)
   const ids = new Set(profile.nodes.map(({ id }) => id))
   assert.ok(profile.samples.every((id) => ids.has(id)))

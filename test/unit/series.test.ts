@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { type Family, parseFamilies, SeriesStore } from '../../src/ipc/series.ts'
 import { RetainedCounters } from '../../src/primary/metrics/retained-counters.ts'
+import { Random } from '../helpers/random.ts'
 
 const counter = (series: Record<string, number>, name = 'orders_total'): Family => ({
   name,
@@ -40,6 +41,25 @@ describe('retained counters', () => {
     counts.update(1, [counter({ '': 9 }), histogram([1], [4, 5, 50])])
     counts.update(1, [counter({ '': 8 }), histogram([1], [4, 4, 40])])
     assert.deepEqual(counts.of(1), [counter({ '': 9 }), histogram([1], [4, 5, 50])])
+  })
+
+  test('keep their sum to the last bit, in whatever order workers exit', () => {
+    const random = new Random(7)
+    for (let i = 0; i < 1000; i++) {
+      const counts = new RetainedCounters()
+      const total = () => {
+        const sum = new SeriesStore()
+        for (const id of [3, 2, 1]) sum.add(counts.of(id))
+        for (const { counters } of counts.ofExited()) sum.add(counters)
+        return sum.read()[0]!.series[0]![1]
+      }
+      for (const id of [1, 2, 3]) counts.update(id, [histogram([1], [1, 2, random.next() / 3])])
+      const before = total()
+      for (const id of random.next() < 0.5 ? [1, 2, 3] : [3, 1, 2]) {
+        counts.retain(id, 0)
+        assert.deepEqual(total(), before)
+      }
+    }
   })
 
   test('ignore series beyond the limit of a worker', () => {
