@@ -21,6 +21,8 @@ export interface ChaosOptions {
   setups?: SetupName[]
   /** Takes what happens, line by line. */
   log: (line: string) => void
+  /** Takes each round when it has ended, before its check. */
+  record?: (round: Round) => Promise<void>
 }
 
 export interface ChaosResult {
@@ -31,26 +33,31 @@ export interface ChaosResult {
   violations: Violation[]
 }
 
-/** Runs rounds of about 30 s, each with a Redis and two services of its own, and checks their histories. */
-export async function runChaos({ seconds, seed, setups = TURNS, log }: ChaosOptions): Promise<ChaosResult> {
+/** Runs rounds of about 30 s, each with a Redis and two services of its own, and checks each history when its round ends. */
+export async function runChaos({ seconds, seed, setups = TURNS, log, record }: ChaosOptions): Promise<ChaosResult> {
   const count = Math.max(1, Math.round(seconds / ROUND_SECONDS))
   const rounds: Round[] = []
   const failures: string[] = []
+  const violations: Violation[] = []
   const faults = new Map<string, number>()
   for (let i = 0; i < count; i++) {
     const setup = setups[i % setups.length]!
     const name = `round ${i + 1} (${setup})`
     try {
-      const round = await runRound({ name, setup, seconds: seconds / count, seed: seed * 1000 + i * 100 })
-      log(`${name}: ${round.operations.length} operations`)
-      rounds.push({ name, operations: round.operations })
-      for (const [fault, times] of round.faults) faults.set(fault, (faults.get(fault) ?? 0) + times)
+      const ended = await runRound({ name, setup, seconds: seconds / count, seed: seed * 1000 + i * 100 })
+      const round = { name, operations: ended.operations }
+      rounds.push(round)
+      for (const [fault, times] of ended.faults) faults.set(fault, (faults.get(fault) ?? 0) + times)
+      await record?.(round)
+      const found = checkRounds([round])
+      violations.push(...found)
+      log(`${name}: ${round.operations.length} operations, ${found.length} violations`)
     } catch (error) {
       failures.push(`${name} failed: ${(error as Error).stack}`)
       log(failures.at(-1)!)
     }
   }
-  return { rounds, faults, failures, violations: checkRounds(rounds) }
+  return { rounds, faults, failures, violations }
 }
 
 /** @returns kinds of operations of which none returned, although the rounds have clients for them */

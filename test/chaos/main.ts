@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util'
-import { checkRounds, readHistory, writeHistory } from '../history/history-file.ts'
+import { checkRounds, type Round, readHistory, writeHistory } from '../history/history-file.ts'
 import { type ChaosResult, describeChaos, missingKinds, runChaos } from './chaos.ts'
 import { SETUPS, type SetupName } from './setups.ts'
 
@@ -50,9 +50,8 @@ async function run({ seconds, seed, setups, out, check }: Flags): Promise<ChaosR
   // A file that cannot be written is to be known before the run.
   if (out !== undefined) await writeHistory(out, [])
   console.log(`seed ${seed}, ${seconds} s`)
-  const result = await runChaos({ seconds, seed, log: console.log, ...(setups && { setups }) })
-  if (out !== undefined) await writeHistory(out, result.rounds)
-  return result
+  const record = out === undefined ? undefined : (round: Round) => writeHistory(out, [round], 'a')
+  return runChaos({ seconds, seed, log: console.log, ...(setups && { setups }), ...(record && { record }) })
 }
 
 async function main(args: string[]): Promise<number> {

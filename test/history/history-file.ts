@@ -9,9 +9,9 @@ export interface Round {
   operations: Operation[]
 }
 
-/** Writes histories, one operation on a line, each with the name of its round. */
-export async function writeHistory(file: string, rounds: readonly Round[]): Promise<void> {
-  const stream = createWriteStream(file)
+/** Writes histories, one operation on a line, each with the name of its round: into a new file, or to the end of one. */
+export async function writeHistory(file: string, rounds: readonly Round[], flags: 'w' | 'a' = 'w'): Promise<void> {
+  const stream = createWriteStream(file, { flags })
   for (const { name, operations } of rounds) {
     for (const operation of operations) stream.write(`${JSON.stringify({ round: name, ...operation })}\n`)
   }
