@@ -5,7 +5,8 @@ import { fileURLToPath } from 'node:url'
 import { inlinesFunctions } from '../../src/worker/function-inlining.ts'
 
 const PROGRAM = fileURLToPath(new URL('../fixtures/inlined-samples.js', import.meta.url))
-const { NODE_V8_COVERAGE: _, ...env } = process.env
+/** A property of its own, since Node passes the variable on to every child whose environment does not have it. */
+const env = { ...process.env, NODE_V8_COVERAGE: undefined }
 const node = (...args: string[]) => execFileSync(process.execPath, args, { encoding: 'utf8', env })
 const measure = (...flags: string[]) =>
   JSON.parse(node(...flags, PROGRAM)) as { before: number; meanwhile: number; after: number; changes: boolean }
