@@ -31,8 +31,10 @@ async function watchEnd(
 ): Promise<WorkerEnd> {
   const successor = () =>
     watch.journal.find((entry) => entry.event === 'ready' && entry.slot === slot && Date.parse(entry.at) >= begin)
-  const found = await watch.until(successor, limitMs)
-  const end = watch.journal.find((entry) => entry.event === 'exited' && entry.pid === pid)
+  const exit = () => watch.journal.find((entry) => entry.event === 'exited' && entry.pid === pid)
+  // A hung worker may exit after its successor is ready: it is killed, and forked for, at the same time.
+  await watch.until(() => successor() && exit(), limitMs)
+  const [found, end] = [successor(), exit()]
   return {
     slot,
     limitMs,
