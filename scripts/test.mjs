@@ -6,9 +6,6 @@
 // TEST_JOBS at a time (default: two per core, because tests of processes and timeouts often wait); test/long runs one file at a
 // time (LONG_JOBS: more). The files that took longest in the last run start first.
 // The output of a file is printed when it ends. The last line counts the tests.
-//
-// TEST_RETRIES=3 runs up to three failed files once more, alone, after all others. One that passes then is listed as flaky, with the
-// output of its failure: a fault to be mended, of the test or of the service. More failed files than that fail the run at once.
 import { spawn } from 'node:child_process'
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
@@ -42,8 +39,7 @@ const files = readdirSync(TESTS, { recursive: true })
 
 const results = readJson(RESULTS)
 const totals = { pass: 0, fail: 0, cancelled: 0, skipped: 0, todo: 0 }
-let failures = []
-const flaky = []
+const failures = []
 const startedAt = performance.now()
 
 const { NODE_V8_COVERAGE: _, ...withoutCoverage } = process.env
@@ -54,11 +50,9 @@ await runAll(
   process.env
 )
 await runAll(files.filter(isLong), Number(process.env.LONG_JOBS || 1), withoutCoverage)
-if (failures.length <= Number(process.env.TEST_RETRIES ?? 0)) await runAgain()
 
 mkdirSync(dirname(RESULTS), { recursive: true })
 writeFileSync(RESULTS, JSON.stringify(results, undefined, 2))
-for (const { file, output } of flaky) console.log(`\n== flaky: ${file} failed, and passed alone\n${output}`)
 for (const { file, output } of failures) console.log(`\n== failed: ${file}\n${output}`)
 console.log(`\n${files.length} files in ${seconds(startedAt)} s`)
 const failed = totals.fail + totals.cancelled
@@ -72,17 +66,6 @@ async function runAll(some, jobs, env) {
     for (let file = queue.shift(); file !== undefined; file = queue.shift()) await runFile(file, env)
   }
   await Promise.all(Array.from({ length: jobs }, runQueue))
-}
-
-/** Runs the failed files once more. Only their second results count. */
-async function runAgain() {
-  const first = failures
-  failures = []
-  for (const { file, env, counts } of first) {
-    for (const kind of Object.keys(counts)) totals[kind] -= counts[kind]
-    await runFile(file, env)
-  }
-  flaky.push(...first.filter(({ file }) => !failures.some((again) => again.file === file)))
 }
 
 /** Runs one file in a process of its own, prints its output and adds its counts to the totals. */
@@ -105,9 +88,8 @@ async function runFile(file, env) {
     if (kind in counts) counts[kind] += Number(count)
     return ''
   })
-  if (status === null) counts.cancelled++
   for (const kind of Object.keys(counts)) totals[kind] += counts[kind]
-  const failed = counts.fail + counts.cancelled
+  const failed = counts.fail + counts.cancelled + (status === null ? 1 : 0)
   const result = {
     seconds: Number(seconds(begin)),
     passed: counts.pass,
@@ -123,7 +105,8 @@ async function runFile(file, env) {
   // Node repeats the tests that failed below this heading; here all files' failures come at the end.
   console.log(`== ${file} (${result.seconds} s)\n${output.split(/^.*failing tests:/m)[0].trimEnd()}`)
   if (status === 0) return
-  failures.push({ file, env, counts, output: status === null ? `killed after ${result.seconds} s\n${output}` : output })
+  if (status === null) totals.cancelled++
+  failures.push({ file, output: status === null ? `killed after ${result.seconds} s\n${output}` : output })
 }
 
 /** Seconds of the last run. Files that never ran start first, large process tests before the others. */
