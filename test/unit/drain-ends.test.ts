@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { EventEmitter, once } from 'node:events'
-import { test } from 'node:test'
+import { once } from 'node:events'
+import { type TestContext, test } from 'node:test'
 import { loadConfig } from '../../src/config/load.ts'
 import { Connections } from '../../src/worker/connections/connections.ts'
 import { Drain, type DrainOptions } from '../../src/worker/connections/drain.ts'
 import { MAX_IN_TRANSFER } from '../../src/worker/transfer/transfer-ids.ts'
-import { startApp } from '../helpers/app.ts'
+import { startOnDemand } from '../helpers/answer-on-demand.ts'
 import { Authority } from '../helpers/certificates.ts'
 import { cleanup } from '../helpers/cleanup.ts'
 import { Connection, freePort } from '../helpers/http.ts'
@@ -16,22 +16,13 @@ import { until } from '../helpers/until.ts'
 const OPTIONS: DrainOptions = { graceMs: 60_000, lingerMs: 100, deadlineMs: 60_000 }
 
 /** A worker with these idle connections, and one route that answers when the test says so. */
-async function startIdle(t: Parameters<typeof startApp>[0], count: number) {
-  const events = new EventEmitter()
-  const { port, connections } = await startApp(t, {
-    listen: true,
-    routes: async (app) => {
-      app.get('/slow', { config: { session: false } }, () => {
-        events.emit('asked')
-        return once(events, 'answer')
-      })
-    }
-  })
+async function startIdle(t: TestContext, count: number) {
+  const { port, connections, events } = await startOnDemand(t)
   const idle = await Promise.all(Array.from({ length: count }, () => Connection.open(port)))
   for (const connection of idle) assert.equal((await connection.request('GET', '/livez')).status, 200)
   // Its side may learn later than a client that an answer is complete.
-  await until(() => connections!.idle().length === count, 'as many idle connections')
-  return { port, connections: connections!, idle, events }
+  await until(() => connections.idle().length === count, 'as many idle connections')
+  return { port, connections, idle, events }
 }
 
 test('a connection that the primary does not get stays here, serves, and is offered again', async (t) => {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { EventEmitter, once } from 'node:events'
+import { once } from 'node:events'
 import { test } from 'node:test'
 import { createLog } from '../../src/common/log.ts'
 import { onTransferable } from '../../src/http/transferable.ts'
@@ -7,6 +7,7 @@ import { openEventStream } from '../../src/index.ts'
 import { ConnectionRouter } from '../../src/primary/listener/connection-router.ts'
 import type { TcpHandle } from '../../src/primary/listener/routed-connection.ts'
 import { Drain } from '../../src/worker/connections/drain.ts'
+import { startOnDemand } from '../helpers/answer-on-demand.ts'
 import { startApp } from '../helpers/app.ts'
 import { EventClient } from '../helpers/event-client.ts'
 import { Connection } from '../helpers/http.ts'
@@ -40,20 +41,11 @@ test('a connection that the primary could not transfer counts as lost, and the s
 })
 
 test('a worker waits for a request that it answers after all others, and for nothing once it has drained', async (t) => {
-  const events = new EventEmitter()
-  const { port, connections } = await startApp(t, {
-    listen: true,
-    routes: async (app) => {
-      app.get('/slow', { config: { session: false } }, () => {
-        events.emit('asked')
-        return once(events, 'answer')
-      })
-    }
-  })
+  const { port, connections, events } = await startOnDemand(t)
   const asked = once(events, 'asked')
   const answered = (await Connection.open(port)).request('GET', '/slow')
   await asked
-  const drain = new Drain(connections!, {
+  const drain = new Drain(connections, {
     ...OPTIONS,
     lingerTimeoutMs: 60_000,
     transfer: async (id) => setImmediate(() => drain.onTransferred(id)).hasRef(),
