@@ -9,8 +9,8 @@ import { SlowClients } from '../helpers/slow-clients.ts'
 import { until } from '../helpers/until.ts'
 
 const CONNECTIONS = 20
-/** Under load, a round may begin series of metrics that are kept for ever, so the least of some rounds is compared with the least before. */
-const COMPARED_ROUNDS = 3
+/** Before them, a single round that begins series of metrics, which are kept on purpose, could decide alone. */
+const MIN_ROUNDS = 6
 /** A service whose only worker was killed ten times ends. */
 const MAX_ROUNDS = 9
 const TIMES = {
@@ -47,15 +47,14 @@ async function census(service: Service, pid: number): Promise<Census> {
   return { objects: Number(objects), processes: Number(processes) }
 }
 
-/** Each round makes no more than `spare` objects that stay. What leaks grows with every round. */
+/** Half of the rounds leave no more than `spare` objects. What leaks grows with every round, and what is begun once only with some. */
 async function keepsNothing(t: TestContext, service: Service, pid: number, round: () => Promise<void>, spare: number) {
   const counts: Census[] = []
-  const least = (key: keyof Census, from: number, to?: number) => Math.min(...counts.slice(from, to).map((c) => c[key]))
-  const grown = (key: keyof Census) => {
-    if (counts.length < 2 * COMPARED_ROUNDS) return Number.POSITIVE_INFINITY
-    return least(key, -COMPARED_ROUNDS) - least(key, -2 * COMPARED_ROUNDS, -COMPARED_ROUNDS)
+  const usualGrowth = (key: keyof Census) => {
+    const growth = counts.slice(1).map((count, index) => count[key] - counts[index]![key])
+    return growth.toSorted((a, b) => a - b)[Math.floor(growth.length / 2)]!
   }
-  while (grown('objects') > COMPARED_ROUNDS * spare || grown('processes') > 0) {
+  while (counts.length < MIN_ROUNDS || usualGrowth('objects') > spare || usualGrowth('processes') > 0) {
     assert.ok(counts.length < MAX_ROUNDS, `each round leaves something: ${JSON.stringify(counts)}`)
     await round()
     counts.push(await census(service, pid))
