@@ -8,6 +8,7 @@ import { badRelease } from './scenarios/bad-release.ts'
 import { cluster } from './scenarios/cluster.ts'
 import { compare } from './scenarios/compare.ts'
 import { growth } from './scenarios/growth.ts'
+import { latency } from './scenarios/latency.ts'
 import { overhead } from './scenarios/overhead.ts'
 import { profile } from './scenarios/profile.ts'
 import { reload } from './scenarios/reload.ts'
@@ -20,6 +21,7 @@ import { telemetry } from './scenarios/telemetry.ts'
 const scenarios: Readonly<Record<string, Scenario>> = {
   compare,
   growth,
+  latency,
   overhead,
   telemetry,
   scheduling,

@@ -61,9 +61,9 @@ export async function measureWindow(load: Load, running: Running, job: RateJob) 
   await sleep(200)
   const { result, before, after } = await load.run(job, () => cpuTimes(running.pids()))
   const { micros, gone } = cpuBetween(before, after)
-  const { requests, seconds, p50Ms, p99Ms, failures } = result
+  const { requests, seconds, p50Ms, p99Ms, p999Ms = Number.NaN, failures } = result
   return {
-    values: { perSecond: requests / seconds, p50Ms, p99Ms, cpu: micros / requests },
+    values: { perSecond: requests / seconds, p50Ms, p99Ms, p999Ms, cpu: micros / requests },
     failures: gone > 0 ? { ...failures, 'server process gone': gone } : failures
   }
 }

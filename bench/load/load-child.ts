@@ -9,7 +9,7 @@ import {
   type RateJob,
   type RateResult
 } from './load.ts'
-import { balance, hold, rawLoad } from './raw-clients.ts'
+import { balance, hold, openLoad, rawLoad } from './raw-clients.ts'
 import { sessionCookies } from './sessions.ts'
 import { byWrk, wrkVersion } from './wrk.ts'
 
@@ -27,6 +27,7 @@ let lasting: LastingLoad | undefined
 async function prepare(job: RateJob): Promise<null> {
   const cookies = job.row === 'session' ? await sessionCookies(job) : []
   go = () => {
+    if (job.due !== undefined) return openLoad(job, job.due, cookies)
     // wrk cannot choose the address that a connection comes from.
     return hasWrk && !job.spread ? byWrk(job, cookies) : rawLoad(job, cookies)
   }

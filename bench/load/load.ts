@@ -26,15 +26,22 @@ export interface RateJob {
   readonly sessions?: number
   /** Each connection comes from a loopback address of its own, as clients do; not for `session`. */
   readonly spread?: boolean
+  /** Requests per second that are due at random times, whether or not earlier ones were answered. By default a connection asks again at once. */
+  readonly due?: number
 }
 
-/** What the clients of one window saw. Latency counts from the request (or the connection) to the complete response. */
+/**
+ * What the clients of one window saw. Latency counts to the complete response: from the request, from the opening of its connection, or
+ * from when the request was due.
+ */
 export interface RateResult {
   /** Requests answered with 2xx. */
   readonly requests: number
   readonly seconds: number
   readonly p50Ms: number
   readonly p99Ms: number
+  /** Only of clients in JavaScript. */
+  readonly p999Ms?: number
   /** Everything else by kind: a status, an error code, a timeout, a connection that ended without a response. */
   readonly failures: Readonly<Record<string, number>>
 }

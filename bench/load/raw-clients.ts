@@ -1,4 +1,5 @@
 import { connect, type Socket } from 'node:net'
+import { poisson } from '../random.ts'
 import type { RateJob, RateResult } from './load.ts'
 import { Tally } from './tally.ts'
 
@@ -62,31 +63,92 @@ class RawClient {
 
 const POST_HITS = ['POST /hits', 'content-length: 0\r\n'] as const
 
-/** The load where wrk is missing, or where each connection comes from an address of its own. Cookies take turns. */
+/** @returns the requests of a job, one with each call; cookies take turns */
+function requestsOf({ row }: RateJob, cookies: readonly string[]): () => readonly [target: string, headers: string] {
+  let turn = 0
+  return () => {
+    if (row === 'session') return ['GET /', `cookie: ${cookies[turn++ % cookies.length]}\r\n`]
+    return row === 'connect' ? [POST_HITS[0], `${POST_HITS[1]}connection: close\r\n`] : POST_HITS
+  }
+}
+
+/**
+ * Sends a request on a connection, or on a new one, and counts the result.
+ * @param begun from when its latency counts
+ * @returns the connection, if it can be used again
+ */
+async function ask(connection: RawClient, request: readonly [string, string], tally: Tally, begun: number) {
+  const result = await connection.request(...request)
+  if ('failure' in result) tally.failed(result.failure)
+  else tally.answered(result.status, performance.now() - begun)
+  if ('status' in result && !request[1].includes('connection: close')) return connection
+  connection.close()
+  return undefined
+}
+
+/** The load where wrk is missing, or where each connection comes from an address of its own. */
 export async function rawLoad(job: RateJob, cookies: readonly string[]): Promise<RateResult> {
   const tally = new Tally()
   const end = performance.now() + job.seconds * 1000
-  const perRequest = job.row === 'connect'
-  let turn = 0
-  const next = (): readonly [target: string, headers: string] => {
-    if (job.row === 'session') return ['GET /', `cookie: ${cookies[turn++ % cookies.length]}\r\n`]
-    return perRequest ? [POST_HITS[0], `${POST_HITS[1]}connection: close\r\n`] : POST_HITS
-  }
+  const next = requestsOf(job, cookies)
   const client = async (_: unknown, nth: number) => {
     let connection: RawClient | undefined
     while (performance.now() < end) {
       const begun = performance.now()
       connection ??= new RawClient(job.url, job.spread ? nthAddress(nth) : undefined)
-      const result = await connection.request(...next())
-      if ('failure' in result) tally.failed(result.failure)
-      else tally.answered(result.status, performance.now() - begun)
-      if ('status' in result && !perRequest) continue
-      connection.close()
-      connection = undefined
+      connection = await ask(connection, next(), tally, begun)
     }
     connection?.close()
   }
   await Promise.all(Array.from({ length: job.connections }, client))
+  return tally.result(job.seconds)
+}
+
+/**
+ * A load that does not slow down with the server: requests are due at random times, and one that finds all connections busy waits for
+ * one. Latency counts from when it was due, so a server that stalls is charged for all requests that its users would have sent meanwhile
+ * (otherwise they are missing from its figures: Gil Tene's "coordinated omission").
+ * @param perSecond the mean number of requests that are due in a second
+ */
+export async function openLoad(job: RateJob, perSecond: number, cookies: readonly string[]): Promise<RateResult> {
+  const tally = new Tally()
+  const next = requestsOf(job, cookies)
+  const due: number[] = []
+  const idle: ((due: number | undefined) => void)[] = []
+  let ended = false
+  const nextDue = async () =>
+    due.shift() ?? (ended ? undefined : new Promise<number | undefined>((take) => idle.push(take)))
+  const arrive = (at: number) => {
+    const take = idle.shift()
+    if (take) take(at)
+    else due.push(at)
+  }
+  const client = async () => {
+    let connection: RawClient | undefined
+    for (let at = await nextDue(); at !== undefined; at = await nextDue()) {
+      connection = await ask(connection ?? new RawClient(job.url), next(), tally, at)
+    }
+    connection?.close()
+  }
+  const clients = Array.from({ length: job.connections }, client)
+  const begin = performance.now()
+  const milliseconds = job.seconds * 1000
+  await new Promise<void>((resolve) => {
+    let tick = 0
+    const timer = setInterval(() => {
+      for (; tick < Math.min(milliseconds, performance.now() - begin); tick++) {
+        for (let arrivals = poisson(perSecond / 1000); arrivals > 0; arrivals--) arrive(begin + tick)
+      }
+      if (tick < milliseconds) return
+      clearInterval(timer)
+      resolve()
+    }, 1)
+  })
+  // What still waits is the backlog of a server that is slower than this load.
+  if (due.length > 0) tally.failed('never sent: all connections were busy', due.splice(0).length)
+  ended = true
+  for (const take of idle) take(undefined)
+  await Promise.all(clients)
   return tally.result(job.seconds)
 }
 

@@ -20,7 +20,7 @@ export class Tally {
 
   result(seconds: number): RateResult {
     const percentile = (p: number) => (this.#requests > 0 ? this.#latency.percentile(p) / 1000 : Number.NaN)
-    const [p50Ms, p99Ms] = [percentile(50), percentile(99)]
-    return { requests: this.#requests, seconds, p50Ms, p99Ms, failures: this.#failures }
+    const [p50Ms, p99Ms, p999Ms] = [percentile(50), percentile(99), percentile(99.9)]
+    return { requests: this.#requests, seconds, p50Ms, p99Ms, p999Ms, failures: this.#failures }
   }
 }

@@ -1,12 +1,17 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
+import { once as event } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { type CpuProfile, categoryOf, frames, selfTimes } from '../../bench/draw/cpu-profile.ts'
 import { flameGraph } from '../../bench/draw/flame.ts'
 import { ceiling, plot, short } from '../../bench/draw/plot.ts'
 import { documentOf, element, label } from '../../bench/draw/svg.ts'
+import { openLoad } from '../../bench/load/raw-clients.ts'
 import { poisson } from '../../bench/random.ts'
 import { median, paired, spread } from '../../bench/report.ts'
 import { batchesPerSecond } from '../../bench/scenarios/simulate.ts'
@@ -99,6 +104,23 @@ test('random arrivals have the expected number', () => {
     // six standard deviations
     assert.ok(Math.abs(sum / rounds - mean) < 6 * Math.sqrt(mean / rounds), `${sum / rounds} for ${mean}`)
   }
+})
+
+test('an open load charges a stall to every request that was due meanwhile', async (t) => {
+  const stalled = new AbortController()
+  const server = createServer(async (_, response) => {
+    if (!stalled.signal.aborted) await sleep(900).then(() => stalled.abort())
+    response.end('{}')
+  }).listen(0, '127.0.0.1')
+  await event(server, 'listening')
+  t.after(() => server.close())
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const job = { row: 'hit', url, connections: 1, seconds: 1, shared: false } as const
+  const { requests, p50Ms, failures } = await openLoad(job, 500, [])
+  const due = requests + Object.values(failures).reduce((sum, times) => sum + times, 0)
+  assert.ok(due > 300 && due < 700, `${due} requests`)
+  // A closed load would have seen one slow response, and none that had to wait.
+  assert.ok(p50Ms > 100, `${p50Ms} ms`)
 })
 
 test('every scenario of the bench has help and rejects unknown flags and names', async () => {
