@@ -21,7 +21,7 @@ const TESTS = [
   'reduce',
   '{scaling-bounds,scaling-rule,rebalance-rule,transfer-protocol}',
   '{judge,latency-limits,stalls,verdict-statistics}',
-  'history-{counters,leases,search,sessions,settings}'
+  'history-{counters,file,leases,search,sessions,settings,shortest-part}'
 ]
 
 const folder = join('node_modules', '.cache', 'mutants')

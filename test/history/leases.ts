@@ -66,10 +66,8 @@ export function checkOnce(calls: readonly OnceOperation[]): Violation<OnceOperat
   const object = `once ${calls[0]?.object}`
   const successes = calls.filter(({ result }) => result === 'ran').sort(byCall)
   if (successes.length > 1) return [{ object, rule: 'the function succeeded twice', operations: successes }]
-  const others = calls.filter((call) => !hasReturned(call) || call.result !== 'refused')
-  const unexplained = calls.find(
-    (call) => call.result === 'refused' && hasReturned(call) && !others.some((other) => !isBefore(call, other))
-  )
+  const others = calls.filter(({ result }) => result !== 'refused')
+  const unexplained = calls.find((call) => call.result === 'refused' && !others.some((other) => !isBefore(call, other)))
   if (unexplained) return [{ object, rule: 'a call was refused, and no other one ran', operations: [unexplained] }]
   return []
 }

@@ -90,8 +90,6 @@ function candidatesOf(sorted: readonly Interval[], isPlaced: Uint8Array): number
     candidates.push(index)
     firstEnd = Math.min(firstEnd, endOf(operation))
   }
-  return candidates.sort((a, b) => compare(endOf(sorted[a]!), endOf(sorted[b]!)))
+  // The difference of two unknown ends is NaN, which "sort" takes for 0.
+  return candidates.sort((a, b) => endOf(sorted[a]!) - endOf(sorted[b]!))
 }
-
-/** Compares numbers that may be infinite. */
-const compare = (a: number, b: number): number => (a < b ? -1 : a > b ? 1 : 0)

@@ -75,7 +75,7 @@ function fillGaps<O extends Interval>(
       filled.push({ operation: write, rank: next, isRead: false })
     }
     filled.push(one)
-    if (!one.isRead) next = one.rank + 1
+    next = one.rank + 1
   }
   return filled
 }

@@ -27,12 +27,15 @@ export const SESSION_KEY: Register<State, SessionOperation> = {
  * @param operations of one session, in any order
  */
 export function checkSession(operations: readonly SessionOperation[]): Violation<SessionOperation>[] {
+  const object = `session ${operations[0]?.object}`
   const ofAllKeys = operations.filter(({ key }) => key === null)
+  // Without any key, the session may still be gone before its sign-out.
+  if (ofAllKeys.length === operations.length) return checkRegister(object, SESSION_KEY, operations)
   const ofKeys = groupBy(
     operations.filter(({ key }) => key !== null),
     ({ key }) => String(key)
   )
   return [...ofKeys].flatMap(([key, ofKey]) =>
-    checkRegister(`session ${ofKey[0]!.object}, key ${key}`, SESSION_KEY, [...ofKey, ...ofAllKeys])
+    checkRegister(`${object}, key ${key}`, SESSION_KEY, [...ofKey, ...ofAllKeys])
   )
 }

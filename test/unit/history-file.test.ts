@@ -31,15 +31,45 @@ const WRONG: Operation[] = [
   { ...common, id: 17, model: 'once', object: 'never', kind: 'call', result: 'failed' }
 ]
 
+/** Right operations of other objects, which would be wrong if they belonged to the same ones. */
+const OTHERS: Operation[] = [
+  { ...common, id: 21, model: 'counter', object: 'visits', kind: 'increment', number: 1 },
+  {
+    ...common,
+    id: 22,
+    model: 'session',
+    object: 's2',
+    kind: 'get',
+    key: 'a',
+    value: null,
+    invokedAt: 30,
+    returnedAt: 40
+  },
+  { ...common, id: 23, model: 'lock', object: 'tick', kind: 'hold', fence: 3 },
+  { ...common, id: 24, model: 'once', object: 'third', kind: 'call', result: 'ran' }
+]
+
 test('a history of every kind of object is checked, each by its own rules', () => {
   assert.deepEqual(checkHistory(RIGHT), [])
-  for (const wrong of WRONG) {
-    const [violation] = checkHistory([...RIGHT, wrong])
-    assert.ok(
-      violation?.operations.some(({ id }) => id === wrong.id),
-      `${wrong.model} ${wrong.id}`
-    )
-  }
+  const found = WRONG.map((wrong) => checkHistory([...RIGHT, wrong]).map(({ object, rule }) => `${object}: ${rule}`))
+  assert.deepEqual(found, [
+    ['counter hits: the number 1 was given twice'],
+    ['settings: the number 1 was given twice', 'setting banner: no order explains the results'],
+    ['session s1, key a: no order explains the results'],
+    ['lock a: two holders at a time'],
+    ['every tick: two holders at a time'],
+    ['once migrate: the function succeeded twice'],
+    ['once never: the function never succeeded']
+  ])
+  const all = checkHistory([...RIGHT, ...WRONG])
+  assert.deepEqual(
+    all.map(({ object, rule }) => `${object}: ${rule}`),
+    found.flat()
+  )
+})
+
+test('objects of other names and of other kinds have nothing to do with each other', () => {
+  assert.deepEqual(checkHistory([...RIGHT, ...OTHERS]), [])
 })
 
 test('objects of one name in two rounds have nothing to do with each other', () => {
