@@ -28,14 +28,16 @@ describe('the limits of slow requests', () => {
   it('exist for routes with enough requests only', () => {
     const recorder = new BaselineRecorder()
     for (let i = 0; i < 500; i++) recorder.record('GET /often', 5)
-    for (let i = 0; i < 30; i++) recorder.record('GET /rare', 500)
+    for (let i = 0; i < 50; i++) recorder.record('GET /enough', 50)
+    for (let i = 0; i < 49; i++) recorder.record('GET /rare', 500)
     const { control, canary } = latencyLimits(recorder.baseline(), 0.1)!
-    deepEqual(Object.keys(control.routes), ['GET /often'])
-    deepEqual(Object.keys(canary.routes), ['GET /often'])
+    deepEqual(Object.keys(control.routes), ['GET /often', 'GET /enough'])
+    deepEqual(Object.keys(canary.routes), ['GET /often', 'GET /enough'])
   })
 
   it('do not exist before there is a baseline', () => {
     equal(latencyLimits(baselineOf(499, 5), 0.1), undefined)
+    ok(latencyLimits(baselineOf(500, 5), 0.1))
     equal(latencyLimits(addBaselines([]), 0.1), undefined)
   })
 
@@ -59,6 +61,13 @@ describe('a quantile', () => {
     const counts = Array(LATENCY_BUCKETS).fill(0)
     counts[0] = 10
     equal(quantile(counts, 0.5), 0.05)
+  })
+
+  it('is the bound of a bucket that holds exactly this share, however much slower the next requests are', () => {
+    const counts = Array(LATENCY_BUCKETS).fill(0)
+    counts[0] = 10
+    counts[90] = 10
+    equal(quantile(counts, 0.5), 0.1)
   })
 })
 

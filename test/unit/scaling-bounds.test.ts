@@ -38,5 +38,6 @@ describe('the largest number of workers of autoscaling', () => {
 
   test('is not limited by memory before a worker has reported', () => {
     assert.deepEqual(most({ workers: [], memoryBytes: MIB }), [8, 'range'])
+    assert.deepEqual(most({ workers: [0, 0], memoryBytes: MIB, otherBytes: MIB }), [8, 'range'])
   })
 })

@@ -49,6 +49,14 @@ describe('the batches of a trial', () => {
     equal(bordersUntilNow(batches, at(2)).length, 2)
     equal(bordersUntilNow(batches, at(3)).at(-1)!.canary.seconds, 3)
     equal(bordersUntilNow(batches, at(3)).length, 3)
+    equal(bordersUntilNow(addToBatches(batches, at(4)), at(4)).length, 3)
+  })
+
+  it('are merged only when there would be more of them than there may be', () => {
+    let batches = NO_BATCHES
+    while (batches.borders.length < MAX_BATCHES) batches = addToBatches(batches, at(2 * batches.borders.length))
+    equal(batches.seconds, 2)
+    equal(addToBatches(batches, at(2 * MAX_BATCHES)).seconds, 4)
   })
 
   it('are few and equally long, however long the trial is', () => {

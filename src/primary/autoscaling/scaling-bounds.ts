@@ -36,8 +36,9 @@ export function boundsOf(
 
 /** Workers that exist stay, however large they are: giving one up would only move its load to others. */
 function roomFor(workers: readonly number[], bytes: number): number {
-  const largest = Math.max(...workers)
-  if (workers.length === 0 || largest <= 0) return Number.POSITIVE_INFINITY
+  const largest = Math.max(0, ...workers)
+  // No worker has reported its memory yet.
+  if (largest === 0) return Number.POSITIVE_INFINITY
   const used = workers.reduce((sum, each) => sum + each, 0)
   return workers.length + Math.max(0, Math.floor((bytes - used) / largest))
 }
