@@ -10,14 +10,14 @@ const PARTS = [
   'dist/src/primary/listener/connection-router.js',
   'dist/src/worker/connections/drain.js',
   'dist/src/state/redis/{batcher,multi-key-batcher}.js',
-  'dist/src/state/shared/counter-batches.js',
+  'dist/src/state/shared/{counter-batches,replayed-batches}.js',
   'dist/src/state/locks/lease*.js',
   'dist/test/history/**'
 ]
 const TESTS = [
   /^unit\/(plan|history-).*\.test\.js$/,
   /^unit\/(reduce|connection-router|drain-stats|drain-ends|batcher|lease)\.test\.js$/,
-  /^http\/(lock|lock-queue|once|lease-storage|lease-faults|counter|counted-visits|cluster-batches)\.test\.js$/
+  /^http\/(lock|lock-queue|once|lease-storage|lease-faults|counter|counted-visits|cluster-batches|replayed-batches)\.test\.js$/
 ]
 
 const tests = readdirSync(join('dist', 'test'), { recursive: true })

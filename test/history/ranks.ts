@@ -31,10 +31,9 @@ export function checkRanks<O extends Interval>(
   first = 1
 ): Violation<O>[] {
   const sorted = ranked.toSorted((a, b) => a.rank - b.rank || Number(a.isRead) - Number(b.isRead))
-  const repeated = findRepeated(object, sorted)
-  if (repeated) return [repeated]
-  const filled = fillGaps(object, sorted, unknown, first)
-  return 'rule' in filled ? [filled] : findInversion(object, filled)
+  const violation =
+    findRepeated(object, sorted) ?? findGap(object, sorted, unknown, first) ?? findInversion(object, sorted)
+  return violation ? [violation] : []
 }
 
 function findRepeated<O extends Interval>(object: string, sorted: readonly Ranked<O>[]): Violation<O> | undefined {
@@ -50,17 +49,15 @@ function findRepeated<O extends Interval>(object: string, sorted: readonly Ranke
 /**
  * Gives each missing number to the unknown write that was called first. As a later number leaves more time, this fails only if
  * every other choice does.
- * @returns the operations in their order, with the chosen writes; or a violation
  */
-function fillGaps<O extends Interval>(
+function findGap<O extends Interval>(
   object: string,
   sorted: readonly Ranked<O>[],
   unknown: readonly O[],
   first: number
-): Ranked<O>[] | Violation<O> {
+): Violation<O> | undefined {
   const firstToReturn = suffixMinima(sorted.map(({ operation }) => operation))
   const spare = unknown.toSorted(byCall)
-  const filled: Ranked<O>[] = []
   let next = first
   for (const [i, one] of sorted.entries()) {
     const isTooLow = one.rank < (one.isRead ? first - 1 : first)
@@ -72,31 +69,29 @@ function fillGaps<O extends Interval>(
         const rule = `the number ${next} was counted, and no call can have counted it`
         return { object, rule, operations: [after, ...(write ? [write] : [])] }
       }
-      filled.push({ operation: write, rank: next, isRead: false })
     }
-    filled.push(one)
     next = one.rank + 1
   }
-  return filled
+  return
 }
 
 /** Finds an operation that returned before one of a lower rank was called. */
-function findInversion<O extends Interval>(object: string, filled: readonly Ranked<O>[]): Violation<O>[] {
+function findInversion<O extends Interval>(object: string, sorted: readonly Ranked<O>[]): Violation<O> | undefined {
   // Reads of one rank, and the write of that rank before them, may overlap in any order among the reads.
   let last: Ranked<O> | undefined
   let lastOfLowerRank: Ranked<O> | undefined
   let position = Number.NaN
-  for (const one of filled) {
+  for (const one of sorted) {
     const at = positionOf(one)
     if (at !== position) lastOfLowerRank = last
     position = at
     if (lastOfLowerRank && endOf(one.operation) < lastOfLowerRank.operation.invokedAt) {
       const rule = `${nameOf(one)} had returned when ${nameOf(lastOfLowerRank)} was called`
-      return [{ object, rule, operations: [one.operation, lastOfLowerRank.operation] }]
+      return { object, rule, operations: [one.operation, lastOfLowerRank.operation] }
     }
     if (!last || one.operation.invokedAt > last.operation.invokedAt) last = one
   }
-  return []
+  return
 }
 
 const positionOf = ({ rank, isRead }: Ranked<Interval>): number => rank + (isRead ? 0.5 : 0)
@@ -105,13 +100,11 @@ const nameOf = ({ rank, isRead }: Ranked<Interval>): string => (isRead ? `a read
 
 /** Returns for each index the operation that returned first from there on. */
 function suffixMinima<O extends Interval>(operations: readonly O[]): O[] {
-  const minima: O[] = []
-  let minimum: O | undefined
-  for (const operation of operations.toReversed()) {
-    if (!minimum || endOf(operation) < endOf(minimum)) minimum = operation
-    minima.push(minimum)
+  const minima = [...operations]
+  for (let i = minima.length - 1; i > 0; i--) {
+    if (endOf(minima[i]!) < endOf(minima[i - 1]!)) minima[i - 1] = minima[i]!
   }
-  return minima.reverse()
+  return minima
 }
 
 /** Splits operations into those that returned, ranked by `rankOf`, and the others for which `isWrite` holds. */

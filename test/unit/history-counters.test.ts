@@ -91,6 +91,14 @@ const wrongHistories: [name: string, operations: CounterOperation[], rule: strin
   ['a number in the wrong order of real time', [hit(2, 0, 1), hit(1, 2, 3)], had('number 2', 'number 1'), [0, 1]],
   ['a number that no call can have counted', [hit(1, 0, 1), hit(3, 2, 3)], unexplained(2), [1]],
   ['a lost call that was counted before it was made', [hit(2, 0, 1), lost(2)], unexplained(1), [0, 1]],
+  ['a lost call made after a later number had returned', [lost(4), hit(2, 0, 9), hit(3, 0, 3)], unexplained(1), [2, 0]],
+  ['a missing number before two that returned at one moment', [hit(2, 0, 5), hit(3, 0, 5)], unexplained(1), [0]],
+  [
+    'a number that had returned when two lower ones were called',
+    [hit(3, 0, 1), hit(1, 2, 3), hit(2, 2, 4)],
+    had('number 3', 'number 1'),
+    [0, 1]
+  ],
   ['a lost call that was counted twice', [lost(0), hit(3, 1, 2)], unexplained(2), [1]],
   ['a stale read', [hit(1, 0, 1), hit(2, 2, 3), read(1, 4, 5)], had('number 2', 'a read of 1'), [1, 2]],
   ['a read that goes back', [lost(0), read(1, 1, 2), read(0, 3, 4)], had('a read of 1', 'a read of 0'), [1, 2]],

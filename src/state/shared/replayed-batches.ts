@@ -87,15 +87,22 @@ export class ReplayedBatches implements CounterBatches {
   readonly #report: ConfirmationReport
   readonly #keys: [counter: string, batches: string, primary: string]
   readonly #worker: string
+  readonly #now: () => number
   /** The last confirmed batch; its sequence number is 0 where there is none. */
   #confirmed = { sequence: 0, last: 0, at: 0 }
   /** The replication id of the primary that answered last. */
   #primary: string | undefined
-  #lastSentAt = 0
+  #repliedAt = 0
   #timer: NodeJS.Timeout | undefined
 
   /** @param worker the field of this worker's record */
-  constructor(connection: RedisConnection, report: ConfirmationReport, key: string, worker: string) {
+  constructor(
+    connection: RedisConnection,
+    report: ConfirmationReport,
+    key: string,
+    worker: string,
+    now: () => number = () => performance.now()
+  ) {
     const { writes } = connection
     writes.defineCommand('musterReplayedIncrement', { numberOfKeys: 3, lua: REPLAYED_INCREMENT })
     this.#connection = connection
@@ -103,12 +110,13 @@ export class ReplayedBatches implements CounterBatches {
     this.#report = report
     this.#keys = [key, batchesKeyOf(key), `{${key}}:primary`]
     this.#worker = worker
+    this.#now = now
   }
 
   /** @throws also while a new primary waits for the last batches of all workers */
   async add(sequence: number, by: number): Promise<number> {
     const last = await this.#ask(sequence, by)
-    this.#confirmed = { sequence, last, at: performance.now() }
+    this.#confirmed = { sequence, last, at: this.#now() }
     this.#timer ??= setTimeout(() => void this.#check(), CHECK_MS).unref()
     return last
   }
@@ -125,10 +133,10 @@ export class ReplayedBatches implements CounterBatches {
   }
 
   async #send(sequence: number, by: number): Promise<[value: number, isHeld: boolean]> {
-    this.#lastSentAt = performance.now()
     const { sequence: confirmed, last } = this.#confirmed
     const batch = [this.#worker, sequence, by, KEEP_SECONDS, MAX_COUNT, confirmed, last, HOLD_MS] as const
     const [value, restored, primary, held] = await this.#client.musterReplayedIncrement(...this.#keys, ...batch)
+    this.#repliedAt = this.#now()
     const isOther = this.#primary !== undefined && this.#primary !== primary
     this.#primary = primary
     if (confirmed > 0 && (isOther || restored === 1)) this.#report.replayed(this.#keys[0], restored === 1)
@@ -138,13 +146,13 @@ export class ReplayedBatches implements CounterBatches {
   /** Brings the last batch of an idle worker to a new primary. While Redis does not answer, it tries again. */
   async #check(): Promise<void> {
     let isReached = true
-    if (performance.now() - this.#lastSentAt >= CHECK_MS) {
+    if (this.#now() - this.#repliedAt >= CHECK_MS) {
       isReached = await this.#send(0, 0).then(
         () => true,
         () => false
       )
     }
-    if (isReached && performance.now() - this.#confirmed.at > REPLAY_MS) {
+    if (isReached && this.#now() - this.#confirmed.at > REPLAY_MS) {
       this.#confirmed = { sequence: 0, last: 0, at: 0 }
       this.#timer = undefined
       return
