@@ -1,11 +1,11 @@
 import { endWorker } from './end-worker.ts'
-import { isOnTrial, type OnTrial } from './reduce-trial.ts'
+import { isOnTrial } from './reduce-trial.ts'
 import { type Action, findWorker, isLive, liveIn, type State, serves, type Worker } from './types.ts'
 
-/** Starts the control beside the canary, and ends a trial that has had its time. */
-export function planTrial(state: OnTrial, now: number): Action[] {
-  const { canary, control, wantsControl, startedAt } = state.rollout.trial
-  if (startedAt !== undefined) return now >= trialDeadline(state) ? [{ type: 'end-trial' }] : []
+/** Starts the control beside the canary. */
+export function planControl(state: State): Action[] {
+  if (!isOnTrial(state)) return []
+  const { canary, control, wantsControl } = state.rollout.trial
   const slot = findWorker(state, canary)?.slot
   if (!wantsControl || control !== undefined || slot === undefined) return []
   const cause = 'to compare the new release with'
@@ -14,9 +14,11 @@ export function planTrial(state: OnTrial, now: number): Action[] {
 
 /** @returns when the trial ends undecided; infinity if there is none, or an operator must end it */
 export function trialDeadline(state: State): number {
-  const { startedAt, maxMs, held } = (isOnTrial(state) && state.rollout.trial) || {}
-  return startedAt === undefined || maxMs === undefined || held ? Number.POSITIVE_INFINITY : startedAt + maxMs
+  const trial = state.rollout?.trial
+  return trial?.startedAt === undefined || trial.held ? Number.POSITIVE_INFINITY : trial.startedAt + trial.maxMs
 }
+
+export const isTrialOver = (state: State, now: number) => now >= trialDeadline(state)
 
 /** The state without canary and control: during a trial, all other workers are looked after as if there were no rollout. */
 export function withoutTrial(state: State): State {

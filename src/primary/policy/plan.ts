@@ -7,9 +7,8 @@ import {
   planReplacements,
   planRolloutEnd
 } from './plan-rollout.ts'
-import { planTrial, trialDeadline, withoutTrial } from './plan-trial.ts'
+import { isTrialOver, planControl, trialDeadline, withoutTrial } from './plan-trial.ts'
 import type { Limits } from './policy-limits.ts'
-import { isOnTrial } from './reduce-trial.ts'
 import {
   type Action,
   isAnsweringAdminRequest,
@@ -31,9 +30,8 @@ import {
 export function plan(state: State, limits: Limits, now: number): Action[] {
   const exit = planExit(state, limits)
   if (exit) return [exit]
-  const trial = isOnTrial(state) ? planTrial(state, now) : []
   // What else is to be done follows from the state after the trial: a worker that is forked for the state before may be one too many.
-  if (state.phase === 'running' && trial.some(({ type }) => type === 'end-trial')) return trial
+  if (state.phase === 'running' && isTrialOver(state, now)) return [{ type: 'end-trial' }]
   const settled = withoutTrial(state)
   const actions =
     state.phase === 'running'
@@ -43,7 +41,8 @@ export function plan(state: State, limits: Limits, now: number): Action[] {
           ...planLingering(state, limits, now),
           ...planSurplus(state),
           ...planReplacements(settled, limits, now),
-          ...(isOnTrial(state) ? trial : planRolloutEnd(state, limits)),
+          ...planControl(state),
+          ...planRolloutEnd(settled, limits),
           ...planFill(settled, now)
         ]
       : [...planOverdue(state, limits, now), ...planStop(state, limits, now)]
@@ -57,7 +56,7 @@ export function nextDeadline(state: State, limits: Limits, now: number): number 
     .filter((worker) => !worker.killed)
     .flatMap((worker) => [
       exitDeadline(worker, limits),
-      ...(isWatched(worker) ? [examineAt(worker, limits)] : []),
+      examineAt(worker, limits),
       ...(serves(worker) ? [maxAgeAt(worker, limits), worker.since + limits.canaryMs] : [])
     ])
   deadlines.push(trialDeadline(state))
@@ -96,7 +95,7 @@ function planOverdue(state: State, limits: Limits, now: number): Action[] {
 
 function planSilent(state: State, limits: Limits, now: number): Action[] {
   return state.workers
-    .filter((worker) => isWatched(worker) && !worker.killed && now >= examineAt(worker, limits))
+    .filter((worker) => !worker.killed && now >= examineAt(worker, limits))
     .map(({ id }) => ({ type: 'examine', id }))
 }
 
@@ -105,7 +104,7 @@ function planLingering(state: State, limits: Limits, now: number): Action[] {
   const { maxLingering = 2 * state.desired, maxLingeringBytes } = limits
   const oldestFirst = state.workers
     .filter((worker) => lingers(worker) && worker.cutAt === undefined)
-    .sort((a, b) => a.since - b.since || a.id - b.id)
+    .sort((a, b) => a.since - b.since)
   let count = oldestFirst.length
   let bytes = oldestFirst.reduce((sum, { rssBytes = 0 }) => sum + rssBytes, 0)
   const actions: Action[] = []
@@ -151,7 +150,7 @@ function planSurplus(state: State): Action[] {
   return state.workers.flatMap((worker) => {
     if (!isInCharge(state, worker.slot)) {
       return endWorker(worker, 'the other primary serves the slot').map((action) =>
-        isIsolated && action.type === 'drain' ? { ...action, isIsolated } : action
+        isIsolated ? { ...action, isIsolated } : action
       )
     }
     return worker.slot >= state.desired
@@ -190,12 +189,9 @@ function drainDeadline({ since, cutAt, ...worker }: Worker, { drainMs, lingerMs,
   return since + (worker.lingers ? Math.max(drainMs, lingerMs + marginMs) : drainMs)
 }
 
-/** Whether the heartbeats of the worker are watched: its event loop has something to do for clients. */
-const isWatched = (worker: Worker) => serves(worker) || lingers(worker)
-
-/** When a worker that stays silent is examined, for the first time or again. */
+/** When a worker is examined that stays silent while its event loop has something to do for clients, for the first time or again. */
 function examineAt(worker: Worker, { heartbeatMs, reexamineMs }: Limits): number {
-  if (heartbeatMs === 0) return Number.POSITIVE_INFINITY
+  if (heartbeatMs === 0 || !(serves(worker) || lingers(worker))) return Number.POSITIVE_INFINITY
   const again = (worker.examinedAt ?? Number.NEGATIVE_INFINITY) + reexamineMs
   return Math.max(worker.lastHeartbeatAt + heartbeatMs, again)
 }
