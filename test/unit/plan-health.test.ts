@@ -201,6 +201,28 @@ describeScenarios({
         ['dies 3', 'exit crash-loop: every worker failed 3 times in a row']
       ]
     },
+    'not even for a moment: while one slot waits, the worker of another one may be replaced at once': {
+      workers: 2,
+      limits: { slotAttempts: 2 },
+      steps: [
+        ...serving(2),
+        ['dies 1', 'fork #3: slot 0, generation 1'],
+        ['dies 3'],
+        ['dies 2', 'fork #4: slot 1, generation 1']
+      ]
+    },
+    'the exit says crash-loop when some workers crash and others do not boot': {
+      workers: 2,
+      limits: { slotAttempts: 2 },
+      steps: [
+        ...serving(2),
+        ['dies 1', 'fork #3: slot 0, generation 1'],
+        ['dies 2', 'fork #4: slot 1, generation 1'],
+        ['ready 3'],
+        ['dies 3'],
+        ['dies 4', 'exit crash-loop: every worker failed 2 times in a row']
+      ]
+    },
     'the exit says cannot-boot when no worker boots any more': {
       workers: 2,
       limits: { slotAttempts: 2 },

@@ -158,6 +158,20 @@ describeScenarios({
         ['settled 3', 'finish #1 in 0 ms: more than 2 workers linger', 'rollout 4 done']
       ]
     },
+    'the oldest is the one that has drained for the longest time, whichever was started first': {
+      workers: 2,
+      limits: { maxLingering: 1 },
+      steps: [
+        ...serving(2),
+        ['recycle 2', 'fork #3: slot 1, generation 1'],
+        ['ready 3', 'drain #2, transferring'],
+        ['settled 2'],
+        ['500 ms pass'],
+        ['recycle 1', 'fork #4: slot 0, generation 1'],
+        ['ready 4', 'drain #1, transferring'],
+        ['settled 1', 'finish #2 in 1000 ms: more than 1 workers linger']
+      ]
+    },
     'when they need too much memory together, the oldest ends': {
       workers: 1,
       limits: { maxLingeringBytes: 250e6 },

@@ -110,6 +110,16 @@ describeScenarios({
         ['left 3', 'rollout 2 failed: the code on disk changed']
       ]
     },
+    'a slot that only a worker of the failed release was to serve gets one of the old release at once': {
+      workers: 1,
+      steps: [
+        ...serving(1),
+        ['reload', 'fork #2: slot 0, generation 2'],
+        ['dies 1'],
+        ['code changes', 'kill #2: its rollout failed', 'fork #3: slot 0, generation 1'],
+        ['dies 2', 'rollout 2 failed: the code on disk changed']
+      ]
+    },
     'without the old release on disk, replaced slots stay on the new one, and the outcome says so': {
       workers: 2,
       steps: [

@@ -104,6 +104,17 @@ describeScenarios({
         ['left 1', 'exit drained: every worker has left']
       ]
     },
+    'workers that all end before they were ready leave a stop as it is': {
+      workers: 3,
+      steps: [
+        ['start', 'fork #1: slot 0, generation 1', 'fork #2: slot 1, generation 1', 'fork #3: slot 2, generation 1'],
+        ['stop'],
+        ['dies 1'],
+        ['dies 2'],
+        ['dies 3'],
+        ['port closed', 'exit drained: every worker has left']
+      ]
+    },
     'nothing is forked, reloaded or scaled up after a stop': {
       workers: 2,
       steps: [

@@ -229,6 +229,18 @@ describeScenarios({
         ['3600000 ms pass']
       ]
     },
+    'a stop ends it without a verdict, even when its time is over': {
+      workers: 1,
+      limits,
+      steps: [
+        ...serving(1),
+        ['reload', 'fork #2: slot 0, generation 2'],
+        ['ready 2'],
+        ['trial begins without control, undecided: continue'],
+        ['10000 ms pass unnoticed'],
+        ['stop', 'rollout 2 stopped: the service stops']
+      ]
+    },
     'a stop ends it': {
       workers: 1,
       limits,

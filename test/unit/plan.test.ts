@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { nextDeadline } from '../../src/primary/policy/plan.ts'
-import { applyStep, describeScenarios, limits, Scenario, type Step, serving } from '../helpers/policy-scenario.ts'
+import type { Limits } from '../../src/primary/policy/policy-limits.ts'
+import { applyStep, describeScenarios, Scenario, type Step, serving } from '../helpers/policy-scenario.ts'
 
 describeScenarios({
   'every wanted slot has a live worker': {
@@ -149,7 +150,8 @@ describe('the pause before the next fork', () => {
 })
 
 describe('the next deadline', () => {
-  const times: Record<string, { workers: number; steps: Step['0'][]; at: number | undefined }> = {
+  type Story = { workers: number; limits?: Partial<Limits>; steps: Step['0'][]; at: number | undefined }
+  const times: Record<string, Story> = {
     'is none while all is well': { workers: 2, steps: ['start', 'ready 1', 'ready 2'], at: undefined },
     'is the end of a boot timeout': { workers: 1, steps: ['300 ms pass', 'start'], at: 1300 },
     'is the end of a drain deadline': {
@@ -167,13 +169,56 @@ describe('the next deadline', () => {
       steps: ['start', 'ready 1', 'dies 1', 'dies 3', '50 ms pass', 'scale 3'],
       at: 100
     },
-    'does not exist for a killed worker': { workers: 1, steps: ['start', '1000 ms pass'], at: undefined }
+    'is the examination of a worker that stays silent': {
+      workers: 1,
+      limits: { heartbeatMs: 5000 },
+      steps: ['start', '300 ms pass', 'ready 1'],
+      at: 5300
+    },
+    'is the next examination of a worker that is starved of CPU': {
+      workers: 1,
+      limits: { heartbeatMs: 5000 },
+      steps: ['start', 'ready 1', '6000 ms pass'],
+      at: 6250
+    },
+    'is the end of the canary time': {
+      workers: 1,
+      limits: { canaryMs: 1000 },
+      steps: ['start', 'ready 1', '5000 ms pass', 'reload', '300 ms pass', 'ready 2'],
+      at: 6300
+    },
+    'is the maximal age of a worker': {
+      workers: 1,
+      limits: { maxAgeMs: 60_000 },
+      steps: ['start', '300 ms pass', 'ready 1'],
+      at: 60_300
+    },
+    'is the end of a trial': {
+      workers: 1,
+      limits: { canaryMs: 1000 },
+      steps: [
+        'start',
+        'ready 1',
+        'reload',
+        'ready 2',
+        '500 ms pass',
+        'trial begins without control, undecided: continue',
+        '1000 ms pass'
+      ],
+      at: 10_500
+    },
+    'does not exist for a killed worker': { workers: 1, steps: ['start', '1000 ms pass'], at: undefined },
+    'does not exist for a worker that is killed before its time is over': {
+      workers: 1,
+      steps: ['start', 'ready 1', 'scale 2', 'scale 1'],
+      at: undefined
+    }
   }
-  for (const [name, { workers, steps, at }] of Object.entries(times)) {
+  for (const [name, { workers, limits, steps, at }] of Object.entries(times)) {
     test(name, () => {
-      const scenario = new Scenario(workers)
+      const scenario = new Scenario(workers, limits)
       for (const what of steps) applyStep(scenario, what)
-      assert.equal(nextDeadline(scenario.state, limits, scenario.now), at)
+      assert.equal(nextDeadline(scenario.state, scenario.limits, scenario.now), at)
     })
   }
 })
