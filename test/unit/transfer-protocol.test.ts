@@ -117,3 +117,47 @@ test('a connection survives the death of a new worker that has not taken it, and
     assert.ok(NEW.some((name) => !alive[name]) || !alive.old, JSON.stringify(world))
   }
 })
+
+test('an old worker takes its connection back only where no other process can have it, and closes its copy otherwise', () => {
+  for (const event of ['not-sent', 'refused'] as const) {
+    assert.deepEqual(transferStep('old', 'offered', event), { to: 'done', action: 'take-back' })
+  }
+  for (const event of ['accepted', 'primary-died', 'late'] as const) {
+    assert.deepEqual(transferStep('old', 'offered', event), { to: 'done', action: 'close' })
+  }
+})
+
+test('a primary passes the connection to a worker that it has chosen, and refuses it without one', () => {
+  assert.deepEqual(transferStep('primary', 'waiting', 'worker-chosen'), { to: 'passed-on', action: 'pass-on' })
+  for (const event of ['no-worker', 'given-up'] as const) {
+    assert.deepEqual(transferStep('primary', 'waiting', event), { to: 'done', action: 'refuse' })
+  }
+})
+
+test('a primary waits for another worker if the chosen one did not get the connection', () => {
+  for (const event of ['new-died', 'not-sent', 'missing'] as const) {
+    assert.deepEqual(transferStep('primary', 'passed-on', event), { to: 'waiting', action: 'wait' })
+  }
+})
+
+test('a primary releases its copy once a worker uses the connection or may use it', () => {
+  for (const event of ['accepted', 'given-up'] as const) {
+    assert.deepEqual(transferStep('primary', 'passed-on', event), { to: 'done', action: 'release' })
+  }
+  for (const event of ['accepted', 'new-died', 'given-up'] as const) {
+    assert.deepEqual(transferStep('primary', 'taken', event), { to: 'done', action: 'release' })
+  }
+})
+
+test('a primary keeps its copy while the next one looks for a worker, and refuses the connection if that finds none', () => {
+  assert.deepEqual(transferStep('primary', 'passed-on', 'taken'), { to: 'taken', action: 'keep' })
+  assert.deepEqual(transferStep('primary', 'taken', 'returned'), { to: 'done', action: 'refuse' })
+})
+
+test('the next primary and the new worker go on with a connection once they have said so, and close it if they cannot', () => {
+  assert.deepEqual(transferStep('next', 'received', 'taken-sent'), { to: 'done', action: 'wait' })
+  assert.deepEqual(transferStep('new', 'received', 'accepted-sent'), { to: 'done', action: 'serve' })
+  for (const role of ['next', 'new'] as const) {
+    assert.deepEqual(transferStep(role, 'received', 'not-sent'), { to: 'done', action: 'close' })
+  }
+})

@@ -96,19 +96,22 @@ function neededWorkers(trend: Trend, { load, measured, bootMs }: ScalingSample):
   const expected = forecast(trend, horizonMs)
   const needed = Math.ceil(expected / TARGET - 1e-9)
   if (trend.level / measured >= SATURATED && measured * GROWTH > needed) {
-    return { needed: measured * GROWTH, because: `load ${shown(load)} saturates ${workers(measured)}` }
+    return { needed: measured * GROWTH, because: `load ${shown(load)} saturates ${measured} workers` }
   }
   const inSeconds = `in ${(horizonMs / 1000).toFixed(1)} s`
-  return { needed, because: `load ${shown(load)}, ${shown(expected)} expected ${inSeconds}: ${workers(needed)} needed` }
+  return { needed, because: `load ${shown(load)}, ${shown(expected)} expected ${inSeconds}: ${needed} workers needed` }
 }
 
-/** @returns why one worker may be given up; undefined if none may */
+/**
+ * @param memory with the present sample
+ * @returns why one worker may be given up; undefined if none may
+ */
 function whyFall({ peaks, since, downAt }: ScalingMemory, sample: ScalingSample, bounds: ScalingBounds) {
   const { now, desired } = sample
   const { min, scaleDownMs } = bounds
   if (desired <= min || now - since! < scaleDownMs) return undefined
   if (downAt !== undefined && now - downAt < scaleDownMs * NEXT_STEP_SHARE) return undefined
-  const highest = peaks[0]?.load ?? 0
+  const highest = peaks[0]!.load
   if (highest > (desired - 1) * TARGET_AFTER_SCALE_DOWN) return undefined
   return `load at most ${shown(highest)} for ${scaleDownMs / 1000} s`
 }
@@ -118,4 +121,3 @@ function addPeak(peaks: ScalingMemory['peaks'], peak: { at: number; load: number
 }
 
 const shown = (load: number) => load.toFixed(2)
-const workers = (count: number) => `${count} ${count === 1 ? 'worker' : 'workers'}`
