@@ -68,6 +68,39 @@ describe('the rule of rebalancing', () => {
     assert.deepEqual(planRebalance(memory, second, 1300).plans, [])
   })
 
+  test('begins at a utilisation of 50 %, 30 % above another worker', () => {
+    assert.equal(plansOf(loads(0.5, 0.2), 2)[1]!.length, 1)
+    assert.deepEqual(plansOf(loads(0.49, 0), 20).flat(), [])
+    assert.deepEqual(plansOf(loads(0.6, 0.31), 20).flat(), [])
+  })
+
+  test('lets the busiest worker give first, and the idlest one get first', () => {
+    assert.deepEqual(round(plansOf(loads(0.8, 1, 0), 2)[1]!), [
+      { source: 1, utilization: 1, keep: 0.6, targets: [{ id: 2, amount: 0.4 }] },
+      { source: 0, utilization: 0.8, keep: 0.6, targets: [{ id: 2, amount: 0.2 }] }
+    ])
+    const [{ targets } = assert.fail()] = round(plansOf(loads(1, 0.3, 0.1, 0.2), 2)[1]!) as RebalancePlan[]
+    assert.deepEqual(targets, [
+      { id: 2, amount: 0.3 },
+      { id: 3, amount: 0.2 },
+      { id: 1, amount: 0.1 }
+    ])
+  })
+
+  test('moves no share of 1 % or less', () => {
+    const [{ targets } = assert.fail()] = plansOf(loads(1, 0, 0.49, 0.5), 2)[1]!
+    assert.deepEqual(
+      targets.map(({ id }) => id),
+      [1]
+    )
+  })
+
+  test('moves nothing to a worker that is nearly as busy as the one that gives', () => {
+    const plans = plansOf(loads(0.9, 0.9, 0.9, 0.65, 0), 2)[1]!
+    assert.equal(plans.length, 3)
+    assert.ok(plans.every(({ targets }) => targets.every(({ id }) => id === 4)))
+  })
+
   test('moves nothing while no worker is busy, or all are alike', () => {
     for (const workers of [loads(0.45, 0), loads(1, 1, 0.8), loads(0.9, 0.65), loads(1)]) {
       assert.deepEqual(plansOf(workers, 20).flat(), [])
@@ -93,6 +126,27 @@ describe('the rule of rebalancing', () => {
     }
   })
 
+  test('begins to count when another worker is less busy, not when a worker becomes busy', () => {
+    let { memory } = planRebalance(NO_MEMORY, loads(1, 0.9), 0)
+    const counts = [1, 2].map((second) => {
+      const result = planRebalance(memory, loads(1, 0), second * 1000)
+      memory = result.memory
+      return result.plans.length
+    })
+    assert.deepEqual(counts, [0, 1])
+  })
+
+  test('asks a worker for nothing while all that could get it rest', () => {
+    let { memory } = planRebalance(NO_MEMORY, loads(1, 0.49, 0), 0)
+    const first = planRebalance(memory, loads(1, 0.49, 0), 1000)
+    assert.deepEqual(
+      first.plans.map(({ source, targets }) => [source, targets.map(({ id }) => id)]),
+      [[0, [2]]]
+    )
+    memory = planRebalance(first.memory, loads(0.5, 1, 0.5), 2000).memory
+    assert.deepEqual(planRebalance(memory, loads(0.5, 1, 0.5), 3000).plans, [])
+  })
+
   test('waits after a move until heartbeats show its effect', () => {
     const seconds = plansOf(loads(1, 0), 9).flatMap((plans, second) => (plans.length > 0 ? [second] : []))
     assert.deepEqual(seconds, [1, 4, 7])
@@ -111,6 +165,19 @@ describe('the rule of rebalancing', () => {
     const gaps = asked.slice(1).map((second, i) => second - asked[i]!)
     assert.deepEqual(gaps.slice(0, 5), [3, 6, 12, 24, 48])
     assert.ok(gaps.slice(5).every((gap) => gap === 60))
+  })
+
+  test('asks as often as before once a worker has moved something', () => {
+    let { memory } = planRebalance(NO_MEMORY, loads(1, 0), 0)
+    memory = planRebalance(memory, loads(1, 0), 1000).memory
+    for (const moved of [0, 1, 0]) memory = recordMoves(memory, 0, moved, 1000)
+    assert.equal(planRebalance(memory, loads(1, 0), 3999).plans.length, 0)
+    assert.equal(planRebalance(memory, loads(1, 0), 4000).plans.length, 1)
+  })
+
+  test('takes a result that nothing was planned for, from a worker that it does not know', () => {
+    assert.equal(recordMoves(NO_MEMORY, 5, 0, 1000).quietUntil.get(5), 4000)
+    assert.deepEqual(recordMoves(NO_MEMORY, 5, 1, 1000), NO_MEMORY)
   })
 
   test('lets the targets of an attempt that moved nothing get connections from others at once', () => {

@@ -64,7 +64,7 @@ export function planRebalance(
   const sources = busy
     .filter((worker) => (hasNew && !worker.isNew) || (isRested(worker) && streaks.get(worker.id)!.length >= STREAK))
     .sort((a, b) => b.utilization - a.utilization)
-  const plans = sources.length > 0 ? share(sources, workers.filter(isRested)) : []
+  const plans = share(sources, workers.filter(isRested))
   const involved = plans.flatMap(({ source, targets }) => [source, ...targets.map(({ id }) => id)])
   const quietUntil = new Map([
     ...keepOf(memory.quietUntil, workers),
@@ -103,7 +103,6 @@ function share(sources: readonly WorkerLoad[], rested: readonly WorkerLoad[]): R
   const mean = all.reduce((sum, { utilization }) => sum + utilization, 0) / all.length
   const room = others
     .map(({ id, utilization }) => ({ id, utilization, amount: mean - utilization }))
-    .filter(({ amount }) => amount > 0)
     .sort((a, b) => b.amount - a.amount)
   return sources.flatMap(({ id, utilization }): RebalancePlan[] => {
     let rest = utilization - mean
