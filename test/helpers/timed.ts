@@ -16,10 +16,13 @@ setInterval(() => {
   last = now
 }, TICK_MS).unref()
 
-/** Starts a stopwatch that leaves out the time in which this process got no CPU time. @returns reads it, in ms */
+/**
+ * Starts a stopwatch that leaves out the time in which this process or others of the machine got no CPU time: for upper limits of durations.
+ * @returns reads it, in ms
+ */
 export function stopwatch(): () => number {
-  const [startedAt, stalledBefore] = [performance.now(), stalledMs]
-  return () => performance.now() - startedAt - (stalledMs - stalledBefore)
+  const [startedAt, stalledBefore, waitedBefore] = [performance.now(), stalledMs, cpuWaitMs()]
+  return () => performance.now() - startedAt - Math.max(stalledMs - stalledBefore, cpuWaitMs() - waitedBefore)
 }
 
 /**
