@@ -9,7 +9,7 @@ interface State {
 /** One key of a session: a register until the session ends. Nothing can be read or written after that. */
 export const SESSION_KEY: Register<State, SessionOperation> = {
   initial: { isEnded: false, value: null },
-  textOf: ({ isEnded, value }) => (isEnded ? 'ended' : String(value)),
+  textOf: ({ isEnded, value }) => `${isEnded} ${value}`,
   isWrite: ({ kind }) => kind !== 'get',
   isSeenBy: (write, other) =>
     hasReturned(other) &&

@@ -34,14 +34,8 @@ export const SETTING: Register<State, SettingsOperation> = {
  */
 export function checkSettings(operations: readonly SettingsOperation[]): Violation<SettingsOperation>[] {
   const strong = operations.filter(({ kind }) => kind !== 'copy')
-  // A read of several settings at once is one operation for each of them.
-  const reads = groupBy(
-    strong.filter(({ kind }) => kind === 'read'),
-    ({ process, invokedAt }) => `${process} ${invokedAt}`
-  )
-  const once = [...strong.filter(({ kind }) => kind === 'set'), ...[...reads.values()].map(([read]) => read!)]
   const { ranked, unknown } = rankAll(
-    once,
+    strong,
     ({ version }) => version!,
     ({ kind }) => kind === 'set'
   )

@@ -61,7 +61,8 @@ test('histories of a correct session are accepted, with unknown outcomes and sig
 /** The operations that are shown are given by their positions; one violation for each of the keys. */
 const wrongHistories: [name: string, operations: SessionOperation[], shown: number[], keys?: string[]][] = [
   ['a lost update', [put(1, 0, 1), get(null, 2, 3)], [0, 1]],
-  ['a stale read', [put(1, 0, 1), put(2, 2, 3), get(1, 4, 5)], [0, 1, 2]],
+  ['a stale read', [put(1, 0, 1), get(1, 1, 2), put(2, 2, 3), get(1, 4, 5)], [0, 2, 3]],
+  ['a stale read after a lost logout', [put(1, 0, 1), put(2, 2, 3), signOut(3, null), get(1, 4, 5)], [0, 1, 3]],
   ['a read that goes back', [put(1, 0, 1), put(2, 2, null), get(2, 3, 4), get(1, 5, 6)], [0, 1, 2, 3]],
   ['a key that another key overwrote', [put(1, 0, 1), put(2, 2, 3, 'b'), get(2, 4, 5)], [2]],
   ['a session that is back after a logout', [signOut(0, 1), get(null, 2, 3)], [0, 1]],
@@ -96,6 +97,7 @@ test('a session of which no key was used is checked too', () => {
 test('a logout whose outcome is unknown may have ended the session, or may end it later', () => {
   assert.deepEqual(checkSession([put(1, 0, 1), signOut(2, null), get(1, 3, 4), gone(5, 6), put(2, 7, 8)]), [])
   assert.deepEqual(checkSession([put(1, 0, 1), signOut(2, null), get(1, 3, 4)]), [])
+  assert.deepEqual(checkSession([put(1, 0, 1), signOut(2, null), strange(2, 3, 4)]), [])
   assert.deepEqual(checkSession([put(1, 0, 1), signOut(2, 9), strange(2, 3, 4), gone(5, 6)]), [])
 })
 

@@ -68,8 +68,11 @@ function simulated(seed: number): SettingsOperation[] {
   )
 }
 
-test('histories of correct settings are accepted, with copies that follow late', () => {
-  for (let seed = 0; seed < 100; seed++) assert.deepEqual(checkSettings(simulated(seed)), [], `seed ${seed}`)
+test('histories of correct settings are accepted, recorded in any order, with copies that follow late', () => {
+  for (let seed = 0; seed < 60; seed++) {
+    assert.deepEqual(checkSettings(simulated(seed)), [], `seed ${seed}`)
+    assert.deepEqual(checkSettings(simulated(seed).reverse()), [], `seed ${seed}, reversed`)
+  }
 })
 
 type Shown = [object: string, rule: string, positions: number[]]
@@ -118,8 +121,8 @@ const wrongHistories: [name: string, operations: SettingsOperation[], ...violati
   ],
   [
     'a lost update',
-    [set('x', 1, 0, 1), set('y', 2, 2, 3), read('x', 2, 4, 5)],
-    ['setting banner', NO_ORDER, [0, 1, 2]]
+    [set('x', 1, 0, 1), read('x', 1, 1.5, 1.6), set('y', 2, 2, 3), read('x', 2, 4, 5)],
+    ['setting banner', NO_ORDER, [0, 2, 3]]
   ],
   ['a value of another setting', [set('x', 1, 0, 1, b), read('x', 1, 2, 3)], ['setting banner', NO_ORDER, [1]]],
   [
@@ -162,8 +165,8 @@ const wrongHistories: [name: string, operations: SettingsOperation[], ...violati
   ['a copy with a value from nowhere', [copy('z', 0, 0, 1)], [one, 'this value was never written', [0]]],
   [
     'a copy that is behind although it is calm',
-    [set('x', 1, 0, 1), copy(null, 0, 5000, 5001, { ...w2, isCalm: true })],
-    [two, 'the copy is behind', [0, 1]]
+    [set('x', 1, 0, 1), set('y', 2, 2, 3), copy(null, 0, 5000, 5001, { ...w2, isCalm: true })],
+    [two, 'the copy is behind', [1, 2]]
   ]
 ]
 for (const [name, operations, ...violations] of wrongHistories) {
@@ -201,7 +204,7 @@ test('a write with an unknown outcome takes a version, late or never', () => {
   assert.equal(checkSettings([...operations, read('y', 3, 11, 12)]).length, 1)
 })
 
-test('a read of all settings at once counts as one read', () => {
+test('all settings may be read at once', () => {
   const both = [read('x', 1, 2, 3), read(null, 1, 2, 3, b)]
   assert.deepEqual(checkSettings([set('x', 1, 0, 1), ...both]), [])
 })
