@@ -19,8 +19,8 @@ const PARTS = [
 const TESTS = [
   'plan{,-autoscaling,-development,-health,-linger,-rollback,-rollout,-scale-stop,-trial,-upgrade}',
   'reduce',
-  '{forecast,scaling-bounds,scaling-rule,rebalance-rule,transfer-between-primaries,transfer-protocol}',
-  '{judge,latency-limits,stalls,verdict-statistics,worst-routes}',
+  '{forecast,scaling-bounds,scaling-rule,rebalance-rule,transfer-protocol}',
+  '{judge,judge-looks,latency-limits,stalls,verdict-statistics,worst-routes}',
   'compare-{errors,latency,process,stalls}',
   'history-{counters,file,leases,search,sessions,settings,shortest-part}'
 ]

@@ -98,6 +98,14 @@ describe('the comparison of slow requests', () => {
     }
   })
 
+  it('does not mind slow requests on both sides at the same time, as far as they are alike', () => {
+    const both = { canary: side({ requests: 1000, slow: 100 }), control: side({ requests: 1000, slow: 100 }) }
+    const borders = steadily(both, QUARTERS)
+    for (const border of borders.slice(1)) border.canary.slow = border.control.slow = [100, 100, 100]
+    const steady = compareSlow(both, steadily(both, QUARTERS), 0, TAIL)
+    near(compareSlow(both, borders, 0, TAIL).interval, steady.interval!)
+  })
+
   it('counts connections whose requests are alike by the connection', () => {
     // 100 connections with ten requests each: all of them are slow, or none is.
     const alike = side({ requests: 1000, units: 100, unitSquares: 10_000 })

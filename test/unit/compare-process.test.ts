@@ -38,6 +38,14 @@ describe('the comparison of CPU time', () => {
     }
   })
 
+  it('does not mind a period in which requests cost more on both sides', () => {
+    const borders = steadily(trial, QUARTERS)
+    for (const [i, part] of [0, 0.7, 0.8, 0.9, 1].entries()) {
+      for (const name of ['canary', 'control'] as const) borders[i]![name].cpuMicros = part * trial[name].cpuMicros
+    }
+    near(compareCpu(trial, borders, TAIL, 0.1).interval, around(1.2, steady))
+  })
+
   it('is no more certain than the number of connections allows', () => {
     const large = (name: 'canary' | 'control') => ({
       ...trial[name],
@@ -117,6 +125,14 @@ describe('the comparison of memory', () => {
       for (const i of [1, 3, 5, 7]) wavy[i]![name].memoryBytes! += sign * 4 * MIB
       near(compareMemory(wavy, TAIL, 0.1).interval, around(MIB / 2, batchRadius(residuals, prior(80), TAIL)))
     }
+  })
+
+  it('does not mind memory that both sides use at the same time', () => {
+    const wavy = borders()
+    for (const i of [1, 3, 5, 7]) {
+      for (const name of ['canary', 'control'] as const) wavy[i]![name].memoryBytes! += 4 * MIB
+    }
+    near(compareMemory(wavy, TAIL, 0.1).interval, compareMemory(borders(), TAIL, 0.1).interval!)
   })
 
   it('begins when the memory of both sides is known', () => {

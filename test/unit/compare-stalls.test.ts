@@ -38,6 +38,16 @@ describe('the comparison of stalls', () => {
     }
   })
 
+  it('does not mind stalls of both sides at the same time, as far as they are alike', () => {
+    const borders = steadily(trial, QUARTERS)
+    for (const border of borders.slice(1)) {
+      border.canary.stalledMs = 4000
+      border.control.stalledMs = 500
+    }
+    const residuals = [0.75, -0.25, -0.25, -0.25].map((part) => (part * (4000 - 500)) / 50)
+    near(compare(borders).interval, around(30, batchRadius(residuals, prior, TAIL)))
+  })
+
   it('never counts 10 ms per second, nor the tolerance', () => {
     deepEqual([compare().limit, compare(undefined, undefined, 2).limit], [10, 20])
   })
@@ -51,7 +61,7 @@ describe('the comparison of stalls', () => {
   })
 
   it('is not worse while the stalls add up to no more than the limit', () => {
-    equal(compare(undefined, { canary: 20, control: 0 }, 3).verdict, undefined)
+    equal(compare(undefined, { canary: 100, control: 0 }, 3).verdict, undefined)
   })
 })
 
