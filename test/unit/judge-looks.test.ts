@@ -4,6 +4,7 @@ import { compareSlow } from '../../src/verdict/compare-latency.ts'
 import { compareCpu, compareMemory } from '../../src/verdict/compare-process.ts'
 import { compareStalls, NO_STALLED_SECONDS } from '../../src/verdict/compare-stalls.ts'
 import { judge, newJudgeState } from '../../src/verdict/judge.ts'
+import { binomialInterval } from '../../src/verdict/statistics.ts'
 import { MEASURES } from '../../src/verdict/verdict-types.ts'
 import { near } from '../helpers/near.ts'
 import { side, steadily } from '../helpers/steady-trials.ts'
@@ -92,6 +93,27 @@ describe('the looks of the judge', () => {
       for (const [name, { interval }] of Object.entries(expected)) {
         near(measureOf(verdict, name as keyof typeof expected).interval, interval!)
       }
+    }
+  })
+
+  it('give half of what stalls may use to the number of stalled seconds', () => {
+    const isSure = (stalled: number) => binomialInterval(stalled, stalled, ALPHA / 2 / 6 / 2, 0.5)[0] > 1.1 / 2.1
+    const enough = everySecond(26).find(isSure)!
+    const stalling = (count: number) => (seconds: number) => ({
+      canary: side({ seconds, stalledMs: 60 * Math.min(count, Math.floor(seconds / 2)) }),
+      control: side({ seconds })
+    })
+    const verdictOf = (count: number) =>
+      measureOf(judgeAt(everySecond(53), stalling(count)).at(-1)!.verdict, 'event-loop').verdict
+    deepEqual([verdictOf(enough - 1), verdictOf(enough)], ['undecided', 'worse'])
+  })
+
+  it('leave a measure undecided before the first one, and while its interval reaches beyond both limits', () => {
+    const all = judgeAt(everySecond(14))
+    for (const { verdict } of [all[0]!, all[13]!]) {
+      equal(verdict.outcome, 'undecided')
+      for (const name of ['slow-p50', 'event-loop', 'cpu'] as const)
+        equal(measureOf(verdict, name).verdict, 'undecided')
     }
   })
 

@@ -128,6 +128,32 @@ describe('the judge of a release', () => {
     equal(measureOf(late[1199]!, 'cpu').verdict, 'worse')
   })
 
+  it('gives intervals that contain the estimate, even if the difference begins or ends during the trial', () => {
+    const late = (second: number) => (second < 60 ? {} : { cpuMicros: 300_000 })
+    for (const side of ['canary', 'control'] as const) {
+      const all = verdicts(400, { [side]: late }).map((verdict) => measureOf(verdict, 'cpu'))
+      for (const { estimate, interval } of all) {
+        if (interval) ok(interval[0] <= estimate! && estimate! <= interval[1], `${estimate}, ${interval}`)
+      }
+      ok(Math.abs(all.at(-1)!.estimate!) > 0.5)
+    }
+  })
+
+  it('names the routes that differ only if the release is worse', () => {
+    const judgeErrors = (failedUnits: number) => {
+      const trial = { canary: emptyMeasurement(), control: emptyMeasurement() }
+      Object.assign(trial.canary, { seconds: 60, requests: 1000, errors: failedUnits, units: 1000, failedUnits })
+      Object.assign(trial.control, { seconds: 60, requests: 1000, units: 1000 })
+      trial.canary.routes['GET /'] = { requests: 1000, errors: failedUnits, latencyMs: 0 }
+      trial.control.routes['GET /'] = { requests: 1000, errors: 0, latencyMs: 0 }
+      const state = { ...newJudgeState(), bursts: { top: [5, 5, 5], since: 60, before: failedUnits } as const }
+      const { outcome, routes } = judge(state, trial, OPTIONS).verdict
+      return [outcome, routes.map(({ route }) => route)]
+    }
+    deepEqual(judgeErrors(200), ['worse', ['GET /']])
+    deepEqual(judgeErrors(2), ['undecided', []])
+  })
+
   it('sees the same difference with the other sign when the sides are exchanged', () => {
     const side = { slow: [0.6, 0.1, 0.02] as [number, number, number], stalledMs: 30 }
     const [slower, faster] = [verdicts(64, { canary: () => side }), verdicts(64, { control: () => side })]
