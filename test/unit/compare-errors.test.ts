@@ -63,6 +63,13 @@ describe('the comparison of errors', () => {
     equal(compare(many(300)).verdict, 'no worse')
     equal(compare(many(490)).verdict, 'undecided')
     equal(compare(many(550)).verdict, 'worse')
+    // The control fails less often than the others.
+    const unlike = {
+      canary: side({ seconds: 10_000, units: 100_000, failedUnits: 1900 }),
+      control: side({ seconds: 10_000, units: 100_000, failedUnits: 1000 }),
+      others: side({ seconds: 10_000, units: 300_000, failedUnits: 5000 })
+    }
+    equal(compare(unlike).verdict, 'undecided')
   })
 
   it('is no worse if no more than the tolerance may be the canary’s, even where many connections fail', () => {
@@ -78,6 +85,8 @@ describe('the comparison of errors', () => {
     const got = (share: number) => compare(trialOf(50, 30), evenly(trialOf(50, 30)), { ...OPTIONS, share }).verdict
     equal(got(0.01), 'undecided')
     equal(got(0.01), got(0.5))
+    const few = trialOf(30, 15, 45)
+    equal(compare(few, evenly(few), { ...OPTIONS, share: 0.01 }).verdict, 'undecided')
   })
 
   it('counts the two worst seconds of the canary no more than is usual for the others', () => {
