@@ -41,11 +41,12 @@ export function planReplacements(state: State, limits: Limits, now: number): Act
       const { cause, recycled } = replacementOf(state, worker, limits, now)!
       ends.push(...endWorker(worker, cause).map((action) => (recycled ? { ...action, recycled } : action)))
     }
-    if (outdated[0] && current.length === 0) {
-      const { cause } = replacementOf(state, outdated[0], limits, now)!
+    const [first] = outdated
+    if (first) {
+      const { cause } = replacementOf(state, first, limits, now)!
       // An operator waits for a reload. Where a slot is served, only what the service does by itself, or tries again, observes pauses.
       const isUrgent = cause === RELOAD || (cause === ROLLBACK && !state.rollout?.rollbackWaits)
-      candidates.push({ slot, cause, waits: !outdated.some(serves) || !isUrgent })
+      candidates.push({ slot, cause, waits: !serves(first) || !isUrgent })
     }
   }
   ends.push(...planControlEnd(state, ends))
@@ -105,7 +106,7 @@ function replacementOf(state: State, worker: Worker, limits: Limits, now: number
   if (rollout?.failure !== undefined && worker.generation === rollout.generation && worker.status === 'ready') {
     return canRollBack(state, worker, limits) ? { cause: ROLLBACK } : undefined
   }
-  const recycled = worker.status === 'ready' ? recycleReasonOf(worker, limits, now) : undefined
+  const recycled = recycleReasonOf(worker, limits, now)
   return recycled && { cause: `recycled: ${recycled}`, recycled }
 }
 

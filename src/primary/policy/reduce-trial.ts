@@ -28,15 +28,15 @@ export function beginTrial(state: State, event: EventOf<'trial-begins'>, now: nu
 
 /** Canary and control begin to receive connections. */
 export function startTrial(state: State, now: number): State {
+  if (!isOnTrial(state) || state.rollout.trial.startedAt !== undefined) return state
   const { rollout } = state
-  if (!rollout?.trial || rollout.trial.startedAt !== undefined) return state
   return { ...state, rollout: { ...rollout, trial: { ...rollout.trial, startedAt: now } } }
 }
 
 /** A trial that has begun cannot be continued with another control: the figures would not belong together. */
 export function controlLost(state: State, cause: string, now: number): State {
+  if (!isOnTrial(state)) return state
   const { rollout } = state
-  if (!rollout?.trial) return state
   const trial = { ...rollout.trial, wantsControl: false, control: undefined }
   const next = { ...state, rollout: { ...rollout, trial } }
   if (trial.startedAt === undefined) return startTrial(next, now)

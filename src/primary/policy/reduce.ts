@@ -83,7 +83,7 @@ export function reduce(state: State, event: Event, now: number, limits: Limits):
       return update(state, event.id, (worker) => {
         const pendingAdminRequests = (worker.pendingAdminRequests ?? 0) + event.change
         // After the last answer, a drained worker has the time of one drain to exit.
-        return { pendingAdminRequests, ...(pendingAdminRequests === 0 && worker.drained && { since: now }) }
+        return { pendingAdminRequests, ...(worker.drained && { since: now }) }
       })
     case 'settled':
       return update(
