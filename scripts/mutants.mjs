@@ -17,8 +17,8 @@ const PARTS = [
 ]
 /** Not the walks, which run for seconds: a mutant is told by a case that names what is wrong. */
 const TESTS = [
-  'plan{,-autoscaling,-development,-health,-linger,-rollback,-rollout,-scale-stop,-trial,-upgrade}',
-  'reduce',
+  'plan{,-autoscaling,-control,-development,-health,-linger,-release-missing,-rollback,-rollout,-scale-stop,-trial,-upgrade}',
+  'reduce{,-trial}',
   '{forecast,scaling-bounds,scaling-rule,rebalance-rule,transfer-protocol}',
   '{judge,judge-looks,latency-limits,stalls,verdict-statistics,worst-routes}',
   'compare-{errors,latency,process,stalls}',

@@ -81,7 +81,7 @@ describeScenarios({
         ...serving(2),
         ['heartbeat 1 of MB 201'],
         ['heartbeat 1 of MB 201'],
-        ['heartbeat 1 of MB 199'],
+        ['heartbeat 1 of MB 200'],
         ['heartbeat 1 of MB 201'],
         ['heartbeat 1 of MB 201'],
         ['30000 ms pass'],
@@ -97,6 +97,7 @@ describeScenarios({
       steps: [
         ...serving(2),
         ['30000 ms pass'],
+        ['heartbeat 1 of requests 999'],
         ['heartbeat 2 of requests 1000', 'fork #3: slot 1, generation 1'],
         ['heartbeat 1 of requests 1000'],
         ['ready 3', 'drain #2, transferring'],
@@ -144,6 +145,27 @@ describeScenarios({
         ['heartbeat 3 of requests 10'],
         ['49 ms pass'],
         ['1 ms pass', 'fork #4: slot 0, generation 1']
+      ]
+    },
+    'a worker that has served for 30 s before it exceeded a limit counts as the first one': {
+      workers: 1,
+      limits: { maxRequests: 10 },
+      steps: [
+        ...serving(1),
+        ['heartbeat 1 of requests 10', 'fork #2: slot 0, generation 1'],
+        ['5000 ms pass unnoticed'],
+        ['ready 2', 'drain #1, transferring'],
+        ['left 1'],
+        ['30000 ms pass'],
+        ['heartbeat 2 of requests 10', 'fork #3: slot 0, generation 1'],
+        ['ready 3', 'drain #2, transferring'],
+        ['left 2'],
+        ['heartbeat 3 of requests 10', 'fork #4: slot 0, generation 1'],
+        ['ready 4', 'drain #3, transferring'],
+        ['left 3'],
+        ['heartbeat 4 of requests 10'],
+        ['49 ms pass'],
+        ['1 ms pass', 'fork #5: slot 0, generation 1']
       ]
     },
     'the old worker serves until a successor boots': {

@@ -100,6 +100,46 @@ describeScenarios({
         ['left 2', 'rollout 3 done']
       ]
     },
+    'a slot is rolled back at once, whatever its pause': {
+      workers: 2,
+      steps: [
+        ...serving(2),
+        ['reload', 'fork #3: slot 0, generation 2'],
+        ['dies 3', 'rollout 2 failed: worker 0 ended before it was ready (exit code 1)'],
+        ['reload', 'fork #4: slot 0, generation 3'],
+        ['dies 4', 'rollout 3 failed: worker 0 ended before it was ready (exit code 1)'],
+        ['reload', 'fork #5: slot 0, generation 4'],
+        ['ready 5', 'drain #1, transferring'],
+        ['left 1', 'fork #6: slot 1, generation 4'],
+        ['code changes', 'kill #6: its rollout failed'],
+        ['dies 6', 'fork #7: slot 0, generation 1'],
+        ['ready 7', 'drain #5, transferring'],
+        ['left 5', 'rollout 4 failed: the code on disk changed']
+      ]
+    },
+    'an old worker that is to be recycled stays when the canary beside it fails': {
+      workers: 1,
+      limits: { canaryMs: 1000 },
+      steps: [
+        ...serving(1),
+        ['1000 ms pass'],
+        ['reload', 'fork #2: slot 0, generation 2'],
+        ['ready 2'],
+        ['recycle 1'],
+        ['code changes', 'drain #2, transferring'],
+        ['left 2', 'fork #3: slot 0, generation 1', 'rollout 2 failed: the code on disk changed'],
+        ['ready 3', 'drain #1, transferring']
+      ]
+    },
+    'a rollback begins when the worker that failed has exited, also where its slot is empty': {
+      workers: 2,
+      steps: [
+        ...halfRolled,
+        ['dies 2'],
+        ['code changes', 'kill #4: its rollout failed', 'fork #5: slot 1, generation 1'],
+        ['dies 4', 'fork #6: slot 0, generation 1']
+      ]
+    },
     'the rollout fails when the code on disk changes': {
       workers: 2,
       steps: [
@@ -120,21 +160,25 @@ describeScenarios({
         ['dies 2', 'rollout 2 failed: the code on disk changed']
       ]
     },
-    'without the old release on disk, replaced slots stay on the new one, and the outcome says so': {
+    'a failure of the new release counts as none of the old one': {
       workers: 2,
       steps: [
         ...halfRolled,
-        ['release missing'],
-        [
-          'dies 4',
-          'rollout 2 failed: worker 1 ended before it was ready (exit code 1); the release before it is no longer on disk: slot 0 stays on the new one'
-        ],
-        ['3600000 ms pass'],
-        ['reload', 'fork #5: slot 0, generation 3'],
-        ['ready 5', 'drain #3, transferring'],
-        ['left 3', 'fork #6: slot 1, generation 3'],
-        ['ready 6', 'drain #2, transferring'],
-        ['left 2', 'rollout 3 done']
+        ['cannot boot 4'],
+        ['dies 4', 'fork #5: slot 0, generation 1'],
+        ['dies 5', 'fork #6: slot 0, generation 1'],
+        ['dies 6'],
+        ['100 ms pass', 'fork #7: slot 0, generation 1'],
+        ['ready 7', 'drain #3, transferring']
+      ]
+    },
+    'where no other worker serves, the old release is forked as soon as the new one says that it cannot boot': {
+      workers: 1,
+      steps: [
+        ...serving(1),
+        ['reload', 'fork #2: slot 0, generation 2'],
+        ['dies 1'],
+        ['cannot boot 2', 'fork #3: slot 0, generation 1']
       ]
     },
     'a rollback gives up after three boot failures of the old release': {

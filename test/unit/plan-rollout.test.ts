@@ -72,6 +72,64 @@ describeScenarios({
         ['1 ms pass', 'kill #1: drain deadline']
       ]
     },
+    'a worker that has to be killed must exit first, too': {
+      workers: 1,
+      steps: [
+        ...serving(1),
+        ['scale 2', 'fork #2: slot 1, generation 1'],
+        ['1000 ms pass', 'kill #2: not ready in 1000 ms'],
+        ['reload'],
+        ['dies 2', 'fork #3: slot 0, generation 2', 'fork #4: slot 1, generation 1']
+      ]
+    },
+    'a worker of a slot that is no longer wanted must leave before the next one is replaced': {
+      workers: 2,
+      limits: { maxAgeMs: 60_000 },
+      steps: [
+        ...serving(2),
+        ['60000 ms pass unnoticed'],
+        ['scale 1', 'drain #2, transferring'],
+        ['left 2', 'fork #3: slot 0, generation 1']
+      ]
+    },
+    'a slot whose worker is being recycled is served by the last one until the new release takes over': {
+      workers: 1,
+      steps: [
+        ...serving(1),
+        ['recycle 1', 'fork #2: slot 0, generation 1'],
+        ['reload'],
+        ['ready 2', 'drain #1, transferring'],
+        ['left 1', 'fork #3: slot 0, generation 2'],
+        ['ready 3', 'drain #2, transferring'],
+        ['left 2', 'rollout 2 done']
+      ]
+    },
+    'a new release that did not boot is tried again at once when an operator reloads, whatever the pause': {
+      workers: 1,
+      steps: [
+        ...serving(1),
+        ['reload', 'fork #2: slot 0, generation 2'],
+        ['dies 2', 'rollout 2 failed: worker 0 ended before it was ready (exit code 1)'],
+        ['reload', 'fork #3: slot 0, generation 3'],
+        ['dies 3', 'rollout 3 failed: worker 0 ended before it was ready (exit code 1)'],
+        ['reload', 'fork #4: slot 0, generation 4'],
+        ['ready 4', 'drain #1, transferring'],
+        ['left 1', 'rollout 4 done']
+      ]
+    },
+    'a slot whose turn comes later keeps its old worker while the first one waits for its pause': {
+      workers: 2,
+      steps: [
+        ...serving(2),
+        ['dies 1', 'fork #3: slot 0, generation 1'],
+        ['dies 3'],
+        ['reload'],
+        ['100 ms pass', 'fork #4: slot 0, generation 2'],
+        ['ready 4', 'fork #5: slot 1, generation 2'],
+        ['ready 5', 'drain #2, transferring'],
+        ['left 2', 'rollout 2 done']
+      ]
+    },
     'several reloads during a rollout lead to one more rollout': {
       workers: 1,
       steps: [

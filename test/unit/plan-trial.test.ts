@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { reduce } from '../../src/primary/policy/reduce.ts'
 import { applyStep, describeScenarios, Scenario, type Step, serving } from '../helpers/policy-scenario.ts'
 
 /** Two workers, and the canary #3 of generation 2 beside #1 in slot 0; the control is starting as #4. */
@@ -37,6 +36,17 @@ describeScenarios({
       ['9999 ms pass'],
       ['1 ms pass', 'trial undecided', 'drain #1, transferring', 'drain #4, transferring'],
       ...passed
+    ]),
+    'a verdict counts, whatever an undecided trial would lead to': withTwo([
+      ...running('rollback'),
+      ['trial ends: no worse', 'drain #4, transferring'],
+      ['1000 ms pass', 'drain #1, transferring']
+    ]),
+    'also when the canary is to be recycled': withTwo([
+      ...running(),
+      ['9000 ms pass'],
+      ['recycle 3'],
+      ['trial ends: no worse', 'drain #1, transferring', 'drain #4, transferring']
     ]),
     'when it ends by time and the old worker has just crashed, the canary takes its place, and nothing is forked':
       withTwo([
@@ -201,33 +211,10 @@ describeScenarios({
       ['left 5'],
       ['trial ends: worse', 'drain #3, transferring', 'drain #4, transferring']
     ]),
-    'a control that cannot boot leaves the errors of the old workers to compare with': withTwo([
-      ...begun(),
-      ['dies 4'],
-      ['9999 ms pass'],
-      ['trial ends: worse', 'drain #3, transferring'],
-      ['left 3', 'rollout 2 failed: more errors']
-    ]),
-    'a control that crashes leaves the trial undecided': {
+    'an old worker that needs too much memory is recycled, and the canary is not blamed': {
       workers: 2,
-      limits,
-      steps: [...running(), ['1000 ms pass'], ['dies 4', 'drain #1, transferring']]
-    },
-    'the control serves the slot on if the old worker has crashed': {
-      workers: 1,
-      limits,
-      steps: [
-        ...serving(1),
-        ['reload', 'fork #2: slot 0, generation 2'],
-        ['ready 2'],
-        ['trial begins, undecided: continue', 'fork #3: slot 0, generation 1, control'],
-        ['ready 3'],
-        ['dies 1', 'fork #4: slot 0, generation 1'],
-        ['dies 4'],
-        ['trial ends: worse', 'drain #2, transferring'],
-        ['left 2', 'rollout 2 failed: more errors'],
-        ['3600000 ms pass']
-      ]
+      limits: { ...limits, maxMemoryBytes: 100e6, memorySamples: 1 },
+      steps: [...running(), ['heartbeat 2 of MB 101', 'fork #5: slot 1, generation 1']]
     },
     'a stop ends it without a verdict, even when its time is over': {
       workers: 1,
@@ -255,15 +242,6 @@ describeScenarios({
       ]
     }
   }
-})
-
-test('a control that cannot be started leaves the errors of the old workers to compare with', () => {
-  const scenario = new Scenario(1, limits)
-  for (const what of ['start', 'ready 1', 'reload', 'ready 2'] as const) applyStep(scenario, what)
-  const trial = { share: 0.05, maxMs: 10_000, wantsControl: true, undecided: 'continue' } as const
-  scenario.state = reduce(scenario.state, { type: 'trial-begins', ...trial }, 0, scenario.limits)
-  assert.deepEqual(scenario.handle({ type: 'control-failed', cause: 'EAGAIN' }), [])
-  assert.equal(scenario.state.rollout?.trial?.startedAt, 0)
 })
 
 test('a remembered reload keeps what was asked of it', () => {

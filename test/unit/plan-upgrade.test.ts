@@ -44,6 +44,7 @@ test('a worker that has not booted is killed when another primary takes its slot
 
 test('the first failure of a candidate is its cause, and it starts no more workers', () => {
   const scenario = candidate()
+  assert.deepEqual(applyStep(scenario, 'start'), [], 'it has no slot yet')
   assert.deepEqual(share(scenario, { from: 0, to: 2, isCandidate: true }), [
     'fork #1: slot 0, generation 1',
     'fork #2: slot 1, generation 1'
