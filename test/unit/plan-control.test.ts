@@ -25,6 +25,21 @@ describeScenarios({
       ['trial ends: worse', 'drain #3, transferring'],
       ['left 3', 'rollout 2 failed: more errors']
     ]),
+    'a control that still starts when the trial ends stays until an old worker serves, for its slot has no other': {
+      workers: 1,
+      limits,
+      steps: [
+        ...serving(1),
+        ['reload', 'fork #2: slot 0, generation 2'],
+        ['ready 2'],
+        ['trial begins, undecided: continue', 'fork #3: slot 0, generation 1, control'],
+        ['dies 1', 'fork #4: slot 0, generation 1'],
+        ['trial ends: worse'],
+        ['ready 4', 'drain #2, transferring', 'kill #3: the trial has ended'],
+        ['dies 3'],
+        ['left 2', 'rollout 2 failed: more errors']
+      ]
+    },
     'the control stays when the old worker leaves at the end': {
       workers: 1,
       limits: { ...limits, maxAgeMs: 8000 },

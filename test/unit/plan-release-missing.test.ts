@@ -32,14 +32,19 @@ describeScenarios({
         ['dies 8', 'fork #9: slot 0, generation 3']
       ]
     },
-    'the rollout ends when the worker that started has exited': {
+    'the rollout ends when the worker that started has exited, also where its slot is empty for a while': {
       workers: 2,
       steps: [
-        ...halfRolled,
+        ...serving(2),
+        ['dies 2', 'fork #3: slot 1, generation 1'],
+        ['reload', 'fork #4: slot 0, generation 2'],
+        ['ready 4', 'drain #1, transferring'],
+        ['left 1', 'fork #5: slot 1, generation 2'],
         ['release missing'],
-        ['code changes', 'kill #4: its rollout failed'],
+        ['dies 3'],
+        ['code changes', 'kill #5: its rollout failed'],
         [
-          'dies 4',
+          'dies 5',
           'rollout 2 failed: the code on disk changed; the release before it is no longer on disk: slot 0 stays on the new one'
         ]
       ]

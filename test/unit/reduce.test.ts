@@ -158,6 +158,13 @@ test('all workers that are to end are ended by one plan', () => {
     actions.map((action) => 'id' in action && action.id),
     [1, 2, 3]
   )
+  const trial = after(1, 'reload', 'ready 2', 'trial begins, undecided: continue', 'ready 3')
+  const worse: Event = { type: 'trial-ended', outcome: 'worse', cause: 'more errors' }
+  const ends = plan(reduce(trial.state, worse, trial.now, trial.limits), trial.limits, trial.now)
+  assert.deepEqual(
+    ends.map((action) => 'id' in action && action.id),
+    [2, 3]
+  )
 })
 
 test('each action says why', () => {
@@ -203,6 +210,12 @@ test('forks and drains that follow the load say so', () => {
   applyStep(scenario, 'ready 2')
   scenario.handle({ type: 'scale', desired: 1, cause: 'idle' })
   assert.deepEqual(causes, ['fork: scaled up: busy', 'drain: scaled down: idle'])
+})
+
+test('the service has Redis while every worker is connected to it', () => {
+  const { state, limits } = after(2)
+  const redis = (...connected: number[]) => serviceView(state, limits, (id) => connected.includes(id)).redis
+  assert.deepEqual([redis(), redis(1), redis(1, 2)], [false, false, true])
 })
 
 test('the service is degraded while one slot of several fails again and again and is not served', () => {
