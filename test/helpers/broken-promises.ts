@@ -29,7 +29,7 @@ export const BROKEN: Broken[] = [
     name: 'hung workers are not looked for',
     promise: 5,
     file: 'primary/policy/plan.js',
-    from: '.filter((worker) => isWatched(worker) && !worker.killed && now >= examineAt(worker, limits))',
+    from: '.filter((worker) => !worker.killed && now >= examineAt(worker, limits))',
     to: '.filter(() => false)',
     faults: 'hang',
     env: { HEARTBEAT_TIMEOUT: '2000' }
