@@ -66,9 +66,8 @@ describe('the rule of autoscaling', () => {
 
   test('takes what the load is expected to need, where this is more than twice the saturated workers', () => {
     const service = new Service()
-    service.run(0.2, 10)
-    service.run(2, 1, { bootMs: 20_000 })
-    assert.equal(service.desired, 8)
+    service.memory = { peaks: [], trend: { level: 2, slope: 0.5, at: 0 } }
+    assert.equal(service.run(2, 1, { bootMs: 20_000 })[0]!.target, 8)
   })
 
   test('says what is expected, when, and how many workers this needs', () => {
