@@ -14,10 +14,8 @@ export function logGamma(x: number): number {
 
 export const logBeta = (a: number, b: number) => logGamma(a) + logGamma(b) - logGamma(a + b)
 
-/** The regularised incomplete beta function, by the continued fraction of Lentz (Numerical Recipes, 6.4). */
+/** The regularised incomplete beta function for `x` from 0 to 1, by the continued fraction of Lentz (Numerical Recipes, 6.4). */
 export function incompleteBeta(x: number, a: number, b: number): number {
-  if (x <= 0) return 0
-  if (x >= 1) return 1
   const front = Math.exp(a * Math.log(x) + b * Math.log1p(-x) - logBeta(a, b))
   return x < (a + 1) / (a + b + 2) ? (front * betaFraction(x, a, b)) / a : 1 - (front * betaFraction(1 - x, b, a)) / b
 }
@@ -69,14 +67,12 @@ export function binomialInterval(hits: number, count: number, alpha: number, pri
   const b = (a * (1 - prior)) / prior
   const mixture = logBeta(hits + a, count - hits + b) - logBeta(a, b)
   const isExcluded = (probability: number) =>
-    mixture - logPower(probability, hits) - logPower(1 - probability, count - hits) >= -Math.log(alpha)
+    mixture - hits * Math.log(probability) - (count - hits) * Math.log(1 - probability) >= -Math.log(alpha)
   const best = hits / Math.max(1, count)
   const lower = hits === 0 ? 0 : bisect(0, best, isExcluded)
   const upper = hits === count ? 1 : bisect(best, 1, (at) => !isExcluded(at))
   return [lower, upper]
 }
-
-const logPower = (base: number, exponent: number) => (exponent === 0 ? 0 : exponent * Math.log(base))
 
 /** @returns the place between `low` and `high` where `isBelow` turns from true to false */
 function bisect(low: number, high: number, isBelow: (at: number) => boolean): number {

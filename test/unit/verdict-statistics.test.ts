@@ -20,7 +20,8 @@ describe('the statistics of the verdict', () => {
     for (const [x, a, b] of [
       [0.2, 2, 3],
       [0.9, 4, 2.5],
-      [0.03, 2.5, 40]
+      [0.03, 2.5, 40],
+      [0.9999, 3, 3]
     ] as const) {
       const whole = integrate((p) => p ** (a - 1) * (1 - p) ** (b - 1), 0, 1)
       near(incompleteBeta(x, a, b), integrate((p) => p ** (a - 1) * (1 - p) ** (b - 1), 0, x) / whole, 1e-6)
@@ -49,6 +50,7 @@ describe('the statistics of the verdict', () => {
         ok(shareOfSigns(sizes, bound) <= tail, `${tail} of ${sizes}`)
       }
     }
+    near(hoeffdingQuantile(Math.exp(-8)), 4, 1e-12)
   })
 
   it('puts the ends of a binomial interval where the mixture likelihood ratio is 1 / alpha', () => {
