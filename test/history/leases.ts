@@ -67,7 +67,7 @@ export function checkOnce(calls: readonly OnceOperation[]): Violation<OnceOperat
   const successes = calls.filter(({ result }) => result === 'ran').sort(byCall)
   if (successes.length > 1) return [{ object, rule: 'the function succeeded twice', operations: successes }]
   const others = calls.filter(({ result }) => result !== 'refused')
-  const unexplained = calls.find((call) => call.result === 'refused' && !others.some((other) => !isBefore(call, other)))
+  const unexplained = calls.find((call) => call.result === 'refused' && others.every((other) => isBefore(call, other)))
   if (unexplained) return [{ object, rule: 'a call was refused, and no other one ran', operations: [unexplained] }]
   return []
 }

@@ -121,8 +121,13 @@ const wrongHistories: [name: string, operations: SettingsOperation[], ...violati
   ],
   [
     'a lost update',
-    [set('x', 1, 0, 1), read('x', 1, 1.5, 1.6), set('y', 2, 2, 3), read('x', 2, 4, 5)],
+    [set('x', 1, 0, 1), read('x', 1, 1.5, 1.6), set('y', 2, 2, 3), read('x', 2, 4, 5), lost('z', 3)],
     ['setting banner', NO_ORDER, [0, 2, 3]]
+  ],
+  [
+    'a new value with the version of an earlier one',
+    [set('x', 1, 0, 1), lost('z', 2), read('z', 1, 3, 4)],
+    ['setting banner', NO_ORDER, [0, 1, 2]]
   ],
   ['a value of another setting', [set('x', 1, 0, 1, b), read('x', 1, 2, 3)], ['setting banner', NO_ORDER, [1]]],
   [
@@ -134,6 +139,11 @@ const wrongHistories: [name: string, operations: SettingsOperation[], ...violati
     'a copy that went back behind the newest of two copies of one time',
     [set('x', 1, 0, 1), set('y', 2, 2, 3), copy('y', 2, 4, 5, w2), copy('x', 1, 4, 6, w2), copy('x', 1, 7, 8, w2)],
     ['settings of worker 2', 'the copy went back', [2, 4]]
+  ],
+  [
+    'a copy that went back after it had followed',
+    [set('x', 1, 0, 1), set('y', 2, 2, 3), copy('x', 1, 2, 2.5, w2), copy('y', 2, 4, 5, w2), copy('x', 1, 6, 7, w2)],
+    ['settings of worker 2', 'the copy went back', [3, 4]]
   ],
   [
     'a copy that went back, recorded in another order',
@@ -148,8 +158,8 @@ const wrongHistories: [name: string, operations: SettingsOperation[], ...violati
   ['a copy with an old value', [set('x', 1, 0, 1), set('y', 2, 2, 3), copy('x', 2, 4, 5)], [one, OLDER, [1, 2]]],
   [
     'a copy with an old value, of writes recorded in another order',
-    [set('z', 3, 4, 5), set('y', 2, 2, 3), set('x', 1, 0, 1), copy('x', 2, 4, 5, w2)],
-    [two, OLDER, [1, 3]]
+    [set('y', 2, 2, 3), lost('w', 5), set('x', 1, 0, 1), set('z', 3, 4, 5), copy('x', 2, 4, 5, w2)],
+    [two, OLDER, [0, 4]]
   ],
   ['a copy without a value', [set('x', 1, 0, 1), copy(null, 1, 2, 3)], [one, OLDER, [0, 1]]],
   [
@@ -202,6 +212,16 @@ test('a write with an unknown outcome takes a version, late or never', () => {
   assert.deepEqual(checkSettings([...operations, copy('x', 3, 9, 10)]), [])
   assert.deepEqual(checkSettings(operations.slice(0, 3)), [])
   assert.equal(checkSettings([...operations, read('y', 3, 11, 12)]).length, 1)
+})
+
+test('writes with unknown outcomes may take effect in another order than that of their calls', () => {
+  for (const [first, second] of [
+    ['y', 'z'],
+    ['z', 'y']
+  ] as const) {
+    const writes = [lost(first, 0), lost(second, 1), { ...lost('w', 1), ...b }]
+    assert.deepEqual(checkSettings([...writes, read('y', 2, 2, 3), read('z', 3, 4, 5)]), [])
+  }
 })
 
 test('all settings may be read at once', () => {
