@@ -121,6 +121,17 @@ describeScenarios({
         ['500 ms pass', 'fork #3: slot 0, generation 1']
       ]
     },
+    'age: counted from the time when the worker is ready': {
+      workers: 1,
+      limits: { maxAgeMs: 500 },
+      steps: [
+        ['start', 'fork #1: slot 0, generation 1'],
+        ['600 ms pass'],
+        ['ready 1'],
+        ['499 ms pass'],
+        ['1 ms pass', 'fork #2: slot 0, generation 1']
+      ]
+    },
     'on request of an operator': {
       workers: 2,
       steps: [
