@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Row } from './load/load.ts'
 import { BenchError } from './scenario.ts'
@@ -60,6 +60,19 @@ export const peers = {
 } as const satisfies Record<string, Contestant>
 
 export const contestants: Readonly<Record<string, Contestant>> = { ...own, ...peers }
+
+/** The help text of `--against`. */
+export const AGAINST = 'folder of another built checkout: its muster is compared too, as "before"'
+
+/** The service of another checkout. Before there was `muster start`, main.js served the example. */
+export function musterOf(folder: string): Contestant {
+  const dist = join(resolve(folder), 'dist/src')
+  const hasStart = existsSync(join(dist, 'start.js'))
+  const program = hasStart
+    ? { file: join(dist, 'cli/muster.js'), args: ['start', join(dist, 'routes/index.js')] }
+    : { file: join(dist, 'main.js') }
+  return { about: `the service in ${folder}`, program, shared: true }
+}
 
 /** Starts a contestant; a peer is installed first, if its version is not there yet. */
 export function startContestant(

@@ -1,10 +1,10 @@
 import { execFile } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { mkdtempSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { type Contestant, contestants, own, peers, startContestant } from '../contestants.ts'
+import { AGAINST, type Contestant, contestants, musterOf, own, peers, startContestant } from '../contestants.ts'
 import { Load, type Row, rows, rowTitles } from '../load/load.ts'
 import { pssMiB } from '../processes.ts'
 import { Monitor } from '../redis.ts'
@@ -87,7 +87,7 @@ export const compare: Scenario = {
     peer: `also these, comma-separated, of ${Object.keys(peers).join(', ')}: installed into .bench/`,
     rows: `kinds of load, comma-separated, of ${rows.join(', ')}`,
     idle: 'idle connections to measure the memory of one (default 10000, 0: none)',
-    against: 'folder of another built checkout: its muster is compared too, as "before"',
+    against: AGAINST,
     quick: 'yes: requests only, without memory, boot and Redis commands'
   },
   async run(context) {
@@ -114,15 +114,6 @@ export const compare: Scenario = {
   }
 }
 
-/** The service of another checkout. Before there was `muster start`, main.js served the example. */
-function musterOf(folder: string): Contestant {
-  const dist = join(resolve(folder), 'dist/src')
-  const hasStart = existsSync(join(dist, 'start.js'))
-  const program = hasStart
-    ? { file: join(dist, 'cli/muster.js'), args: ['start', join(dist, 'routes/index.js')] }
-    : { file: join(dist, 'main.js') }
-  return { about: `the service in ${folder}`, program, shared: true }
-}
 const isMuster = (name: string) => name === 'muster' || name === 'before'
 
 /** With all servers running: rates and CPU in interleaved rounds, and Redis commands at the end of each round. */

@@ -1,4 +1,4 @@
-import { own } from '../contestants.ts'
+import { AGAINST, type Contestant, musterOf, own } from '../contestants.ts'
 import { howMeasured, legend, sampleTable } from '../report.ts'
 import { measureRounds } from '../rounds.ts'
 import { BenchError, type Sample, type Scenario } from '../scenario.ts'
@@ -22,15 +22,19 @@ export const latency: Scenario = {
   summary: 'latency at given rates of requests, also of those that waited for a connection',
   defaults: { rounds: 5, seconds: 4 },
   names: NAMES,
-  options: { rates: `requests per second, comma-separated (default ${RATES})` },
+  options: { rates: `requests per second, comma-separated (default ${RATES})`, against: AGAINST },
   async run(context) {
-    const servers = Object.fromEntries(context.select(NAMES).map((name) => [name, SERVERS[name]]))
+    const against = context.option('against')
+    const servers: Record<string, Contestant> = {
+      ...(against !== undefined && { before: musterOf(against) }),
+      ...Object.fromEntries(context.select(NAMES).map((name) => [name, SERVERS[name]]))
+    }
     const samples: Sample[] = []
     for (const rate of ratesOf(context.option('rates'))) {
       const ofRate = await measureRounds(context, servers, ROWS, { due: rate })
       samples.push(...ofRate.map((sample) => ({ ...sample, table: `${sample.table}, ${rate} requests/s` })))
     }
-    const titles = [...new Set(samples.map(({ table }) => table))].sort()
+    const titles = [...new Set(samples.map(({ table }) => table))]
     const tables = titles.map((title) => `### ${title}\n\n${sampleTable(samples, title, COLUMNS)}`)
     return { samples, report: [howMeasured(context.settings), ABOUT, legend(servers), ...tables].join('\n\n') }
   }

@@ -15,8 +15,8 @@ const RATES = [10, 100, 1000, 4000]
 /** Many workers on one Redis without a network between. */
 const FLEETS = [1, 10, 100, 300]
 const FLEET_RATE = 500
-/** How long the next batch waits for requests after a reply, in seconds: src/state/redis/batcher.ts. */
-const REGROUP = 0.004
+/** How long the next batch waits for independent requests after a reply, in seconds: src/state/redis/batcher.ts. */
+const REGROUP = 0.001
 const CEILINGS = [
   { clients: 1, depth: 1 },
   { clients: 100, depth: 1 },

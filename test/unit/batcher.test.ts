@@ -63,6 +63,32 @@ describe('a batcher', () => {
     assert.deepEqual(sent[1], [4])
   })
 
+  test('waits longer where callers ask again after answers than where they come independently of answers', async (t) => {
+    const { batches, sent, answer } = open()
+    const pauses: unknown[] = []
+    const { setTimeout } = globalThis
+    t.mock.method(globalThis, 'setTimeout', (callback: () => void, ms: number) => {
+      if (ms < 10) pauses.push(ms)
+      return setTimeout(callback, ms)
+    })
+    /** One batch of three callers of whom one asks again, and `joining` that come during the flight. */
+    async function round(joining: number) {
+      const flights = sent.length
+      for (let item = 0; item < 3; item++) batches.add(item)
+      while (sent.length === flights) await nextTurn()
+      for (let item = 0; item < joining; item++) batches.add(item)
+      await answer()
+      batches.add(3)
+      while (sent.length <= flights + 1) await nextTurn()
+      await answer()
+    }
+    for (let n = 0; n < 5; n++) await round(0)
+    assert.equal(pauses.at(-1), 4)
+    // Flights are short here, so a thousand callers in each are more per ms than those between flights.
+    for (let n = 0; n < 50; n++) await round(1000)
+    assert.equal(pauses.at(-1), 1)
+  })
+
   test('lets a single caller wait for no other', async () => {
     const { batches, sent, answer } = open()
     for (const item of [1, 2, 3]) {

@@ -1,5 +1,9 @@
-/** How long the next batch waits for callers that ask again right after an answer, in ms. */
+/** How long the next batch waits, in ms, while callers ask again right after their answer. */
 const REGROUP_MS = 4
+/** How long it waits, in ms, while callers come independently of answers. Node's timers cannot be shorter. */
+const SHORTEST_PAUSE_MS = 1
+/** Callers ask again after their answers if they come at this many times the rate between flights as during flights. */
+const ASK_AGAIN_RATIO = 1.4
 
 /** A caller that waits for an answer. */
 export interface Waiter {
@@ -30,6 +34,23 @@ export class Batch<Item extends Waiter> {
   }
 }
 
+/** The rate at which callers came lately, in time that is given piece by piece. */
+class ArrivalRate {
+  #callers = 0
+  #ms = 0
+
+  /** Adds a piece of time. The twenty newest pieces count most. */
+  add(callers: number, ms: number): void {
+    this.#callers = this.#callers * 0.95 + callers
+    this.#ms = this.#ms * 0.95 + ms
+  }
+
+  /** Callers per ms. NaN before any time has passed. */
+  get perMs(): number {
+    return this.#callers / this.#ms
+  }
+}
+
 /**
  * Collects callers into batches and keeps one batch in flight at a time.
  *
@@ -48,6 +69,11 @@ export class Batcher<Item extends Waiter> {
   /** The next batch is complete, and leaves, with this number of waiters; 0: no batch waits to be complete. */
   #expectedSize = 0
   #endRegrouping = () => {}
+  readonly #duringFlights = new ArrivalRate()
+  readonly #betweenFlights = new ArrivalRate()
+  /** Callers that came since the flight, or the time between flights, began. */
+  #arrivals = 0
+  #since = performance.now()
 
   /**
    * @param send sends a batch. It resolves with a function that answers the waiters, and never rejects
@@ -60,6 +86,7 @@ export class Batcher<Item extends Waiter> {
 
   /** Adds a waiter to the next batch. */
   add(item: Item): void {
+    this.#arrivals++
     this.#timer ??= this.#expireAt(item.deadline)
     if (this.#waiting.push(item) === this.#expectedSize) this.#endRegrouping()
     if (this.#isRunning) return
@@ -72,7 +99,9 @@ export class Batcher<Item extends Waiter> {
     while (this.#waiting.length > 0) {
       const batch = new Batch(this.#waiting.splice(0, this.#maxSize))
       this.#inFlight = batch
+      this.#record(this.#betweenFlights)
       const settle = await this.#send(batch)
+      this.#record(this.#duringFlights)
       this.#inFlight = undefined
       // The callers that asked during one flight are the callers to expect for the next one.
       const expectedSize = Math.min(batch.items.length + this.#waiting.length, this.#maxSize)
@@ -83,14 +112,23 @@ export class Batcher<Item extends Waiter> {
     this.#isRunning = false
   }
 
+  #record(rate: ArrivalRate): void {
+    const now = performance.now()
+    rate.add(this.#arrivals, now - this.#since)
+    this.#arrivals = 0
+    this.#since = now
+  }
+
   /**
    * Waits for callers that ask again right after their answer. Without this pause the callers would split into two groups for
-   * ever, each waiting while the other is in flight: twice the batches for the same requests.
+   * ever, each waiting while the other is in flight: twice the batches for the same requests. Callers that do not depend on
+   * answers come as often during a flight as after it. For them a pause only delays those who wait already, so it is short.
    */
   #regroup(expectedSize: number): Promise<void> {
     if (this.#waiting.length >= expectedSize) return Promise.resolve()
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, REGROUP_MS)
+      const askAgain = this.#betweenFlights.perMs > ASK_AGAIN_RATIO * this.#duringFlights.perMs
+      const timer = setTimeout(resolve, askAgain ? REGROUP_MS : SHORTEST_PAUSE_MS)
       this.#expectedSize = expectedSize
       this.#endRegrouping = () => {
         clearTimeout(timer)
