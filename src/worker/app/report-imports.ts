@@ -99,11 +99,11 @@ function hookIntoThread(add: (path: string, modifiedMs: number) => void): () => 
     data: { port: port2 },
     transferList: [port2]
   })
-  const addRequired = () => {
-    for (const path of Object.keys(cache)) add(path, modifiedMsOf(path))
-  }
   const { cache } = nodeModule.createRequire(import.meta.url)
-  addRequired()
+  const loadedBefore = new Set(Object.keys(cache))
+  const addRequired = () => {
+    for (const path of Object.keys(cache)) if (!loadedBefore.has(path)) add(path, modifiedMsOf(path))
+  }
   port1.on('message', take)
   port1.unref()
   return () => {

@@ -2,9 +2,11 @@ import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import * as module from 'node:module'
 import { test } from 'node:test'
+import * as errors from '../../src/common/errors.ts'
+import { loadModule } from '../../src/config/code-loading.ts'
 import { cleanEnvironment, temporaryFolder } from '../helpers/service.ts'
 
-const MODULE = new URL('../../src/config/compile-cache.js', import.meta.url).href
+const MODULE = new URL('../../src/config/code-loading.js', import.meta.url).href
 
 /** Where a fresh process keeps compiled code; undefined: nowhere. */
 function keptIn(environment: Record<string, string>): string | undefined {
@@ -22,4 +24,14 @@ test('compiled code is kept in the cache folder where Node supports it, except u
   assert.equal(keptIn({ XDG_CACHE_HOME: folder })?.startsWith(`${folder}/muster/compiled`) ?? false, can)
   assert.equal(keptIn({ XDG_CACHE_HOME: folder, NODE_V8_COVERAGE: '/somewhere' }), undefined)
   assert.equal(keptIn({ XDG_CACHE_HOME: '/dev/null' }), undefined, 'a folder that cannot be')
+})
+
+test('a module that is loaded is the instance that an import has', async () => {
+  assert.equal(await loadModule('common/errors.js'), errors)
+})
+
+test('modules are loaded also where a flag forbids to require ES modules', () => {
+  const code = `import { loadModule } from '${MODULE}'; console.log((await loadModule('common/errors.js')).EXIT_CONFIG)`
+  const args = ['--no-experimental-require-module', '--input-type=module', '--eval', code]
+  assert.equal(execFileSync(process.execPath, args, { encoding: 'utf8' }).trim(), String(errors.EXIT_CONFIG))
 })
