@@ -20,7 +20,7 @@ const expectIds = async (answers: ReturnType<Connection['expect']>[], from = 0) 
 }
 
 test('a worker starts at most 100 pipelined requests of a connection at once and answers all of them', async (t) => {
-  const service = await start(t, 'hold', { HEADERS_TIMEOUT: '1500', REQUEST_TIMEOUT: '1500' })
+  const service = await start(t, 'hold', { HEADERS_TIMEOUT: '5000', REQUEST_TIMEOUT: '5000' })
   const count = 2000
   const flood = await Connection.open(service.port)
   const answers = Array.from({ length: count }, () => flood.expect())

@@ -10,7 +10,7 @@ export interface Answer {
 /** Why a request got no answer. */
 export class NoAnswer extends Error {}
 
-const DEADLINE_MS = 30_000
+const DEADLINE_MS = 120_000
 
 /** One connection of an HTTP/1.1 client that never retries: what happens to it is what happened. */
 export class Connection {

@@ -4,6 +4,7 @@ import type { WorkerInfo } from '../../src/http/public-types.ts'
 import { cleanup } from './cleanup.ts'
 import { Connection } from './http.ts'
 import { parseMetrics } from './metrics.ts'
+import { stopwatch } from './timed.ts'
 import { until } from './until.ts'
 
 /** Begin anew with each process. */
@@ -12,6 +13,7 @@ const OF_PROCESS = /^(process|nodejs)_/
 /** Scrapes as Prometheus does, again and again on one connection, and remembers what was wrong. */
 export class Scraper {
   readonly faults: string[] = []
+  /** Without the time in which a process of the machine waited for a CPU. */
   slowestMs = 0
   scrapes = 0
   series = new Map<string, number>()
@@ -64,9 +66,9 @@ export class Scraper {
   }
 
   async #scrape(): Promise<void> {
-    const started = performance.now()
+    const elapsedMs = stopwatch()
     const { status, body } = await this.#connection.request('GET', '/metrics')
-    this.slowestMs = Math.max(this.slowestMs, performance.now() - started)
+    this.slowestMs = Math.max(this.slowestMs, elapsedMs())
     assert.equal(status, 200, body)
     this.series = parseMetrics(body)
     this.scrapes++
