@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
 import * as module from 'node:module'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import * as errors from '../../src/common/errors.ts'
 import { loadModule } from '../../src/config/code-loading.ts'
@@ -34,4 +36,19 @@ test('modules are loaded also where a flag forbids to require ES modules', () =>
   const code = `import { loadModule } from '${MODULE}'; console.log((await loadModule('common/errors.js')).EXIT_CONFIG)`
   const args = ['--no-experimental-require-module', '--input-type=module', '--eval', code]
   assert.equal(execFileSync(process.execPath, args, { encoding: 'utf8' }).trim(), String(errors.EXIT_CONFIG))
+})
+
+test('hooks that a flag registers see every module that is loaded', (t) => {
+  const hooks = `export const load = (url, context, next) =>
+    url.endsWith('/common/nearest.js')
+      ? { format: 'module', source: 'export const hooked = 1', shortCircuit: true }
+      : next(url, context)`
+  const preload = join(temporaryFolder(t), 'preload.mjs')
+  const url = JSON.stringify(`data:text/javascript,${encodeURIComponent(hooks)}`)
+  writeFileSync(preload, `import { register } from 'node:module'\nregister(${url})`)
+  const code = `import { loadModule } from '${MODULE}'; console.log(Object.keys(await loadModule('common/nearest.js')))`
+  const load = (...flags: string[]) =>
+    execFileSync(process.execPath, [...flags, '--input-type=module', '--eval', code], { encoding: 'utf8' })
+  assert.match(load('--import', preload), /hooked/)
+  assert.doesNotMatch(load(), /hooked/)
 })
