@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import { pino } from 'pino'
+import { SHORTEST_PAUSE_MS } from '../../src/state/redis/batcher.ts'
 import { RedisConnection } from '../../src/state/redis/redis-connection.ts'
 import { Counters } from '../../src/state/shared/counters.ts'
 import { poisson } from '../random.ts'
@@ -15,8 +16,6 @@ const RATES = [10, 100, 1000, 4000]
 /** Many workers on one Redis without a network between. */
 const FLEETS = [1, 10, 100, 300]
 const FLEET_RATE = 500
-/** How long the next batch waits for independent requests after a reply, in seconds: src/state/redis/batcher.ts. */
-const REGROUP = 0.001
 const CEILINGS = [
   { clients: 1, depth: 1 },
   { clients: 100, depth: 1 },
@@ -106,7 +105,7 @@ async function measureFleet(table: string, subject: string, settings: FleetSetti
     const { answered, refused, batches, batchMs, seconds } = await sendAtRandom(connections, settings)
     const rate = answered / seconds / workers
     const each = batches / seconds / workers
-    const formula = batchesPerSecond(rate, batchMs / batches / 1000 + REGROUP)
+    const formula = batchesPerSecond(rate, batchMs / batches / 1000 + SHORTEST_PAUSE_MS / 1000)
     console.error(`${subject}, ${workers} workers: ${Math.round(each * workers)} batches/s`)
     const values = { rate, batchMs: batchMs / batches, batches: each, formula, ratio: each / formula }
     return { table, subject, values: { ...values, size: answered / batches }, failures: refused ? { refused } : {} }

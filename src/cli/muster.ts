@@ -2,7 +2,7 @@
 // The command `muster`. `muster start` and `muster dev` turn this process into the primary, so its listeners for signals come
 // before everything else: process 1 of a container ignores signals that have no listener. Until the primary has started, there is
 // nothing to drain.
-import { keepCompiledCode, loadModule } from '../config/code-loading.ts'
+import { keepCompiledCode } from '../config/code-loading.ts'
 
 const [, , command = '', ...args] = process.argv
 if (command === 'start' || command === 'dev') {
@@ -12,7 +12,7 @@ if (command === 'start' || command === 'dev') {
     })
   }
   keepCompiledCode()
-  const { devCommand, startCommand } = await loadModule<typeof import('./start-command.ts')>('cli/start-command.js')
+  const { devCommand, startCommand } = await import('./start-command.ts')
   await (command === 'dev' ? devCommand(args) : startCommand(args))
 } else if (command === 'complete-words') {
   await (await import('./completion/complete-words.ts')).completeWords(args)
@@ -21,6 +21,5 @@ if (command === 'start' || command === 'dev') {
 } else if (command === 'init') {
   await (await import('./init/init-command.ts')).initCommand(args)
 } else {
-  const { runControl } = await loadModule<typeof import('./control.ts')>('cli/control.js')
-  await runControl()
+  await (await import('./control.ts')).runControl()
 }

@@ -26,7 +26,9 @@ export function keepCompiledCode(environment: NodeJS.ProcessEnv = process.env): 
 const isRequireFaster =
   process.versions.node.startsWith('20.') &&
   (process.features as { require_module?: boolean }).require_module === true &&
-  !/--(import|(experimental-)?loader)\b/.test([...process.execArgv, process.env.NODE_OPTIONS].join(' '))
+  !/(^|\s)(-r|--require|--import|--(experimental-)?loader)\b/.test(
+    [...process.execArgv, process.env.NODE_OPTIONS].join(' ')
+  )
 
 /**
  * Loads an ES module of this package and all that it imports, the faster way: a worker is ready 11 % sooner on Node 20

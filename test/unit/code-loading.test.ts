@@ -43,12 +43,12 @@ test('hooks that a flag registers see every module that is loaded', (t) => {
     url.endsWith('/common/nearest.js')
       ? { format: 'module', source: 'export const hooked = 1', shortCircuit: true }
       : next(url, context)`
-  const preload = join(temporaryFolder(t), 'preload.mjs')
+  const preload = join(temporaryFolder(t), 'preload.cjs')
   const url = JSON.stringify(`data:text/javascript,${encodeURIComponent(hooks)}`)
-  writeFileSync(preload, `import { register } from 'node:module'\nregister(${url})`)
+  writeFileSync(preload, `require('node:module').register(${url})`)
   const code = `import { loadModule } from '${MODULE}'; console.log(Object.keys(await loadModule('common/nearest.js')))`
   const load = (...flags: string[]) =>
     execFileSync(process.execPath, [...flags, '--input-type=module', '--eval', code], { encoding: 'utf8' })
-  assert.match(load('--import', preload), /hooked/)
+  for (const flag of ['--import', '--require', '-r']) assert.match(load(flag, preload), /hooked/, flag)
   assert.doesNotMatch(load(), /hooked/)
 })

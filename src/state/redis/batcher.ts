@@ -1,7 +1,7 @@
 /** How long the next batch waits, in ms, while callers ask again right after their answer. */
 const REGROUP_MS = 4
 /** How long it waits, in ms, while callers come independently of answers. Node's timers cannot be shorter. */
-const SHORTEST_PAUSE_MS = 1
+export const SHORTEST_PAUSE_MS = 1
 /** Callers ask again after their answers if they come at this many times the rate between flights as during flights. */
 const ASK_AGAIN_RATIO = 1.4
 

@@ -100,6 +100,7 @@ function hookIntoThread(add: (path: string, modifiedMs: number) => void): () => 
     transferList: [port2]
   })
   const { cache } = nodeModule.createRequire(import.meta.url)
+  // The modules of the service itself are no files of the app.
   const loadedBefore = new Set(Object.keys(cache))
   const addRequired = () => {
     for (const path of Object.keys(cache)) if (!loadedBefore.has(path)) add(path, modifiedMsOf(path))
