@@ -10,15 +10,22 @@ interface Numbered extends Waiter {
 /** Long enough for a batch to leave before this, also on a busy machine. */
 const SOON_MS = 1000
 
-/** A batcher whose batches are answered when the test calls `answer`. */
-function open(maxSize?: number) {
+/**
+ * A batcher whose batches are answered when the test calls `answer`.
+ * @param onAnswer called with each item that is answered
+ */
+function open(maxSize?: number, onAnswer: (item: number) => void = () => {}) {
   const sent: number[][] = []
   const settled: number[] = []
   const expired: number[] = []
   const answers: (() => void)[] = []
   const batcher = new Batcher<Numbered>((batch) => {
     sent.push(batch.items.map(({ item }) => item))
-    const settle = () => batch.settle(({ item }) => settled.push(item))
+    const settle = () =>
+      batch.settle(({ item }) => {
+        settled.push(item)
+        onAnswer(item)
+      })
     return new Promise((resolve) => answers.push(() => resolve(settle)))
   }, maxSize)
   const batches = {
@@ -29,22 +36,21 @@ function open(maxSize?: number) {
     answers.shift()?.()
     await nextTurn()
   }
-  return { batches, sent, settled, expired, answer }
+  return { batches, sent, settled, expired, answer, isInFlight: () => answers.length > 0 }
 }
 
 describe('a batcher', () => {
   test('sends all callers of one turn together, and callers during the flight as the next batch', async () => {
-    const { batches, sent, answer } = open()
+    // Those that are answered ask again at once, before any timer of the batcher can fire.
+    const { batches, sent, answer } = open(undefined, (item) => queueMicrotask(() => batches.add(item + 7)))
     for (const item of [1, 2]) batches.add(item)
     assert.deepEqual(sent, [])
     await nextTurn()
     for (const item of [3, 4, 5, 6, 7]) batches.add(item)
     await nextTurn()
     assert.deepEqual(sent, [[1, 2]])
-    await answer()
     // Seven callers have asked so far and five of them wait: the batch waits for two more, but not forever.
-    batches.add(8)
-    batches.add(9)
+    await answer()
     await nextTurn()
     await nextTurn()
     assert.deepEqual(sent, [
@@ -64,28 +70,25 @@ describe('a batcher', () => {
   })
 
   test('waits longer where callers ask again after answers than where they come independently of answers', async (t) => {
-    const { batches, sent, answer } = open()
+    const { batches, isInFlight, answer } = open()
     const pauses: unknown[] = []
     const { setTimeout } = globalThis
     t.mock.method(globalThis, 'setTimeout', (callback: () => void, ms: number) => {
       if (ms < 10) pauses.push(ms)
       return setTimeout(callback, ms)
     })
-    /** One batch of three callers of whom one asks again, and `joining` that come during the flight. */
-    async function round(joining: number) {
-      const flights = sent.length
-      for (let item = 0; item < 3; item++) batches.add(item)
-      while (sent.length === flights) await nextTurn()
-      for (let item = 0; item < joining; item++) batches.add(item)
+    /** Answers the next flight after `during` callers have come, and then adds `after` more, who cause another flight. */
+    async function fly(during: number, after: number) {
+      while (!isInFlight()) await nextTurn()
+      for (let item = 0; item < during; item++) batches.add(item)
       await answer()
-      batches.add(3)
-      while (sent.length <= flights + 1) await nextTurn()
-      await answer()
+      for (let item = 0; item < after; item++) batches.add(item)
     }
-    for (let n = 0; n < 5; n++) await round(0)
+    batches.add(0)
+    for (let n = 0; n < 5; n++) await fly(0, 3)
     assert.equal(pauses.at(-1), 4)
     // Flights are short here, so a thousand callers in each are more per ms than those between flights.
-    for (let n = 0; n < 50; n++) await round(1000)
+    for (let n = 0; n < 50; n++) await fly(1000, 1)
     assert.equal(pauses.at(-1), 1)
   })
 
