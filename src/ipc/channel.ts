@@ -30,6 +30,9 @@ export class RpcError extends Error {
   override readonly name = 'RpcError'
 }
 
+/** The peer has answered with an error, so it is alive. */
+export class RpcRefusal extends RpcError {}
+
 /** Requests of one peer that are answered at the same time. More are refused, which bounds the responses that a peer leaves unread. */
 const MAX_REQUESTS = 32
 const PEER_GONE = 'the other process is gone'
@@ -112,7 +115,7 @@ export function createChannel<
 
   const handleResponse = (id: number, { result, error }: { result?: unknown; error?: unknown }) => {
     const request = takePending(id)
-    if (typeof error === 'string') request?.reject(new RpcError(error))
+    if (typeof error === 'string') request?.reject(new RpcRefusal(error))
     else request?.resolve(result)
   }
 

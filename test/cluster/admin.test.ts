@@ -190,13 +190,10 @@ describe('every command over every transport', () => {
         i % 2 ? command(service, 'ping') : overHttp(service.url, 'settings-get', {})
       )
     )
+    // On an overloaded machine no worker may answer within the second that a ping may take.
+    const refusal = /more than \d+ (commands|requests) at once|^no worker is ready to do it$/
     for (const { status, body } of answers) {
-      assert.ok(
-        status === 200
-          ? body.ok
-          : status === 503 && /more than \d+ (commands|requests) at once/.test(body.message ?? ''),
-        JSON.stringify(body)
-      )
+      assert.ok(status === 200 ? body.ok : status === 503 && refusal.test(body.message ?? ''), JSON.stringify(body))
     }
     assert.ok(answers.filter(({ status }) => status === 200).length >= 516)
     assert.equal((await overHttp(service.url, 'ping')).status, 200)

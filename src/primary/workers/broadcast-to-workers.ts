@@ -1,4 +1,5 @@
 import { hostname } from 'node:os'
+import { RpcRefusal } from '../../ipc/channel.ts'
 import type { Broadcast, DeliveryReport } from '../../ipc/messages.ts'
 import type { WorkerChannel } from './fork.ts'
 
@@ -37,10 +38,15 @@ export async function broadcastToWorkers(
   }
 }
 
-/** Finds the ready worker that answers a ping first. @returns undefined when none answers */
+/** Finds the ready worker that answers a ping first: one that has too many requests answers too. @returns undefined when none answers */
 export function firstToAnswer(peers: WorkerPeer[]): Promise<WorkerPeer | undefined> {
   const answers = peers
     .filter(({ status }) => status === 'ready')
-    .map((peer) => peer.channel.request('ping', {}, PING_MS).then(() => peer))
+    .map(async (peer) => {
+      await peer.channel.request('ping', {}, PING_MS).catch((error) => {
+        if (!(error instanceof RpcRefusal)) throw error
+      })
+      return peer
+    })
   return Promise.any(answers).catch(() => undefined)
 }
