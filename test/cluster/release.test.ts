@@ -26,7 +26,7 @@ test('a failing release leaves every slot on the old one and fails no request', 
   const deploys = new Deploys(t)
   deploys.deploy('1.0.0')
   const service = await startService(t, {
-    env: { REDIS_URL: url, APP: deploys.app, BOOT_TIMEOUT: '8000', CANARY_TIME: '300' },
+    env: { REDIS_URL: url, APP: deploys.app, BOOT_TIMEOUT: '20000', CANARY_TIME: '300' },
     workers: 3
   })
   const before = [...service.workers().keys()]

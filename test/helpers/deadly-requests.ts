@@ -59,7 +59,7 @@ export const isQuarantined = ({ status, body }: Answer): boolean =>
   status === 503 && (JSON.parse(body) as { code: string }).code === 'ROUTE_QUARANTINED'
 
 /** What the primary knows, for the message of a failure. */
-async function evidence(service: Service): Promise<string> {
+export async function evidence(service: Service): Promise<string> {
   const { stdout } = await muster(service, 'quarantine', 'list', '--json')
   const about = service.lines.filter(({ msg }) => /^(requests in flight|worker exited|route quarantined)/.test(msg))
   return [stdout, ...about.map((line) => JSON.stringify(line))].join('\n')
