@@ -6,7 +6,10 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 
 export const PAGE = 'docs/reference/promises.md'
-/** What scripts/test.mjs writes: the counts of each file in its last run. `npm ci` deletes it. */
+/**
+ * What scripts/test.mjs writes: of each file's last run, seconds, numbers of tests, and what `counted` of test/helpers/counted.ts reported.
+ * `npm ci` deletes it.
+ */
 export const RESULTS = join('node_modules', '.cache', 'muster', 'test-results.json')
 
 /** @returns the numbers of the promises in the README, and the test files of each that the page names */

@@ -3,22 +3,23 @@
 // for example --test-name-pattern=reload.
 //
 // Files that assert times (they import test/helpers/timed.ts) run first, two at a time and without coverage. All other files follow,
-// TEST_JOBS at a time (default: two per core, because tests of processes and timeouts often wait); test/long runs one file at a
-// time (LONG_JOBS: more). The files that took longest in the last run start first.
+// up to TEST_JOBS at a time (default: two per core, because tests of processes and timeouts often wait), and only one per core while
+// processes wait for a CPU; test/long runs one file at a time (LONG_JOBS: more). The files that took longest in the last run start first.
+// TEST_UNTIL, in seconds since 1970: files that have not begun by then are left out and count as skipped, but for those of promises that have not run yet.
 // The output of a file is printed when it ends. The last line counts the tests.
 import { spawn } from 'node:child_process'
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { PAGE, promisesAndTests, RESULTS } from './check-promises.mjs'
 
 const TESTS = join('dist', 'test')
-/**
- * Of each file's last run: seconds, numbers of tests, and what `counted` of test/helpers/counted.ts reported. Read by
- * scripts/check-promises.mjs and scripts/testing-figures.mjs.
- */
-const RESULTS = join('node_modules', '.cache', 'muster', 'test-results.json')
 const FILE_TIMEOUT_MS = 600_000
 const LONG_FILE_TIMEOUT_MS = 7_200_000
+/** Where processes wait for a CPU for more than this share of the time, in percent, more files at a time would only slow one another down. */
+const MAX_CPU_PRESSURE = 70
+const PRESSURE_INTERVAL_MS = 1000
 
 const onlySlow = process.argv.includes('--slow')
 const options = process.argv.slice(2).filter((argument) => argument.startsWith('--') && argument !== '--slow')
@@ -40,6 +41,9 @@ const files = readdirSync(TESTS, { recursive: true })
 const results = readJson(RESULTS)
 const totals = { pass: 0, fail: 0, cancelled: 0, skipped: 0, todo: 0 }
 const failures = []
+const leftOut = []
+const until = Number(process.env.TEST_UNTIL || Infinity)
+let running = 0
 const startedAt = performance.now()
 
 const { NODE_V8_COVERAGE: _, ...withoutCoverage } = process.env
@@ -50,11 +54,13 @@ await runAll(
   process.env
 )
 await runAll(files.filter(isLong), Number(process.env.LONG_JOBS || 1), withoutCoverage)
+totals.skipped += leftOut.length
 
 mkdirSync(dirname(RESULTS), { recursive: true })
 writeFileSync(RESULTS, JSON.stringify(results, undefined, 2))
 for (const { file, output } of failures) console.log(`\n== failed: ${file}\n${output}`)
-console.log(`\n${files.length} files in ${seconds(startedAt)} s`)
+if (leftOut.length > 0) console.log(`\n== left out, because the time was over:\n${leftOut.join('\n')}`)
+console.log(`\n${files.length - leftOut.length} files in ${seconds(startedAt)} s`)
 const failed = totals.fail + totals.cancelled
 console.log(`${totals.pass} passed, ${failed} failed, ${totals.skipped + totals.todo} skipped`)
 process.exit(failures.length > 0 || failed > 0 || files.length === 0 ? 1 : 0)
@@ -63,9 +69,34 @@ process.exit(failures.length > 0 || failed > 0 || files.length === 0 ? 1 : 0)
 async function runAll(some, jobs, env) {
   const queue = some.sort((a, b) => expectedSeconds(b) - expectedSeconds(a))
   const runQueue = async () => {
-    for (let file = queue.shift(); file !== undefined; file = queue.shift()) await runFile(file, env)
+    while (queue.length > 0) {
+      while (running >= availableParallelism() && cpuPressure() > MAX_CPU_PRESSURE) await sleep(PRESSURE_INTERVAL_MS)
+      const file = queue.shift()
+      if (file === undefined) return
+      if (Date.now() / 1000 > until && (results[file] || !isPromised(file))) {
+        leftOut.push(file)
+        continue
+      }
+      running++
+      await runFile(file, env)
+      running--
+    }
   }
   await Promise.all(Array.from({ length: jobs }, runQueue))
+}
+
+/** How much of the last 10 s some process waited for a CPU, in percent. 0 where the kernel does not measure it. */
+function cpuPressure() {
+  try {
+    return Number(/avg10=([\d.]+)/.exec(readFileSync('/proc/pressure/cpu', 'utf8'))[1])
+  } catch {
+    return 0
+  }
+}
+
+function isPromised(file) {
+  const { tests } = promisesAndTests('', readFileSync(PAGE, 'utf8'))
+  return tests.some((test) => file === join('dist', test.file.replace(/\.ts$/, '.js')))
 }
 
 /** Runs one file in a process of its own, prints its output and adds its counts to the totals. */

@@ -1,5 +1,5 @@
 // Writes the generated part of docs/testing.md from what the tests of this checkout have done in their last run. Run all of them first:
-//   npm test; npm run test:slow; LONG_SCALE=0.1 npm run test:long; npm run test:compat; node scripts/testing-figures.mjs
+//   npm run test:coverage; npm run test:slow; LONG_SCALE=0.1 npm run test:long; npm run test:compat; node scripts/testing-figures.mjs
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 
 const PAGE = 'docs/testing.md'
@@ -37,7 +37,7 @@ const coverage = ['lines', 'branches', 'functions'].map((what) => [what, `${tota
 const text = [
   table(['command', 'files', 'tests that passed'], tiers),
   table(['in these runs', 'number'], counted),
-  table(['covered by `npm test`', 'share'], coverage)
+  table(['covered by `npm run test:coverage`', 'share'], coverage)
 ].join('\n\n')
 const page = readFileSync(PAGE, 'utf8')
 const [before, after] = [page.split(BEGIN)[0], page.split(END)[1]]
