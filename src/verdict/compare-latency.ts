@@ -99,7 +99,8 @@ export function missingUnits(trial: Trial, least: number): number {
   return Math.max(0, Math.floor(least - effectiveUnits(trial)) + 1, 2 - fewest)
 }
 
-export const needsUnits = (count: number) => `needs ${count} more connections of similar size`
+export const needsUnits = (count: number) =>
+  `needs ${count} more ${count === 1 ? 'connection' : 'connections'} of similar size`
 
 /** The variance of a share of slow requests, from the differences between units. */
 function unitVariance(arm: Measurement, index: number): number {

@@ -31,7 +31,10 @@ export function compareCpu(trial: Trial, borders: readonly Snapshot[], tail: num
   const missing = missingUnits(trial, MIN_UNITS)
   if (missing > 0) return { limit: tolerance, reason: needsUnits(missing) }
   const fewest = Math.min(canary.requests, control.requests)
-  if (fewest < MIN_REQUESTS) return { limit: tolerance, reason: `needs ${MIN_REQUESTS - fewest} more requests` }
+  const lacking = MIN_REQUESTS - fewest
+  if (lacking > 0) {
+    return { limit: tolerance, reason: `needs ${lacking} more ${lacking === 1 ? 'request' : 'requests'}` }
+  }
   const perRequest = Math.max(1, canary.cpuMicros) / canary.requests
   const controlPerRequest = Math.max(1, control.cpuMicros) / control.requests
   const residuals = eachBatch(borders, (from, to) => {

@@ -79,7 +79,7 @@ describe('the comparison of CPU time', () => {
     }
     deepEqual(
       [reasonOf(10, 10), reasonOf(11, 500), reasonOf(500, 199)],
-      ['needs 1 more connections of similar size', 'needs 189 more requests', 'needs 1 more requests']
+      ['needs 1 more connection of similar size', 'needs 189 more requests', 'needs 1 more request']
     )
     const enough = { canary: side({ ...figuresOf(200) }), control: side({ ...figuresOf(200) }) }
     equal(compareCpu(enough, steadily(enough, QUARTERS), TAIL, 0.1).reason, undefined)

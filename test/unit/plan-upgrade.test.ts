@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { forkCause } from '../../src/primary/policy/plan-rollout.ts'
 import { serviceView } from '../../src/primary/policy/service-view.ts'
 import { type Event, initialState, type Share } from '../../src/primary/policy/types.ts'
 import { applyStep, Scenario, serving } from '../helpers/policy-scenario.ts'
@@ -73,4 +74,10 @@ test('while the code on disk changes, a slot is not forked', () => {
   assert.deepEqual(scenario.advance(999), [])
   assert.deepEqual(scenario.advance(1), ['fork #4: slot 0, generation 1'])
   assert.equal(scenario.state.slots[0]?.reason, 'boot-failure')
+})
+
+test('a fork that was deferred for the code on disk is not said to follow a crash', () => {
+  const scenario = serve(1)
+  scenario.handle({ type: 'fork-deferred', slot: 1, ms: 1000 })
+  assert.equal(forkCause(scenario.state, 1), 'wanted')
 })

@@ -87,7 +87,8 @@ export function generationFor(state: State, slot: number): number {
 }
 
 export function forkCause(state: State, slot: number): string {
-  if (state.slots[slot]) return `after ${state.slots[slot].reason}`
+  const { reason } = state.slots[slot] ?? {}
+  if (reason) return `after ${reason}`
   return state.scaleCause ? `scaled up: ${state.scaleCause}` : 'wanted'
 }
 

@@ -77,7 +77,7 @@ function planExit(state: State, limits: Limits): Action | undefined {
   if (state.workers.some(isLive) || !slots.every((slot) => slot && slot.failures >= limits.slotAttempts)) {
     return undefined
   }
-  const code = slots.every((slot) => slot?.reason.startsWith('boot')) ? 'cannot-boot' : 'crash-loop'
+  const code = slots.every((slot) => slot?.reason?.startsWith('boot')) ? 'cannot-boot' : 'crash-loop'
   return { type: 'exit', code, cause: `every worker failed ${limits.slotAttempts} times in a row` }
 }
 

@@ -69,7 +69,7 @@ export function reduce(state: State, event: Event, now: number, limits: Limits):
       return failBoot(counted, { slot, generation }, `worker ${slot} could not be forked (${cause})`)
     }
     case 'fork-deferred': {
-      const slot = state.slots[event.slot] ?? { failures: 0, reason: 'crash' }
+      const slot = state.slots[event.slot] ?? { failures: 0 }
       return { ...state, slots: { ...state.slots, [event.slot]: { ...slot, notBefore: now + event.ms } } }
     }
     case 'recycle':

@@ -89,8 +89,8 @@ export interface Slot {
   failures: number
   /** The slot's next worker may be forked from this time on. */
   notBefore: number
-  /** The reason of the last failure. */
-  reason: RestartReason
+  /** The reason of the last failure. Undefined: there was none, only its fork was deferred. */
+  reason?: RestartReason
 }
 
 /** The rollout in progress. With a `failure` it is being rolled back. */

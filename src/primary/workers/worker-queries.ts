@@ -65,7 +65,8 @@ export class WorkerQueries {
       missing: slots
         .filter(({ worker }) => !worker)
         .map(({ slot }) => {
-          const why = `no worker serves it${state.slots[slot] ? `: ${state.slots[slot].reason}` : ''}`
+          const { reason } = state.slots[slot] ?? {}
+          const why = `no worker serves it${reason ? `: ${reason}` : ''}`
           return { ...ackOf({ slot, pid: liveIn(state, slot)[0]?.pid ?? 0 }), why }
         })
     }
