@@ -1,13 +1,10 @@
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
 import { bodyOf, develop } from '../helpers/develop.ts'
-import { cpuWaitMs, stopwatch, timed } from '../helpers/timed.ts'
+import { cpuWaitMs, startLimitMs, timed } from '../helpers/timed.ts'
 import '../helpers/takes-long.ts'
 import '../helpers/uncounted.ts'
 
 const LIMIT_MS = 1500
-/** A machine on which an empty process of Node takes long to start may take this many times as long. */
-const EMPTY_STARTS = 25
 const TIMES = 20
 
 const js = (text: string) =>
@@ -15,12 +12,6 @@ const js = (text: string) =>
 const ts = (text: string) => `import type { FastifyInstance } from 'fastify'
   import { text } from './lib/text.ts'
   export default async (app: FastifyInstance): Promise<void> => void app.get('/', async () => text + '${text}')`
-
-function emptyStartMs(): number {
-  const elapsedMs = stopwatch()
-  execFileSync(process.execPath, ['--eval', ''])
-  return elapsedMs()
-}
 
 for (const [what, app, files, changed, content] of [
   ['the app', 'app.js', { 'app.js': js('0'), 'lib/text.js': `export const text = ''` }, 'app.js', js],
@@ -43,9 +34,7 @@ for (const [what, app, files, changed, content] of [
     const { service, write } = await develop(t, { 'package.json': '{"type":"module"}', ...files }, app)
     assert.equal(await bodyOf(service), '0')
     const took: number[] = []
-    const emptyStarts: number[] = []
     for (let version = 1; version <= TIMES; version++) {
-      emptyStarts.push(emptyStartMs())
       const [begun, waited] = [performance.now(), cpuWaitMs()]
       write(changed, content(String(version)))
       const isServed = async () => (await bodyOf(service)) === String(version)
@@ -59,8 +48,7 @@ for (const [what, app, files, changed, content] of [
       await service.line(({ msg }) => msg === 'rollout done', from)
     }
     t.diagnostic(`without waits for a CPU: ${took.map((ms) => `${Math.round(ms)} ms`).join(', ')}`)
-    const emptyStart = emptyStarts.sort((a, b) => a - b)[TIMES / 2]!
-    const limit = Math.max(LIMIT_MS, EMPTY_STARTS * emptyStart)
+    const limit = startLimitMs(LIMIT_MS)
     assert.ok(Math.max(...took) <= limit, `${Math.max(...took)} ms of ${limit}`)
   })
 }

@@ -24,7 +24,7 @@ async function startSecurely(t: TestContext, options: StartOptions = {}) {
   const authority = new Authority(t)
   const files = authority.sign('service')
   const { url } = await startRedis(t)
-  const env = { REDIS_URL: url, APP: fixture('slow'), KEEP_ALIVE_TIMEOUT: '1000', CANARY_TIME: '0', ...options.env }
+  const env = { REDIS_URL: url, APP: fixture('slow'), KEEP_ALIVE_TIMEOUT: '4000', CANARY_TIME: '0', ...options.env }
   const service = await startService(t, { ...options, env: { ...env, TLS_CERT: files.cert, TLS_KEY: files.key } })
   return { service, authority, files, ca: readFileSync(authority.file, 'utf8') }
 }

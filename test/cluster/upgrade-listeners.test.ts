@@ -62,7 +62,7 @@ test('certificates change without a failed request', async (t) => {
   const authority = new Authority(t)
   const ca = readFileSync(authority.file, 'utf8')
   const [first, second] = [authority.sign('first'), authority.sign('second')]
-  const env = { APP: fixture('slow'), KEEP_ALIVE_TIMEOUT: '1000', TLS_CERT: first.cert, TLS_KEY: first.key }
+  const env = { APP: fixture('slow'), KEEP_ALIVE_TIMEOUT: '4000', TLS_CERT: first.cert, TLS_KEY: first.key }
   const service = await startService(t, { workers: 2, env: { ...env, ...CALM_CANARY } })
   const load = new Load(t, service.port, { tight: 1, fresh: 1, slow: 2, idle: 5, multiplexed: 2 }, { ca })
   const before = await serialOf(service.port, ca)
@@ -77,7 +77,7 @@ test('TLS is turned on at another port without a failed request, and refused at 
   const authority = new Authority(t)
   const ca = readFileSync(authority.file, 'utf8')
   const { cert, key } = authority.sign('service')
-  const env = { APP: fixture('slow'), KEEP_ALIVE_TIMEOUT: '1000', ...CALM_CANARY }
+  const env = { APP: fixture('slow'), KEEP_ALIVE_TIMEOUT: '4000', ...CALM_CANARY }
   const service = await startService(t, { workers: 2, env })
   const load = new Load(t, service.port, STAYING)
   const withTls = `TLS_CERT=${cert}\nTLS_KEY=${key}\n`

@@ -14,7 +14,7 @@ export interface Mix {
   slow?: number
   /** Send eight requests at once, half of the bursts in two packets. */
   pipelined?: number
-  /** Pause up to 1.5 s between two requests on one connection. */
+  /** Pause up to 1.5 s between two requests on one connection: KEEP_ALIVE_TIMEOUT must leave them time. */
   idle?: number
   /** Send POST requests with a body on one connection. */
   posts?: number

@@ -2,6 +2,7 @@
  * `node:test` for tests that assert a time. scripts/test.mjs runs the files that import this module apart: few at a time, and
  * without coverage, which slows down the code under test.
  */
+import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 
 export { describe as timedDescribe, test as timed } from 'node:test'
@@ -39,3 +40,18 @@ export function cpuWaitMs(): number {
 
 /** A clock that stands still while a process of this machine waits for a CPU, in ms: for upper limits of durations. */
 export const unhinderedMs = (): number => performance.now() - cpuWaitMs()
+
+/** A machine that starts an empty process of Node in this time is fast enough for limits in ms. */
+const EMPTY_START_MS = 60
+const EMPTY_STARTS = 9
+
+/** Returns the limit for what mostly starts processes of Node, in ms: longer than `ms` on a machine that is now slow at this. */
+export function startLimitMs(ms: number): number {
+  const starts = Array.from({ length: EMPTY_STARTS }, () => {
+    const beganAt = unhinderedMs()
+    execFileSync(process.execPath, ['--eval', ''])
+    return unhinderedMs() - beganAt
+  })
+  const median = starts.sort((a, b) => a - b)[(EMPTY_STARTS - 1) / 2]!
+  return ms * Math.max(1, median / EMPTY_START_MS)
+}
