@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync, readFileSync, statSync, utimesSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, statSync, utimesSync } from 'node:fs'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { type TestContext, test } from 'node:test'
@@ -21,10 +21,15 @@ const DEADLINE_MS = 30_000
 /** A process that has begun to be blocked in this way, and is for at least 50 ms if it can be seen; gone after the test. */
 async function startBlocked(t: TestContext, way: string): Promise<{ child: ChildProcess; stderr: StderrTail }> {
   const { execArgv, stdio } = workerSettings([], false)
-  const child = fork(fixture('blocked'), [way], { execArgv: execArgv!, stdio: stdio! as never })
+  const file = join(temporaryFolder(t), 'blocked')
+  const env = { ...process.env, BLOCKED: file }
+  const child = fork(fixture('blocked'), [way], { env, execArgv: execArgv!, stdio: stdio! as never })
   t.after(() => child.kill('SIGKILL'))
   const stderr = new StderrTail(child.stderr!, new PassThrough().resume())
   await once(child, 'message')
+  if (way === 'exec') {
+    await until(() => existsSync(file) && readProcessStat(child.pid!)!.state === 'S', 'the sleep')
+  }
   return { child, stderr }
 }
 
@@ -72,7 +77,6 @@ test('the inspector reads the stack of a worker that is blocked in Atomics.wait'
 
 test('a worker blocked in execSync has no stack, and the report says where it waits in the kernel', async (t) => {
   const { child, stderr } = await startBlocked(t, 'exec')
-  await until(() => readProcessStat(child.pid!)!.state === 'S', 'the sleep')
   const started = performance.now()
   const { stack, inFlight, note, process } = await readHangReport(child, stderr, 300)
   assert.ok(performance.now() - started >= 299)
@@ -97,7 +101,6 @@ test('a stopped or ended process gives a note instead of an error', async (t) =>
 
 test('an inspector address of another host is never contacted', async (t) => {
   const { child } = await startBlocked(t, 'exec')
-  await until(() => readProcessStat(child.pid!)!.state === 'S', 'the sleep')
   const said = new PassThrough()
   const stderr = new StderrTail(said, new PassThrough().resume())
   said.write('Debugger listening on ws://192.0.2.1:80/01234567-89ab-cdef-0123-456789abcdef\n')
