@@ -8,6 +8,10 @@ const require = module.createRequire(import.meta.url)
 export const cacheDirOf = ({ XDG_CACHE_HOME }: NodeJS.ProcessEnv): string =>
   join(XDG_CACHE_HOME || join(homedir(), '.cache'), 'muster')
 
+/** Whether Node collects coverage in this process, for a test runner. */
+export const collectsCoverage = ({ NODE_V8_COVERAGE }: NodeJS.ProcessEnv = process.env): boolean =>
+  Boolean(NODE_V8_COVERAGE)
+
 /**
  * Enables Node's compile cache (Node 22.1 and newer), so that later workers are ready sooner. Without a writable folder Node
  * works without it. Coverage is less precise with a compile cache, as Node documents, so it stays off then. This module reads
@@ -15,7 +19,7 @@ export const cacheDirOf = ({ XDG_CACHE_HOME }: NodeJS.ProcessEnv): string =>
  */
 export function keepCompiledCode(environment: NodeJS.ProcessEnv = process.env): void {
   const { enableCompileCache } = module as { enableCompileCache?: (folder: string) => unknown }
-  if (environment.NODE_V8_COVERAGE || environment.NODE_COMPILE_CACHE) return
+  if (collectsCoverage(environment) || environment.NODE_COMPILE_CACHE) return
   enableCompileCache?.(join(cacheDirOf(environment), 'compiled'))
 }
 

@@ -1,5 +1,6 @@
 import type { Session } from 'node:inspector/promises'
 import { setFlagsFromString } from 'node:v8'
+import { collectsCoverage } from '../config/code-loading.ts'
 
 /** V8 reads `_` as `-`, and takes `no` with and without a hyphen. */
 const FLAG = /^--(no-?)?turbo-inlining$/
@@ -24,8 +25,8 @@ export function inlinesFunctions(flags: readonly string[]): boolean {
  * @returns false when nothing is changed, because the process was started with `--no-turbo-inlining`
  */
 export async function setInlining(session: Session, isAllowed: boolean): Promise<boolean> {
-  // Coverage that a test runner collects would end with this one.
-  if (process.env.NODE_V8_COVERAGE || !inlinesFunctions(process.execArgv)) return false
+  // The coverage of a test runner would end with this one.
+  if (collectsCoverage() || !inlinesFunctions(process.execArgv)) return false
   setFlagsFromString(isAllowed ? '--turbo-inlining' : '--no-turbo-inlining')
   await session.post('Profiler.startPreciseCoverage', { callCount: true, detailed: false })
   await session.post('Profiler.stopPreciseCoverage')

@@ -184,14 +184,14 @@ describe('every command over every transport', () => {
     assert.doesNotMatch(readFileSync(join(service.runDir, 'journal.jsonl'), 'utf8'), /"command"/)
   })
 
-  test('each of 1,000 concurrent commands is executed or refused as one too many', async () => {
+  test('each of 1,000 concurrent commands is executed, or refused with the limit that it exceeds', async () => {
     const answers = await Promise.all(
       Array.from({ length: 1000 }, (_, i) =>
         i % 2 ? command(service, 'ping') : overHttp(service.url, 'settings-get', {})
       )
     )
-    // On an overloaded machine no worker may answer within the second that a ping may take.
-    const refusal = /more than \d+ (commands|requests) at once|^no worker is ready to do it$/
+    // The last one only where the machine is so overloaded that no worker answers a ping in time.
+    const refusal = /more than \d+ (commands|requests) at once|^no worker answered within 1000 ms$/
     for (const { status, body } of answers) {
       assert.ok(status === 200 ? body.ok : status === 503 && refusal.test(body.message ?? ''), JSON.stringify(body))
     }

@@ -3,7 +3,7 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 import { type TestContext, test } from 'node:test'
-import { type Channel, createChannel, RpcError } from '../../src/ipc/channel.ts'
+import { type Channel, createChannel, RpcError, RpcRefusal } from '../../src/ipc/channel.ts'
 import { GARBAGE, type PeerRequests, type TestRequests, type ToPeer, type ToTest } from '../fixtures/channel-peer.ts'
 
 const PEER = new URL('../fixtures/channel-peer.js', import.meta.url)
@@ -99,6 +99,7 @@ test('requests to a process that exits are rejected at once, not at their timeou
   const leaving = channel.request('leave', null, LONG_MS)
   for (const request of [...pending, leaving]) {
     await assert.rejects(request, { name: 'RpcError', message: 'the other process is gone' })
+    await assert.rejects(request, (error) => !(error instanceof RpcRefusal))
   }
   assert.equal(waitingTimers(), before)
   assert.equal(child.connected, false)
@@ -133,7 +134,9 @@ test('an error of a handler rejects its request, and no other one', async (t) =>
     text: 'just text'
   }
   for (const [what, message] of Object.entries(errors) as [keyof typeof errors, string][]) {
-    await assert.rejects(channel.request('throw', { what }, LONG_MS), { name: 'RpcError', message })
+    const request = channel.request('throw', { what }, LONG_MS)
+    await assert.rejects(request, { name: 'RpcError', message })
+    await assert.rejects(request, RpcRefusal, 'the peer has answered')
   }
   await assert.rejects(channel.request('unserializable', null, LONG_MS), { name: 'RpcError', message: /BigInt/ })
   const answered = next('answered')

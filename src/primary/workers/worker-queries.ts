@@ -30,12 +30,14 @@ export class WorkerQueries {
     }))
   }
 
-  /** Finds a ready worker that answers. @throws CommandError 503 when none does */
+  /** Finds a ready worker that answers. @throws CommandError 503 when none is ready, or none answers in time */
   async any(): Promise<WorkerPeer> {
-    const worker = await (this.#searching ??= firstToAnswer(this.#supervisor.pool.peers()).finally(() => {
+    const peers = this.#supervisor.pool.peers()
+    if (!peers.some(({ status }) => status === 'ready')) throw new CommandError('no worker is ready to do it', 503)
+    const worker = await (this.#searching ??= firstToAnswer(peers).finally(() => {
       this.#searching = undefined
     }))
-    if (!worker) throw new CommandError('no worker is ready to do it', 503)
+    if (!worker) throw new CommandError(`no worker answered within ${PING_MS} ms`, 503)
     return worker
   }
 
