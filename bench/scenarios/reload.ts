@@ -125,8 +125,8 @@ export function reloadTable(samples: readonly Sample[], rounds: number): string 
 const CODE = 'socket '
 const sum = (counts: readonly (readonly [string, number])[]) => counts.reduce((total, [, times]) => total + times, 0)
 
-/** Starts server and load, restarts all workers several times, then ends both. */
-async function measureWay({ settings, folder, redis }: Context, name: string, stopMs: number): Promise<Sample> {
+/** Starts server and load, restarts all workers as often as there are rounds, then ends both. */
+export async function measureWay({ settings, folder, redis }: Context, name: string, stopMs: number): Promise<Sample> {
   const { workers, rounds } = settings
   const program = { ...WAYS[name]!.program(workers, stopMs), name }
   const redisUrl = name === 'muster' ? (await redis()).url : undefined
