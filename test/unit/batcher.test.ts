@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { describe, test } from 'node:test'
+import { describe, type TestContext, test } from 'node:test'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { Batcher, type Waiter } from '../../src/state/redis/batcher.ts'
 
@@ -10,24 +10,32 @@ interface Numbered extends Waiter {
 /** Long enough for a batch to leave before this, also on a busy machine. */
 const SOON_MS = 1000
 
-/**
- * A batcher whose batches are answered when the test calls `answer`.
- * @param onAnswer called with each item that is answered
- */
-function open(maxSize?: number, onAnswer: (item: number) => void = () => {}) {
+interface Options {
+  maxSize?: number
+  /** Called with each item that is answered. */
+  onAnswer?: (item: number) => void
+  isBusy?: boolean
+}
+
+/** A batcher whose batches are answered when the test calls `answer`. */
+function open({ maxSize, onAnswer = () => {}, isBusy = false }: Options = {}) {
   const sent: number[][] = []
   const settled: number[] = []
   const expired: number[] = []
   const answers: (() => void)[] = []
-  const batcher = new Batcher<Numbered>((batch) => {
-    sent.push(batch.items.map(({ item }) => item))
-    const settle = () =>
-      batch.settle(({ item }) => {
-        settled.push(item)
-        onAnswer(item)
-      })
-    return new Promise((resolve) => answers.push(() => resolve(settle)))
-  }, maxSize)
+  const batcher = new Batcher<Numbered>(
+    (batch) => {
+      sent.push(batch.items.map(({ item }) => item))
+      const settle = () =>
+        batch.settle(({ item }) => {
+          settled.push(item)
+          onAnswer(item)
+        })
+      return new Promise((resolve) => answers.push(() => resolve(settle)))
+    },
+    maxSize,
+    () => isBusy
+  )
   const batches = {
     add: (item: number, timeoutMs = 60_000) =>
       batcher.add({ item, deadline: performance.now() + timeoutMs, expire: () => expired.push(item) })
@@ -42,7 +50,7 @@ function open(maxSize?: number, onAnswer: (item: number) => void = () => {}) {
 describe('a batcher', () => {
   test('sends all callers of one turn together, and callers during the flight as the next batch', async () => {
     // Those that are answered ask again at once, before any timer of the batcher can fire.
-    const { batches, sent, answer } = open(undefined, (item) => queueMicrotask(() => batches.add(item + 7)))
+    const { batches, sent, answer } = open({ onAnswer: (item) => queueMicrotask(() => batches.add(item + 7)) })
     for (const item of [1, 2]) batches.add(item)
     assert.deepEqual(sent, [])
     await nextTurn()
@@ -69,9 +77,10 @@ describe('a batcher', () => {
     assert.deepEqual(sent[1], [4])
   })
 
-  test('waits longer where callers ask again after answers than where they come independently of answers', async (t) => {
-    const { batches, isInFlight, answer } = open()
-    const pauses: unknown[] = []
+  /** Lets callers come in two ways, one after the other. @returns the pause after each of them, in ms */
+  async function pauses(t: TestContext, options: Options) {
+    const { batches, isInFlight, answer } = open(options)
+    const pauses: number[] = []
     const { setTimeout } = globalThis
     t.mock.method(globalThis, 'setTimeout', (callback: () => void, ms: number) => {
       if (ms < 10) pauses.push(ms)
@@ -86,10 +95,18 @@ describe('a batcher', () => {
     }
     batches.add(0)
     for (let n = 0; n < 5; n++) await fly(0, 3)
-    assert.equal(pauses.at(-1), 4)
+    const askAgain = pauses.at(-1)
     // Flights are short here, so a thousand callers in each are more per ms than those between flights.
     for (let n = 0; n < 50; n++) await fly(1000, 1)
-    assert.equal(pauses.at(-1), 1)
+    return { askAgain, independent: pauses.at(-1) }
+  }
+
+  test('waits longer where callers ask again after answers than where they come independently of answers', async (t) => {
+    assert.deepEqual(await pauses(t, {}), { askAgain: 4, independent: 1 })
+  })
+
+  test('waits longer for all callers while the event loop is busy, because batches cost CPU time', async (t) => {
+    assert.deepEqual(await pauses(t, { isBusy: true }), { askAgain: 4, independent: 4 })
   })
 
   test('lets a single caller wait for no other', async () => {
@@ -104,7 +121,7 @@ describe('a batcher', () => {
   })
 
   test('keeps batches within the maximum size and loses no caller', async () => {
-    const { batches, sent, answer } = open(1000)
+    const { batches, sent, answer } = open({ maxSize: 1000 })
     for (let item = 0; item < 2500; item++) batches.add(item)
     await nextTurn()
     while (sent.flat().length < 2500) await answer()

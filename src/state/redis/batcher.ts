@@ -1,6 +1,8 @@
-/** How long the next batch waits, in ms, while callers ask again right after their answer. */
+import { isLoopBusy } from './loop-load.ts'
+
+/** How long the next batch waits, in ms, while callers ask again right after their answer, or this process is busy. */
 const REGROUP_MS = 4
-/** How long it waits, in ms, while callers come independently of answers. Node's timers cannot be shorter. */
+/** How long it waits, in ms, while callers come independently of answers and there is time. Node's timers cannot be shorter. */
 export const SHORTEST_PAUSE_MS = 1
 /** Callers ask again after their answers if they come at this many times the rate between flights as during flights. */
 const ASK_AGAIN_RATIO = 1.4
@@ -63,6 +65,7 @@ export class Batcher<Item extends Waiter> {
   readonly #waiting: Item[] = []
   readonly #send: (batch: Batch<Item>) => Promise<() => void>
   readonly #maxSize: number
+  readonly #isBusy: () => boolean
   #inFlight: Batch<Item> | undefined
   #timer: NodeJS.Timeout | undefined
   #isRunning = false
@@ -78,10 +81,16 @@ export class Batcher<Item extends Waiter> {
   /**
    * @param send sends a batch. It resolves with a function that answers the waiters, and never rejects
    * @param maxSize most waiters of one batch; the rest forms the next one
+   * @param isBusy whether the CPU time of a batch counts for more than the time for which callers wait
    */
-  constructor(send: (batch: Batch<Item>) => Promise<() => void>, maxSize = Number.POSITIVE_INFINITY) {
+  constructor(
+    send: (batch: Batch<Item>) => Promise<() => void>,
+    maxSize = Number.POSITIVE_INFINITY,
+    isBusy: () => boolean = isLoopBusy
+  ) {
     this.#send = send
     this.#maxSize = maxSize
+    this.#isBusy = isBusy
   }
 
   /** Adds a waiter to the next batch. */
@@ -122,13 +131,14 @@ export class Batcher<Item extends Waiter> {
   /**
    * Waits for callers that ask again right after their answer. Without this pause the callers would split into two groups for
    * ever, each waiting while the other is in flight: twice the batches for the same requests. Callers that do not depend on
-   * answers come as often during a flight as after it. For them a pause only delays those who wait already, so it is short.
+   * answers come as often during a flight as after it. For them a pause only delays those who wait already, so it is short, unless
+   * the event loop is busy: then requests wait for CPU time more than for Redis, and fewer batches leave more of it.
    */
   #regroup(expectedSize: number): Promise<void> {
     if (this.#waiting.length >= expectedSize) return Promise.resolve()
     return new Promise((resolve) => {
       const askAgain = this.#betweenFlights.perMs > ASK_AGAIN_RATIO * this.#duringFlights.perMs
-      const timer = setTimeout(resolve, askAgain ? REGROUP_MS : SHORTEST_PAUSE_MS)
+      const timer = setTimeout(resolve, askAgain || this.#isBusy() ? REGROUP_MS : SHORTEST_PAUSE_MS)
       this.#expectedSize = expectedSize
       this.#endRegrouping = () => {
         clearTimeout(timer)
