@@ -20,9 +20,12 @@ export class Counters {
   readonly #connection: RedisConnection
   readonly #byName = new Map<string, Counter>()
   readonly #queue = { waiting: 0 }
+  readonly #isBusy: (() => boolean) | undefined
 
-  constructor(connection: RedisConnection) {
+  /** @param isBusy see {@link Batcher} */
+  constructor(connection: RedisConnection, isBusy?: () => boolean) {
     this.#connection = connection
+    this.#isBusy = isBusy
     this.#byName.set('hits', this.#create(connection.keys.of('hits')))
   }
 
@@ -40,7 +43,7 @@ export class Counters {
   }
 
   #create(key: string): Counter {
-    return new Counter(this.#connection, key, this.#queue)
+    return new Counter(this.#connection, key, this.#queue, this.#isBusy)
   }
 }
 
@@ -57,15 +60,19 @@ export class Counter {
   readonly #batches: CounterBatches
   readonly #queue: { waiting: number }
   #sequence = 0
-  readonly #batcher = new Batcher<Increment>((batch) => this.#send(batch))
+  readonly #batcher: Batcher<Increment>
   /** The last error of a command. It is the cause of a timeout where the connection itself works. */
   #lastError: unknown
 
-  /** @param queue counts the waiting calls of all counters that share it */
-  constructor(connection: RedisConnection, key: string, queue: { waiting: number }) {
+  /**
+   * @param queue counts the waiting calls of all counters that share it
+   * @param isBusy see {@link Batcher}
+   */
+  constructor(connection: RedisConnection, key: string, queue: { waiting: number }, isBusy?: () => boolean) {
     this.key = key
     this.#connection = connection
     this.#queue = queue
+    this.#batcher = new Batcher((batch) => this.#send(batch), undefined, isBusy)
     const { confirmations } = connection
     const worker = randomUUID()
     this.#batches = confirmations
