@@ -11,10 +11,12 @@ import { type CpuProfile, categoryOf, frames, selfTimes } from '../../bench/draw
 import { flameGraph } from '../../bench/draw/flame.ts'
 import { ceiling, plot, short } from '../../bench/draw/plot.ts'
 import { documentOf, element, label } from '../../bench/draw/svg.ts'
+import { rowTitles } from '../../bench/load/load.ts'
 import { openLoad } from '../../bench/load/raw-clients.ts'
 import { poisson } from '../../bench/random.ts'
 import { median, paired, spread } from '../../bench/report.ts'
 import { batchesPerSecond } from '../../bench/scenarios/simulate.ts'
+import { targetTable } from '../../bench/targets.ts'
 import { once } from '../helpers/http.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { startService } from '../helpers/service.ts'
@@ -34,6 +36,25 @@ test('ratios compare values of one round, and skip rounds that lack a value', ()
   assert.equal(spread(paired([2, 4, 3], [1, 1, 1]), 1), '3.0 (2.0–4.0)')
   assert.equal(spread([2, 2], 1), '2.0')
   assert.equal(spread([Number.NaN], 1), '–')
+})
+
+test('a target is reached or missed by the median, and values that were not measured are left out', () => {
+  const sample = (subject: string, cpu: number, perSecond: number) => ({
+    table: rowTitles.hit,
+    subject,
+    values: { cpu, perSecond }
+  })
+  const samples = [sample('bare', 10, 100), sample('muster', 10, 50), sample('bare', 10, 100), sample('muster', 11, 40)]
+  const lines = targetTable(samples).split('\n').slice(4)
+  assert.deepEqual(
+    lines
+      .map((line) => line.split(' | ').map((cell) => cell.replace(/^\| | \|$/g, '')))
+      .map(([what, value, , reached]) => [what, value, reached]),
+    [
+      ['`POST /hits`: CPU, × bare', '1.05 (1.00–1.10) ×', 'yes'],
+      ['`POST /hits`: requests/s, × bare', '0.45 (0.40–0.50) ×', 'no']
+    ]
+  )
 })
 
 test('text in a picture cannot become markup', () => {
