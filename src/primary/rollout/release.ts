@@ -1,6 +1,6 @@
-import { createHash } from 'node:crypto'
-import { type Dirent, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs'
-import { dirname, extname, join, relative } from 'node:path'
+import { hash as hashAtOnce } from 'node:crypto'
+import { readdirSync, readFileSync, realpathSync, statSync } from 'node:fs'
+import { dirname, extname, join, sep } from 'node:path'
 
 /** The code that a generation of workers runs. */
 export interface Release {
@@ -89,17 +89,17 @@ export class Releases {
   }
 
   #read(exec: string, app: string | undefined): Release {
-    const hash = createHash('sha256')
+    let list = ''
     for (const module of [exec, app]) {
       if (module === undefined) continue
       const folder = dirname(module)
-      hash.update(`${this.#hashOf(module)} module\n`)
-      for (const file of codeIn(folder)) hash.update(`${this.#hashOf(file)} ${relative(folder, file)}\n`)
-      for (const file of packageFilesOf(folder)) hash.update(`${this.#hashOf(file)} package\n`)
+      list += `${this.#hashOf(module)} module\n`
+      for (const name of codeIn(folder)) list += `${this.#hashOf(folder + sep + name)} ${name}\n`
+      for (const file of packageFilesOf(folder)) list += `${this.#hashOf(file)} package\n`
     }
-    const digest = hash.digest('hex')
-    const id = `${versionOf(app ?? exec)}-${digest.slice(0, 8)}`
-    return { id, exec, hash: digest, ...(app !== undefined && { app }) }
+    const hash = sha256(list)
+    const id = `${versionOf(app ?? exec)}-${hash.slice(0, 8)}`
+    return { id, exec, hash, ...(app !== undefined && { app }) }
   }
 
   #hashOf(file: string): string {
@@ -107,28 +107,27 @@ export class Releases {
     const stamp = `${size} ${mtimeMs} ${ctimeMs} ${ino}`
     const known = this.#hashes.get(file)
     if (known?.stamp === stamp) return known.hash
-    const hash = createHash('sha256').update(readFileSync(file)).digest('hex')
+    const hash = sha256(readFileSync(file))
     this.#hashes.set(file, { stamp, hash })
     return hash
   }
 }
 
-/** Lists the code files of a folder and below, without dependencies and hidden folders, in an order that does not depend on the file system. */
+/**
+ * Lists the code files of a folder and below, relative to the folder, without dependencies and hidden folders, in an order that does not
+ * depend on the file system.
+ */
 function codeIn(folder: string): string[] {
   const found: string[] = []
-  const folders = [folder]
-  for (let next = folders.shift(); next !== undefined && found.length < MAX_FILES; next = folders.shift()) {
-    const folderPath = next
-    const entries = readdirSync(folderPath, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1))
-    const isIncluded = (entry: Dirent) => !entry.name.startsWith('.') && entry.name !== 'node_modules'
-    folders.push(
-      ...entries.filter((entry) => entry.isDirectory() && isIncluded(entry)).map(({ name }) => join(folderPath, name))
-    )
-    found.push(
-      ...entries
-        .filter((entry) => entry.isFile() && CODE.has(extname(entry.name)))
-        .map(({ name }) => join(folderPath, name))
-    )
+  /** Each with a separator at its end, the folder itself excepted. */
+  const below = ['']
+  for (let at = below.shift(); at !== undefined && found.length < MAX_FILES; at = below.shift()) {
+    const entries = readdirSync(join(folder, at), { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1))
+    for (const entry of entries) {
+      const { name } = entry
+      if (entry.isFile() && CODE.has(extname(name))) found.push(at + name)
+      else if (entry.isDirectory() && !name.startsWith('.') && name !== 'node_modules') below.push(at + name + sep)
+    }
   }
   return found.slice(0, MAX_FILES)
 }
@@ -152,3 +151,5 @@ function versionOf(module: string): string {
     return 'unversioned'
   }
 }
+
+const sha256 = (data: string | Buffer) => hashAtOnce('sha256', data)
