@@ -9,7 +9,7 @@ import { BOOT, COMMANDS, MANY, MEMORY, measureAlone, RELOAD } from './compare-al
 
 export const compare: Scenario = {
   summary:
-    'requests, CPU, memory, boot, reload and Redis commands beside bare Fastify and others; about twelve minutes',
+    'requests, CPU, memory, boot, reload and Redis commands beside bare Fastify and others; about a quarter of an hour',
   defaults: { rounds: 5, seconds: 4 },
   names: Object.keys(contestants),
   options: {
