@@ -15,100 +15,46 @@ interface Target {
   readonly min?: number
 }
 
+type Limit = Pick<Target, 'max' | 'min'>
+type Row = (what: string, from: Target['from'], limit?: Limit) => Target
+
 const { hit, session, connect } = rowTitles
 /** Node 20 has its own targets, where asynchronous code costs more. */
 const isNode20 = process.versions.node.startsWith('20.')
-const ratio = { digits: 2, unit: ' ×' }
-const ms = { digits: 0, unit: ' ms' }
-const mib = { digits: 0, unit: ' MiB' }
-const commands = { digits: 1, unit: '' }
+const value =
+  (digits: number, unit = ''): Row =>
+  (what, from, limit) => ({ what, from, digits, unit, ...limit })
+const times =
+  (base: string): Row =>
+  (what, from, limit) => ({ what, from, base, digits: 2, unit: ' ×', ...limit })
+const [xBare, xByTheBook] = [times('bare'), times('by-the-book')]
+const [ms, mib, kib, seconds] = [value(0, ' ms'), value(0, ' MiB'), value(1, ' KiB'), value(1, ' s')]
 
 const TARGETS: readonly Target[] = [
-  {
-    what: '`POST /hits`: CPU, × bare',
-    from: [hit, 'cpu', 'muster'],
-    base: 'bare',
-    ...ratio,
-    max: isNode20 ? 1.35 : 1.12
-  },
-  {
-    what: '`POST /hits`: requests/s, × bare',
-    from: [hit, 'perSecond', 'muster'],
-    base: 'bare',
-    ...ratio,
-    min: isNode20 ? 0.8 : 1
-  },
-  {
-    what: 'page with a session: CPU, × by-the-book',
-    from: [session, 'cpu', 'muster'],
-    base: 'by-the-book',
-    ...ratio,
-    max: 0.4
-  },
-  {
-    what: 'page with a session: p99, × by-the-book',
-    from: [session, 'p99Ms', 'muster'],
-    base: 'by-the-book',
-    ...ratio,
-    max: 0.5
-  },
-  {
-    what: 'memory (PSS) of primary and workers, × bare',
-    from: [MEMORY, 'pssMiB', 'muster'],
-    base: 'bare',
-    ...ratio,
-    max: 1.2
-  },
-  { what: 'memory of each further worker, after load', from: [MANY, 'furtherMiB', 'muster'], ...mib, max: 45 },
-  { what: 'the same, bare', from: [MANY, 'furtherMiB', 'bare'], ...mib },
-  {
-    what: 'memory that an idle connection adds',
-    from: [MEMORY, 'idleKiB', 'muster'],
-    digits: 1,
-    unit: ' KiB',
-    max: 12
-  },
-  { what: 'the same, bare', from: [MEMORY, 'idleKiB', 'bare'], digits: 1, unit: ' KiB' },
-  { what: 'fork to ready', from: [BOOT, 'coldMs', 'muster'], ...ms },
-  { what: 'fork to ready, with a compile cache', from: [BOOT, 'warmMs', 'muster'], ...ms, max: 180 },
-  { what: 'Node until it has loaded the packages of a worker', from: [BOOT, 'packagesMs', 'muster'], ...ms },
-  {
-    what: 'connection per request, `rr`: requests/s, × bare, which uses round robin too',
-    from: [connect, 'perSecond', 'muster'],
-    base: 'bare',
-    ...ratio,
-    min: 1.2
-  },
-  {
-    what: 'the same with `SCHEDULING=shared`',
-    from: [connect, 'perSecond', 'muster-shared'],
-    base: 'bare',
-    ...ratio,
-    min: 1.2
-  },
-  { what: 'bare on a shared socket', from: [connect, 'perSecond', 'bare-shared'], base: 'bare', ...ratio },
-  {
-    what: 'reload of all workers under mixed load',
-    from: [RELOAD, 'seconds', 'muster'],
-    digits: 1,
-    unit: ' s',
-    max: 2.5
-  },
-  {
-    what: 'four times the workers: requests/s, × bare with as many',
-    from: [MANY, 'perSecond', 'muster'],
-    base: 'bare',
-    ...ratio,
-    min: 0.7
-  },
-  { what: 'Redis commands per 1,000 hits', from: [COMMANDS, 'hit', 'muster'], ...commands, max: 40 },
-  {
-    what: 'Redis commands per 1,000 pages with a session',
-    from: [COMMANDS, 'session', 'muster'],
-    ...commands,
-    max: 60
-  },
-  { what: 'the same, inside scripts', from: [COMMANDS, 'session in scripts', 'muster'], digits: 0, unit: '', max: 2000 }
+  xBare('`POST /hits`: CPU, × bare', [hit, 'cpu', 'muster'], { max: isNode20 ? 1.35 : 1.12 }),
+  xBare('`POST /hits`: requests/s, × bare', [hit, 'perSecond', 'muster'], { min: isNode20 ? 0.8 : 1 }),
+  xByTheBook('page with a session: CPU, × by-the-book', [session, 'cpu', 'muster'], { max: 0.4 }),
+  xByTheBook('page with a session: p99, × by-the-book', [session, 'p99Ms', 'muster'], { max: 0.5 }),
+  xBare('memory (PSS) of primary and workers, × bare', [MEMORY, 'pssMiB', 'muster'], { max: 1.2 }),
+  mib('memory of each further worker, after load', [MANY, 'furtherMiB', 'muster'], { max: 45 }),
+  mib('the same, bare', [MANY, 'furtherMiB', 'bare']),
+  kib('memory that an idle connection adds', [MEMORY, 'idleKiB', 'muster'], { max: 12 }),
+  kib('the same, bare', [MEMORY, 'idleKiB', 'bare']),
+  ms('fork to ready', [BOOT, 'coldMs', 'muster']),
+  ms('fork to ready, with a compile cache', [BOOT, 'warmMs', 'muster'], { max: 180 }),
+  ms('Node until it has loaded the packages of a worker', [BOOT, 'packagesMs', 'muster']),
+  xBare(
+    'connection per request, `rr`: requests/s, × bare, which uses round robin too',
+    [connect, 'perSecond', 'muster'],
+    { min: 1.2 }
+  ),
+  xBare('the same with `SCHEDULING=shared`', [connect, 'perSecond', 'muster-shared'], { min: 1.2 }),
+  xBare('bare on a shared socket', [connect, 'perSecond', 'bare-shared']),
+  seconds('reload of all workers under mixed load', [RELOAD, 'seconds', 'muster'], { max: 2.5 }),
+  xBare('four times the workers: requests/s, × bare with as many', [MANY, 'perSecond', 'muster'], { min: 0.7 }),
+  value(1)('Redis commands per 1,000 hits', [COMMANDS, 'hit', 'muster'], { max: 40 }),
+  value(1)('Redis commands per 1,000 pages with a session', [COMMANDS, 'session', 'muster'], { max: 60 }),
+  value(0)('the same, inside scripts', [COMMANDS, 'session in scripts', 'muster'], { max: 2000 })
 ]
 
 /** The values that performance is judged by, beside their targets. Values that were not measured are left out. */

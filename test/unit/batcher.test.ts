@@ -78,7 +78,7 @@ describe('a batcher', () => {
   })
 
   /** Lets callers come in two ways, one after the other. @returns the pause after each of them, in ms */
-  async function pauses(t: TestContext, options: Options) {
+  async function pausesOf(t: TestContext, options: Options) {
     const { batches, isInFlight, answer } = open(options)
     const pauses: number[] = []
     const { setTimeout } = globalThis
@@ -102,11 +102,11 @@ describe('a batcher', () => {
   }
 
   test('waits longer where callers ask again after answers than where they come independently of answers', async (t) => {
-    assert.deepEqual(await pauses(t, {}), { askAgain: 4, independent: 1 })
+    assert.deepEqual(await pausesOf(t, {}), { askAgain: 4, independent: 1 })
   })
 
   test('waits longer for all callers while the event loop is busy, because batches cost CPU time', async (t) => {
-    assert.deepEqual(await pauses(t, { isBusy: true }), { askAgain: 4, independent: 4 })
+    assert.deepEqual(await pausesOf(t, { isBusy: true }), { askAgain: 4, independent: 4 })
   })
 
   test('lets a single caller wait for no other', async () => {
