@@ -62,6 +62,36 @@ test('a worker waits for a request that it answers after all others, and for not
   assert.equal(drain.waitsFor(), undefined)
 })
 
+test('the answer to an admin command does not begin a drain anew that has ended', async (t) => {
+  const { port, connections, events } = await startOnDemand(t)
+  const asked = once(events, 'asked')
+  const answered = (await Connection.open(port)).request('GET', '/slow')
+  await asked
+  const [open] = connections.registry.all
+  const settled: object[] = []
+  const drain = new Drain(connections, {
+    ...OPTIONS,
+    lingerTimeoutMs: 60_000,
+    transfer: async (id) => setImmediate(() => drain.onTransferred(id)).hasRef(),
+    onSettled: ({ counts }) => {
+      settled.push(counts)
+      // From here on it is a command, for which no drain waits.
+      const answeredCommand = connections.registry.holdForAdminRequest(open!.socket)
+      events.once('answer command', answeredCommand)
+    }
+  })
+  const report = await drain.run()
+  assert.equal(report.waiting, 1)
+  assert.deepEqual(settled, [{ request: 1 }])
+  events.emit('answer command')
+  // The heartbeat that reports what a worker waits for may come now.
+  assert.equal(drain.waitsFor(), undefined)
+  events.emit('answer')
+  await answered
+  await drain.allClosed
+  assert.deepEqual(settled, [{ request: 1 }])
+})
+
 test('a connection that no worker took is reported as lost to the worker that transferred it', async () => {
   const log = await createLog({ logLevel: 'silent' }, { role: 'primary' })
   const told: boolean[] = []

@@ -55,6 +55,8 @@ export class Drain implements ConnectionObserver {
   readonly #cuts: Cut[] = []
   #startedAt = performance.now()
   #settled = false
+  /** Set for good: the last answer to an admin command makes its connection one that the drain would wait for. */
+  #hasDrained = false
   readonly #stats = { total: 0, handedOver: 0, answered: 0, closed: 0, idle: 0, left: 0, cut: 0, lost: 0 }
   readonly #drained: Promise<void>
   #resolveDrained!: () => void
@@ -111,7 +113,7 @@ export class Drain implements ConnectionObserver {
 
   /** @returns what the worker waits for; undefined until it lingers, and again when it has drained */
   waitsFor(): WaitsFor | undefined {
-    return this.#settled && !this.#isDrained() ? countRemaining(this.#ender.left) : undefined
+    return this.#settled && !this.#hasDrained && !this.#isDrained() ? countRemaining(this.#ender.left) : undefined
   }
 
   /** Cuts what is left in `ms`, because too many workers linger. */
@@ -189,7 +191,10 @@ export class Drain implements ConnectionObserver {
   }
 
   #check(): void {
-    if (this.#isDrained()) this.#resolveDrained()
+    if (this.#isDrained()) {
+      this.#hasDrained = true
+      this.#resolveDrained()
+    }
     if (this.#registry.openCount + this.#exchanges.pending === 0) this.#resolveAllClosed()
     else if (this.#options.transfer) {
       this.#search()
@@ -224,7 +229,7 @@ export class Drain implements ConnectionObserver {
   #settle(): void {
     const { lingerTimeoutMs, onSettled } = this.#options
     const isLingering = lingerTimeoutMs !== undefined && performance.now() - this.#startedAt >= SETTLE_MS
-    if (!isLingering || this.#settled || this.#isDrained()) return
+    if (!isLingering || this.#settled || this.#hasDrained) return
     this.#settled = true
     onSettled?.(countRemaining(this.#ender.left), this.#report())
   }
