@@ -1,7 +1,8 @@
-// Node's end of the IPC channel to a child process. Node parses what the child writes before any listener sees it, and an
+// Node's end of the IPC channel to another process. Node parses what the child writes before any listener sees it, and an
 // exception there cannot be caught by public means. Bare TCP handles cross the channel, which only sockets and servers do by
 // the documentation: a net.Socket would be read, and closed, by the process that only passes it on.
 import { type ChildProcess, spawn } from 'node:child_process'
+import type { EventEmitter } from 'node:events'
 import { bindTcp } from './listening-handle.ts'
 
 /** The pipe of the channel. */
@@ -54,10 +55,35 @@ export function tapChannel(child: ChildProcess, tap: ChannelTap): void {
   }
 }
 
+/** A process that has a channel, with what Node keeps back until a handle that it has sent is acknowledged. */
+interface ChannelOwner extends EventEmitter {
+  _handleQueue: { callback?: (error: Error) => void }[] | null
+}
+
+/**
+ * Reports the end of a channel when it comes. Until a handle that was sent is acknowledged, Node keeps back every later message, and
+ * `disconnect` as well: if the other process dies first, neither that event nor the callbacks of these messages would ever come.
+ * @param peer a child, or this process; nothing happens if it has no channel
+ */
+export function reportEndOf(peer: object): void {
+  const channel = channelOf(peer)
+  if (!channel) return
+  const owner = peer as ChannelOwner
+  const { onread } = channel
+  channel.onread = (data) => {
+    onread.call(channel, data)
+    if (data || !owner._handleQueue) return
+    const unsent = owner._handleQueue
+    owner._handleQueue = null
+    for (const { callback } of unsent) callback?.(new Error('the other process has ended'))
+    owner.emit('disconnect')
+  }
+}
+
 /** The symbol is not exported; it is found by its description. */
-function channelOf(child: ChildProcess): ChannelHandle | undefined {
-  const key = Object.getOwnPropertySymbols(child).find((symbol) => symbol.description === 'kChannelHandle')
-  return key && (child as unknown as Record<symbol, ChannelHandle>)[key]
+function channelOf(peer: object): ChannelHandle | undefined {
+  const key = Object.getOwnPropertySymbols(peer).find((symbol) => symbol.description === 'kChannelHandle')
+  return key && (peer as Record<symbol, ChannelHandle>)[key]
 }
 
 /** Node creates the channel of a child before it reports that the program cannot be run: no process is needed. */

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, type SendHandle, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { type TestContext, test } from 'node:test'
-import { tapChannel } from '../../src/node-internals/ipc-channel.ts'
+import { reportEndOf, tapChannel } from '../../src/node-internals/ipc-channel.ts'
+import { bindTcp } from '../../src/node-internals/listening-handle.ts'
 import { until } from '../helpers/until.ts'
 
 /** Runs a script whose file descriptor 3 is its channel, and records what its tap is told. */
@@ -55,4 +56,26 @@ test('nothing is heard after the tap was closed', async (t) => {
   child.send('go on')
   await once(child, 'exit')
   assert.deepEqual(events, ['message', 'heard 1'])
+})
+
+test('the end of a process that has not acknowledged a handle is reported, and every message has failed by then', async (t) => {
+  const child = spawn(process.execPath, ['-e', 'process.send("up"); setInterval(() => {}, 1000)'], {
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc']
+  })
+  t.after(() => child.kill('SIGKILL'))
+  reportEndOf(child)
+  await once(child, 'message')
+  child.kill('SIGSTOP')
+  const handle = bindTcp('127.0.0.1', 0, 4)
+  t.after(() => handle.close())
+  const sent: unknown[] = []
+  const send = (message: object, passed?: object) =>
+    child.send(message, passed as SendHandle | undefined, { keepOpen: true }, (error) => sent.push(error?.message))
+  send({ first: true }, handle)
+  send({ second: true }, handle)
+  send({ third: true })
+  const disconnected = once(child, 'disconnect')
+  child.kill('SIGKILL')
+  await disconnected
+  assert.deepEqual(sent, [undefined, 'the other process has ended', 'the other process has ended'])
 })

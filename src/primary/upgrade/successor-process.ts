@@ -1,15 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { LaunchOptions } from '../../config/sources/successor-environment.ts'
 import { createChannel } from '../../ipc/channel.ts'
 import { exitCodeOf, type MainProcess } from '../host/init-process.ts'
 import type { ChannelToSuccessor } from './upgrade-messages.ts'
-
-/**
- * What an ended process has sent is handled within this time, in ms. Node does not report the end of its channel while a handle that was
- * sent to it has not been acknowledged.
- */
-const CHANNEL_END_MS = 1000
 
 /** The process that replaces this primary. */
 export class SuccessorProcess implements MainProcess {
@@ -39,9 +32,8 @@ export class SuccessorProcess implements MainProcess {
       // Without its channel it can neither serve together with this primary nor replace it.
       this.kill('SIGKILL')
     })
-    const channelEnded = () => Promise.race([disconnected, sleep(CHANNEL_END_MS, undefined, { ref: false })])
     void exited.then(async (cause) => {
-      if (child.pid !== undefined) await channelEnded()
+      if (child.pid !== undefined) await disconnected
       onEnd(cause)
     })
   }
