@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { once as ask } from '../helpers/http.ts'
+import { once as ask, Connection, head } from '../helpers/http.ts'
 import { fixture } from '../helpers/load.ts'
 import { isAlive, muster, processesWith, type Service, startService } from '../helpers/service.ts'
 import { sizeOf } from '../helpers/sizes.ts'
 import { until } from '../helpers/until.ts'
-import { commandOf, descriptorsOf, primaryOf, stopUpgraded, upgrade } from '../helpers/upgrades.ts'
+import { commandOf, descriptorsOf, primaryOf, redisOf, stopUpgraded, upgrade } from '../helpers/upgrades.ts'
 
 const WORKERS = 2
 const times = sizeOf('UPGRADES', 10)
@@ -59,6 +59,26 @@ test('killed primaries leave no descriptor behind, whichever of the two it is', 
       await expectDescriptors(service, first)
     }
   }
+  await stopUpgraded(service)
+})
+
+test('a primary that takes the service back has no descriptor more than before it was replaced', async (t) => {
+  const service = await startService(t, { workers: WORKERS, env: { APP: fixture('slow'), CANARY_TIME: '100' } })
+  await upgrade(service)
+  const first = await descriptors(service)
+  const redis = redisOf(service)
+  const old = primaryOf(service)
+  // The old primary stays as long as one of its workers answers this request.
+  const held = await Connection.open(service.port)
+  held.socket.write(head('GET', '/slow?ms=600000&id=1'))
+  assert.equal((await muster(service, 'upgrade')).code, 0)
+  const successor = primaryOf(service)
+  assert.notEqual(successor, old)
+  process.kill(successor, 'SIGKILL')
+  await until(() => primaryOf(service) === old, 'the old primary in charge')
+  held.close()
+  await expectDescriptors(service, first)
+  assert.equal(redisOf(service), redis, 'the embedded Redis has run all the time')
   await stopUpgraded(service)
 })
 

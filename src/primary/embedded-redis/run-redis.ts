@@ -163,6 +163,7 @@ function supervise(
     release: () => {
       stopped = Promise.resolve()
       stopping.abort()
+      current.release()
       if (current.pid) onPid(current.pid, false)
     },
     output: () => current.output
@@ -201,7 +202,7 @@ function launch({ file, env }: RedisBinary, options: EmbeddedRedisOptions, socke
   const pipes = [child.stdout, child.stderr].filter((pipe) => pipe !== undefined) as Socket[]
   const output = new ServerOutput(pipes, log)
   const ready = untilReady(child, exited, output.tail, socketPath)
-  return { pid, kill: (signal) => child.kill(signal), ready, exited, output }
+  return { pid, kill: (signal) => child.kill(signal), ready, exited, output, release: () => {} }
 }
 
 async function untilReady(child: ChildProcess, exited: Server['exited'], tail: string[], socketPath: string) {

@@ -9,9 +9,11 @@ export interface Server {
   kill(signal: NodeJS.Signals): void
   /** Rejects when the server ended or was ended before it answered. */
   ready: Promise<void>
-  /** Resolves with the exit code, the signal, or the error with which the server ended. */
+  /** Resolves with the exit code, the signal, or the error with which the server ended. Not of a server that was released. */
   exited: Promise<string | number>
   output: ServerOutput
+  /** Leaves the server to another primary: this process does not watch it any more. */
+  release(): void
 }
 
 const ANSWER_TIMEOUT_MS = 5000
@@ -24,9 +26,14 @@ const POLL_MS = 50
 export async function findRunningServer(
   socketPath: string
 ): Promise<(Omit<Server, 'ready' | 'output'> & { pid: number }) | undefined> {
-  const socket = connect(socketPath)
-  // The connection must not keep this process alive.
-  socket.on('error', () => {}).unref()
+  const watch = new AbortController()
+  const { signal } = watch
+  // A connection must not keep this process alive.
+  const open = () =>
+    connect({ path: socketPath, signal })
+      .on('error', () => {})
+      .unref()
+  const socket = open()
   const pid = await askPid(socket)
   if (pid === undefined) {
     socket.destroy()
@@ -37,7 +44,8 @@ export async function findRunningServer(
     kill: (signal) => {
       if (isAlive(pid)) process.kill(pid, signal)
     },
-    exited: waitForEnd(socketPath, socket, pid)
+    exited: waitForEnd(socket, open, pid, signal),
+    release: () => watch.abort()
   }
 }
 
@@ -59,11 +67,14 @@ function askPid(socket: Socket): Promise<number | undefined> {
   })
 }
 
-/** Resolves when the process has ended. A client of an operator may close the connection alone: then another one is opened. */
-async function waitForEnd(socketPath: string, first: Socket, pid: number): Promise<string> {
-  for (let socket = first; ; socket = connect(socketPath)) {
-    socket.on('error', () => {}).unref()
+/**
+ * Resolves when the process has ended, but not after the signal. A client of an operator may close the connection alone: then another one
+ * is opened.
+ */
+async function waitForEnd(first: Socket, open: () => Socket, pid: number, signal: AbortSignal): Promise<string> {
+  for (let socket = first; ; socket = open()) {
     if (!socket.closed) await new Promise((resolve) => socket.once('close', resolve))
+    if (signal.aborted) return new Promise(() => {})
     if (!isAlive(pid)) return 'it ended'
     await sleep(POLL_MS, undefined, { ref: false })
   }

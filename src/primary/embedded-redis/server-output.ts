@@ -20,7 +20,11 @@ export class ServerOutput {
   constructor(pipes: readonly Socket[], log: Logger) {
     this.#pipes = pipes
     this.#log = log
-    for (const input of pipes) createInterface({ input }).on('line', (line) => this.#forward(line))
+    for (const input of pipes) {
+      createInterface({ input }).on('line', (line) => this.#forward(line))
+      // A pipe that came from another process stays open otherwise.
+      input.once('end', () => input.destroy())
+    }
   }
 
   /** The pipes, of which this process keeps a copy. A process that gets them must not read before this one has stopped. */

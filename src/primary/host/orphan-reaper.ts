@@ -5,7 +5,7 @@ import type { Logger } from '../../common/log.ts'
  * A small shell (half a MB) that outlives a killed primary. It reads the list of live processes from a pipe whose other end only
  * the primary has. When the pipe closes, workers get 3 s to finish; then it kills the remaining ones and stops the embedded
  * Redis. A worker in an endless loop never notices that its primary is gone, and the embedded Redis would run for ever.
- * After an orderly exit of the primary the list is empty. A primary that replaces the killed one is its heir: it keeps the Redis.
+ * After an orderly exit of the primary the list is empty. A primary that takes over from the killed one is its heir: it keeps the Redis.
  */
 const SCRIPT = `
 workers=' ' servers=' ' heirs=' '

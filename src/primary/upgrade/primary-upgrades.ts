@@ -26,7 +26,7 @@ export interface PrimaryUpgradesOptions {
   /** The process that started the first primary waits for it: it stays until its successor ends. */
   stays: boolean
   record: (event: JournalEvent) => void
-  /** Called with the pid of a successor when it has started, and when it has ended. */
+  /** Called with the pid of another primary, which may take over from this one, and when it cannot any more. */
   onPid: (pid: number, alive: boolean) => void
   /** The successor is in charge now. */
   onReplaced: () => void
@@ -43,12 +43,21 @@ export class PrimaryUpgrades implements UpgradeControl {
   #upgrade: Upgrade | undefined
   /** What `muster upgrade --env-file` has changed so far. */
   readonly #overrides: Readonly<Record<string, string>>
+  /** The primary that this one has replaced, while it would take the service and its embedded Redis back if this one were killed. */
+  #fallback: number | undefined
 
   constructor(parts: ServiceParts, options: PrimaryUpgradesOptions) {
     this.#parts = parts
     this.#options = options
     this.#overrides = options.succession?.inheritance.overrides ?? {}
-    void options.succession?.oldEnded.then(() => this.#upgrade?.look())
+    const { succession, onPid } = options
+    if (!succession || succession.isOldDone) return
+    this.#fallback = succession.oldPid
+    onPid(succession.oldPid, true)
+    void succession.oldEnded.then(() => {
+      this.#forgetFallback()
+      this.#upgrade?.look()
+    })
   }
 
   /** @throws CommandError 400 for a file that cannot be read or a program that cannot be run */
@@ -98,6 +107,7 @@ export class PrimaryUpgrades implements UpgradeControl {
 
   stop(): boolean {
     if (this.#parts.supervisor.state.share) this.#upgrade?.stop()
+    this.#forgetFallback()
     return this.#options.succession?.stop() === true
   }
 
@@ -140,6 +150,11 @@ export class PrimaryUpgrades implements UpgradeControl {
     await ports.takeBack()
     await redis.adopt()
     await this.#options.onInChargeAgain()
+  }
+
+  #forgetFallback(): void {
+    if (this.#fallback !== undefined) this.#options.onPid(this.#fallback, false)
+    this.#fallback = undefined
   }
 
   #inheritance(overrides: Readonly<Record<string, string>>): Inheritance {

@@ -33,6 +33,7 @@ export class Succession {
   /** Resolves when the old primary has nothing left or is gone. In a container its process may stay. */
   readonly oldEnded: Promise<void>
   isOldDone = false
+  readonly oldPid = process.ppid
   readonly #channel: ChannelToOld
   readonly #startedAt = new Date()
   #state: UpgradeState<'successor'> = 'validating'
@@ -137,7 +138,7 @@ export class Succession {
     if (this.isOldDone) return undefined
     const { version } = this.#parts!
     return {
-      pid: process.ppid,
+      pid: this.oldPid,
       version,
       node: process.version,
       role: 'predecessor',
@@ -158,7 +159,7 @@ export class Succession {
 
   /** Ends the old primary, which waits for its last workers, at once. */
   cut(): void {
-    if (this.#state === 'serving' && !this.isOldDone) process.kill(process.ppid, 'SIGQUIT')
+    if (this.#state === 'serving' && !this.isOldDone) process.kill(this.oldPid, 'SIGQUIT')
   }
 
   /** Tells the old primary that this one, which is in charge, is about to be replaced. */
