@@ -21,6 +21,8 @@ export interface BoundHandle {
 export interface ListeningHandle {
   readStart(): number
   readStop(): number
+  /** Does nothing when it is closed already. */
+  close(): void
 }
 
 /** A handle that accepts without a net.Server. */
@@ -29,7 +31,6 @@ export interface AcceptingHandle extends ListeningHandle {
   onconnection: (status: number, handle: object | undefined) => void
   /** Returns 0 or a negative errno. */
   listen(backlog: number): number
-  close(): void
 }
 
 /**

@@ -4,6 +4,7 @@ import { connect, createServer } from 'node:net'
 import { isSocketPath, listenError, StartupError } from '../../common/errors.ts'
 import type { Logger } from '../../common/log.ts'
 import type { Config } from '../../config/load.ts'
+import { AcceptedConnections } from '../../net/accepted-connections.ts'
 import {
   type AcceptingHandle,
   acceptHandles,
@@ -98,16 +99,19 @@ export function adoptPort(
     return { number, shared, close: async () => unlink() }
   }
   const listening = handle as AcceptingHandle
+  const connections = new AcceptedConnections()
   let isOpen = true
   return {
     number,
     handle: () => (isOpen ? listening : null),
     accept: () => {
-      acceptHandles(listening, accept, (status) => log.error({ status }, 'a connection could not be accepted'))
+      acceptHandles(listening, connections.counted(accept), (status) =>
+        log.error({ status }, 'a connection could not be accepted')
+      )
       listenOnHandle(listening, BACKLOG)
     },
     close: async () => {
-      await new Promise((resolve) => setImmediate(resolve))
+      await connections.noneWaits()
       isOpen = false
       listening.close()
       unlink()
@@ -134,13 +138,16 @@ async function acceptInPrimary(config: BindConfig, accept: (handle: TcpHandle) =
       resolve()
     })
   })
+  const listening = listeningHandleOf(server)!
+  const connections = new AcceptedConnections()
   // No net.Socket is ever made in the primary: the bare handle is passed on.
-  acceptHandles(listeningHandleOf(server)!, accept, (status) =>
+  acceptHandles(listening, connections.counted(accept), (status) =>
     log.error({ status }, 'a connection could not be accepted')
   )
   const close = async () => {
-    // After the event loop has accepted what waits: the kernel resets connections that wait when the port closes.
-    await new Promise((resolve) => setImmediate(resolve))
+    await connections.noneWaits()
+    // Before the server, which takes a millisecond to close what may have new connections by then.
+    listening.close()
     server.close()
     bound.unlink()
   }

@@ -1,5 +1,6 @@
 import type { Server } from 'node:http'
 import { createServer, Server as NetServer, type Socket } from 'node:net'
+import { AcceptedConnections } from '../../net/accepted-connections.ts'
 import { inRanges } from '../../net/address-ranges.ts'
 import { startTimeouts } from '../../node-internals/http-server.ts'
 import {
@@ -45,6 +46,8 @@ export class Acceptor {
   #ownServer: NetServer | undefined
   /** The handle of the port that all workers share (`shared`). */
   #sharedHandle: AcceptingHandle | undefined
+  /** What was accepted from it. */
+  readonly #shared = new AcceptedConnections()
 
   constructor(http1: Server, listener: NetServer, registry: ConnectionRegistry, options: AcceptorOptions) {
     this.#http1 = http1
@@ -67,7 +70,11 @@ export class Acceptor {
    * @throws Error with a `code`
    */
   startShared(handle: AcceptingHandle, onError: (status: number) => void): void {
-    acceptHandles(handle, (accepted) => this.accept(accepted), onError)
+    acceptHandles(
+      handle,
+      this.#shared.counted((accepted: object) => this.accept(accepted)),
+      onError
+    )
     listenOnHandle(handle, BACKLOG)
     this.#sharedHandle = handle
     this.startInjected()
@@ -97,8 +104,8 @@ export class Acceptor {
   /** Stops accepting. Open connections stay open with their timeouts; `http.Server.close` would close idle ones. */
   stop(): void {
     if (this.#ownServer?.listening) NetServer.prototype.close.call(this.#ownServer)
-    // After the event loop has accepted what waits: the last process that closes the socket resets waiting connections.
-    setImmediate(() => this.#sharedHandle?.close())
+    // The last process that closes the socket resets the connections that wait in it.
+    if (this.#sharedHandle) void this.#shared.noneWaits().then(() => this.#sharedHandle?.close())
   }
 
   /** Serves a connection that was accepted as a bare handle, here or in another process. */
