@@ -1,5 +1,4 @@
 import type { SendHandle } from 'node:child_process'
-import { reportEndOf } from '../node-internals/ipc-channel.ts'
 
 /** One end of an IPC channel: `process` in a worker, `worker.process` in the primary. */
 export interface ChannelPeer {
@@ -84,7 +83,6 @@ export function createChannel<
   const pending = new Map<number, PendingRequest>()
   let lastId = 0
   let running = 0
-  reportEndOf(peer)
 
   // Always with a callback: without one, an EPIPE from an exiting peer is an uncaught 'error' event in this process.
   const send = (message: Notification | RequestFrame | ResponseFrame, handle?: unknown): Promise<boolean> =>

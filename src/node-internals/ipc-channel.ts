@@ -63,7 +63,7 @@ interface ChannelOwner extends EventEmitter {
 /**
  * Reports the end of a channel when it comes. Until a handle that was sent is acknowledged, Node keeps back every later message, and
  * `disconnect` as well: if the other process dies first, neither that event nor the callbacks of these messages would ever come.
- * @param peer a child, or this process; nothing happens if it has no channel
+ * @param peer a child, or this process; nothing happens if it has no channel any more
  */
 export function reportEndOf(peer: object): void {
   const channel = channelOf(peer)
@@ -94,6 +94,7 @@ export function probeIpcChannel(): Record<string, boolean> {
     const channel = channelOf(child)
     return {
       'ChildProcess#kChannelHandle': typeof channel?.onread === 'function' && 'bytesRead' in channel,
+      'ChildProcess#_handleQueue': '_handleQueue' in child,
       'process.send(message, TCP)': takesBareHandle(child, handle)
     }
   } finally {

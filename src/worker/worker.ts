@@ -13,6 +13,7 @@ import { Descriptors } from '../net/file-descriptors.ts'
 import { describeMissingInternals } from '../node-internals/check.ts'
 import { probeHttpServer } from '../node-internals/http-server.ts'
 import { probeHttp2 } from '../node-internals/http2-messages.ts'
+import { reportEndOf } from '../node-internals/ipc-channel.ts'
 import { probeListeningHandle } from '../node-internals/listening-handle.ts'
 import { probePretendedListening } from '../node-internals/pretended-listening.ts'
 import { probeTcpHandle } from '../node-internals/tcp-handle.ts'
@@ -58,6 +59,7 @@ type Identity = ReturnType<typeof loadIdentity>
 export async function runWorker(loadConfig: (pair?: CertificatePair) => Config): Promise<void> {
   const identity = loadIdentity()
   const channel: PrimaryChannel = createChannel(process)
+  reportEndOf(process)
   // The primary reads it and may be gone; requests in flight are finished all the same.
   process.stderr.on('error', () => {})
   channel.on('ticket-keys', ({ keys }) => void (identity.ticketKeys = Buffer.from(keys, 'base64')))

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
-import { readdirSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
+import { JOURNAL_FILE } from '../../src/admin/journal-file.ts'
 import type { DrainStats } from '../../src/ipc/messages.ts'
 import { TOKENS } from '../helpers/admin.ts'
 import { Connection, head, once } from '../helpers/http.ts'
@@ -179,6 +181,22 @@ test('a worker that dies during a transfer loses only its own connections', asyn
     t.diagnostic(`${victim}: ${lost} of 500 lost with the killed worker`)
     assert.deepEqual(await service.stop('SIGTERM'), { code: 0, signal: null })
   }
+})
+
+test('a worker notices that its primary is killed while it waits for transfers to be acknowledged', async (t) => {
+  const { url } = await startRedis(t)
+  const env = { REDIS_URL: url, APP: fixture('slow'), KEEP_ALIVE_TIMEOUT: '120000', CANARY_TIME: '0' }
+  const service = await startService(t, { env, workers: 1 })
+  const idle = await openIdle(service.port, 1000)
+  t.after(() => {
+    for (const connection of idle) connection.close()
+  })
+  const [[old]] = [...service.workers()] as [[number, unknown]]
+  service.child.kill('SIGHUP')
+  const journal = join(service.runDir, JOURNAL_FILE)
+  await until(() => readFileSync(journal, 'utf8').includes('"drains"'), 'the drain')
+  service.child.kill('SIGKILL')
+  await service.line(({ msg, pid }) => pid === old && msg.startsWith('the primary is gone'))
 })
 
 timed('SIGTERM under load: every accepted request is answered in time', async (t) => {

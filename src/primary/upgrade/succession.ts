@@ -1,6 +1,7 @@
 import type { UpgradeStatus } from '../../admin/command-context.ts'
 import { StartupError } from '../../common/errors.ts'
 import { createChannel } from '../../ipc/channel.ts'
+import { reportEndOf } from '../../node-internals/ipc-channel.ts'
 import { liveIn, type Share, type State, serves } from '../policy/types.ts'
 import { isIsolated } from './inherit.ts'
 import { RemoteWorkers } from './remote-workers.ts'
@@ -74,6 +75,7 @@ export class Succession {
   /** Waits for what the old primary passes on. @throws StartupError when that speaks another protocol, which it was told */
   static receive(version: string): Promise<Succession> {
     const channel: ChannelToOld = createChannel(process)
+    reportEndOf(process)
     const sockets = new Map<SocketName, object>()
     let onSocket = () => {}
     channel.on('socket', ({ name }, handle) => {

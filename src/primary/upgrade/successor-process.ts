@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import type { LaunchOptions } from '../../config/sources/successor-environment.ts'
 import { createChannel } from '../../ipc/channel.ts'
+import { reportEndOf } from '../../node-internals/ipc-channel.ts'
 import { exitCodeOf, type MainProcess } from '../host/init-process.ts'
 import type { ChannelToSuccessor } from './upgrade-messages.ts'
 
@@ -21,6 +22,7 @@ export class SuccessorProcess implements MainProcess {
     })
     this.#child = child
     this.channel = createChannel(child)
+    reportEndOf(child)
     const exited = new Promise<string>((resolve) => {
       child.once('exit', (code, signal) => resolve(signal ?? `exit code ${code}`))
       child.once('error', (error: NodeJS.ErrnoException) => {

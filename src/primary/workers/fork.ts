@@ -10,6 +10,7 @@ import {
   type ToWorker,
   type WorkerRequests
 } from '../../ipc/messages.ts'
+import { reportEndOf } from '../../node-internals/ipc-channel.ts'
 import { guardChannel } from './channel-guard.ts'
 import { LineSink, StderrTail } from './stderr-tail.ts'
 
@@ -115,6 +116,7 @@ export function forkWorker(
     onGarbage: (error) => onProtocolViolation(`garbage on its channel: ${error.message.split('\n', 1)[0]}`),
     onFlood: onProtocolViolation
   })
+  reportEndOf(worker.process)
   let unknown = 0
   const channel: WorkerChannel = createChannel(worker.process, (message) => {
     if (isMessageToPrimary(message)) return true
