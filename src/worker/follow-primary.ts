@@ -61,6 +61,7 @@ export function followPrimary(
       // The keys of a TLS connection exist only in this process.
       transfer: transfer && !tls ? send : undefined,
       resumes: resumes && transfer && !tls,
+      portCloses: !transfer,
       deadlineMs,
       lingerTimeoutMs,
       onSettled: (waitsFor, report) => void channel.notify({ type: 'settled', waitsFor, report })

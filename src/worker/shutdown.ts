@@ -12,7 +12,7 @@ import { writeHeapSnapshot } from './diagnostics.ts'
 import type { PrimaryChannel } from './primary-client.ts'
 
 /** When the primary is dead, no process waits for this worker, and everything must be gone within 4 s. */
-const ORPHAN = { graceMs: 1000, lingerMs: 500, deadlineMs: 3000 }
+const ORPHAN = { graceMs: 1000, lingerMs: 500, deadlineMs: 3000, portCloses: true }
 /** The primary answers at once; this catches a dead one. */
 const ANSWER_TIMEOUT_MS = 1000
 
@@ -79,8 +79,8 @@ export class Shutdown {
     const { connections, draining, app, shared, sessionSecrets, redis, channel, telemetry, log, process } = this.#parts
     const drain = new Drain(connections, options)
     this.#drain = drain
-    connections.acceptor.stop()
     draining.abort()
+    await connections.acceptor.stop(options.portCloses)
     const [report] = await Promise.all([drain.run(), shared.ended(options.deadlineMs)])
     const { cuts, ...stats } = report
     log.info({ connections: stats, ...(cuts && { cuts }) }, 'drained')

@@ -144,7 +144,7 @@ export async function startApp(t: TestContext, options: AppOptions = {}): Promis
   })
   close = () => {
     // Fastify knows nothing of a port that it did not open itself.
-    connections?.acceptor.stop()
+    void connections?.acceptor.stop()
     for (const { socket } of connections?.registry.all ?? []) socket.destroy()
     return app.close()
   }

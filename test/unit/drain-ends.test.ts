@@ -37,7 +37,7 @@ test('a connection that the primary does not get stays here, serves, and is offe
       return true
     }
   })
-  connections.acceptor.stop()
+  await connections.acceptor.stop()
   assert.equal((await drain.run()).handedOver, 1)
   assert.equal(new Set(ids).size, 3, 'each offer has an id of its own')
   await until(() => idle[0]!.ended, 'the end of the connection here')
@@ -54,7 +54,7 @@ test('a client that has left while its connection was on the way is not read fro
       return false
     }
   })
-  connections.acceptor.stop()
+  await connections.acceptor.stop()
   assert.equal((await drain.run()).handedOver, 0)
 })
 
@@ -66,7 +66,7 @@ test('when the primary dies, what it has is left to it, the rest is closed in or
   await asked
   const ids: number[] = []
   const drain = new Drain(connections, { ...OPTIONS, transfer: async (id) => ids.push(id) > 0 })
-  connections.acceptor.stop()
+  await connections.acceptor.stop()
   const drained = drain.run()
   await until(() => ids.length === MAX_IN_TRANSFER, 'as many transfers as there may be at a time')
   // An answer makes the drain look for what can move; it has found enough.
@@ -88,7 +88,7 @@ test('a request that is not answered in time is cut, and the report says so', as
   const refused = assert.rejects((await Connection.open(port)).request('GET', '/slow'))
   await asked
   const drain = new Drain(connections, { ...OPTIONS, deadlineMs: 10 })
-  connections.acceptor.stop()
+  await connections.acceptor.stop()
   const { cut, cuts } = await drain.run()
   await refused
   assert.deepEqual({ cut, cuts }, { cut: 1, cuts: [{ kind: 'request', reason: 'deadline', count: 1 }] })
@@ -124,7 +124,7 @@ test('a connection with several requests under way is transferred after the last
       return true
     }
   })
-  connections.acceptor.stop()
+  await connections.acceptor.stop()
   const drained = drain.run()
   events.emit('answer', 'now')
   for (const answer of answers) assert.equal((await answer).body, '["now"]')

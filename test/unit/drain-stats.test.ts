@@ -25,7 +25,7 @@ test('a connection that the primary could not transfer counts as lost, and the s
       return true
     }
   })
-  connections!.acceptor.stop()
+  await connections!.acceptor.stop()
   const stats = await drain.run()
   assert.deepEqual(stats, {
     total: 4,
@@ -159,7 +159,7 @@ test('while the service stops, an idle connection comes back to its worker and i
       return true
     }
   })
-  connections!.acceptor.stop()
+  await connections!.acceptor.stop()
   const { idle: closed, lost } = await drain.run()
   assert.deepEqual({ closed, lost }, { closed: 1, lost: 0 })
 })

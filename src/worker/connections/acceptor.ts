@@ -101,11 +101,15 @@ export class Acceptor {
     return this.#sharedHandle ?? (this.#ownServer ? listeningHandleOf(this.#ownServer) : null)
   }
 
-  /** Stops accepting. Open connections stay open with their timeouts; `http.Server.close` would close idle ones. */
-  stop(): void {
+  /**
+   * Stops accepting. Open connections stay open with their timeouts; `http.Server.close` would close idle ones.
+   * @param portCloses no other process accepts what waits at a shared port: it is accepted first
+   */
+  async stop(portCloses = false): Promise<void> {
     if (this.#ownServer?.listening) NetServer.prototype.close.call(this.#ownServer)
-    // The last process that closes the socket resets the connections that wait in it.
-    if (this.#sharedHandle) void this.#shared.noneWaits().then(() => this.#sharedHandle?.close())
+    const handle = this.#sharedHandle
+    if (handle && portCloses) await this.#shared.noneWaits()
+    handle?.close()
   }
 
   /** Serves a connection that was accepted as a bare handle, here or in another process. */

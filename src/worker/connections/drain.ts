@@ -26,6 +26,8 @@ export interface DrainOptions extends DrainDeadlines {
     | undefined
   /** Whether another worker can continue what is in progress. */
   resumes?: boolean
+  /** The service stops, so that no process accepts on the port any more. */
+  portCloses?: boolean
   /** How long idle connections are kept before FIN, in ms; longer than clients were told. */
   graceMs: number
   /** How long to read on after FIN, in ms, so that late bytes cause no reset. */
