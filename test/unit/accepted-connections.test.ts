@@ -41,7 +41,7 @@ test('a port that closes accepts every connection that waits in the kernel', asy
   assert.ok(await isRefused(port.number!))
 })
 
-test('so does the last worker on a shared port, and it answers them', async (t) => {
+test('the last worker on a shared port that closes accepts every connection that waits in the kernel, and answers it', async (t) => {
   const connections = new Connections(loadConfig({}).http, undefined)
   connections.serve((_, response) => response.end('answer'))
   const handle = bindTcp('127.0.0.1', 0, 4)
