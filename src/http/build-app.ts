@@ -95,7 +95,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   checkServed(served)
   const app = createFastify(served.serverOptions, deps)
   const forwardedOf = identifyClients(app, config.http)
-  const store = new SafeSessionStore({ connection: redis, log: app.log, ...config.session })
+  const store = new SafeSessionStore({ connection: redis, log: app.log, hits: shared.hits, ...config.session })
   decorate(app, deps, store)
 
   const index = new RouteIndex(app)

@@ -106,6 +106,11 @@ declare module 'fastify' {
      */
     countsVisit?: true
     /**
+     * A request with a session cookie counts a hit in the command that reads the session, even if a later hook or the handler
+     * fails. `countHit` then needs no command of its own.
+     */
+    countsHit?: true
+    /**
      * Pages of other sites may use the route, although it changes something or opens a WebSocket. Such a route must not trust
      * the session alone. Origins that @fastify/cors allows need no such option.
      */

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import Negotiator from 'negotiator'
-import { countVisit, fillTemplate, object, PAGE_POLICY, readAsset, serveAssets } from '../index.ts'
+import { countHit, countVisit, fillTemplate, object, PAGE_POLICY, readAsset, serveAssets } from '../index.ts'
 import { linksOf, readPackage } from './links.ts'
 
 const FOLDER = new URL('page/', import.meta.url)
@@ -24,9 +24,9 @@ export const home: FastifyPluginAsync = async (app) => {
   const { slot, pid, generation, host } = app.worker
   const links = linksOf(readPackage(new URL(import.meta.url)))
 
-  const options = { config: { countsVisit: true }, schema: { response: { 200: View } } } as const
+  const options = { config: { countsHit: true, countsVisit: true }, schema: { response: { 200: View } } } as const
   app.get('/', options, async (request: FastifyRequest, reply: FastifyReply) => {
-    const [hits, visits] = await Promise.all([app.shared.hits.increment(), countVisit(request)])
+    const [hits, visits] = await Promise.all([countHit(request), countVisit(request)])
     void reply.header('vary', 'accept').header('cache-control', 'no-store')
     if (new Negotiator(request.raw).mediaType(['application/json', 'text/html']) !== 'text/html') {
       return { hits, visits, worker: { slot, pid, generation }, host }

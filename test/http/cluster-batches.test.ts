@@ -26,7 +26,12 @@ test('with a Redis Cluster, queries for keys of many hash slots are sent one by 
   await connection.start(async () => {})
   await until(() => connection.up, 'a connection')
   const lua = "return { KEYS[1] .. '=' .. ARGV[1] }"
-  const batcher = new MultiKeyBatcher<string>(connection, connection.client, 'musterReadSessions', lua, 7)
+  const batcher = new MultiKeyBatcher<string>(connection, {
+    client: connection.client,
+    name: 'musterReadSessions',
+    lua,
+    scriptArguments: [7]
+  })
   const keys = ['a', 'b', 'c']
   assert.deepEqual(await Promise.all(keys.map((key) => batcher.query([key]))), ['a=7', 'b=7', 'c=7'])
 })

@@ -92,7 +92,7 @@ describe('an unchanged session is not stored', () => {
     const stored = await redis.get(`muster:session:${visitor.sessionId}`)
     const commands = await commandsDuring(redis, () => visitor.get('/'))
     assert.equal(commands.getex, 1, 'the session is read once')
-    assert.equal(commands.evalsha, 2, 'a script for the session with its visit, and one for the hit')
+    assert.equal(commands.evalsha, 1, 'one script for the session, its visit and the hit')
     assert.equal(await redis.get(`muster:session:${visitor.sessionId}`), stored)
   })
 

@@ -1,8 +1,11 @@
 import { RedisStore } from 'connect-redis'
 import type { FastifyBaseLogger, Session } from 'fastify'
+import { Cluster } from 'ioredis'
 import { MultiKeyBatcher } from '../redis/multi-key-batcher.ts'
 import type { RedisClient, RedisConnection } from '../redis/redis-connection.ts'
 import { mapRedisErrors } from '../redis/redis-errors.ts'
+import { MAX_COUNT } from '../shared/counter-batches.ts'
+import type { Counter } from '../shared/counters.ts'
 import { adaptSessionClass, withSnapshot } from './session-class.ts'
 import { SessionIndex } from './session-index.ts'
 import { decode, END_OF_SESSION, handleOf } from './session-merge.ts'
@@ -12,33 +15,59 @@ import { COUNT_VISIT, counterKey, SessionVisits } from './session-visits.ts'
 import { type SessionCounts, SessionWriter } from './session-writer.ts'
 
 /**
- * Reads sessions and restarts their idle time, ARGV[1]. With ARGV[3] = 2, KEYS are sessions and their counters in turn, and a visit
- * of each session is counted. Returns the value of each, the time in ms until it reaches its maximum age, ARGV[2], and the
- * counter; a session past that age is deleted. The value is '' where a key does not hold text.
+ * Reads sessions and restarts their idle time, ARGV[1]. Returns the value of each, the time in ms until it reaches its maximum age,
+ * ARGV[2], and what was counted. The value is false where there is no session, or one past that age, which is deleted; '' where a
+ * key does not hold text.
+ *
+ * With ARGV[3] = 2, KEYS are sessions and their counters in turn, and behind them the counter of hits, if hits may be counted. ARGV[4]
+ * is the highest number of a hit. Each argument after it says what a query counts: a "visit" of the session, a "hit", or "both".
  */
 const READ = `${END_OF_SESSION}${COUNT_VISIT}
 local idleMs, maxAgeMs, step, now = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), nowMs()
-local found = {}
-for i = 1, #KEYS, step do
-  local key = KEYS[i]
+local found, hits = {}, {}
+for i = 1, #KEYS - #KEYS % step, step do
+  local key, query = KEYS[i], (i - 1) / step + 1
+  local counts = ARGV[4 + query]
   local value = redis.pcall('GETEX', key, 'PX', ARGV[1])
   if type(value) == 'table' then value = '' end
+  local leftMs, counted, visits = 0, false, false
   if value then
-    local leftMs = (readEnd(value) or now) + maxAgeMs - now
-    local counted, visits = false, false
+    leftMs = (readEnd(value) or now) + maxAgeMs - now
     if leftMs <= 0 then redis.call('DEL', key)
     else
       if leftMs < idleMs then redis.call('PEXPIRE', key, string.format('%.0f', leftMs)) end
       -- A key that is no counter is an error of the handler that counts, and not of all sessions of the batch.
-      if step == 2 then counted, visits = pcall(countVisit, KEYS[i + 1], ARGV[2]) end
+      if counts == 'visit' or counts == 'both' then counted, visits = pcall(countVisit, KEYS[i + 1], ARGV[2]) end
     end
-    value = { value, leftMs, counted and visits }
   end
-  found[(i - 1) / step + 1] = value
+  found[query] = { value, leftMs, counted and visits, false }
+  if counts == 'hit' or counts == 'both' then hits[#hits + 1] = found[query] end
 end
+local function countHits()
+  local last = redis.call('INCRBY', KEYS[#KEYS], #hits)
+  if last > tonumber(ARGV[4]) then
+    redis.call('INCRBY', KEYS[#KEYS], -#hits)
+    return
+  end
+  for i, session in ipairs(hits) do session[4] = last - #hits + i end
+end
+if #hits > 0 then pcall(countHits) end
 return found`
 
-type Found = [text: string, leftMs: number, visits: number | null]
+type Found = [text: string | null, leftMs: number, visits: number | null, hit: number | null]
+
+/** What a request counts in the command that reads its session. */
+export type Counts = 'visit' | 'hit' | 'both'
+
+/** A session that was read. */
+export interface LoadedSession {
+  /** Null where there is none. */
+  session: object | null
+  /** The number of the hit; undefined where none was counted. */
+  hit: number | undefined
+}
+
+const COUNTS_WITHOUT_HIT = { visit: 'visit', hit: undefined, both: 'visit' } as const
 
 type Callback<T> = (error: unknown, result?: T | null) => void
 type IdentifiedSession = Session & { sessionId: string }
@@ -52,6 +81,8 @@ export interface SessionStoreOptions {
   maxAgeMs: number
   /** Most bytes of a session's data as JSON. */
   maxBytes: number
+  /** The counter of {@link Counts}. */
+  hits: Counter
 }
 
 /** An entry of a user's index outlives its session by this time at most, in ms. */
@@ -71,23 +102,38 @@ export class SafeSessionStore extends RedisStore {
   readonly visits: SessionVisits
   readonly #client: RedisClient
   readonly #options: SessionStoreOptions
-  readonly #reads: MultiKeyBatcher<Found | null>
-  readonly #countingReads: MultiKeyBatcher<Found | null>
+  readonly #reads: MultiKeyBatcher<Found>
+  readonly #countingReads: MultiKeyBatcher<Found>
+  /** Whether one command may count hits of sessions: not in a Redis Cluster, nor where the last hits of a worker are kept for replays. */
+  readonly #canCountHits: boolean
   readonly #writer: SessionWriter
   readonly #renewal: SessionRenewal
   readonly #unreadable = new Set<string>()
 
   /** @throws StartupError when the installed @fastify/session is not supported */
   constructor(options: SessionStoreOptions) {
-    const { connection, idleMs, maxAgeMs } = options
+    const { connection, hits, idleMs, maxAgeMs } = options
     super({ client: connection.client, prefix: connection.keys.of('session:') })
     adaptSessionClass()
     const { prefix, counts } = this
     const { client, writes } = connection
     this.#client = client
     this.#options = options
-    this.#reads = new MultiKeyBatcher(connection, client, 'musterReadSessions', READ, idleMs, maxAgeMs, 1)
-    this.#countingReads = new MultiKeyBatcher(connection, writes, 'musterVisitSessions', READ, idleMs, maxAgeMs, 2)
+    this.#canCountHits = !(client instanceof Cluster) && !connection.confirmations
+    this.#reads = new MultiKeyBatcher(connection, {
+      client,
+      name: 'musterReadSessions',
+      lua: READ,
+      scriptArguments: [idleMs, maxAgeMs, 1]
+    })
+    this.#countingReads = new MultiKeyBatcher(connection, {
+      client: writes,
+      name: 'musterVisitSessions',
+      lua: READ,
+      scriptArguments: [idleMs, maxAgeMs, 2, MAX_COUNT],
+      commonKeys: this.#canCountHits ? [hits.key] : [],
+      onReplies: (replies) => hits.counted(replies.filter(([, , , hit]) => hit !== null).length)
+    })
     this.#writer = new SessionWriter({ ...options, prefix, counts })
     this.index = new SessionIndex(connection, Math.min(INDEX_SLACK_MS, idleMs / 2))
     this.#renewal = new SessionRenewal({ ...options, prefix, counts, index: this.index, writer: this.#writer })
@@ -100,13 +146,25 @@ export class SafeSessionStore extends RedisStore {
   }
 
   override get(id: string, done: Callback<unknown> = () => {}): Promise<void> {
-    return callBack(this.#read(id, this.#reads.query([this.prefix + id])), done)
+    return callBack(
+      this.load(id).then(({ session }) => session),
+      done
+    )
   }
 
-  /** Reads a session and counts a visit of it in one command. */
-  visit(id: string, done: Callback<unknown> = () => {}): Promise<void> {
-    const key = this.prefix + id
-    return callBack(this.#read(id, this.#countingReads.query([key, counterKey(key)])), done)
+  /**
+   * Reads a session.
+   * @param counts what to count in the same command. A hit may be left to `shared.hits.increment()`
+   * @throws HttpError 503 when Redis did not answer in time: it may have counted all the same
+   */
+  async load(id: string, counts?: Counts): Promise<LoadedSession> {
+    const [text, leftMs, visits, hit] = await mapRedisErrors(this.#query(this.prefix + id, counts))
+    return { session: text === null ? null : this.#parse(id, text, leftMs, visits ?? undefined), hit: hit ?? undefined }
+  }
+
+  #query(key: string, counts: Counts | undefined): Promise<Found> {
+    const possible = counts && !this.#canCountHits ? COUNTS_WITHOUT_HIT[counts] : counts
+    return possible ? this.#countingReads.query([key, counterKey(key)], possible) : this.#reads.query([key])
   }
 
   override set(id: string, session: unknown, done: Callback<unknown> = () => {}): Promise<void> {
@@ -175,11 +233,8 @@ export class SafeSessionStore extends RedisStore {
     return mapRedisErrors(this.#renewal.renew(this.isStored(old) ? old.sessionId : undefined, session, user))
   }
 
-  /** @returns null where the value is not a session, or where the session has reached its maximum age */
-  async #read(id: string, query: Promise<Found | null>): Promise<object | null> {
-    const found = await query
-    if (!found) return null
-    const [text, leftMs, visits] = found
+  /** @returns null where the text is not a session, or where the session has reached its maximum age */
+  #parse(id: string, text: string, leftMs: number, visits: number | undefined): object | null {
     if (leftMs <= 0) {
       this.counts.ended++
       return null
@@ -191,10 +246,7 @@ export class SafeSessionStore extends RedisStore {
     }
     const { data, createdAt } = stored
     if (typeof data.name === 'string') this.index.refresh(data.name, id, Math.min(this.#options.idleMs, leftMs))
-    return withSnapshot(
-      { ...data, createdAt },
-      new SessionSnapshot(JSON.stringify(data), stored, true, visits ?? undefined)
-    )
+    return withSnapshot({ ...data, createdAt }, new SessionSnapshot(JSON.stringify(data), stored, true, visits))
   }
 
   #logUnreadable(id: string): void {

@@ -48,7 +48,12 @@ export class SessionVisits {
     this.#client = connection.client
     this.#options = options
     // A counter may outlive its session, since a request that does not count prolongs the session only. No one reads it then.
-    this.#counters = new MultiKeyBatcher(connection, connection.writes, 'musterCountVisits', COUNT, maxAgeMs)
+    this.#counters = new MultiKeyBatcher(connection, {
+      client: connection.writes,
+      name: 'musterCountVisits',
+      lua: COUNT,
+      scriptArguments: [maxAgeMs]
+    })
   }
 
   /**

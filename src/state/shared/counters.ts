@@ -114,6 +114,11 @@ export class Counter {
     return number
   }
 
+  /** Reports a batch, also one that another command has counted. 0 is no batch. */
+  counted(size: number): void {
+    if (size > 0) this.onBatch?.(size)
+  }
+
   /** Repeats the batch until Redis answers or every waiter has expired. */
   async #send(batch: Batch<Increment>): Promise<() => void> {
     const size = batch.items.length
@@ -121,7 +126,7 @@ export class Counter {
     while (!batch.isExpired) {
       try {
         const last = await this.#batches.add(sequence, size)
-        this.onBatch?.(size)
+        this.counted(size)
         return () => this.#resolveAll(batch, last - size + 1)
       } catch (error) {
         if (isExhausted(error)) return () => this.#rejectAll(batch)

@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import type { SafeSessionStore } from '../../../state/sessions/session-store.ts'
+import type { Counts, SafeSessionStore } from '../../../state/sessions/session-store.ts'
 import type { Tracing } from '../tracing/tracing.ts'
 
 type Session = FastifyRequest['session']
@@ -21,6 +21,10 @@ export class RequestSession {
   readonly backend: SessionBackend | undefined
   /** The value of the session cookie that the client has. */
   cookie: string | undefined
+  /** Counted when the session is read. */
+  readonly counts: Counts | undefined
+  /** The hit that was counted then. Undefined: none, or it was taken. */
+  hit: number | undefined
   /** Why the session could not be loaded. */
   failure: unknown
   /** Changes of the session by this request are not stored, because its handler threw or signed out. */
@@ -30,10 +34,12 @@ export class RequestSession {
   /** During a sign-in: the session that the new one will replace, and the user who signs in. */
   signIn: { old: Session; user: string } | undefined
 
-  constructor(session: Session | null | undefined, backend?: SessionBackend, cookie?: string) {
+  constructor(session: Session | null | undefined, backend?: SessionBackend, cookie?: string, counts?: Counts) {
     this.session = session
     this.backend = backend
     this.cookie = cookie
+    this.counts = counts
+    this.hit = undefined
     this.failure = undefined
     this.signIn = undefined
   }
@@ -84,9 +90,10 @@ export const isAssigned = (request: FastifyRequest): boolean => (request as With
 export function attachSession(
   request: FastifyRequest,
   backend: SessionBackend,
-  cookie: string | undefined
+  cookie: string | undefined,
+  counts: Counts | undefined
 ): RequestSession {
-  const state = new RequestSession(undefined, backend, cookie)
+  const state = new RequestSession(undefined, backend, cookie, counts)
   ;(request as WithState)[STATE] = state
   return state
 }

@@ -1,10 +1,10 @@
 import cookie from '@fastify/cookie'
 import { fastifySession } from '@fastify/session'
-import type { FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
+import type { FastifyReply, FastifyRequest, RouteOptions, Session } from 'fastify'
 import fp from 'fastify-plugin'
 import type { RedisConnection } from '../../../state/redis/redis-connection.ts'
 import { isChanged } from '../../../state/sessions/session-snapshot.ts'
-import type { SafeSessionStore } from '../../../state/sessions/session-store.ts'
+import type { Counts, LoadedSession, SafeSessionStore } from '../../../state/sessions/session-store.ts'
 import { registerApart } from '../register-apart.ts'
 import { addRouteHook } from '../route-hook.ts'
 import type { Tracing } from '../tracing/tracing.ts'
@@ -17,7 +17,7 @@ import {
   isDeclared,
   isLoaded,
   type OwnSession,
-  type SessionBackend
+  type RequestSession
 } from './request-session.ts'
 import { clearCookie, readCookie, setCookie } from './session-cookie.ts'
 
@@ -39,23 +39,33 @@ export interface SessionOptions {
  */
 export const sessions = fp<SessionOptions>(async (app, { redis, sessionSecrets, store, tracing }) => {
   const signer = cachedSigner(sessionSecrets, redis)
+  /** The session that {@link loadSession} has asked for: `decryptSession` calls `get` before it returns. */
+  let loading: RequestSession
   // Without its hooks: they know only one cookie name, store changes of a handler that threw, and delete a cookie that a sign-in
   // has just set.
-  const backendOf = (sessionStore: Pick<SafeSessionStore, 'get' | 'set' | 'destroy'>) =>
-    registerApart(app, async (scope) => {
-      await scope.register(cookie)
-      await scope.register(fastifySession, { secret: signer, store: sessionStore as never })
-      return { store, decrypt: scope.decryptSession, tracing }
+  const backend = await registerApart(app, async (scope) => {
+    await scope.register(cookie)
+    await scope.register(fastifySession, {
+      secret: signer,
+      store: {
+        get: (id, done) => {
+          const state = loading
+          const give = ({ session, hit }: LoadedSession) => {
+            state.hit = hit
+            done(null, session as Session | null)
+          }
+          store.load(id, state.counts).then(give, done)
+        },
+        set: (id, session, done) => void store.set(id, session, done),
+        destroy: (id, done) => void store.destroy(id, done)
+      }
     })
-  const reading = await backendOf(store)
-  const counting = await backendOf({
-    get: (id, done) => store.visit(id, done),
-    set: (id, session, done) => store.set(id, session, done),
-    destroy: (id, done) => store.destroy(id, done)
+    return { store, decrypt: scope.decryptSession, tracing }
   })
 
-  const loadSession = (request: FastifyRequest, backend: SessionBackend, done: () => void) => {
-    const state = attachSession(request, backend, readCookie(request))
+  const loadSession = (request: FastifyRequest, counts: Counts | undefined, done: () => void) => {
+    const state = attachSession(request, backend, readCookie(request), counts)
+    loading = state
     state.failure = signer.failure()
     if (state.failure) return done()
     const loaded = (error?: unknown) => {
@@ -75,14 +85,19 @@ export const sessions = fp<SessionOptions>(async (app, { redis, sessionSecrets, 
     let hasSession: boolean | undefined
     const load = (request: FastifyRequest, _reply: FastifyReply, done: () => void) => {
       hasSession ??= route.config?.session !== false && isDeclared(request)
-      if (hasSession && !isAssigned(request)) loadSession(request, route.config?.countsVisit ? counting : reading, done)
-      else done()
+      if (!hasSession || isAssigned(request)) return done()
+      loadSession(request, countsOf(route), done)
     }
     addRouteHook(route, 'onRequest', load, 'first')
     addRouteHook(route, 'onError', dropSession)
     addRouteHook(route, 'onSend', storeSession)
   })
 })
+
+function countsOf({ config }: RouteOptions): Counts | undefined {
+  if (!config?.countsHit) return config?.countsVisit ? 'visit' : undefined
+  return config.countsVisit ? 'both' : 'hit'
+}
 
 type Done = (error?: Error) => void
 
