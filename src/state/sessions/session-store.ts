@@ -132,7 +132,10 @@ export class SafeSessionStore extends RedisStore {
       lua: READ,
       scriptArguments: [idleMs, maxAgeMs, 2, MAX_COUNT],
       commonKeys: this.#canCountHits ? [hits.key] : [],
-      onReplies: (replies) => hits.counted(replies.filter(([, , , hit]) => hit !== null).length)
+      onReplies: (replies) => {
+        const counted = replies.filter(([, , , hit]) => hit !== null).length
+        if (counted > 0) hits.onBatch?.(counted)
+      }
     })
     this.#writer = new SessionWriter({ ...options, prefix, counts })
     this.index = new SessionIndex(connection, Math.min(INDEX_SLACK_MS, idleMs / 2))

@@ -54,7 +54,7 @@ export class Counters {
 export class Counter {
   /** The key in Redis: a plain integer. */
   readonly key: string
-  /** Called with the size of each batch that Redis has counted. */
+  /** Called with the size of each batch that Redis has counted, also together with sessions. */
   onBatch: ((size: number) => void) | undefined
   readonly #connection: RedisConnection
   readonly #batches: CounterBatches
@@ -114,11 +114,6 @@ export class Counter {
     return number
   }
 
-  /** Reports a batch, also one that another command has counted. 0 is no batch. */
-  counted(size: number): void {
-    if (size > 0) this.onBatch?.(size)
-  }
-
   /** Repeats the batch until Redis answers or every waiter has expired. */
   async #send(batch: Batch<Increment>): Promise<() => void> {
     const size = batch.items.length
@@ -126,7 +121,7 @@ export class Counter {
     while (!batch.isExpired) {
       try {
         const last = await this.#batches.add(sequence, size)
-        this.counted(size)
+        this.onBatch?.(size)
         return () => this.#resolveAll(batch, last - size + 1)
       } catch (error) {
         if (isExhausted(error)) return () => this.#rejectAll(batch)
