@@ -1,6 +1,6 @@
 // Runs compiled tests: the files whose path contains one of the arguments ("unit/plan", "long/"). Without arguments, all but test/long,
-// test/compat and the files that import test/helpers/takes-long.ts; with --slow, these. Other arguments that begin with "--" go to node,
-// for example --test-name-pattern=reload.
+// test/compat and the files that import test/helpers/takes-long.ts; with --slow, these; with --all, both. Other arguments that begin with
+// "--" go to node, for example --test-name-pattern=reload.
 //
 // Files that assert times (they import test/helpers/timed.ts) run first, two at a time and without coverage. All other files follow,
 // up to TEST_JOBS at a time (default: two per core, because tests of processes and timeouts often wait), and only one per core while
@@ -22,7 +22,10 @@ const MAX_CPU_PRESSURE = 70
 const PRESSURE_INTERVAL_MS = 1000
 
 const onlySlow = process.argv.includes('--slow')
-const options = process.argv.slice(2).filter((argument) => argument.startsWith('--') && argument !== '--slow')
+const all = process.argv.includes('--all')
+const options = process.argv
+  .slice(2)
+  .filter((argument) => argument.startsWith('--') && argument !== '--slow' && argument !== '--all')
 const wanted = process.argv.slice(2).filter((argument) => !argument.startsWith('--'))
 const isLong = (file) => file.startsWith(join(TESTS, 'long/'))
 const isCompat = (file) => file.startsWith(join(TESTS, 'compat/'))
@@ -34,7 +37,7 @@ const files = readdirSync(TESTS, { recursive: true })
   .filter((name) => name.endsWith('.test.js'))
   .map((name) => join(TESTS, name))
   .filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)))
-  .filter((file) => wanted.length > 0 || isSlow(file) === onlySlow)
+  .filter((file) => wanted.length > 0 || all || isSlow(file) === onlySlow)
   .filter((file) => !isLong(file) || wanted.some((part) => part.startsWith('long/')))
   .filter((file) => !isCompat(file) || wanted.some((part) => part.startsWith('compat/')))
 
@@ -46,6 +49,8 @@ const until = Number(process.env.TEST_UNTIL || Infinity)
 let running = 0
 const startedAt = performance.now()
 
+// These tests talk to no other host, and Node 20 takes 90 ms to read these certificates whenever it starts.
+if (wanted.length === 0 && !onlySlow && !all) delete process.env.NODE_EXTRA_CA_CERTS
 const { NODE_V8_COVERAGE: _, ...withoutCoverage } = process.env
 await runAll(files.filter(isTimed), 2, withoutCoverage)
 await runAll(

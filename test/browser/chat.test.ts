@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { openBrowser, Tab } from '../helpers/browser.ts'
 import { missing } from '../helpers/programs.ts'
 import { Walkthrough } from '../helpers/walkthrough.ts'
+import '../helpers/takes-long.ts'
 
 test('the chat example in two tabs: messages appear in both, and a reload closes no WebSocket', {
   skip: missing('chromium')

@@ -7,6 +7,7 @@ import { missing } from '../helpers/programs.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { startService } from '../helpers/service.ts'
 import { primaryOf } from '../helpers/upgrades.ts'
+import '../helpers/takes-long.ts'
 
 test('the console starts an upgrade, stays live through it, and draws it as a timeline', {
   skip: missing('chromium')

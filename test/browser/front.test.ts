@@ -5,6 +5,7 @@ import { missing } from '../helpers/programs.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { startService } from '../helpers/service.ts'
 import { until } from '../helpers/until.ts'
+import '../helpers/takes-long.ts'
 
 const NAME = '<script>alert("x")</script>'
 

@@ -7,6 +7,7 @@ import { missing } from '../helpers/programs.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { startService } from '../helpers/service.ts'
 import { allHosts, readyIn } from '../helpers/turns-taken.ts'
+import '../helpers/takes-long.ts'
 
 test('the console lists all hosts and their workers, and only when there are several', {
   skip: missing('chromium')

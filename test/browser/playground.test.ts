@@ -6,6 +6,7 @@ import { pathToFileURL } from 'node:url'
 import { openBrowser, Tab } from '../helpers/browser.ts'
 import { missing } from '../helpers/programs.ts'
 import { temporaryFolder } from '../helpers/service.ts'
+import '../helpers/takes-long.ts'
 
 test('the playground is one file whose simulated service reloads, survives crashes and hangs, and rolls bad releases back', {
   skip: missing('chromium')

@@ -10,6 +10,7 @@ import { startRedis } from '../helpers/redis.ts'
 import { Deploys } from '../helpers/releases.ts'
 import { muster, startService } from '../helpers/service.ts'
 import { timed, unhinderedMs } from '../helpers/timed.ts'
+import '../helpers/takes-long.ts'
 
 timed('the admin socket answers while every worker is stopped or dead', async (t) => {
   const { url } = await startRedis(t)

@@ -8,6 +8,7 @@ import { startRedis } from '../helpers/redis.ts'
 import type { Service } from '../helpers/service.ts'
 import { timed } from '../helpers/timed.ts'
 import { until } from '../helpers/until.ts'
+import '../helpers/takes-long.ts'
 
 test('a broadcast is acknowledged by every worker whose handlers ran, of this host or of all', async (t) => {
   const { url } = await startRedis(t)

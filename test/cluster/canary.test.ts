@@ -4,6 +4,7 @@ import type { TrialReport } from '../../src/verdict/trial-report.ts'
 import { Deploys } from '../helpers/releases.ts'
 import { muster, startService } from '../helpers/service.ts'
 import { Visitors } from '../helpers/visitors.ts'
+import '../helpers/takes-long.ts'
 
 const work = (status: string) =>
   `app.get('/work', { config: { session: false } }, (request, reply) => reply.code(${status}).send({}))`

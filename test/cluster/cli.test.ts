@@ -10,6 +10,7 @@ import { promisify } from 'node:util'
 import { command } from '../helpers/admin.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { CLI, cleanEnvironment, muster, musterStream, startService, temporaryFolder } from '../helpers/service.ts'
+import '../helpers/takes-long.ts'
 
 test('muster controls the service over a socket that only its user can open', async (t) => {
   const { url } = await startRedis(t)

@@ -6,6 +6,7 @@ import { startRedis } from '../helpers/redis.ts'
 import { startService } from '../helpers/service.ts'
 import { until } from '../helpers/until.ts'
 import '../helpers/uncounted.ts'
+import '../helpers/takes-long.ts'
 
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
 const hasReusePort = major > 22 || (major === 22 && minor >= 12)

@@ -7,6 +7,7 @@ import { findService, NoServiceError } from '../../src/cli/find-service.ts'
 import { isRunDirOfThisUser, runningServices } from '../../src/cli/running-services.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { CLI, cleanEnvironment, START, type StartOptions, startService, temporaryFolder } from '../helpers/service.ts'
+import '../helpers/takes-long.ts'
 
 /** Runs the command in a folder, without RUN_DIR in the environment. */
 function run(folder: string, ...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {

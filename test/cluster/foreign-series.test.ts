@@ -11,6 +11,7 @@ import { missing } from '../helpers/programs.ts'
 import { Prometheus } from '../helpers/prometheus.ts'
 import { startService, temporaryFolder } from '../helpers/service.ts'
 import { until } from '../helpers/until.ts'
+import '../helpers/takes-long.ts'
 
 const RULES = fileURLToPath(new URL('../../../deploy/prometheus/rules.yml', import.meta.url))
 

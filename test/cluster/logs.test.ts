@@ -15,6 +15,7 @@ import { CLI, cleanEnvironment, EXAMPLE, type Line, muster, startService, tempor
 import { parseStrictly } from '../helpers/strict-json.ts'
 import { timed, unhinderedMs } from '../helpers/timed.ts'
 import { until } from '../helpers/until.ts'
+import '../helpers/takes-long.ts'
 
 const SOAK_MS = 2500
 const TRACE = '0af7651916cd43dd8448eb211c80319c'

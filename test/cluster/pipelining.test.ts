@@ -5,6 +5,7 @@ import { Connection, head, once } from '../helpers/http.ts'
 import { fixture } from '../helpers/load.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { startService } from '../helpers/service.ts'
+import '../helpers/takes-long.ts'
 
 async function start(t: TestContext, app: string, env: Record<string, string> = {}) {
   const { url } = await startRedis(t)

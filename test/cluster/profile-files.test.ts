@@ -4,6 +4,7 @@ import { basename, join } from 'node:path'
 import { test } from 'node:test'
 import { Deploys } from '../helpers/releases.ts'
 import { muster, startService, temporaryFolder } from '../helpers/service.ts'
+import '../helpers/takes-long.ts'
 
 const HOARD = `class Hoard { constructor() { this.kept = Array.from({ length: 20000 }, (_, i) => ({ i })) } }
 const hoards = []

@@ -6,6 +6,7 @@ import { Connection, once } from '../helpers/http.ts'
 import { fixture } from '../helpers/load.ts'
 import { muster, startService } from '../helpers/service.ts'
 import { until } from '../helpers/until.ts'
+import '../helpers/takes-long.ts'
 
 test('a route that a command quarantines is refused on open connections and by later workers, until it is lifted', async (t) => {
   const service = await startService(t, { env: { REDIS: 'off', APP: fixture('deadly') }, workers: 2 })

@@ -7,6 +7,7 @@ import { fixture } from '../helpers/load.ts'
 import { RedisServer } from '../helpers/redis-server.ts'
 import { muster, startService } from '../helpers/service.ts'
 import '../helpers/uncounted.ts'
+import '../helpers/takes-long.ts'
 
 /** Commands that Redis was asked for since the last reset, those in scripts included. */
 async function used({ client }: RedisServer): Promise<Set<string>> {

@@ -7,6 +7,7 @@ import { startService } from '../helpers/service.ts'
 import { contradictions, TimedHits } from '../helpers/timed-hits.ts'
 import { until } from '../helpers/until.ts'
 import '../helpers/uncounted.ts'
+import '../helpers/takes-long.ts'
 
 const SLOTS = 16_384
 const PRIMARIES = 3

@@ -5,6 +5,7 @@ import { type TestContext, test } from 'node:test'
 import { once } from '../helpers/http.ts'
 import { muster, START, startService, temporaryFolder } from '../helpers/service.ts'
 import '../helpers/uncounted.ts'
+import '../helpers/takes-long.ts'
 
 const APP = `export default async function (app) {
   app.get('/plain', async () => ({ slot: app.worker.slot }))

@@ -7,6 +7,7 @@ import { RedisServer } from '../helpers/redis-server.ts'
 import { muster, type Service, startService } from '../helpers/service.ts'
 import { until } from '../helpers/until.ts'
 import '../helpers/uncounted.ts'
+import '../helpers/takes-long.ts'
 
 /** A service whose Redis user has no right to any key or channel of another prefix. */
 async function startAs(t: TestContext, redis: RedisServer, name: string): Promise<Service> {

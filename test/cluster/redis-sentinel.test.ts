@@ -7,6 +7,7 @@ import type { RedisServer } from '../helpers/redis-server.ts'
 import { type Service, startService } from '../helpers/service.ts'
 import { until } from '../helpers/until.ts'
 import '../helpers/uncounted.ts'
+import '../helpers/takes-long.ts'
 
 const FAILOVER_MS = 60_000
 const REDIS_STATE = /^Redis is (up|away|still away)$/

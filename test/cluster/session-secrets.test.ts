@@ -5,6 +5,7 @@ import { RedisServer } from '../helpers/redis-server.ts'
 import { type Service, startService } from '../helpers/service.ts'
 import { until } from '../helpers/until.ts'
 import '../helpers/uncounted.ts'
+import '../helpers/takes-long.ts'
 
 const ONE = 'correct-horse-battery-staple-2026'
 const OTHER = 'tr0ub4dor-and-three-of-its-friends'

@@ -7,6 +7,7 @@ import { startRedis } from '../helpers/redis.ts'
 import { muster, type Service, startService } from '../helpers/service.ts'
 import { until } from '../helpers/until.ts'
 import '../helpers/uncounted.ts'
+import '../helpers/takes-long.ts'
 
 const WRITERS = 50
 

@@ -10,6 +10,7 @@ import { startRedis } from '../helpers/redis.ts'
 import { type Line, muster, type Service, startService } from '../helpers/service.ts'
 import { cpuWaitMs, timed } from '../helpers/timed.ts'
 import { until } from '../helpers/until.ts'
+import '../helpers/takes-long.ts'
 
 const APP = fixture('shared')
 

@@ -9,6 +9,7 @@ import { startRedis } from '../helpers/redis.ts'
 import { CLI, cleanEnvironment, START, type StartOptions, startService, temporaryFolder } from '../helpers/service.ts'
 import { until } from '../helpers/until.ts'
 import '../helpers/uncounted.ts'
+import '../helpers/takes-long.ts'
 
 const MODULES = fileURLToPath(new URL('../../../node_modules', import.meta.url))
 const INDEX = new URL('../../src/index.js', import.meta.url).href

@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { Connection, once } from '../helpers/http.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { startService, temporaryFolder } from '../helpers/service.ts'
+import '../helpers/takes-long.ts'
 
 interface Home {
   hits: number

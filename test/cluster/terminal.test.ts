@@ -5,6 +5,7 @@ import { stripVTControlCharacters } from 'node:util'
 import { missing } from '../helpers/programs.ts'
 import { CLI, cleanEnvironment, START, startService } from '../helpers/service.ts'
 import { Terminal } from '../helpers/terminal.ts'
+import '../helpers/takes-long.ts'
 
 /** A busy machine alone makes a primary say this. */
 const STALLED = /primary stalled/

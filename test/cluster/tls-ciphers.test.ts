@@ -6,6 +6,7 @@ import { type ConnectionOptions, connect, getCiphers } from 'node:tls'
 import { Authority } from '../helpers/certificates.ts'
 import { startRedis } from '../helpers/redis.ts'
 import { startService } from '../helpers/service.ts'
+import '../helpers/takes-long.ts'
 
 /** @returns the version and the cipher suite that the service agreed to; undefined when it refused */
 async function negotiate(port: number, options: ConnectionOptions) {

@@ -6,6 +6,7 @@ import { startRedis } from '../helpers/redis.ts'
 import { type Service, startService } from '../helpers/service.ts'
 import { timed } from '../helpers/timed.ts'
 import { until } from '../helpers/until.ts'
+import '../helpers/takes-long.ts'
 
 const WATCHERS = 500
 const FRAMES = 4

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { runPlanSoon } from './run-plan.ts'
 import { planOf } from './sim-plan.ts'
+import '../helpers/takes-long.ts'
 
 /** What was found, by its seed. Each runs for as long as it took to fail, and a little longer. */
 const FAILED_SEEDS = [

@@ -7,6 +7,7 @@ import { counted } from '../helpers/counted.ts'
 import { runPlanSoon } from './run-plan.ts'
 import { countsOf, HOURS, runSeeds } from './run-seeds.ts'
 import { planOf } from './sim-plan.ts'
+import '../helpers/takes-long.ts'
 
 const WEEK_HOURS = 7 * 24
 
