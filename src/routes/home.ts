@@ -1,7 +1,7 @@
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
-import Negotiator from 'negotiator'
 import { countHit, countVisit, fillTemplate, object, PAGE_POLICY, readAsset, serveAssets } from '../index.ts'
 import { linksOf, readPackage } from './links.ts'
+import { prefersHtml } from './prefers-html.ts'
 
 const FOLDER = new URL('page/', import.meta.url)
 /** A file stands after the files that it imports. */
@@ -28,7 +28,7 @@ export const home: FastifyPluginAsync = async (app) => {
   app.get('/', options, async (request: FastifyRequest, reply: FastifyReply) => {
     const [hits, visits] = await Promise.all([countHit(request), countVisit(request)])
     void reply.header('vary', 'accept').header('cache-control', 'no-store')
-    if (new Negotiator(request.raw).mediaType(['application/json', 'text/html']) !== 'text/html') {
+    if (!prefersHtml(request)) {
       return { hits, visits, worker: { slot, pid, generation }, host }
     }
     const name = request.session.name ?? ''

@@ -35,6 +35,22 @@ test('browsers get the page, other clients get JSON', async (t) => {
   }
 })
 
+test('the type stays right for a header that comes again, and after more headers than are remembered', async (t) => {
+  const { app } = await startApp(t)
+  const visitor = new Visitor(app)
+  const typeOf = async (accept: string) =>
+    String((await visitor.get('/', { accept })).headers['content-type']).split(';')[0]
+  for (let i = 0; i < 120; i++) {
+    assert.equal(await typeOf(`text/html;q=0.${100 + i}, application/json;q=0.1`), 'text/html')
+    assert.equal(
+      await typeOf(`text/html;q=0.1, application/json;q=0.${100 + i}`),
+      i === 0 ? 'text/html' : 'application/json'
+    )
+  }
+  for (const accept of [CHROME, CHROME]) assert.equal(await typeOf(accept), 'text/html')
+  for (const accept of ['*/*', '*/*']) assert.equal(await typeOf(accept), 'application/json')
+})
+
 test('the page shows the numbers of its own request', async (t) => {
   const { app, redis } = await startApp(t, { slot: 5 })
   await redis.set('muster:hits', 1233)
