@@ -60,8 +60,10 @@ export class Admission {
   }
 
   /** @returns the key of the client, which is a network for IPv6; undefined when the limit does not apply */
-  #clientOf({ remoteAddress }: Socket): string | undefined {
-    if (this.#maxPerClient === 0 || remoteAddress === undefined || this.#isProxy(remoteAddress)) return undefined
-    return networkOf(remoteAddress)
+  #clientOf(socket: Socket): string | undefined {
+    // Reading the address is a system call.
+    if (this.#maxPerClient === 0) return undefined
+    const { remoteAddress } = socket
+    return remoteAddress === undefined || this.#isProxy(remoteAddress) ? undefined : networkOf(remoteAddress)
   }
 }
