@@ -54,6 +54,18 @@ export function compareProfiles(before: readonly CpuProfile[], now: readonly Cpu
   }
 }
 
+/**
+ * Returns at most `max` changes in their order: the clear ones, the surest first, and then those of the functions that cost most,
+ * because changes that are not clear are chance.
+ */
+export function notableChanges(functions: readonly FunctionChange[], max: number): readonly FunctionChange[] {
+  const surenessOf = ({ isClear, z }: FunctionChange) => (isClear ? Math.abs(z) : 0)
+  const costOf = ({ self, selfBefore }: FunctionChange) => Math.max(self, selfBefore)
+  const ranked = [...functions].sort((a, b) => surenessOf(b) - surenessOf(a) || costOf(b) - costOf(a))
+  const notable = new Set(ranked.slice(0, max))
+  return functions.filter((change) => notable.has(change))
+}
+
 function compareFunction(key: string, old: CountedSamples, current: CountedSamples): Omit<FunctionChange, 'isClear'> {
   const [a, b] = [old.functions.get(key), current.functions.get(key)]
   const [before, now] = [shareOf(a, old.busy), shareOf(b, current.busy)]

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { callTree } from '../../src/profiling/call-tree.ts'
-import { compareProfiles, criticalZ } from '../../src/profiling/compare-profiles.ts'
+import { compareProfiles, criticalZ, notableChanges } from '../../src/profiling/compare-profiles.ts'
 import { readCpuProfile } from '../../src/profiling/cpu-profile.ts'
 import { rankFunctions } from '../../src/profiling/rank-functions.ts'
 import { Random } from '../helpers/random.ts'
@@ -27,6 +27,37 @@ test('a function that costs 10 % more is first, in each of 50 comparisons', () =
     assert.equal(first.isClear, true, `seed ${seed}`)
     assert.ok(Math.abs(first.change - 0.1) < 2 * first.margin, `${first.change} ± ${first.margin}`)
   }
+})
+
+test('of more functions than rows, the clear changes are listed and the functions that cost most, in their order', () => {
+  const random = new Random(3)
+  const deep = Array.from({ length: 80 }, (_, i) => `step${i}@${APP}:${100 + i}:2`)
+  const rare: Call[] = Array.from({ length: 60 }, (_, i) => ({ stack: [`rare${i}@${APP}:${300 + i}:2`], weight: 0.5 }))
+  const program: Call[] = [{ stack: [...deep, `hot@${APP}:200:2`], weight: 60 }, ...rare]
+  const planted: Call = { stack: [`planted@${APP}:90:2`], weight: 10 }
+  const before = [profileOf(program, { samples: 4000, random })]
+  const { functions } = compareProfiles(before, [profileOf([...program, planted], { samples: 4000, random })])
+  assert.ok(functions.length > 100, `${functions.length} functions`)
+  const shown = notableChanges(functions, 10)
+  assert.equal(shown.length, 10)
+  assert.deepEqual(
+    shown,
+    functions.filter((change) => shown.includes(change))
+  )
+  const clear = functions.filter(({ isClear }) => isClear)
+  assert.ok(clear.some(({ of }) => of.name === 'planted'))
+  assert.ok(clear.length < 10 && clear.every((change) => shown.includes(change)))
+  assert.ok(shown.some(({ of }) => of.name === 'hot'))
+})
+
+test('of a profile beside itself, the functions that cost most are listed', () => {
+  const profile = profileOf([...PROGRAM, { stack: ['a', 'b', `deep@${APP}:200:2`], weight: 100 }], {
+    samples: 5000,
+    random: new Random(1)
+  })
+  const { functions } = compareProfiles([profile], [profile])
+  const names = notableChanges(functions, 2).map(({ of }) => of.name)
+  assert.deepEqual(names.sort(), ['deep', 'work0'])
 })
 
 test('profiles of the same program rarely differ clearly, although samples in a row are alike', () => {

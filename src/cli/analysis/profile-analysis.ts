@@ -3,6 +3,7 @@ import {
   compareProfiles,
   FEW_SAMPLES,
   type FunctionChange,
+  notableChanges,
   type ProfileComparison
 } from '../../profiling/compare-profiles.ts'
 import { type CpuProfile, type ProfiledFunction, readCpuProfile } from '../../profiling/cpu-profile.ts'
@@ -82,10 +83,7 @@ function comparisonText({ functions, busyBefore, busy }: ProfileComparison, scre
   if (few) lines.push(paint(screen, 'yellow', `That is few: take longer profiles, under load.`))
   const clear = functions.filter(({ isClear }) => isClear)
   if (clear.length === 0) lines.push('No change is clear: chance explains all of them.')
-  // The ends of the list are what changed most surely.
-  const half = MAX_ROWS / 2
-  const shown = functions.length <= MAX_ROWS ? functions : [...functions.slice(0, half), ...functions.slice(-half)]
-  return `${lines.join('\n')}\n${table(shown, CHANGES, screen)}${more(functions.length)}`
+  return `${lines.join('\n')}\n${table(notableChanges(functions, MAX_ROWS), CHANGES, screen)}${more(functions.length)}`
 }
 
 const more = (count: number) => (count > MAX_ROWS ? `${count - MAX_ROWS} more functions: --json lists all\n` : '')

@@ -2,7 +2,7 @@
 
 import { askFile } from './admin-api.js'
 import { callTree } from './call-tree.js'
-import { compareProfiles, FEW_SAMPLES } from './compare-profiles.js'
+import { compareProfiles, FEW_SAMPLES, notableChanges } from './compare-profiles.js'
 import { readCpuProfile } from './cpu-profile.js'
 import { showFlame } from './flame-view.js'
 import { $, fillTable, formatNumber, formatShare, formatSigned } from './profiles-dom.js'
@@ -66,7 +66,5 @@ function showComparison({ functions, busy, busyBefore, tree }) {
   $('flame-note').textContent =
     `Red: a larger share of CPU time than in the base; blue: a smaller one. Busy samples: ${formatNumber(busy)} new, ${formatNumber(busyBefore)} base.${few}${none}`
   showFlame(tree, true)
-  const shown =
-    functions.length > MAX_ROWS ? [...functions.slice(0, MAX_ROWS / 2), ...functions.slice(-MAX_ROWS / 2)] : functions
-  fillTable($('functions'), CHANGES, shown)
+  fillTable($('functions'), CHANGES, notableChanges(functions, MAX_ROWS))
 }
