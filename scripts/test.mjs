@@ -23,9 +23,7 @@ const PRESSURE_INTERVAL_MS = 1000
 
 const onlySlow = process.argv.includes('--slow')
 const all = process.argv.includes('--all')
-const options = process.argv
-  .slice(2)
-  .filter((argument) => argument.startsWith('--') && argument !== '--slow' && argument !== '--all')
+const options = process.argv.slice(2).filter((argument) => /^--(?!(slow|all)$)/.test(argument))
 const wanted = process.argv.slice(2).filter((argument) => !argument.startsWith('--'))
 const isLong = (file) => file.startsWith(join(TESTS, 'long/'))
 const isCompat = (file) => file.startsWith(join(TESTS, 'compat/'))

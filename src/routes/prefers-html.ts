@@ -8,7 +8,7 @@ const known = new Map<string | undefined, boolean>()
 
 /**
  * Whether the client prefers HTML to JSON. The answers for a hundred headers are remembered, because parsing that of a browser takes
- * a tenth of the CPU time of a page.
+ * a twentieth of the CPU time of a page.
  */
 export function prefersHtml({ raw }: FastifyRequest): boolean {
   const { accept } = raw.headers

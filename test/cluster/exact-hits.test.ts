@@ -23,3 +23,6 @@ test('lost answers of Redis cause no error: every hit is counted exactly once', 
 
 test('under faults, each answered hit is counted exactly once and each failed one at most once', (t) =>
   countUnderFaults(t, 1500, { cuts: 4, workerKills: 1, redisKills: 1, reloads: 1 }))
+
+test('under faults, each answered page of a visitor is counted exactly once and each failed one at most once', (t) =>
+  countUnderFaults(t, 1500, { cuts: 4, workerKills: 1, redisKills: 1, reloads: 1 }, 'page'))

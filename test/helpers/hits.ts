@@ -16,6 +16,11 @@ const REDIS_TIMEOUT = '10000'
 export const areExact = (numbers: readonly number[]): boolean =>
   numbers.toSorted((a, b) => a - b).every((number, i) => number === i + 1)
 
+/** What counts a hit: a request of `/hits`, or a page of a visitor with a session. */
+export type Counted = 'hit' | 'page'
+/** Text of the command to Redis that counts. */
+const COMMAND_OF = { hit: ':batches', page: ':visits' } as const
+
 /** Clients that hit and never ask twice, each on a connection of its own for as long as it lasts. */
 export class Hits {
   readonly numbers: number[] = []
@@ -23,11 +28,16 @@ export class Hits {
   readonly errors = new Map<string, number>()
   readonly #done: Promise<unknown>
   readonly #pauseMs: number
+  readonly #counted: Counted
   #stopping = false
 
   /** @param options.pauseMs pause of each client after a hit. Without one they take a whole core. */
-  constructor(port: number, { clients = CLIENTS, pauseMs = 0 } = {}) {
+  constructor(
+    port: number,
+    { clients = CLIENTS, pauseMs = 0, counted = 'hit' }: { clients?: number; pauseMs?: number; counted?: Counted } = {}
+  ) {
     this.#pauseMs = pauseMs
+    this.#counted = counted
     this.#done = Promise.all(Array.from({ length: clients }, () => this.#client(port)))
   }
 
@@ -53,10 +63,14 @@ export class Hits {
 
   async #client(port: number): Promise<void> {
     let connection: Connection | undefined
+    let cookie = ''
     while (!this.#stopping) {
       try {
         if (!connection || connection.ended) connection = await Connection.open(port)
-        const { status, body } = await connection.request('POST', '/hits')
+        const { status, headers, body } = await (this.#counted === 'hit'
+          ? connection.request('POST', '/hits')
+          : connection.request('GET', '/', cookie ? { cookie } : {}))
+        cookie = headers['set-cookie']?.split(';')[0] ?? cookie
         if (status === 200) this.numbers.push((JSON.parse(body) as { hits: number }).hits)
         else this.#failed(`${status} ${body}`)
         if (this.#pauseMs > 0) await sleep(this.#pauseMs)
@@ -73,8 +87,8 @@ export class Hits {
 }
 
 /** Loses the answer to a batch, and with it the connection. */
-async function cut(proxy: RedisProxy): Promise<void> {
-  proxy.loseAnswers(1, ':batches')
+async function cut(proxy: RedisProxy, counted: Counted = 'hit'): Promise<void> {
+  proxy.loseAnswers(1, COMMAND_OF[counted])
   await until(() => proxy.toLose <= 0, 'a lost answer', 120_000)
 }
 
@@ -124,10 +138,15 @@ export interface Faults {
  * Counts at least so many hits over HTTP while faults happen in a random order, and expects that each hit that was answered 200
  * was counted exactly once, and each that was answered with an error at most once.
  */
-export async function countUnderFaults(t: TestContext, least: number, faults: Faults): Promise<void> {
+export async function countUnderFaults(
+  t: TestContext,
+  least: number,
+  faults: Faults,
+  counted: Counted = 'hit'
+): Promise<void> {
   const redis = await startRedis(t)
   const { service, proxy } = await startBehindProxy(t, redis.url)
-  const hits = new Hits(service.port)
+  const hits = new Hits(service.port, { counted })
   const killRedis = async () => {
     const killed = redis.pid()
     process.kill(killed, 'SIGKILL')
@@ -135,7 +154,7 @@ export async function countUnderFaults(t: TestContext, least: number, faults: Fa
   }
   const times = (count: number, act: () => unknown) => Array.from({ length: count }, () => act)
   const acts = [
-    ...times(faults.cuts, () => cut(proxy)),
+    ...times(faults.cuts, () => cut(proxy, counted)),
     ...times(faults.workerKills, () => killOne(service)),
     ...times(faults.redisKills, killRedis),
     ...times(faults.reloads, () => service.reload())
@@ -148,15 +167,12 @@ export async function countUnderFaults(t: TestContext, least: number, faults: Fa
   assert.deepEqual(await service.stop(), { code: 0, signal: null })
 
   await until(() => redis.client.ping().catch(() => ''), 'an answer of Redis')
-  const counted = Number(await redis.client.get('muster:hits'))
+  const total = Number(await redis.client.get('muster:hits'))
   const acknowledged = hits.numbers.length
   const errors = JSON.stringify(Object.fromEntries(hits.errors))
-  t.diagnostic(`${acknowledged} acknowledged, ${counted} counted, errors: ${errors}`)
+  t.diagnostic(`${acknowledged} acknowledged, ${total} counted, errors: ${errors}`)
   assert.equal(new Set(hits.numbers).size, acknowledged, 'a number was given twice')
-  assert.ok(
-    acknowledged <= counted && counted <= acknowledged + hits.failed,
-    `${counted} of ${acknowledged}: ${errors}`
-  )
+  assert.ok(acknowledged <= total && total <= acknowledged + hits.failed, `${total} of ${acknowledged}: ${errors}`)
   assert.ok(hits.answered >= least, `${hits.answered} hits`)
   assert.ok(acknowledged > 0.95 * hits.answered, `only ${acknowledged} were acknowledged: ${errors}`)
 }

@@ -92,7 +92,7 @@ const MAX_UNREADABLE = 1000
 
 /**
  * A connect-redis store that is safe for concurrent requests of one session. One GETEX reads a session and prolongs it, in one
- * batch for all requests of a turn of the event loop; {@link SessionWriter} writes. @fastify/session calls get, set and destroy.
+ * batch for all requests of a turn of the event loop; {@link SessionWriter} writes.
  */
 export class SafeSessionStore extends RedisStore {
   /** Of this worker, since its start. */
