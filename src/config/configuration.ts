@@ -103,6 +103,9 @@ export function toConfig({ variables, environment, systemd, tls }: Sources) {
     limits: {
       bootMs: variables.BOOT_TIMEOUT,
       canaryMs: Math.min(variables.CANARY_TIME, MAX_CANARY_MS),
+      surge:
+        variables.RELOAD_SURGE === 'auto' ? Math.max(2, Math.floor(usableCpus() / 2)) : Number(variables.RELOAD_SURGE),
+      surgeBytes: usableMemory() * 0.75,
       heartbeatMs: variables.HEARTBEAT_TIMEOUT,
       lingerMs: variables.LINGER_TIMEOUT,
       maxLingering: variables.LINGER_MAX_WORKERS,

@@ -215,6 +215,12 @@ export const environmentSchema = {
       description:
         'resident memory of replaced workers that stay for their requests, in MiB together, with more the oldest ones must end; 0 is off; unset: a quarter of the memory'
     },
+    RELOAD_SURGE: string({
+      default: 'auto',
+      pattern: '^(auto|[1-9][0-9]?)$',
+      description:
+        'a number of workers from 1 to 99 that a reload replaces at a time, once its first one has proved itself and while there is memory, or auto for half of the cores and at least 2'
+    }),
     LAME_DUCK: ms(0, 0, 'time after SIGTERM in which connections are still accepted while /readyz is already 503'),
     BOOT_TIMEOUT: ms(20_000, 1, 'a worker must be ready within this time'),
     CANARY_TIME: ms(

@@ -16,6 +16,8 @@ export const limits: Limits = {
   maxLingering: undefined,
   maxLingeringBytes: 0,
   canaryMs: 0,
+  surge: 1,
+  surgeBytes: Number.POSITIVE_INFINITY,
   heartbeatMs: 0,
   maxMemoryBytes: 0,
   maxRequests: 0,

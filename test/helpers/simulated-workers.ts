@@ -35,6 +35,7 @@ const LIMITS = {
   maxRequests: 1000,
   maxAgeMs: 600_000,
   slotAttempts: 1e9,
+  surgeBytes: 900,
   maxLingeringBytes: 300
 }
 
@@ -63,9 +64,10 @@ export class Simulation {
   readonly #killed = new Map<number, string>()
   readonly #listeners: SimulationListener[] = []
 
-  constructor(workers: number, random: Random) {
+  /** @param surge the number of slots that a rollout may replace at a time */
+  constructor(workers: number, random: Random, surge = 1) {
     this.random = random
-    this.scenario = new Scenario(workers, LIMITS)
+    this.scenario = new Scenario(workers, { ...LIMITS, surge })
     this.scenario.jitter = () => random.next()
     this.scenario.onAction = (action) => {
       for (const listener of this.#listeners) listener.action?.(action)

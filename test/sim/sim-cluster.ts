@@ -100,7 +100,7 @@ export class SimCluster {
     const onKill = (id: number, reason: string) => this.#checkKill(id, reason)
     time.plan(process, 0, () => {
       const log = this.#logOf('primary')
-      this.primary = createSimPrimary({ host, network, process, disk, log }, plan.workers, (code, cause) => {
+      this.primary = createSimPrimary({ host, network, process, disk, log }, plan, (code, cause) => {
         this.note(`the service ends: ${code}, ${cause}`)
         this.exit = { code, cause }
         // As `primary-end.ts` does.
@@ -142,7 +142,8 @@ export class SimCluster {
   }
 
   /**
-   * A slot has at most one worker too many, and two more during a trial: canary and control. One slot is replaced at a time, beside the one on trial.
+   * A slot has at most one worker too many, and two more during a trial: canary and control. One slot is replaced at a time,
+   * beside the one on trial, and in a rollout as many as the plan allows.
    * Workers that hang, that the primary takes for hung, or that are to leave do not count.
    */
   #checkSurplus({ slot, process }: HostedWorker): void {
@@ -156,7 +157,8 @@ export class SimCluster {
     const isOnTrial = this.primary?.supervisor.state.rollout?.trial !== undefined
     if (countIn(slot) > (isOnTrial ? 4 : 2)) this.fail(`slot ${slot} has ${countIn(slot)} workers that are to stay`)
     const replaced = new Set(live.map((worker) => worker.slot).filter((of) => countIn(of) > 1))
-    if (replaced.has(slot) && replaced.size > (isOnTrial ? 2 : 1)) {
+    const most = isOnTrial ? 2 : this.primary?.supervisor.state.rollout ? this.plan.surge : 1
+    if (replaced.has(slot) && replaced.size > most) {
       this.fail(`the slots ${[...replaced]} are replaced at the same time`)
     }
   }

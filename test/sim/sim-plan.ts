@@ -24,6 +24,8 @@ export type Incident = { at: number } & (
 export interface SimPlan {
   seed: number
   workers: number
+  /** The number of slots that a rollout may replace at a time. */
+  surge: number
   hours: number
   end: 'stop' | 'primary dies'
   incidents: Incident[]
@@ -51,7 +53,8 @@ export function planOf(seed: number, hours: number): SimPlan {
   const last = hours * HOUR_MS
   for (let i = random.between(0, 6); i > 0; i--) visits.push(visitAt(last - random.between(0, 5000), random))
   const byTime = (a: { at: number }, b: { at: number }) => a.at - b.at
-  return { seed, workers, hours, end, incidents: incidents.sort(byTime), visits: visits.sort(byTime) }
+  const surge = random.between(1, 3)
+  return { seed, workers, surge, hours, end, incidents: incidents.sort(byTime), visits: visits.sort(byTime) }
 }
 
 /** Most faults come close together, some in the middle of what others have begun. */

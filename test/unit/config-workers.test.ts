@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { usableMemory } from '../../src/config/configuration.ts'
+import { usableCpus } from '../../src/config/cpu-quota.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { issuesOf } from '../helpers/config-issues.ts'
 
@@ -19,6 +21,20 @@ describe('a range of workers', () => {
     assert.equal(loadConfig({ REBALANCE: 'off' }).rebalances, false)
     assert.equal(loadConfig({ SCHEDULING: 'sticky' }).rebalances, false)
   })
+})
+
+test('a reload replaces at least two workers at a time, unless a number is given', () => {
+  const { surge, surgeBytes } = loadConfig({}).limits
+  assert.equal(surge, Math.max(2, Math.floor(usableCpus() / 2)))
+  assert.equal(surgeBytes, usableMemory() * 0.75)
+  assert.equal(loadConfig({ RELOAD_SURGE: '1' }).limits.surge, 1)
+  assert.equal(loadConfig({ RELOAD_SURGE: '12' }).limits.surge, 12)
+  for (const RELOAD_SURGE of ['0', '100', '1.5', 'all'])
+    assert.match(
+      issuesOf({ RELOAD_SURGE })[0]!,
+      /^RELOAD_SURGE: must be a number of workers from 1 to 99 /,
+      RELOAD_SURGE
+    )
 })
 
 describe('an invalid range', () => {

@@ -69,6 +69,8 @@ describe('unset variables', () => {
         maxConnections: 10_000,
         maxConnectionsPerClient: 0,
         maxRequests: 0,
+        surge: Math.max(2, Math.floor(usableCpus() / 2)),
+        surgeBytes: usableMemory() * 0.75,
         maxLoopDelayMs: 1000,
         rate: { windowMs: 60_000, limit: 60_000, signInLimit: 60, exempt: ['127.0.0.0/8', '::1'] }
       },

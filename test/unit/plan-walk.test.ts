@@ -18,7 +18,7 @@ for (let seed = 1; seed <= WALKS; seed++) {
 
 function walk(seed: number): void {
   const random = new Random(seed)
-  const simulation = new Simulation(random.between(1, 4), random)
+  const simulation = new Simulation(random.between(1, 4), random, 1 + (seed % 3))
   const rules = new Rules(simulation)
   const { scenario } = simulation
   simulation.listen(rules)
@@ -153,13 +153,13 @@ class Rules implements SimulationListener {
   }
 
   check(): void {
-    const { state, now } = this.#simulation.scenario
+    const { state, now, limits } = this.#simulation.scenario
     this.#followRollout()
     const live = state.workers.filter(
       (worker) => isLive(worker) && !worker.killed && !this.#simulation.bootFailures.has(worker.id)
     )
     const trial = isOnTrial(state)
-    const surplus = Number(state.rollout !== undefined) + Number(this.isRecycling()) + Number(trial)
+    const surplus = (state.rollout ? limits.surge : 0) + Number(this.isRecycling()) + Number(trial)
     assert.ok(live.length <= state.desired + surplus, `${live.length} workers, ${state.desired} wanted`)
     for (let slot = 0; slot < state.desired; slot++) {
       const inSlot = live.filter((worker) => worker.slot === slot).length

@@ -25,34 +25,39 @@ const ROLLBACK = 'rollback of a failed reload'
 
 /**
  * Plans the replacement of workers. A rollout, its rollback and recycling are the same: a slot has a worker that is outdated.
- * Slots are replaced one after another. The new worker serves before the old one drains, and the old one has exited or
- * lingers before the next slot begins.
+ * The new worker serves before the old one drains. A slot is replaced until the old worker has exited or lingers; then the next
+ * one begins. Only a rollout and its rollback replace several slots at a time: see {@link slotsAtATime}.
  */
 export function planReplacements(state: State, limits: Limits, now: number): Action[] {
   const ends: Action[] = state.workers
     .filter((worker) => !worker.bootFailed && isFailedCandidate(state, worker))
     .flatMap((worker) => endWorker(worker, 'its rollout failed'))
   const candidates: { slot: number; cause: string; waits: boolean }[] = []
+  const rolling = rollingSlots(state, limits, now)
+  const reasonFor = (worker: Worker) => replacementOf(state, worker, rolling, limits, now)
   for (const slot of slotsOf(state)) {
     const live = liveIn(state, slot)
-    const outdated = live.filter((worker) => replacementOf(state, worker, limits, now) !== undefined)
+    const outdated = live.filter((worker) => reasonFor(worker) !== undefined)
     const current = live.filter((worker) => !outdated.includes(worker))
     for (const worker of supersededBy(state, current, outdated, limits, now)) {
-      const { cause, recycled } = replacementOf(state, worker, limits, now)!
+      const { cause, recycled } = reasonFor(worker)!
       ends.push(...endWorker(worker, cause).map((action) => (recycled ? { ...action, recycled } : action)))
     }
     const [first] = outdated
     if (first) {
-      const { cause } = replacementOf(state, first, limits, now)!
+      const { cause } = reasonFor(first)!
       // An operator waits for a reload. Where a slot is served, only what the service does by itself, or tries again, observes pauses.
       const isUrgent = cause === RELOAD || (cause === ROLLBACK && !state.rollout?.rollbackWaits)
       candidates.push({ slot, cause, waits: !serves(first) || !isUrgent })
     }
   }
   ends.push(...planControlEnd(state, ends))
-  const next = candidates.find(({ slot, waits }) => !waits || mayFork(state, slot, now))
-  if (!next || ends.length > 0 || isReplacing(state)) return ends
-  return [{ type: 'fork', slot: next.slot, generation: generationFor(state, next.slot), cause: next.cause }]
+  if (ends.length > 0) return ends
+  const replaced = slotsInReplacement(state)
+  if (replaced.size >= slotsAtATime(state, limits, now) || (replaced.size > 0 && !hasRoom(state, limits))) return []
+  const next = candidates.find(({ slot, waits }) => !replaced.has(slot) && (!waits || mayFork(state, slot, now)))
+  if (!next) return []
+  return [{ type: 'fork', slot: next.slot, generation: generationFor(state, next.slot, rolling), cause: next.cause }]
 }
 
 /** Ends the rollout when every slot runs the new release, or when the rollback is complete. */
@@ -64,7 +69,8 @@ export function planRolloutEnd(state: State, limits: Limits): Action[] {
     const isBusy = state.workers.some(
       (worker) => isLeaving(state, worker) || (worker.generation < generation && isWaitedFor(worker))
     )
-    return isBusy || rolloutCursor(state) !== undefined ? [] : [{ type: 'end-rollout', outcome: 'done', generation }]
+    const isDone = !isBusy && slotsOf(state).every((slot) => isRolledOut(state, slot))
+    return isDone ? [{ type: 'end-rollout', outcome: 'done', generation }] : []
   }
   const isControlLeaving = state.workers.some((worker) => worker.control && isLeaving(state, worker))
   if (isControlLeaving || planControlEnd(state, []).length > 0) return []
@@ -79,11 +85,20 @@ export function planRolloutEnd(state: State, limits: Limits): Action[] {
   return [{ type: 'end-rollout', outcome: 'failed', generation, cause }]
 }
 
-/** The generation of a worker that is forked for this slot now. */
-export function generationFor(state: State, slot: number): number {
-  const { rollout, generation } = state
-  if (!rollout || rollout.failure !== undefined) return generation
-  return slot === rolloutCursor(state) || isRolledOut(state, slot) ? rollout.generation : generation
+/**
+ * The generation of a worker that is forked for this slot now.
+ * @param rolling as {@link rollingSlots} returns them
+ */
+export const generationFor = ({ rollout, generation }: State, slot: number, rolling: ReadonlySet<number>): number =>
+  rollout && rolling.has(slot) ? rollout.generation : generation
+
+/** The slots that are to have the new release: those that a worker of it serves, and those whose turn it is. */
+export function rollingSlots(state: State, limits: Limits, now: number): ReadonlySet<number> {
+  if (!state.rollout || state.rollout.failure !== undefined) return new Set()
+  const slots = slotsOf(state)
+  const behind = slots.filter((slot) => !isRolledOut(state, slot))
+  const later = new Set(behind.slice(slotsAtATime(state, limits, now)))
+  return new Set(slots.filter((slot) => !later.has(slot)))
 }
 
 export function forkCause(state: State, slot: number): string {
@@ -99,11 +114,15 @@ export const isFailedCandidate = ({ rollout }: State, worker: Worker) =>
   rollout?.failure !== undefined && worker.generation === rollout.generation && worker.status === 'starting'
 
 /** @returns undefined if the worker may stay */
-function replacementOf(state: State, worker: Worker, limits: Limits, now: number): Replacement | undefined {
+function replacementOf(
+  state: State,
+  worker: Worker,
+  rolling: ReadonlySet<number>,
+  limits: Limits,
+  now: number
+): Replacement | undefined {
   const { rollout } = state
-  if (rollout && rollout.failure === undefined && worker.generation < rollout.generation) {
-    if (worker.slot === rolloutCursor(state) || isRolledOut(state, worker.slot)) return { cause: RELOAD }
-  }
+  if (rollout && rolling.has(worker.slot) && worker.generation < rollout.generation) return { cause: RELOAD }
   if (rollout?.failure !== undefined && worker.generation === rollout.generation && worker.status === 'ready') {
     return canRollBack(state, worker, limits) ? { cause: ROLLBACK } : undefined
   }
@@ -124,16 +143,34 @@ function supersededBy(state: State, current: Worker[], outdated: Worker[], limit
 const wantedGeneration = ({ rollout, generation }: State) =>
   rollout && rollout.failure === undefined ? rollout.generation : generation
 
-/** Whether one slot is being replaced: a worker leaves, or a slot has two workers. */
-const isReplacing = (state: State) =>
-  state.workers.some((worker) => isLeaving(state, worker)) ||
-  slotsOf(state).some((slot) => liveIn(state, slot).length > 1)
+/**
+ * How many slots may be replaced at a time: one, and more only when the release to come is known to serve, which is the new one
+ * after its first worker has proved itself, and the old one in a rollback.
+ */
+function slotsAtATime(state: State, limits: Limits, now: number): number {
+  const { rollout, workers } = state
+  if (!rollout) return 1
+  const isProved = workers.some(
+    (worker) => worker.generation === rollout.generation && serves(worker) && hasProved(state, worker, limits, now)
+  )
+  return rollout.failure !== undefined || isProved ? limits.surge : 1
+}
+
+/** Whether the memory has room for one more worker, as large as the largest one. Workers that have not told their size count as that. */
+function hasRoom({ workers }: State, { surgeBytes }: Limits): boolean {
+  const largest = Math.max(0, ...workers.map(({ rssBytes = 0 }) => rssBytes))
+  return workers.reduce((sum, { rssBytes = largest }) => sum + rssBytes, largest) <= surgeBytes
+}
+
+/** The slots that are being replaced: a worker leaves, or the slot has two workers. */
+const slotsInReplacement = (state: State) =>
+  new Set([
+    ...state.workers.filter((worker) => isLeaving(state, worker)).map(({ slot }) => slot),
+    ...slotsOf(state).filter((slot) => liveIn(state, slot).length > 1)
+  ])
 
 const isLeaving = (state: State, worker: Worker) =>
   isWaitedFor(worker) && (!isLive(worker) || worker.killed !== undefined || worker.slot >= state.desired)
-
-/** The first slot that does not run the new release yet. */
-const rolloutCursor = (state: State) => slotsOf(state).find((slot) => !isRolledOut(state, slot))
 
 /** Whether a worker of the new release serves the slot. */
 const isRolledOut = (state: State, slot: number) =>

@@ -5,7 +5,8 @@ import {
   isFailedCandidate,
   mayFork,
   planReplacements,
-  planRolloutEnd
+  planRolloutEnd,
+  rollingSlots
 } from './plan-rollout.ts'
 import { isTrialOver, planControl, trialDeadline, withoutTrial } from './plan-trial.ts'
 import type { Limits } from './policy-limits.ts'
@@ -43,7 +44,7 @@ export function plan(state: State, limits: Limits, now: number): Action[] {
           ...planReplacements(settled, limits, now),
           ...planControl(state),
           ...planRolloutEnd(settled, limits),
-          ...planFill(settled, now)
+          ...planFill(settled, limits, now)
         ]
       : [...planOverdue(state, limits, now), ...planStop(state, limits, now)]
   // There may be several reasons to end one worker: the first one counts.
@@ -160,15 +161,16 @@ function planSurplus(state: State): Action[] {
 }
 
 /** Forks a worker for every wanted slot that has no live one. */
-function planFill(state: State, now: number): Action[] {
+function planFill(state: State, limits: Limits, now: number): Action[] {
   if (state.share?.failure !== undefined) return []
+  const rolling = rollingSlots(state, limits, now)
   return slotsOf(state)
     .filter((slot) => mayFork(state, slot, now))
     .filter((slot) => liveIn(state, slot).every((worker) => isFailedCandidate(state, worker)))
     .map((slot) => ({
       type: 'fork',
       slot,
-      generation: generationFor(state, slot),
+      generation: generationFor(state, slot, rolling),
       cause: forkCause(state, slot)
     }))
 }

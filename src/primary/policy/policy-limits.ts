@@ -18,6 +18,10 @@ export interface Limits {
   reexamineMs: number
   /** The first worker of a new release serves beside the old worker for this long before the old one drains. */
   canaryMs: number
+  /** The number of slots that a rollout replaces at a time once its first worker has proved itself, at least 1. */
+  surge: number
+  /** It replaces more than one only while all workers together need less resident memory than this, in bytes. */
+  surgeBytes: number
   /** A worker that was ready for this long is stable: its failure counts as the first one of its slot. */
   stableMs: number
   backoff: { firstMs: number; maxMs: number }

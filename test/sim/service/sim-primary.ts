@@ -20,8 +20,9 @@ const LAME_DUCK_MS = 500
 const DRAIN_MARGIN_MS = 2000
 
 /** The settings of the simulated service. */
-const SIM_LIMITS: Limits = {
+const SIM_LIMITS: Omit<Limits, 'surge'> = {
   ...LIMITS,
+  surgeBytes: 600e6,
   bootMs: 15_000,
   drainMs: DRAIN_MS + DRAIN_MARGIN_MS,
   lingerMs: 60_000,
@@ -73,7 +74,7 @@ export function createSimPrimary(
     disk,
     log
   }: { host: SimHost; network: SimNetwork; process: SimProcess; disk: SimDisk; log: Logger },
-  workers: number,
+  { workers, surge }: { workers: number; surge: number },
   onExit: (code: string, cause: string) => void
 ) {
   const errors = new InternalErrors(log)
@@ -98,7 +99,8 @@ export function createSimPrimary(
     network.acceptor = undefined
   }
   const supervisor = new Supervisor({
-    ...{ workers, generation: 1, limits: SIM_LIMITS, pool, router, releases, rollout, journal, errors, log },
+    limits: { ...SIM_LIMITS, surge },
+    ...{ workers, generation: 1, pool, router, releases, rollout, journal, errors, log },
     ports: { close: closePort },
     canary: { canary: CANARY, scheduling: 'rr' }
   })
