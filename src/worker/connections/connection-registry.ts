@@ -30,10 +30,48 @@ export function setDetails(socket: Socket, details: ConnectionDetails): void {
   ;(socket as DetailedSocket)[DETAILS] = details
 }
 
+/**
+ * The connections of a worker. It behaves as a Set, and is an array in which each connection knows its position: V8 gives a Set
+ * a new table every few deletions, and links the old table, with all that it held, to the new one. Once such a table has
+ * become old, each young collection keeps the tables and the closed connections after it. With a connection per request, four
+ * times as many bytes became old, and collections took half as long again.
+ */
+export class ConnectionSet implements Iterable<Connection> {
+  readonly #items: Connection[] = []
+
+  get size(): number {
+    return this.#items.length
+  }
+
+  has(connection: Connection): boolean {
+    return this.#items[connection.position] === connection
+  }
+
+  add(connection: Connection): void {
+    if (!this.has(connection)) connection.position = this.#items.push(connection) - 1
+  }
+
+  /** Moves the last connection to the place of this one. */
+  delete(connection: Connection): void {
+    if (!this.has(connection)) return
+    const last = this.#items.pop()!
+    if (last !== connection) {
+      this.#items[connection.position] = last
+      last.position = connection.position
+    }
+    connection.position = -1
+  }
+
+  /** Visits the connections of this moment, but none that is deleted before its turn. */
+  *[Symbol.iterator](): Generator<Connection, void> {
+    for (const connection of [...this.#items]) if (this.has(connection)) yield connection
+  }
+}
+
 /** Every connection of this worker. */
 export class ConnectionRegistry {
   /** Connections that speak HTTP, or a TLS handshake. */
-  readonly all = new Set<Connection>()
+  readonly all = new ConnectionSet()
   /** Connections of proxies whose PROXY header is not complete. They are not in `all`. */
   readonly awaitingProxyHeader = new Set<Socket>()
   /** Connections whose client waits for the answer to an admin command. A drain does not wait for them. */

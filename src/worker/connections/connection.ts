@@ -16,6 +16,8 @@ export interface Connection {
   socket: Socket
   /** The TCP socket. */
   readonly raw: Socket
+  /** Its position in the set of all connections, which alone changes it; -1: in none. */
+  position: number
   /** Requests received and not answered completely. */
   busy: number
   /** Requests received in this worker. */
@@ -105,6 +107,7 @@ export const createConnection = (
 ): Connection => ({
   socket,
   raw: socket,
+  position: -1,
   busy: 0,
   requests: 0,
   responses: [],
