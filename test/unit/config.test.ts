@@ -69,8 +69,6 @@ describe('unset variables', () => {
         maxConnections: 10_000,
         maxConnectionsPerClient: 0,
         maxRequests: 0,
-        surge: Math.max(2, Math.floor(usableCpus() / 2)),
-        surgeBytes: usableMemory() * 0.75,
         maxLoopDelayMs: 1000,
         rate: { windowMs: 60_000, limit: 60_000, signInLimit: 60, exempt: ['127.0.0.0/8', '::1'] }
       },
@@ -78,6 +76,8 @@ describe('unset variables', () => {
       quarantine: { deaths: 3, windowMs: 600_000, timeMs: 30_000 },
       lameDuckMs: 0,
       limits: {
+        surge: Math.max(2, Math.floor(usableCpus() / 2)),
+        surgeBytes: usableMemory() * 0.75,
         bootMs: 20_000,
         canaryMs: 1000,
         heartbeatMs: 10_000,

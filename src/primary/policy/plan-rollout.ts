@@ -151,7 +151,7 @@ function slotsAtATime(state: State, limits: Limits, now: number): number {
   const { rollout, workers } = state
   if (!rollout) return 1
   const isProved = workers.some(
-    (worker) => worker.generation === rollout.generation && serves(worker) && hasProved(state, worker, limits, now)
+    (worker) => worker.generation === rollout.generation && hasProved(state, worker, limits, now) && serves(worker)
   )
   return rollout.failure !== undefined || isProved ? limits.surge : 1
 }

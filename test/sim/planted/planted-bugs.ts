@@ -56,8 +56,8 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: 'all slots are replaced at once',
     file: 'primary/policy/plan-rollout',
-    text: 'ends.length > 0 || isReplacing(state)',
-    replacement: 'ends.length > 0'
+    text: 'replaced.size >= slotsAtATime(state, limits, now) || ',
+    replacement: ''
   },
   {
     name: 'the clock goes on while the primary is stalled',
