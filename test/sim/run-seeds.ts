@@ -19,15 +19,19 @@ export interface Failure {
   result: RunResult
 }
 
-/** Runs seeds one after the other until one fails. @param isOver ends the search before `count` */
+/**
+ * Runs seeds one after the other until one fails.
+ * @param options.surge replaces what the seed says
+ * @param options.isOver ends the search before `count`
+ */
 export async function runSeeds(
   first: number,
   count: number,
-  { hours = HOURS, isOver = () => false }: { hours?: number; isOver?: () => boolean } = {}
+  { hours = HOURS, surge, isOver = () => false }: { hours?: number; surge?: number; isOver?: () => boolean } = {}
 ): Promise<{ totals: Totals; failure: Failure | undefined }> {
   const totals: Totals = { seeds: 0, hours: 0, steps: 0, faults: 0, requests: 0, connections: 0 }
   for (let seed = first; seed < first + count && !isOver(); seed++) {
-    const plan = planOf(seed, hours)
+    const plan = { ...planOf(seed, hours), ...(surge !== undefined && { surge }) }
     const result = await runPlanSoon(plan)
     totals.seeds++
     totals.hours += result.simulatedMs / 3_600_000
