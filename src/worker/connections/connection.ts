@@ -10,14 +10,18 @@ import type { IncomingFrames } from '../transfer/incoming-frames.ts'
 import type { OutgoingFrames } from '../transfer/outgoing-frames.ts'
 import type { SlowClientLimits } from './send-progress.ts'
 
+/** Neighbours in the set of all connections, which alone changes them; undefined outside of it. */
+export interface Linked {
+  previous: Linked | undefined
+  next: Linked | undefined
+}
+
 /** One client connection of this worker. */
-export interface Connection {
+export interface Connection extends Linked {
   /** The socket that HTTP is spoken over: the TLS socket after the handshake, otherwise the TCP socket. */
   socket: Socket
   /** The TCP socket. */
   readonly raw: Socket
-  /** Its position in the set of all connections, which alone changes it; -1: in none. */
-  position: number
   /** Requests received and not answered completely. */
   busy: number
   /** Requests received in this worker. */
@@ -107,7 +111,8 @@ export const createConnection = (
 ): Connection => ({
   socket,
   raw: socket,
-  position: -1,
+  previous: undefined,
+  next: undefined,
   busy: 0,
   requests: 0,
   responses: [],
