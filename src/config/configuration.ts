@@ -103,8 +103,7 @@ export function toConfig({ variables, environment, systemd, tls }: Sources) {
     limits: {
       bootMs: variables.BOOT_TIMEOUT,
       canaryMs: Math.min(variables.CANARY_TIME, MAX_CANARY_MS),
-      surge:
-        variables.RELOAD_SURGE === 'auto' ? Math.max(2, Math.floor(usableCpus() / 2)) : Number(variables.RELOAD_SURGE),
+      surge: surgeOf(variables),
       surgeBytes: usableMemory() * 0.75,
       heartbeatMs: variables.HEARTBEAT_TIMEOUT,
       lingerMs: variables.LINGER_TIMEOUT,
@@ -151,6 +150,11 @@ function workersOf(variables: Variables): number {
   const { WORKERS, MAX_WORKERS } = variables
   if (WORKERS === 'auto') return Math.min(usableCpus(), MAX_WORKERS)
   return isRangeText(WORKERS) ? (rangeOf(variables)?.min ?? 1) : Number(WORKERS)
+}
+
+/** With two at a time, a worker boots while another one drains, which takes no CPU time. */
+function surgeOf({ RELOAD_SURGE }: Variables): number {
+  return RELOAD_SURGE === 'auto' ? Math.max(2, Math.floor(usableCpus() / 2)) : Number(RELOAD_SURGE)
 }
 
 /** @returns undefined also for a range that is not valid, which the checks report */

@@ -10,7 +10,7 @@ import { temporaryFolder } from './service.ts'
 const MIB = 2 ** 20
 /** Memory reserved for the primary, which docs/how-to/kubernetes.md names: it has about half of it. */
 export const PRIMARY_BYTES = 128 * MIB
-/** A reload or a recycle starts one worker beside the wanted ones at a time. */
+/** A reload or a recycle starts one worker beside the wanted ones whatever memory is left, and a reload more only while there is room. */
 const SURPLUS_WORKERS = 1
 /** What docs/explanation/reload.md says of a stop: idle connections end this long after KEEP_ALIVE_TIMEOUT. */
 const IDLE_END_MS = 3000

@@ -20,7 +20,7 @@ export interface Limits {
   canaryMs: number
   /** The number of slots that a rollout replaces at a time once its first worker has proved itself, at least 1. */
   surge: number
-  /** It replaces more than one only while all workers together need less resident memory than this, in bytes. */
+  /** It replaces more than one only while all workers, and one more as large as the largest, need no more resident memory than this, in bytes. */
   surgeBytes: number
   /** A worker that was ready for this long is stable: its failure counts as the first one of its slot. */
   stableMs: number

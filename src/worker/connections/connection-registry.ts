@@ -34,8 +34,8 @@ export function setDetails(socket: Socket, details: ConnectionDetails): void {
 /**
  * The connections of a worker, in the order in which they came. It behaves as a Set, and is a linked list: V8 gives a Set a new
  * table every few deletions, and links the old table, with all that it held, to the new one. Once such a table has become
- * old, each young collection keeps the tables and the closed connections after it. With a connection per request, several times
- * as many bytes became old, and collections took half as long again.
+ * old, each young collection keeps the tables and the closed connections after it. With a connection per request, 1.7 times as
+ * many bytes became old, and collections took a quarter longer: docs/explanation/performance.md.
  */
 export class ConnectionSet implements Iterable<Connection> {
   /** Before the first connection and after the last one. */
