@@ -141,6 +141,6 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     name: 'a worker leaves while connections are on their way',
     file: 'worker/connections/drain',
     text: 'return this.#registry.openCount + this.#exchanges.pending === this',
-    replacement: 'return this.#registry.openCount <= this'
+    replacement: 'return this.#registry.openCount - this.#inTransfer.size + this.#exchanges.pending <= this'
   }
 ]
