@@ -171,11 +171,19 @@ export class SimNetwork {
   /** Called with what happens to a connection, for the trace. */
   note: (text: string) => void = () => {}
   accepted = 0
+  /** Connections that have not reached the port. */
+  readonly #arriving = new Set<SimConnection>()
   #lastId = 0
 
   constructor(time: VirtualTime, random: Random) {
     this.time = time
     this.#random = random
+  }
+
+  /** Closes the port: what has not reached it is refused, also if the process ends before. */
+  closePort(): void {
+    this.acceptor = undefined
+    for (const connection of this.#arriving) connection.isRefused = true
   }
 
   /** Connects a client. @returns undefined when the connection is refused */
@@ -192,10 +200,10 @@ export class SimNetwork {
     this.open.add(connection)
     // The kernel has the connection until the process accepts it.
     const handle = new SimHandle(connection, acceptor.process)
+    this.#arriving.add(connection)
     this.time.plan(acceptor.process, latencyMs, () => {
-      if (this.acceptor !== acceptor) {
-        // The port was closed before the client reached it.
-        connection.isRefused = true
+      this.#arriving.delete(connection)
+      if (connection.isRefused) {
         handle.close()
         return
       }

@@ -96,7 +96,7 @@ export function createSimPrimary(
   })
   const closePort = async () => {
     await new Promise((resolve) => setImmediate(resolve))
-    network.acceptor = undefined
+    network.closePort()
   }
   const supervisor = new Supervisor({
     limits: { ...SIM_LIMITS, surge },
