@@ -9,6 +9,7 @@ import { StartupError } from '../common/errors.ts'
 import type { Logger } from '../common/log.ts'
 import type { Config } from '../config/load.ts'
 import { answerClientError, type ServerConnections } from './client-errors.ts'
+import { deferBindings } from './plugins/log/deferred-bindings.ts'
 import { createRequestIds } from './plugins/log/request-log.ts'
 import { passedServerOptions } from './server-options.ts'
 
@@ -43,7 +44,9 @@ export function createFastify(
     clientErrorHandler: (error, socket) => answerClientError(error, socket, connections)
   }
   try {
-    return Fastify(options)
+    const app = Fastify(options)
+    deferBindings(app.log as Logger)
+    return app
   } catch (error) {
     throw new StartupError(`Fastify refuses the options of the app: ${(error as Error).message}`)
   }

@@ -1,6 +1,6 @@
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks'
 import type { Heartbeat } from '../ipc/messages.ts'
-import { HEARTBEAT_MS } from '../ipc/messages.ts'
+import { EVENT_LOOP_RESOLUTION_MS, HEARTBEAT_MS } from '../ipc/messages.ts'
 import type { Connections } from './connections/connections.ts'
 
 /**
@@ -8,7 +8,7 @@ import type { Connections } from './connections/connections.ts'
  * so heartbeats never come from another thread or timer.
  */
 export function startHeartbeat(connections: Connections, send: (heartbeat: Heartbeat) => void): void {
-  const delay = monitorEventLoopDelay({ resolution: 20 })
+  const delay = monitorEventLoopDelay({ resolution: EVENT_LOOP_RESOLUTION_MS })
   delay.enable()
   let before = performance.eventLoopUtilization()
   let memory = process.memoryUsage()

@@ -81,6 +81,18 @@ test('a request is logged as one line when it ends, with its worker and a level 
   )
 })
 
+test('a request that logs no line does not serialize the bindings of its logger', async (t) => {
+  const serialized: string[] = []
+  const serializers = { reqId: (id: string) => serialized.push(id) }
+  const log = pino({ level: 'info', serializers }, { write: () => {} })
+  const { app } = await startApp(t, { routes, log })
+  for (const id of ['quiet', 'loud']) {
+    const url = id === 'quiet' ? '/livez' : '/say'
+    await app.inject({ url, headers: { 'x-request-id': id } })
+  }
+  assert.deepEqual(serialized, ['loud'])
+})
+
 describe('the level', () => {
   test('can change at run time, and probes are logged at debug', async (t) => {
     const { app, log, of } = await start(t)

@@ -6,7 +6,7 @@ import {
   type MetricValueWithName,
   Registry
 } from 'prom-client'
-import type { Metrics } from '../../../ipc/messages.ts'
+import { EVENT_LOOP_RESOLUTION_MS, type Metrics } from '../../../ipc/messages.ts'
 import { type Exemplar, type Family, type Sample, type Series, sampleOf } from '../../../ipc/series.ts'
 
 /** Gauges whose names end in _total, which `promtool check metrics` rejects. */
@@ -21,7 +21,7 @@ const READ_TIMEOUT_MS = 500
 /** Creates a worker's registry with Node's default metrics. The label `worker` is added when the page is rendered. */
 export function createRegistry(): Registry {
   const register = new Registry()
-  collectDefaultMetrics({ register })
+  collectDefaultMetrics({ register, eventLoopMonitoringPrecision: EVENT_LOOP_RESOLUTION_MS })
   for (const name of [...MISNAMED, ...MISLEADING]) register.removeSingleMetric(name)
   return register
 }
