@@ -24,6 +24,12 @@ const FAILED_SEEDS: { seed: number; hours: number; surge?: number; found: string
     hours: 6,
     surge: 2,
     found: 'in the simulator, a connection that had not reached the port when it closed was lost with the process'
+  },
+  {
+    seed: 1171,
+    hours: 2.5,
+    surge: 3,
+    found: 'a worker was killed as late while it moved connections that no other worker took'
   }
 ]
 

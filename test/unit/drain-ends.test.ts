@@ -58,6 +58,24 @@ test('a client that has left while its connection was on the way is not read fro
   assert.equal((await drain.run()).handedOver, 0)
 })
 
+test('a worker whose connections no other worker takes reports before its deadline that it lingers', async (t) => {
+  const { connections, events } = await startIdle(t, 1)
+  const settled = once(events, 'settled').then(([counts]) => counts)
+  const ids: number[] = []
+  const drain = new Drain(connections, {
+    ...OPTIONS,
+    deadlineMs: 4000,
+    lingerTimeoutMs: 60_000,
+    transfer: async (id) => ids.push(id) > 0,
+    onSettled: ({ counts }) => events.emit('settled', counts)
+  })
+  await connections.acceptor.stop()
+  const drained = drain.run()
+  assert.deepEqual(await Promise.race([settled, drained.then(() => 'ended without a report')]), { idle: 1 })
+  drain.onTransferred(ids[0]!)
+  assert.equal((await drained).handedOver, 1)
+})
+
 test('when the primary dies, what it has is left to it, the rest is closed in order, and a late answer changes nothing', async (t) => {
   const count = MAX_IN_TRANSFER + 2
   const { connections, events, port } = await startIdle(t, count)

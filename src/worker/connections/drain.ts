@@ -202,7 +202,7 @@ export class Drain implements ConnectionObserver {
       this.#search()
       this.#transferCandidates()
       this.#exchanges.moveCandidates()
-      if (!this.#isMoving) this.#settle()
+      if (!this.#isMoving || this.#movesSlowly) this.#settle()
     } else if (performance.now() - this.#startedAt >= this.#options.graceMs) {
       for (const connection of this.#connections.idle()) this.#end(connection)
     }
@@ -226,6 +226,14 @@ export class Drain implements ConnectionObserver {
   get #isMoving(): boolean {
     const { candidates, pending } = this.#exchanges
     return this.#candidates.length + candidates.length + this.#inTransfer.size + pending > 0
+  }
+
+  /**
+   * Whether half of the deadline is over. A worker that still moves connections then, because no other one takes them, reports that
+   * it lingers: otherwise it would be killed as late while the check for stalled connections ends it.
+   */
+  get #movesSlowly(): boolean {
+    return performance.now() - this.#startedAt >= this.#options.deadlineMs / 2
   }
 
   #settle(): void {
