@@ -35,7 +35,7 @@ export type * from './payloads.ts'
 /** The time between two heartbeats, in ms. */
 export const HEARTBEAT_MS = 1000
 
-/** The resolution, in ms, at which heartbeats and metrics measure a worker's event loop. It is one, so that their timers mostly wake together. */
+/** The resolution, in ms, at which heartbeats and metrics measure a worker's event loop: the same, so that their timers mostly wake together. */
 export const EVENT_LOOP_RESOLUTION_MS = 20
 
 /** The name of a worker's global function that lists its requests in flight as JSON. The hang report calls it by the inspector. */

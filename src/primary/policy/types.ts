@@ -61,7 +61,7 @@ export interface Worker {
   drained?: true
   /** The draining worker transfers its connections instead of closing them. */
   transfers?: boolean
-  /** The draining worker has only busy connections left. It stays until they end, and nothing waits for it. */
+  /** The draining worker has only connections left that are busy or that no worker takes. It stays until they end, and nothing waits for it. */
   lingers?: true
   /** The worker was told to cut at this time what it has left then. */
   cutAt?: number

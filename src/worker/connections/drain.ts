@@ -32,7 +32,10 @@ export interface DrainOptions extends DrainDeadlines {
   graceMs: number
   /** How long to read on after FIN, in ms, so that late bytes cause no reset. */
   lingerMs: number
-  /** Called once when the worker lingers: it has transferred what can be transferred, and only clients keep it. */
+  /**
+   * Called once when the worker lingers: it has transferred what can be transferred, and only clients keep it. Or half of the deadline is
+   * over, and no worker has taken the rest yet.
+   */
   onSettled?: (waitsFor: WaitsFor, report: DrainReport) => void
 }
 
@@ -230,7 +233,7 @@ export class Drain implements ConnectionObserver {
 
   /**
    * Whether half of the deadline is over. A worker that still moves connections then, because no other one takes them, reports that
-   * it lingers: otherwise it would be killed as late while the check for stalled connections ends it.
+   * it lingers. Otherwise the primary would kill it as late at the time when its check for stalled connections ends it.
    */
   get #movesSlowly(): boolean {
     return performance.now() - this.#startedAt >= this.#options.deadlineMs / 2
