@@ -3,7 +3,7 @@ import { type TestContext, test } from 'node:test'
 import { dieUntilRefused, evidence, InnocentLoad } from '../helpers/deadly-requests.ts'
 import { once } from '../helpers/http.ts'
 import { fixture } from '../helpers/load.ts'
-import { muster, type Service, startService } from '../helpers/service.ts'
+import { type Line, muster, type Service, startService } from '../helpers/service.ts'
 import '../helpers/takes-long.ts'
 
 const INNOCENT = ['/busy/a', '/busy/a', '/busy/b', '/busy/c', '/busy/d', '/items/7', '/quick']
@@ -16,10 +16,10 @@ interface Case {
   route: string
 }
 
-async function start(t: TestContext): Promise<{ service: Service; load: InnocentLoad }> {
+async function start(t: TestContext, paths = INNOCENT): Promise<{ service: Service; load: InnocentLoad }> {
   const env = { REDIS: 'off', APP: fixture('deadly'), RESTART_BACKOFF: '200', HEARTBEAT_TIMEOUT: '2000' }
   const service = await startService(t, { env: { ...env, QUARANTINE_TIME: '600000' }, workers: WORKERS })
-  return { service, load: new InnocentLoad(t, service.port, INNOCENT) }
+  return { service, load: new InnocentLoad(t, service.port, paths) }
 }
 
 /** Ends workers by one route after the other, under load, and checks that only these are refused. */
@@ -71,4 +71,23 @@ test('routes that abort or loop for ever are quarantined within five deaths, and
     { method: 'GET', pathOf: (i) => `/loops/${i}`, route: 'GET /loops/:id' }
   ])
   assert.ok(service.lines.some(({ msg }) => msg === 'tracing requests: a worker died without a report'))
+})
+
+test('a route that computes is not quarantined, although it is in flight when workers are killed from outside', async (t) => {
+  const { service, load } = await start(t, Array<string>(8).fill('/computes'))
+  await load.more(200)
+  const count = (isCounted: (line: Line) => boolean) => service.lines.filter(isCounted).length
+  const isWrong = ({ msg }: Line) => msg === 'route quarantined'
+  const isInFlight = ({ msg, requests }: Line) =>
+    msg === 'requests in flight at a death' && (requests as unknown[]).length > 0
+  let deaths = 0
+  while (count(isInFlight) < 5 && count(isWrong) === 0) {
+    assert.ok(deaths++ < 40, `in flight at ${count(isInFlight)} of 40 deaths`)
+    const from = service.lines.length
+    const [pid] = service.workers().keys()
+    process.kill(pid!, 'SIGKILL')
+    await service.line(({ msg }) => msg === 'worker ready', from)
+  }
+  if (count(isWrong) > 0) assert.fail(await evidence(service))
+  t.diagnostic(`in flight at ${count(isInFlight)} of ${deaths} deaths`)
 })

@@ -17,6 +17,7 @@ import type { AppOptions as ServedAppOptions } from '../../src/http/app-options.
 import { buildApp } from '../../src/http/build-app.ts'
 import type { PrimaryClient } from '../../src/http/plugins/admin/admin-routes.ts'
 import { createRegistry, readRegistry } from '../../src/http/plugins/metrics/metric-registry.ts'
+import type { QuarantineGuard } from '../../src/http/plugins/quarantine/quarantine-guard.ts'
 import type { Collection, ServiceView, WorkerRequestCount } from '../../src/ipc/messages.ts'
 import exampleRoutes, { options as exampleOptions } from '../../src/routes/index.ts'
 import { RedisConnection } from '../../src/state/redis/redis-connection.ts'
@@ -53,6 +54,8 @@ export interface AppOptions {
   listen?: boolean
   /** How often it sees that no change of settings was missed, in ms; default: never, so that Redis gets no command unasked. */
   beatMs?: number
+  /** What refuses and samples its requests; default: nothing does. */
+  quarantine?: QuarantineGuard
   log?: Logger
   /** Called with every line of the log; without it, there is none. */
   onLog?: (line: string) => void
@@ -139,6 +142,7 @@ export async function startApp(t: TestContext, options: AppOptions = {}): Promis
     workerRequestCounts: async () => pulse,
     draining: draining.signal,
     ...(options.commands && { commands: options.commands }),
+    ...(options.quarantine && { quarantine: options.quarantine }),
     primary: options.primary ?? { command: () => Promise.reject(primaryAway(undefined)), watch: () => () => {} },
     served: { plugin: routes, serverOptions, options: options.appOptions ?? {} }
   })

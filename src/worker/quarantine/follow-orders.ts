@@ -5,14 +5,11 @@ import { EXIT_MARK, inFlightFile, NO_ORDERS, type QuarantineOrders } from '../..
 import type { Sighting } from '../../ipc/sightings.ts'
 import type { Connection } from '../connections/connection.ts'
 import type { PrimaryChannel } from '../primary-client.ts'
-import { describeInFlight, repliesInFlight, sampleInFlight } from './in-flight-samples.ts'
+import { describeInFlight, InFlightSampler, repliesInFlight } from './in-flight-samples.ts'
 import { InFlightTrace } from './in-flight-trace.ts'
 
 /** The primary answers at once. */
 const ANSWER_MS = 5000
-const SAMPLE_MS = 100
-/** Samples of one heartbeat. After a long block, further ones are not needed. */
-const MAX_SAMPLES = 12
 
 /** This worker's part in finding and refusing requests that end workers. */
 export interface QuarantineFollower {
@@ -36,7 +33,7 @@ export function followQuarantine(
   const file = join(runDir, inFlightFile(process.pid))
   let orders: QuarantineOrders = NO_ORDERS
   let trace: InFlightTrace | undefined
-  let samples: Sighting[][] = []
+  const sampler = new InFlightSampler(connections)
   const follow = (received: QuarantineOrders) => {
     const begins = received.traces && !orders.traces
     orders = received
@@ -54,15 +51,10 @@ export function followQuarantine(
     async start() {
       follow(await channel.request('quarantine', {}, ANSWER_MS).catch(() => NO_ORDERS))
       if (!orders.samples) return
-      setInterval(() => {
-        if (samples.length < MAX_SAMPLES) samples.push(sampleInFlight(connections))
-      }, SAMPLE_MS).unref()
+      guard.beforeChange = () => sampler.beforeChange()
+      sampler.start()
     },
-    takeSamples() {
-      const taken = samples
-      samples = []
-      return orders.samples ? taken : undefined
-    }
+    takeSamples: () => (orders.samples ? sampler.take() : undefined)
   }
 }
 

@@ -15,12 +15,14 @@ export interface InFlightOptions {
 }
 
 /**
- * Makes Fastify's view of a request reachable from Node's request object, for {@link replyOf}, and refuses requests of
- * quarantined routes. Both are in one hook, because every hook costs each request some time.
+ * Makes Fastify's view of a request reachable from Node's request object, for {@link replyOf}, and lets the quarantine sample and
+ * refuse requests. All are in one hook, because every hook costs each request some time.
  */
 export const inFlight = fp(async (app, { quarantine }: InFlightOptions) => {
   countRefusals(app, quarantine)
+  app.completion.observe(() => quarantine?.beforeChange?.())
   app.addHook('onRequest', (request, reply, done) => {
+    quarantine?.beforeChange?.()
     ;(request.raw as MarkedRequest)[REPLY] = reply
     if (quarantine?.isActive) quarantine.check(request, reply, done)
     else done()

@@ -17,6 +17,8 @@ type KnownRoute = QuarantinedRoute & { retryAt: number }
 export class QuarantineGuard {
   /** Requests must be checked. Read for every request. */
   isActive = false
+  /** Called before a request begins or ends; undefined: what is in flight is not sampled. */
+  beforeChange: (() => void) | undefined
   /** Called for every request before its handler runs, when requests are traced. */
   #trace: ((reply: FastifyReply) => void) | undefined
   #routes: KnownRoute[] = []
