@@ -1,5 +1,5 @@
 import type { Schema } from '../common/json-schema.ts'
-import { issueOf } from '../common/json-schema-check.ts'
+import { scalarIssue } from '../common/scalar-check.ts'
 import type { Command } from './command.ts'
 
 /** Checks the arguments of a command. @returns all problems in one text; undefined when there is none */
@@ -15,7 +15,7 @@ export function argumentIssues({ args: { properties, required = [] } }: Command,
     const { description = 'valid' } = schema
     if (value === undefined) {
       if (required.includes(name)) issues.push(`${name}: missing; must be ${description}`)
-    } else if (issueOf(schema, value)) issues.push(`${name}: must be ${description}, not ${JSON.stringify(value)}`)
+    } else if (scalarIssue(schema, value)) issues.push(`${name}: must be ${description}, not ${JSON.stringify(value)}`)
   }
   return issues.length > 0 ? issues.join('; ') : undefined
 }

@@ -1,6 +1,7 @@
 import { deepFreeze } from '../common/deep-freeze.ts'
 import { StartupError } from '../common/errors.ts'
-import { coerceTo, type Issue } from '../common/json-schema-check.ts'
+import type { Schema } from '../common/json-schema.ts'
+import { coerceText, scalarIssue } from '../common/scalar-check.ts'
 import type { CertificatePair } from '../ipc/messages.ts'
 import { type Config, toConfig } from './configuration.ts'
 import { environmentSchema, FROM_FILES, isHidden, type Variables } from './environment-schema.ts'
@@ -33,8 +34,8 @@ export function loadConfig(
   { pair, origins, needsApp }: LoadOptions = {}
 ): Config {
   const issues: string[] = []
-  const given: Record<string, unknown> = {}
-  for (const name of Object.keys(properties)) if (environment[name]) given[name] = environment[name]
+  const given: Record<string, string> = {}
+  for (const name of Object.keys(properties)) if (environment[name]) given[name] = environment[name]!
   for (const name of FROM_FILES) replaceBySecretFile(given, name, issues)
   replaceRedisCa(given, issues)
   const tls = readTls(given, issues, pair)
@@ -56,31 +57,21 @@ function originOf(issue: string, origins: Origins | undefined): string {
 }
 
 /** Makes numbers of texts and sets defaults. Invalid variables are reported and get their default, so that all is checked. */
-function coerceVariables(given: Record<string, unknown>, issues: string[]): Variables {
-  const variables = { ...given }
-  const invalid = describeInvalid(coerceTo(properties, variables), given)
-  if (invalid.size === 0) return variables as Variables
-  issues.push(...invalid.values())
-  const valid = Object.entries(given).filter(([name]) => !invalid.has(name))
-  return coerceVariables(Object.fromEntries(valid), [])
-}
-
-/** @returns one text for each invalid variable, by its name */
-function describeInvalid(issues: readonly Issue[], given: Record<string, unknown>): Map<string, string> {
-  const described = new Map<string, string>()
-  for (const { instancePath } of issues) {
-    const name = instancePath.slice(1)
-    const own = issues.filter((issue) => issue.instancePath === instancePath)
-    const shown = isHidden(name) ? '' : `, not ${JSON.stringify(given[name])}`
-    described.set(name, `${name}: ${expectationOf(name, own)}${shown}`)
+function coerceVariables(given: Record<string, string>, issues: string[]): Variables {
+  const variables: Record<string, unknown> = {}
+  for (const [name, rule] of Object.entries<Schema>(properties)) {
+    if ('default' in rule) variables[name] = rule.default
+    const text = given[name]
+    if (text === undefined) continue
+    const value = coerceText(rule, text)
+    const issue = scalarIssue(rule, value)
+    if (issue === undefined) variables[name] = value
+    else issues.push(`${name}: ${expectationOf(rule, issue)}${isHidden(name) ? '' : `, not ${JSON.stringify(text)}`}`)
   }
-  return described
+  return variables as Variables
 }
 
-function expectationOf(name: string, issues: readonly Issue[]): string {
-  const rule: { anyOf?: readonly { const: string }[]; description: string } =
-    properties[name as keyof typeof properties]
-  if (rule.anyOf) return `must be one of ${rule.anyOf.map((choice) => choice.const).join(', ')}`
-  if (issues[0]?.keyword === 'pattern') return `must be ${rule.description}`
-  return issues.map(({ message }) => message).join(' and ')
+function expectationOf({ anyOf, pattern, description }: Schema, issue: string): string {
+  if (anyOf) return `must be one of ${(anyOf as { const: string }[]).map((choice) => choice.const).join(', ')}`
+  return pattern ? `must be ${description}` : issue
 }

@@ -16,11 +16,7 @@ export interface TlsFiles extends CertificatePair {
  * @param pair is checked instead of the content of the files
  * @returns undefined when the variables are unset or have an issue
  */
-export function readTls(
-  given: Record<string, unknown>,
-  issues: string[],
-  pair?: CertificatePair
-): TlsFiles | undefined {
+export function readTls(given: Record<string, string>, issues: string[], pair?: CertificatePair): TlsFiles | undefined {
   const { TLS_CERT, TLS_KEY } = given
   if (TLS_CERT === undefined && TLS_KEY === undefined) return undefined
   if (TLS_CERT === undefined) issues.push('TLS_CERT: must be set, since TLS_KEY is')
@@ -39,7 +35,7 @@ export function readTls(
   return undefined
 }
 
-function readPem(given: Record<string, unknown>, name: Name, issues: string[]): string | undefined {
+function readPem(given: Record<string, string>, name: Name, issues: string[]): string | undefined {
   const file = given[name]
   if (typeof file !== 'string') return undefined
   if (file.includes('-----BEGIN')) {

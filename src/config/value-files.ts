@@ -2,7 +2,7 @@ import { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 
 /** Sets a variable to the content of the file that `<NAME>_FILE` names, without white space around it. */
-export function replaceBySecretFile(given: Record<string, unknown>, name: string, issues: string[]): void {
+export function replaceBySecretFile(given: Record<string, string>, name: string, issues: string[]): void {
   const file = given[`${name}_FILE`]
   if (typeof file !== 'string') return
   if (given[name]) {
@@ -19,7 +19,7 @@ export function replaceBySecretFile(given: Record<string, unknown>, name: string
 }
 
 /** Replaces the path in REDIS_CA by the certificates in the file, in PEM. */
-export function replaceRedisCa(given: Record<string, unknown>, issues: string[]): void {
+export function replaceRedisCa(given: Record<string, string>, issues: string[]): void {
   const file = given.REDIS_CA
   if (typeof file !== 'string') return
   try {

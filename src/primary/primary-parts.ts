@@ -72,7 +72,7 @@ export function createCore(
   const redis = new RedisService(config, (pid, alive) => reaper.note('server', pid, alive), log)
   const ticketKeys = config.tls && new TicketKeys(keys)
   const certificates =
-    config.tls && new Certificates(config.variables as { TLS_CERT: unknown; TLS_KEY: unknown }, config.tls, generation)
+    config.tls && new Certificates(config.variables as { TLS_CERT: string; TLS_KEY: string }, config.tls, generation)
   const gate = new AcceptGate(new Descriptors((limit) => Math.min(MAX_RESERVED_DESCRIPTORS, limit / 4)), log)
   const router = new ConnectionRouter(log, { clients: clientsOf(config), gate })
   const ports = new ListeningPorts(config, router, gate, log)

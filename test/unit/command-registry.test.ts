@@ -5,7 +5,7 @@ import { argumentFlag, argumentIssues } from '../../src/admin/command-arguments.
 import { registry } from '../../src/admin/registry.ts'
 import { complete } from '../../src/cli/completion/complete.ts'
 import { commandHelp, help } from '../../src/cli/help/help.ts'
-import { issueOf } from '../../src/common/json-schema-check.ts'
+import { issueOf } from '../../src/state/shared/json-schema-check.ts'
 import { extendedRegistry, startRunner } from '../helpers/extra-command.ts'
 
 const read = (file: string) => readFileSync(new URL(`../../../${file}`, import.meta.url), 'utf8')

@@ -2,8 +2,8 @@ import { readTls } from '../../config/tls-files.ts'
 import type { CertificatePair } from '../../ipc/messages.ts'
 
 interface Paths {
-  TLS_CERT: unknown
-  TLS_KEY: unknown
+  TLS_CERT: string
+  TLS_KEY: string
 }
 
 /**

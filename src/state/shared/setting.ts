@@ -1,6 +1,6 @@
 import { deepFreeze } from '../../common/deep-freeze.ts'
 import type { Schema } from '../../common/json-schema.ts'
-import { type Issue, issueOf } from '../../common/json-schema-check.ts'
+import { type Issue, issueOf } from './json-schema-check.ts'
 
 /** One setting: its schema, its default and its current value, all of them frozen. */
 export class Setting {
