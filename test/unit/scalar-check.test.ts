@@ -32,7 +32,7 @@ test('a variable or an argument fits as ajv says', async (t) => {
   const runs = await fuzz(0.1, fc.tuple(fc.constantFrom(...variables, ...args), scalar), ([schema, value]) => {
     assert.equal(scalarIssue(schema, value) === undefined, ajv.validate(schema, value), JSON.stringify(schema))
   })
-  counted(t, { 'fuzzed values': runs })
+  counted(t, { 'fuzzed inputs': runs })
 })
 
 test('a text becomes the number that ajv makes of it; blank text is no number', async (t) => {
@@ -44,7 +44,7 @@ test('a text becomes the number that ajv makes of it; blank text is no number', 
     assert.equal(scalarIssue(schema, value) === undefined, isValid && !isBlankNumber, JSON.stringify([schema, given]))
     if (isValid && !isBlankNumber) assert.equal(value, holder.value)
   })
-  counted(t, { 'fuzzed texts': runs })
+  counted(t, { 'fuzzed inputs': runs })
 })
 
 test('the issue names the limit', () => {
