@@ -46,6 +46,7 @@ test('a release consists of the code beside and below its module, and of its pac
   writeFileSync(at('1', 'node_modules', 'x', 'index.js'), 'x')
   writeFileSync(at('1', '.cache', 'x.js'), 'x')
   writeFileSync(at('1', 'some.log'), 'x')
+  writeFileSync(at('1', 'main.d.ts'), 'x')
   utimesSync(at('1', 'main.js'), 1, 1)
   assert.ok(releases.isOnDisk(release), 'what is no code changes nothing, nor does a file that was only touched')
   for (const file of ['lib/part.mjs', 'package.json', 'main.js']) {

@@ -125,12 +125,15 @@ function codeIn(folder: string): string[] {
     const entries = readdirSync(join(folder, at), { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1))
     for (const entry of entries) {
       const { name } = entry
-      if (entry.isFile() && CODE.has(extname(name))) found.push(at + name)
+      if (entry.isFile() && isCode(name)) found.push(at + name)
       else if (entry.isDirectory() && !name.startsWith('.') && name !== 'node_modules') below.push(at + name + sep)
     }
   }
   return found.slice(0, MAX_FILES)
 }
+
+/** Whether what runs can depend on the file. On declarations of TypeScript, half of what a compiler writes, it does not. */
+const isCode = (name: string) => CODE.has(extname(name)) && !/\.d\.[cm]?ts$/.test(name)
 
 /** Returns package.json and the lock file of the package that a folder belongs to. */
 function packageFilesOf(folder: string): string[] {
