@@ -1,5 +1,5 @@
-// Compiles src, test and bench into dist and copies the files of pages and templates. Does nothing while dist is current:
-// dist/.stamp holds a hash of everything that the outputs depend on. A folder without sources, such as a production image, needs no compiler.
+// Compiles src, test and bench into dist, copies the files of pages and templates, and bundles (scripts/bundle.mjs). Does nothing while dist is
+// current: dist/.stamp holds a hash of everything that the outputs depend on. A folder without sources, such as a production image, needs no compiler.
 // With --if-possible, a compiler that is not installed is no error.
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -11,34 +11,37 @@ const FOLDERS = ['src', 'test', 'bench']
 const NOT_COMPILED = ['test/compat/apps', 'test/compat/node_modules']
 /** Folders that are copied as they are. */
 const ASSETS = ['src/routes/page', 'src/http/pages/console', 'src/http/pages/profiles', 'src/cli/init/templates']
+const BUNDLE = 'scripts/bundle.mjs'
+const BUNDLES = 'dist/src/bundles/'
 const STAMP = 'dist/.stamp'
 /** What tsc remembers for the next run. It does not notice missing outputs, so they need a compilation without it. */
 const BUILD_INFO = 'dist/.tsbuildinfo'
 
+const ifPossible = process.argv.includes('--if-possible')
+// npm runs this after scripts/trim-package.mjs too, which leaves all that the package needs.
+if (ifPossible && ['pack', 'publish'].includes(process.env.npm_command)) process.exit(0)
 const sources = FOLDERS.filter(existsSync).flatMap(filesIn)
 if (sources.length === 0) process.exit(0)
 
 const outputs = new Set(sources.filter(isCompiled).map((file) => join('dist', file.replace(/\.ts$/, '.js'))))
-const complete = [...outputs].every(existsSync)
-const stamp = hashOf([...sources, 'tsconfig.json', 'package-lock.json'])
+const complete = [...outputs, BUNDLES].every(existsSync)
+const stamp = hashOf([...sources, 'tsconfig.json', 'package-lock.json', BUNDLE])
 if (complete && existsSync(STAMP) && readFileSync(STAMP, 'utf8') === stamp) process.exit(0)
 
 rmSync(STAMP, { force: true })
 if (!complete) rmSync(BUILD_INFO, { force: true })
 const tsc = join('node_modules', 'typescript', 'bin', 'tsc')
 // npm runs this after an installation too, which may have left out the packages for development.
-if (process.argv.includes('--if-possible') && !existsSync(tsc)) process.exit(0)
-const { status } = spawnSync(process.execPath, [tsc, '-p', '.', '--incremental', '--tsBuildInfoFile', BUILD_INFO], {
-  stdio: 'inherit'
-})
-if (status !== 0) process.exit(status ?? 1)
+if (ifPossible && !existsSync(tsc)) process.exit(0)
+run(tsc, '-p', '.', '--incremental', '--tsBuildInfoFile', BUILD_INFO)
 
 for (const file of FOLDERS.map((folder) => join('dist', folder))
   .filter(existsSync)
   .flatMap(filesIn)) {
   const source = file.replace(/\.map$/, '').replace(/\.d\.ts$/, '.js')
-  if (source.endsWith('.js') && !outputs.has(source) && !isAsset(source)) rmSync(file)
+  if (source.endsWith('.js') && !outputs.has(source) && !isAsset(source) && !isBundle(source)) rmSync(file)
 }
+run(BUNDLE)
 for (const folder of ASSETS) cpSync(folder, join('dist', folder), { recursive: true })
 chmodSync('dist/src/cli/muster.js', 0o755)
 writeFileSync(STAMP, stamp)
@@ -51,6 +54,15 @@ function filesIn(folder) {
       return entry.isFile() ? [path] : []
     })
     .sort()
+}
+
+function run(...command) {
+  const { status } = spawnSync(process.execPath, command, { stdio: 'inherit' })
+  if (status !== 0) process.exit(status ?? 1)
+}
+
+function isBundle(file) {
+  return file.startsWith(BUNDLES)
 }
 
 function isCompiled(file) {

@@ -1,8 +1,8 @@
-// `npm pack` and `npm publish` run this: compiles from scratch and leaves in dist/src only what users of the package need, which is
-// code without comments and source maps, and the declarations that the entries of the package reach.
+// `npm pack` and `npm publish` run this: compiles from scratch and leaves in dist/src only what users of the package need: code without
+// comments and source maps, of which what is in bundles is nowhere else, and the declarations that the entries of the package reach.
 import { spawnSync } from 'node:child_process'
 import { readdirSync, readFileSync, rmSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 
 rmSync('dist', { recursive: true, force: true })
 run(join('scripts', 'build.mjs'))
@@ -18,11 +18,17 @@ run(
   'false'
 )
 
+const ENTRIES = ['index', 'main', 'cli/muster', ...namesIn('bundles')]
+/** Pages, templates, and modules for the browser, which are read as files. */
+const ASSETS = /^(http\/pages\/(console|profiles)|cli\/init\/templates|profiling)\//
+
 const needed = new Set()
-for (const entry of ['index.d.ts', 'testing/index.d.ts']) visit(resolve('dist/src', entry))
+for (const entry of ENTRIES) visit(`${entry}.js`)
+for (const entry of ['index', 'testing/index']) visit(`${entry}.d.ts`)
 for (const entry of readdirSync('dist/src', { recursive: true, withFileTypes: true })) {
-  const file = resolve(entry.parentPath, entry.name)
-  if (file.endsWith('.d.ts') && !needed.has(file)) rmSync(file)
+  const file = relative('dist/src', join(entry.parentPath, entry.name))
+  const isUnneeded = /\.(js|d\.ts)$/.test(file) && !needed.has(file)
+  if (isUnneeded && (file.endsWith('.d.ts') || !ASSETS.test(file))) rmSync(join('dist/src', file))
 }
 
 function run(...args) {
@@ -30,12 +36,19 @@ function run(...args) {
   if (status !== 0) process.exit(status ?? 1)
 }
 
-/** Collects a declaration and everything that it imports. */
+function namesIn(folder) {
+  return readdirSync(join('dist/src', folder)).flatMap(
+    (name) => /(.+)\.js$/.exec(name)?.[1].replace(/^/, `${folder}/`) ?? []
+  )
+}
+
+/** Collects a file and everything of its kind that it imports. @param file below dist/src */
 function visit(file) {
   if (needed.has(file)) return
   needed.add(file)
-  const code = readFileSync(file, 'utf8').replace(/\/\*.*?\*\//gs, '')
-  for (const [, specifier] of code.matchAll(/(?:from |import\()["'](\.[^"']+)\.(?:ts|js)["']/g)) {
-    visit(resolve(file, '..', `${specifier}.d.ts`))
+  const [, kind] = /(\.js|\.d\.ts)$/.exec(file)
+  const code = readFileSync(join('dist/src', file), 'utf8').replace(/\/\*.*?\*\//gs, '')
+  for (const [, specifier] of code.matchAll(/(?:from |import |import\()["'](\.[^"']+)\.(?:ts|js)["']/g)) {
+    visit(join(dirname(file), `${specifier}${kind}`))
   }
 }

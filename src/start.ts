@@ -2,6 +2,7 @@ import { lstatSync, readlinkSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { basename, dirname, extname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { loadModule } from './config/code-loading.ts'
 import type { Settings } from './config/sources/config-file.ts'
 import type { Origins, Sources } from './config/sources/gather-environment.ts'
 import type { AppOptions } from './http/app-options.ts'
@@ -45,10 +46,8 @@ export async function runService(sources: Sources, development?: DevelopmentOpti
   try {
     const overrides = succession?.inheritance.overrides
     const origins: Origins = await gatherEnvironment({ ...sources, ...(overrides && { overrides }) })
-    const [{ loadConfig }, { runPrimary }] = await Promise.all([
-      import('./config/load.ts'),
-      import('./primary/primary.ts')
-    ])
+    const { loadConfig } = await loadModule<typeof import('./config/load.ts')>('config/load.js')
+    const { runPrimary } = await loadModule<typeof import('./primary/primary.ts')>('primary/primary.js')
     const config = loadConfig(undefined, { origins, needsApp: true })
     return await runPrimary(config, workerEntry(), { development, launch, succession })
   } catch (error) {

@@ -2,7 +2,7 @@
 // The command `muster`. `muster start` and `muster dev` turn this process into the primary, so its listeners for signals come
 // before everything else: process 1 of a container ignores signals that have no listener. Until the primary has started, there is
 // nothing to drain.
-import { keepCompiledCode } from '../config/code-loading.ts'
+import { keepCompiledCode, loadModule } from '../config/code-loading.ts'
 
 const [, , command = '', ...args] = process.argv
 if (command === 'start' || command === 'dev') {
@@ -12,7 +12,7 @@ if (command === 'start' || command === 'dev') {
     })
   }
   keepCompiledCode()
-  const { devCommand, startCommand } = await import('./start-command.ts')
+  const { devCommand, startCommand } = await loadModule<typeof import('./start-command.ts')>('cli/start-command.js')
   await (command === 'dev' ? devCommand(args) : startCommand(args))
 } else if (command === 'complete-words') {
   await (await import('./completion/complete-words.ts')).completeWords(args)

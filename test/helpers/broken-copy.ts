@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { cpSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Cleans } from './cleanup.ts'
 import { ROOT } from './documents.ts'
@@ -28,6 +28,8 @@ export async function startCopy(t: Cleans, damage: Damage, env: Record<string, s
   cpSync(join(ROOT, 'package.json'), join(copy, 'package.json'))
   symlinkSync(join(ROOT, 'node_modules'), join(copy, 'node_modules'))
   writeFileSync(join(copy, 'dist/src', damage.file), damagedCode(damage))
+  // Without bundles, which contain the module as it was, the modules are loaded one by one.
+  rmSync(join(copy, 'dist/src/bundles'), { recursive: true })
   const command = `"${process.execPath}" "${join(copy, 'dist/src/cli/muster.js')}" start`
   return startService(t, { command, env: { APP: join(copy, 'dist/src/routes/index.js'), ...env } })
 }

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { cpSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Cleans } from './cleanup.ts'
@@ -8,7 +8,7 @@ import { temporaryFolder } from './service.ts'
 /** The checkout. */
 export const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
 /** What the previous version is built from; the fixtures are apps. */
-const SOURCES = ['src', 'test/fixtures/lasting.ts', 'test/fixtures/slow.ts', 'scripts/build.mjs']
+const SOURCES = ['src', 'test/fixtures/lasting.ts', 'test/fixtures/slow.ts', 'scripts']
 const PACKAGE = ['package.json', 'package-lock.json', 'tsconfig.json']
 
 /** A link to the code that runs, which a deploy swaps. */
@@ -48,6 +48,8 @@ export function changedCopy(t: Cleans, file: string, from: string, to: string): 
   const text = readFileSync(path, 'utf8')
   if (!text.includes(from)) throw new Error(`${file} does not contain ${from}`)
   writeFileSync(path, text.replace(from, to))
+  // Without bundles, which contain the module as it was, the modules are loaded one by one.
+  rmSync(join(folder, 'dist/src/bundles'), { recursive: true })
   return folder
 }
 

@@ -28,14 +28,8 @@ test('compiled code is kept in the cache folder where Node supports it, except u
   assert.equal(keptIn({ XDG_CACHE_HOME: '/dev/null' }), undefined, 'a folder that cannot be')
 })
 
-test('a module that is loaded is the instance that an import has', async () => {
+test('a module without a bundle is loaded as the instance that an import has', async () => {
   assert.equal(await loadModule('common/errors.js'), errors)
-})
-
-test('modules are loaded also where a flag forbids to require ES modules', () => {
-  const code = `import { loadModule } from '${MODULE}'; console.log((await loadModule('common/errors.js')).EXIT_CONFIG)`
-  const args = ['--no-experimental-require-module', '--input-type=module', '--eval', code]
-  assert.equal(execFileSync(process.execPath, args, { encoding: 'utf8' }).trim(), String(errors.EXIT_CONFIG))
 })
 
 test('hooks that a flag registers see every module that is loaded', (t) => {

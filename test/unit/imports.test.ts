@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
+import { readdirSync, readFileSync } from 'node:fs'
 import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -39,6 +40,9 @@ describe('each process loads only what it needs', () => {
       own.filter((name) => /^(http|worker|state|routes)\//.test(name)),
       []
     )
+    const bundled = await loadedBy('bundles/load.js', 'bundles/primary.js')
+    assert.deepEqual([...bundled.packages].sort(), [...packages].sort())
+    assert.ok(bundled.own.length < own.length / 4, `${bundled.own.length} of ${own.length} files`)
   })
 
   test('a worker loads all of these, and no module of the primary', async () => {
@@ -52,6 +56,20 @@ describe('each process loads only what it needs', () => {
       own.filter((name) => name.startsWith('primary/')),
       []
     )
+    const bundled = await loadedBy('bundles/load.js', 'bundles/worker.js', 'routes/index.js')
+    assert.deepEqual([...bundled.packages].sort(), [...packages].sort())
+    assert.ok(bundled.own.length < own.length / 4, `${bundled.own.length} of ${own.length} files`)
+  })
+
+  test('no bundle contains a module that apps import with the package: both have the same instances', async () => {
+    const { own } = await loadedBy('index.js')
+    const folder = new URL('../../src/bundles/', import.meta.url)
+    const bundles = readdirSync(folder).filter((name) => name.endsWith('.js'))
+    const code = bundles.map((name) => readFileSync(new URL(name, folder), 'utf8')).join('\n')
+    const contains = (name: string) => code.includes(`// src/${name}.ts\n`)
+    assert.ok(contains('primary/workers/supervisor') && contains('http/build-app'), 'bundles name their modules')
+    // `muster start` has it in its bundle. It keeps no state.
+    assert.deepEqual(own.filter(contains), ['start'])
   })
 
   test('no process loads schema builders, the OpenAPI generator or media type tables', async () => {
