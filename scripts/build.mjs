@@ -11,7 +11,7 @@ const FOLDERS = ['src', 'test', 'bench']
 const NOT_COMPILED = ['test/compat/apps', 'test/compat/node_modules']
 /** Folders that are copied as they are. */
 const ASSETS = ['src/routes/page', 'src/http/pages/console', 'src/http/pages/profiles', 'src/cli/init/templates']
-const BUNDLE = 'scripts/bundle.mjs'
+const BUNDLER = 'scripts/bundle.mjs'
 const BUNDLES = 'dist/src/bundles/'
 const STAMP = 'dist/.stamp'
 /** What tsc remembers for the next run. It does not notice missing outputs, so they need a compilation without it. */
@@ -25,7 +25,7 @@ if (sources.length === 0) process.exit(0)
 
 const outputs = new Set(sources.filter(isCompiled).map((file) => join('dist', file.replace(/\.ts$/, '.js'))))
 const complete = [...outputs, BUNDLES].every(existsSync)
-const stamp = hashOf([...sources, 'tsconfig.json', 'package-lock.json', BUNDLE])
+const stamp = hashOf([...sources, 'tsconfig.json', 'package-lock.json', BUNDLER])
 if (complete && existsSync(STAMP) && readFileSync(STAMP, 'utf8') === stamp) process.exit(0)
 
 rmSync(STAMP, { force: true })
@@ -39,9 +39,9 @@ for (const file of FOLDERS.map((folder) => join('dist', folder))
   .filter(existsSync)
   .flatMap(filesIn)) {
   const source = file.replace(/\.map$/, '').replace(/\.d\.ts$/, '.js')
-  if (source.endsWith('.js') && !outputs.has(source) && !isAsset(source) && !isBundle(source)) rmSync(file)
+  if (source.endsWith('.js') && !outputs.has(source) && !isAsset(source) && !source.startsWith(BUNDLES)) rmSync(file)
 }
-run(BUNDLE)
+run(BUNDLER)
 for (const folder of ASSETS) cpSync(folder, join('dist', folder), { recursive: true })
 chmodSync('dist/src/cli/muster.js', 0o755)
 writeFileSync(STAMP, stamp)
@@ -59,10 +59,6 @@ function filesIn(folder) {
 function run(...command) {
   const { status } = spawnSync(process.execPath, command, { stdio: 'inherit' })
   if (status !== 0) process.exit(status ?? 1)
-}
-
-function isBundle(file) {
-  return file.startsWith(BUNDLES)
 }
 
 function isCompiled(file) {

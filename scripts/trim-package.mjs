@@ -18,13 +18,13 @@ run(
   'false'
 )
 
-const ENTRIES = ['index', 'main', 'cli/muster', ...namesIn('bundles')]
+const bundles = readdirSync('dist/src/bundles').filter((name) => name.endsWith('.js'))
+const entries = ['index.js', 'main.js', 'cli/muster.js', ...bundles.map((name) => `bundles/${name}`)]
 /** Pages, templates, and modules for the browser, which are read as files. */
 const ASSETS = /^(http\/pages\/(console|profiles)|cli\/init\/templates|profiling)\//
 
 const needed = new Set()
-for (const entry of ENTRIES) visit(`${entry}.js`)
-for (const entry of ['index', 'testing/index']) visit(`${entry}.d.ts`)
+for (const entry of [...entries, 'index.d.ts', 'testing/index.d.ts']) visit(entry)
 for (const entry of readdirSync('dist/src', { recursive: true, withFileTypes: true })) {
   const file = relative('dist/src', join(entry.parentPath, entry.name))
   const isUnneeded = /\.(js|d\.ts)$/.test(file) && !needed.has(file)
@@ -34,12 +34,6 @@ for (const entry of readdirSync('dist/src', { recursive: true, withFileTypes: tr
 function run(...args) {
   const { status } = spawnSync(process.execPath, args, { stdio: 'inherit' })
   if (status !== 0) process.exit(status ?? 1)
-}
-
-function namesIn(folder) {
-  return readdirSync(join('dist/src', folder)).flatMap(
-    (name) => /(.+)\.js$/.exec(name)?.[1].replace(/^/, `${folder}/`) ?? []
-  )
 }
 
 /** Collects a file and everything of its kind that it imports. @param file below dist/src */

@@ -15,7 +15,7 @@ interface Limits {
 
 /**
  * Checks a text, a number or a boolean, such as a variable or an argument, against its schema. Ajv compiles schemas to code,
- * which costs every process 60 ms and 10 MiB. The primary and the command line need no more than this.
+ * which costs a process 40 ms and 9 MiB. The primary and the command line need no more than this.
  * @returns why the value does not fit, such as `must be integer`; undefined when it fits
  */
 export function scalarIssue(schema: Schema, value: unknown): string | undefined {

@@ -32,15 +32,15 @@ test('a module without a bundle is loaded as the instance that an import has', a
   assert.equal(await loadModule('common/errors.js'), errors)
 })
 
-test('hooks that a flag registers see every module that is loaded', (t) => {
+test('hooks that a flag registers see every module, also those that are in a bundle', (t) => {
   const hooks = `export const load = (url, context, next) =>
-    url.endsWith('/common/nearest.js')
+    url.endsWith('/config/load.js')
       ? { format: 'module', source: 'export const hooked = 1', shortCircuit: true }
       : next(url, context)`
   const preload = join(temporaryFolder(t), 'preload.cjs')
   const url = JSON.stringify(`data:text/javascript,${encodeURIComponent(hooks)}`)
   writeFileSync(preload, `require('node:module').register(${url})`)
-  const code = `import { loadModule } from '${MODULE}'; console.log(Object.keys(await loadModule('common/nearest.js')))`
+  const code = `import { loadModule } from '${MODULE}'; console.log(Object.keys(await loadModule('config/load.js')))`
   const load = (...flags: string[]) =>
     execFileSync(process.execPath, [...flags, '--input-type=module', '--eval', code], { encoding: 'utf8' })
   for (const flag of ['--import', '--require', '-r']) assert.match(load(flag, preload), /hooked/, flag)

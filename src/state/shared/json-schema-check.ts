@@ -1,4 +1,4 @@
-import { Ajv, type ErrorObject } from 'ajv'
+import { Ajv } from 'ajv'
 import formats from 'ajv-formats'
 import type { Schema } from '../../common/json-schema.ts'
 
@@ -22,10 +22,6 @@ export function issueOf(schema: Schema, value: unknown): Issue | undefined {
   const validate = ajv.compile(schema)
   if (validate(value)) return undefined
   // With anyOf, the issues of each choice come first; the last one says that no choice fits.
-  return toIssue(validate.errors!.at(-1)!)
+  const { message = 'does not fit', instancePath } = validate.errors!.at(-1)!
+  return { message: message.replace('NOT', 'not'), instancePath }
 }
-
-const toIssue = ({ message = 'does not fit', instancePath }: ErrorObject): Issue => ({
-  message: message.replace('NOT', 'not'),
-  instancePath
-})
