@@ -22,6 +22,8 @@ export const PLAYGROUND_LIMITS = {
   maxLingering: undefined,
   maxLingeringBytes: 0,
   heartbeatMs: 5000,
+  surge: 2,
+  surgeBytes: 3 * 2 ** 30,
   maxMemoryBytes: 512 * 2 ** 20,
   maxRequests: 0,
   maxAgeMs: 0
