@@ -1,6 +1,5 @@
 import { Cluster } from 'ioredis'
 import { type Batch, Batcher, type Waiter } from './batcher.ts'
-import type { BatchCommand } from './redis-client.ts'
 import type { RedisClient, RedisConnection } from './redis-connection.ts'
 import { NO_ANSWER } from './redis-errors.ts'
 
@@ -20,7 +19,7 @@ export interface BatchScript<Reply> {
   /** `connection.client`, or `connection.writes` for a script that writes what must be kept. */
   client: RedisClient
   /** Name of the command; every instance on one connection has its own. */
-  name: BatchCommand
+  name: string
   /** Returns a list with one entry per query, in their order. */
   lua: string
   /** The first of ARGV, before the arguments of queries. */

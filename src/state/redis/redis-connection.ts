@@ -31,7 +31,7 @@ export interface ConnectionOptions {
  * is open, commands fail at once.
  */
 export class RedisConnection extends CircuitBreaker {
-  /** The worker's only client for commands. Commands of one turn of the event loop share a pipeline. */
+  /** The worker's only client for commands. Commands of one turn of the event loop leave together. */
   readonly client: RedisClient
   /** The client for what must be kept once it is answered. It is {@link client} unless replicas must confirm. */
   readonly writes: RedisClient

@@ -1,4 +1,4 @@
-import { Cluster, Command } from 'ioredis'
+import { Cluster } from 'ioredis'
 import type { CircuitBreaker } from './circuit-breaker.ts'
 import { type RedisClient, retryDelay } from './redis-client.ts'
 import { CLOSED, isSentinelFailure, isServerError, isUnsent } from './redis-errors.ts'
@@ -126,15 +126,13 @@ export class RedisMonitor {
 
   /**
    * Sends a command that Redis refuses whenever it refuses writes, and that changes nothing: SET with XX on a key that never
-   * exists, so the append-only file and replicas are not involved. It bypasses the automatic pipeline, which fails or succeeds
-   * as a whole. In a Cluster it goes to the node that stores the hits.
+   * exists, so the append-only file and replicas are not involved. In a Cluster it goes to the node that stores the hits.
    */
   #sendProbe(): Promise<unknown> {
-    const probe = new Command('set', [`{${this.#keys.of('hits')}}:probe`, '1', 'XX', 'PX', '1'])
     this.#isSendingProbe = true
-    this.#client.sendCommand(probe)
+    const answer = this.#client.set(`{${this.#keys.of('hits')}}:probe`, '1', 'PX', 1, 'XX')
     this.#isSendingProbe = false
-    return probe.promise
+    return answer
   }
 
   /** Schedules the next probe. Without a connection, the event 'ready' of the next one starts it. */

@@ -1,4 +1,3 @@
-import type { BatchCommand } from '../redis/redis-client.ts'
 import type { RedisClient, RedisConnection } from '../redis/redis-connection.ts'
 
 /** How long the last batch of a worker is remembered. A worker repeats it for at most REDIS_TIMEOUT. */
@@ -73,7 +72,7 @@ export class PlainBatches implements CounterBatches {
 
   /** @param worker the field of this worker's record */
   constructor({ client }: RedisConnection, key: string, worker: string) {
-    client.defineCommand('musterIncrementBy' satisfies BatchCommand, { numberOfKeys: 2, lua: INCREMENT_BY })
+    client.defineCommand('musterIncrementBy', { numberOfKeys: 2, lua: INCREMENT_BY })
     this.#client = client as Client
     this.#keys = [key, batchesKeyOf(key)]
     this.#worker = worker

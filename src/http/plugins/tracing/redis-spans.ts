@@ -1,10 +1,5 @@
-import type { Context } from '@opentelemetry/api'
-import type { RedisConnection, SentCommand } from '../../../state/redis/redis-connection.ts'
+import type { RedisConnection } from '../../../state/redis/redis-connection.ts'
 import type { OpenTelemetry, Tracing } from './tracing.ts'
-
-interface Pipeline {
-  sendCommand(command: SentCommand): unknown
-}
 
 /**
  * Makes a span of every Redis command that is sent for a request. A command that carries the values of several requests belongs to
@@ -14,21 +9,8 @@ export function traceRedis({ api, tracing, redis }: { api: OpenTelemetry; tracin
   const { context, trace, SpanKind } = api
   const tracer = trace.getTracer('muster')
   const attributes = { 'db.system.name': 'redis', 'db.namespace': String(redis.db), ...addressOf(redis) }
-  /** Commands of an automatic pipeline are sent in a later turn, which belongs to the request that began the pipeline. */
-  const contexts = new WeakMap<SentCommand, Context>()
-  const client = redis.client as unknown as { pipeline(...commands: unknown[]): Pipeline }
-  const createPipeline = client.pipeline.bind(client)
-  client.pipeline = (...commands) => {
-    const pipeline = createPipeline(...commands)
-    const send = pipeline.sendCommand.bind(pipeline)
-    pipeline.sendCommand = (command) => {
-      contexts.set(command, context.active())
-      return send(command)
-    }
-    return pipeline
-  }
   redis.onSend = (command) => {
-    const parent = contexts.get(command) ?? context.active()
+    const parent = context.active()
     if (!trace.getSpan(parent)?.isRecording()) return
     const name = command.name.toUpperCase()
     const options = { kind: SpanKind.CLIENT, attributes: { ...attributes, 'db.operation.name': name } }
