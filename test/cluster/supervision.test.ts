@@ -3,7 +3,11 @@ import { test } from 'node:test'
 import { once } from '../helpers/http.ts'
 import { fixture, Load } from '../helpers/load.ts'
 import { startRedis } from '../helpers/redis.ts'
+import { Deploys } from '../helpers/releases.ts'
 import { muster, type Service, startService } from '../helpers/service.ts'
+
+/** As pino numbers levels. */
+const INFO = 30
 
 const slotsOf = (service: Service) => [...service.workers().values()].map(({ slot }) => slot).sort()
 const rolls = (service: Service) => service.lines.filter((line) => line.msg === 'rollout started').length
@@ -55,6 +59,18 @@ test('every worker answers 503 on /readyz while the service drains', async (t) =
   }
   assert.equal((await once(service.port, 'POST', '/hits')).status, 200)
   assert.deepEqual(await service.exited, { code: 0, signal: null })
+})
+
+test('a stop while a worker starts is no error: the worker is not wanted any more', async (t) => {
+  const { url } = await startRedis(t)
+  const deploys = new Deploys(t)
+  deploys.deploy('slow', 'await new Promise((resolve) => setTimeout(resolve, 60_000))')
+  const service = await startService(t, { env: { REDIS_URL: url, APP: deploys.app }, workers: 1, wait: false })
+  await service.line(({ msg }) => msg === 'worker started')
+  service.child.kill('SIGTERM')
+  assert.deepEqual(await service.exited, { code: 0, signal: null })
+  const levels = ['worker killed', 'worker exited'].map((text) => service.lines.find(({ msg }) => msg === text)?.level)
+  assert.deepEqual(levels, [INFO, INFO])
 })
 
 test('a crash loop is slowed down while the other workers serve', async (t) => {

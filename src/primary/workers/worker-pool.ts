@@ -84,7 +84,7 @@ export class WorkerPool extends EventEmitter<WorkerPoolEvents> {
 
   /** Kills every worker at once. Requests in flight are lost. */
   killAll(): void {
-    for (const worker of this.#workers.values()) worker.kill()
+    for (const worker of this.#workers.values()) worker.kill('late')
   }
 
   /** Forks a worker. If no process can be created, it emits `fork-failed`. */
@@ -171,9 +171,9 @@ export class WorkerPool extends EventEmitter<WorkerPoolEvents> {
     this.emit('event', { type: 'kill-sent', id, reason })
     const worker = this.#workers.get(id)
     if (!worker) return
-    this.#log.error({ ...worker.logFields, why: cause }, 'worker killed')
+    this.#log[reason === 'unwanted' ? 'info' : 'error']({ ...worker.logFields, why: cause }, 'worker killed')
     this.#record('killed', worker, cause)
-    worker.kill()
+    worker.kill(reason)
   }
 
   readonly #listener: WorkerProcessListener = {
@@ -271,7 +271,7 @@ export class WorkerPool extends EventEmitter<WorkerPoolEvents> {
 
   #exited(worker: WorkerProcess, code: number | null, { cause, reason }: ExitReason): void {
     const { id, pid, slot } = worker
-    const expected = worker.status === 'draining' && code === 0
+    const expected = worker.killed === 'unwanted' || (worker.status === 'draining' && code === 0)
     this.#log[expected ? 'info' : 'error']({ ...worker.logFields, why: cause }, 'worker exited')
     this.#record('exited', worker, cause)
     if (pid) this.#options.onPid(pid, false)

@@ -3,7 +3,7 @@ import type { DrainReport, Heartbeat, InFlight } from '../../ipc/messages.ts'
 import { assessLiveness, type Liveness } from '../health/liveness.ts'
 import type { ProcessStat } from '../health/process-stat.ts'
 import type { ConnectionOffer, RoutingTarget } from '../listener/routed-connection.ts'
-import type { Status } from '../policy/types.ts'
+import type { KillReason, Status } from '../policy/types.ts'
 import type { ExitedWorker } from '../quarantine/quarantine-keeper.ts'
 import type { Release } from '../rollout/release.ts'
 import { classifyExit, type ExitReason } from './exit-reason.ts'
@@ -56,8 +56,8 @@ export class WorkerProcess implements RoutingTarget {
   heartbeat: Heartbeat | undefined
   /** When the last heartbeat arrived, in ms of `performance.now()`. */
   heartbeatAt = 0
-  /** This process sent the SIGKILL. */
-  killed = false
+  /** Why this process has sent it the SIGKILL. */
+  killed: KillReason | undefined
   #statAtHeartbeat: ProcessStat | undefined
   readonly #worker: ForkedWorker['worker']
   readonly #host: ProcessHost
@@ -108,8 +108,8 @@ export class WorkerProcess implements RoutingTarget {
   }
 
   /** Sends SIGKILL. `cluster.Worker.kill` only asks the worker to leave, which a hung worker does not hear. */
-  kill(): void {
-    this.killed = true
+  kill(reason: KillReason): void {
+    this.killed = reason
     this.process.kill('SIGKILL')
   }
 
@@ -143,7 +143,7 @@ export class WorkerProcess implements RoutingTarget {
 
   async #exited(code: number | null, signal: string | null): Promise<void> {
     // Only an unexpected exit is explained by what the process wrote last.
-    const expected = this.killed || code === 0
+    const expected = this.killed !== undefined || code === 0
     const reason: ExitReason = expected
       ? { cause: signal ?? `exit code ${code}`, reason: 'crash' }
       : classifyExit(code, signal, await this.stderr.lastOutput())
