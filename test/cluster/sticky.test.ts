@@ -138,8 +138,11 @@ test('a hung worker gets no connections for as long as it hangs', async (t) => {
   const [client = ''] = CLIENTS
   const slot = before[0]!
   const pid = pidOf(service, slot)
+  const kept = await Connection.open(service.port, client)
+  assert.equal(parse(await kept.request('GET', '/who/1')).slot, slot)
   process.kill(pid, 'SIGSTOP')
-  // The first ones wait at the worker, until it is known that it hangs.
+  // This one waits at the worker, and so may the first new ones, until it is known that it hangs.
+  const waiting = kept.request('GET', '/who/1')
   const answered: Who[] = []
   const asked: Promise<unknown>[] = []
   await until(async () => {
@@ -152,7 +155,8 @@ test('a hung worker gets no connections for as long as it hangs', async (t) => {
   process.kill(pid, 'SIGCONT')
   await Promise.all(asked)
   for (const who of answered) assert.ok([slot, other!.slot].includes(who.slot))
-  assert.ok(answered.some((who) => who.slot === slot))
+  assert.equal(parse(await waiting).slot, slot)
+  kept.close()
   assert.deepEqual(await slotsOf(service), before)
 })
 
