@@ -82,7 +82,7 @@ export class WorkerPool extends EventEmitter<WorkerPoolEvents> {
     for (const { channel } of this.#workers.values()) void channel.notify(message)
   }
 
-  /** Kills every worker at once. Requests in flight are lost. */
+  /** Kills every worker that has not left yet. Requests in flight are lost. */
   killAll(): void {
     for (const worker of this.#workers.values()) worker.kill('late')
   }

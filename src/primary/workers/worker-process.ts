@@ -134,7 +134,7 @@ export class WorkerProcess implements RoutingTarget {
     return { verdict: 'hung', cause: `no heartbeat for ${timeoutMs} ms` }
   }
 
-  /** @param expected it drained, and has left in order */
+  /** @param expected it has drained and left in order, or was not wanted any more while it started */
   describeExit(expected: boolean): ExitedWorker {
     const { id, slot, pid, generation, status, killed, hungWith } = this
     const died = status !== 'starting' && !expected && (!killed || hungWith !== undefined)

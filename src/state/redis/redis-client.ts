@@ -79,7 +79,8 @@ export function createClient(url: string, options: ClientOptions): RedisClient {
 
 /**
  * Lets the commands of one turn of the event loop leave with one system call. The automatic pipelines of ioredis 6 do that too, but each
- * defines a getter of its own, which V8 keeps, with all the pipeline held, until the next full collection; and they cost more CPU.
+ * defines a getter of its own, which V8 keeps, with all the pipeline held, until the next full collection; they cost more CPU; and in
+ * one that meets a moving slot of a Cluster, commands on missing keys fail instead of being redirected (measured).
  */
 function gatherWrites(connection: Redis): Redis {
   const send = connection.sendCommand.bind(connection)
