@@ -21,7 +21,10 @@ export type Counted = 'hit' | 'page'
 /** Text of the command to Redis that counts. */
 const COMMAND_OF = { hit: ':batches', page: ':visits' } as const
 
-/** Clients that hit and never ask twice, each on a connection of its own for as long as it lasts. */
+/**
+ * Clients that hit and never ask twice, each on a connection of its own for as long as it lasts. One that is refused waits as long as
+ * Retry-After says: without that, the number of refusals would be the speed of the machine.
+ */
 export class Hits {
   readonly numbers: number[] = []
   /** How often something else came than a number. */
@@ -31,7 +34,7 @@ export class Hits {
   readonly #counted: Counted
   #stopping = false
 
-  /** @param options.pauseMs pause of each client after a hit. Without one they take a whole core. */
+  /** @param options.pauseMs pause of each client after an answer. Without one they take a whole core. */
   constructor(
     port: number,
     { clients = CLIENTS, pauseMs = 0, counted = 'hit' }: { clients?: number; pauseMs?: number; counted?: Counted } = {}
@@ -73,7 +76,8 @@ export class Hits {
         cookie = headers['set-cookie']?.split(';')[0] ?? cookie
         if (status === 200) this.numbers.push((JSON.parse(body) as { hits: number }).hits)
         else this.#failed(`${status} ${body}`)
-        if (this.#pauseMs > 0) await sleep(this.#pauseMs)
+        const pauseMs = 1000 * Number(headers['retry-after'] ?? 0) || this.#pauseMs
+        if (pauseMs > 0) await sleep(pauseMs)
       } catch (error) {
         this.#failed((error as Error).message)
       }
