@@ -49,7 +49,10 @@ export function followQuarantine(
   return {
     guard,
     async start() {
-      follow(await channel.request('quarantine', {}, ANSWER_MS).catch(() => NO_ORDERS))
+      const before = orders
+      const answer = await channel.request('quarantine', {}, ANSWER_MS).catch(() => NO_ORDERS)
+      // Orders that came meanwhile are as new, or newer: a busy worker reads them in one turn with the answer, before this line runs.
+      if (orders === before) follow(answer)
       if (!orders.samples) return
       guard.beforeChange = () => sampler.beforeChange()
       sampler.start()
