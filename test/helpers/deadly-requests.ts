@@ -85,6 +85,8 @@ export async function dieUntilRefused(
     } catch (error) {
       if (!(error instanceof NoAnswer)) throw error
       await service.line(({ msg }) => msg === 'worker exited', from)
+      // With all workers: innocent requests would otherwise meet in the last one, where they say less, on a slow machine for long.
+      await service.line(({ msg }) => msg === 'worker ready', from)
     }
   }
 }
